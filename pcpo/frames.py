@@ -1,0 +1,197 @@
+"""The tidy tables that rules hand to one another: columns, units and keys, in one place.
+
+Rows go to Parquet, what a person opens goes to CSV. `write` and `read` check the columns and the
+uniqueness of the key, so a table or a figure can trust any frame that it was given.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class FrameSpec:
+    """`columns` maps a column's name to its dtype kind: i(nteger), f(loat), s(tring), b(oolean)."""
+
+    name: str
+    key: tuple[str, ...]
+    columns: dict[str, str]
+
+
+_RUN = {"experiment": "s", "arm": "s", "seed": "i"}
+
+# One row per gradient update of a training run.
+UPDATES = FrameSpec(
+    "updates",
+    ("experiment", "arm", "seed", "epoch", "update"),
+    _RUN
+    | {
+        "epoch": "i",  # 1-based; one epoch is one iteration of sampling and updates
+        "update": "i",  # 1-based within the epoch; update 1 is on-policy
+        "loss": "f",
+        "reward_mean": "f",  # over all images of the epoch (the same in each of its updates)
+        "reward_std": "f",
+        "images": "i",  # images sampled in the epoch
+        "clip_fraction": "f",  # mean(|log ratio| > clip range) over this update
+        "effective_clip_fraction": "f",  # share of terms whose gradient is gated to zero
+        "log_ratio_mean": "f",
+        "log_ratio_std": "f",
+        "ratio_mean": "f",
+        "ratio_std": "f",
+        "log_ratio_q01": "f",  # quantiles of the log ratio over images and trained timesteps
+        "log_ratio_q05": "f",
+        "log_ratio_q25": "f",
+        "log_ratio_q50": "f",
+        "log_ratio_q75": "f",
+        "log_ratio_q95": "f",
+        "log_ratio_q99": "f",
+        "clip_range": "f",
+        "grad_norm": "f",  # before clipping
+        "kl": "f",  # Flow-GRPO's estimate; NaN where the experiment has no KL term
+        "learning_rate": "f",
+        "seconds": "f",  # wall time of the update; update 1 includes the sampling of the epoch
+    },
+)
+
+# One row per timestep of a sampler under an arm's credit schedule (Figure 2).
+CREDIT = FrameSpec(
+    "credit",
+    ("experiment", "arm", "step"),
+    {"experiment": "s", "arm": "s"}
+    | {
+        "step": "i",  # 0-based, sampling order (noisy first)
+        "timestep": "f",  # 0..1000
+        "interval": "f",  # integration interval: 1/T for diffusion, dt for flow
+        "sigma": "f",  # standard deviation added by the step
+        "native_sigma": "f",
+        "native_weight": "f",  # w of Eq. (4) / (8)
+        "weight": "f",  # w that the arm trains with
+        "trained": "b",
+        "feasible": "b",  # whether a sigma exists that realises the target weight
+    },
+)
+
+# One row per experiment and arm: which checkpoint stands for it, and why.
+SELECTION = FrameSpec(
+    "selection",
+    ("experiment", "arm", "seed"),
+    _RUN
+    | {
+        "level": "f",  # reward level tau at which the runs are compared
+        "level_reached": "b",
+        "crossing_epoch": "i",  # first crossing of the trailing mean; -1 where never
+        "epoch": "i",  # the selected checkpoint
+        "validation_reward": "f",
+        "validation_se": "f",
+        "difference": "f",  # to the baseline's validation reward, paired by (prompt, seed); 0 for it
+        "difference_se": "f",
+        "tolerance": "f",
+        "matched": "b",
+        "bracketed": "b",  # sparse checkpoints: nearest with a reward not below the baseline's
+        "reason": "s",
+    },
+)
+
+# Metrics of a policy's evaluation images against the base model's, one row per metric.
+# arm is "base", "baseline", "pcpo", ...; `metric` is the slot of the paper's table
+# (fid, fd_dinov2, is_star, lpips_diversity), `measured` says what was really computed.
+_METRIC = _RUN | {
+    "metric": "s",
+    "measured": "s",
+    "value": "f",
+    "images": "i",
+    "reference_images": "i",
+}
+METRICS_OVERALL = FrameSpec(
+    "metrics_overall", ("experiment", "arm", "seed", "metric"), _METRIC
+)
+METRICS_PER_PROMPT = FrameSpec(
+    "metrics_per_prompt",
+    ("experiment", "arm", "seed", "metric", "prompt_id"),
+    _METRIC | {"prompt_id": "i", "prompt": "s"},
+)
+
+# Alignment scores of Tables 5 and 9, one row per image and score.
+ALIGNMENT = FrameSpec(
+    "alignment",
+    ("experiment", "arm", "seed", "dataset", "score", "prompt_id", "image"),
+    _RUN
+    | {
+        "epoch": "i",  # of the checkpoint; 0 for the base model
+        "dataset": "s",  # coco, mjhq, pick_eval
+        "score": "s",  # hpsv2_1, hpsv2, aesthetic, clipscore, pickscore, imagereward
+        "prompt_id": "i",
+        "image": "i",  # image number (seed) within the prompt
+        "value": "f",
+    },
+)
+
+_KINDS = {"i": "iu", "f": "f", "s": "OUT", "b": "b"}
+
+
+def check(frame: pd.DataFrame, spec: FrameSpec, source: str | Path) -> None:
+    """Raise ValueError if `frame` is not what `spec` says; `source` names it in the message."""
+    missing = [c for c in spec.columns if c not in frame.columns]
+    if missing:
+        raise ValueError(
+            f"{source}: the frame '{spec.name}' lacks the columns {missing}; "
+            "delete the file so that the workflow makes it anew"
+        )
+    for column, kind in spec.columns.items():
+        dtype = frame[column].dtype
+        found = "s" if isinstance(dtype, pd.StringDtype) else dtype.kind
+        if found != kind and found not in _KINDS[kind]:
+            raise ValueError(f"{source}: column '{column}' has dtype {dtype}, expected {kind}")
+    duplicated = frame.duplicated(list(spec.key))
+    if duplicated.any():
+        row = frame.loc[duplicated, list(spec.key)].iloc[0].to_dict()
+        raise ValueError(
+            f"{source}: {int(duplicated.sum())} duplicated rows for key {spec.key}, first: {row}"
+        )
+
+
+def write(frame: pd.DataFrame, spec: FrameSpec, path: str | Path) -> None:
+    """Check and write `frame` as Parquet or CSV (by the ending of `path`), all or nothing."""
+    path = Path(path)
+    frame = frame[[*spec.columns, *(c for c in frame.columns if c not in spec.columns)]]
+    check(frame, spec, path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    if path.suffix == ".csv":
+        frame.to_csv(part, index=False)
+    else:
+        frame.to_parquet(part, index=False)
+    os.replace(part, path)
+
+
+def read(paths: str | Path | Iterable[str | Path], spec: FrameSpec) -> pd.DataFrame:
+    """Read one file or several into one checked frame.
+
+    Raises FileNotFoundError for a missing file and ValueError for one that cannot be read, lacks a
+    column, or repeats a key.
+    """
+    if isinstance(paths, str | Path):
+        paths = [paths]
+    frames = []
+    for path in map(Path, paths):
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: the frame '{spec.name}' is missing")
+        try:
+            frame = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+        except Exception as error:
+            raise ValueError(
+                f"{path}: cannot be read as the frame '{spec.name}' ({error}); "
+                "delete the file so that the workflow makes it anew"
+            ) from error
+        check(frame, spec, path)
+        frames.append(frame)
+    if not frames:
+        return pd.DataFrame({c: pd.Series(dtype=object) for c in spec.columns})
+    frame = pd.concat(frames, ignore_index=True)
+    check(frame, spec, f"{len(frames)} files of '{spec.name}'")
+    return frame
