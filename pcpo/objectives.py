@@ -1,0 +1,84 @@
+"""Policy-gradient objectives: pure functions of log-ratios and advantages.
+
+Everything here is per image and timestep: `(B,)` tensors of one timestep, or any shape that
+broadcasts. Log-ratios are **means** over an image's latent dimensions, as in all three baselines.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What an objective hands to the training loop.
+
+    loss: scalar, the mean over the batch.
+    clip_fraction: scalar, mean(|log ratio| > clip range), whatever the advantage's sign. The
+        baselines log |ratio - 1|, which is the same to 5e-9 at a clip range of 1e-4.
+    effective_clip_fraction: scalar, share of terms whose gradient is zero.
+    """
+
+    loss: Tensor
+    clip_fraction: Tensor
+    effective_clip_fraction: Tensor
+
+
+def _clipping(log_ratio: Tensor, advantages: Tensor, clip_range: float) -> tuple[Tensor, Tensor]:
+    log_ratio = log_ratio.detach()
+    clipped = (log_ratio.abs() > clip_range).float().mean()
+    gated = (advantages.sign() * log_ratio > clip_range).float().mean()
+    return clipped, gated
+
+
+def matching_log_ratio(
+    prediction: Tensor, prediction_old: Tensor, noise: Tensor, weight: Tensor
+) -> Tensor:
+    """Eq. (4) and (8): the log-ratio from predictions alone, without a sampler step.
+
+    log rho = -[ w mean(delta * z) + w^2 mean(delta^2) / 2 ],  delta = prediction - prediction_old.
+
+    prediction, prediction_old, noise: fp32 `(B, ...)`, guided predictions and the step's unit
+    Gaussian noise. weight: `(B,)` or scalar. Returns `(B,)`, the mean over latent dimensions.
+    """
+    delta = prediction.float() - prediction_old.float()
+    dims = tuple(range(1, delta.ndim))
+    cross = (delta * noise).mean(dim=dims)
+    square = delta.square().mean(dim=dims)
+    return -(weight * cross + 0.5 * weight**2 * square)
+
+
+def ppo_clip(log_ratio: Tensor, advantages: Tensor, clip_range: float) -> Objective:
+    """Eq. (1), as the baselines write it: max(-A rho, -A clip(rho, 1 - eps, 1 + eps)).
+
+    Source: ddpo-pytorch scripts/train.py:539-577.
+    """
+    ratio = torch.exp(log_ratio)
+    unclipped = -advantages * ratio
+    clipped = -advantages * ratio.clamp(1.0 - clip_range, 1.0 + clip_range)
+    loss = torch.maximum(unclipped, clipped).mean()
+    return Objective(loss, *_clipping(log_ratio, advantages, clip_range))
+
+
+def log_hinge(log_ratio: Tensor, advantages: Tensor, clip_range: float) -> Objective:
+    """Eq. (3): mean |A| max(0, eps - sign(A) log rho)."""
+    margin = clip_range - advantages.sign() * log_ratio
+    loss = (advantages.abs() * margin.clamp(min=0.0)).mean()
+    return Objective(loss, *_clipping(log_ratio, advantages, clip_range))
+
+
+OBJECTIVES = {"ppo_clip": ppo_clip, "log_hinge": log_hinge}
+
+
+def kl(prediction: Tensor, prediction_ref: Tensor, scale: Tensor) -> Tensor:
+    """Flow-GRPO's KL estimate, mean((mu - mu_ref)^2) / (2 std_dev^2), `(B,)`.
+
+    std_dev lacks the factor sqrt(|dt|), so this is |dt| times the true KL per dimension; the
+    published betas belong to it (flow_grpo scripts/train_sd3.py:864-939). In predictions it is
+    scale * mean((v - v_ref)^2) with `FlowSDE.kl_scale`, which is |dt| w^2 / 2 for the native w.
+    """
+    delta = prediction.float() - prediction_ref.float()
+    return scale * delta.square().mean(dim=tuple(range(1, delta.ndim)))

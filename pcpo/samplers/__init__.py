@@ -1,0 +1,83 @@
+"""Stochastic samplers as policies: one Gaussian step, its coefficients and its log-probability."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from pcpo.config import Sampler as SamplerConfig
+
+
+@dataclass(frozen=True)
+class Sampler(ABC):
+    """A sampler whose every step is x' = mean + std z with z ~ N(0, I).
+
+    timesteps `(T,)` float64: what the network is given, on the scale 0..1000, noisy first.
+    sigma `(T,)` float64: the noise level that a credit schedule may replace.
+    """
+
+    timesteps: Tensor
+    sigma: Tensor
+
+    def __len__(self) -> int:
+        return len(self.timesteps)
+
+    def with_sigma(self, sigma: Tensor) -> Self:
+        """The same sampler with another variance schedule."""
+        return replace(self, sigma=sigma)
+
+    @abstractmethod
+    def mean(self, step: Tensor, x: Tensor, prediction: Tensor) -> Tensor:
+        """Mean of x' given latents and guided prediction `(B, ...)` at step indices `(B,)`."""
+
+    @property
+    @abstractmethod
+    def std(self) -> Tensor:
+        """Standard deviation of each step, `(T,)`."""
+
+    @property
+    @abstractmethod
+    def intervals(self) -> Tensor:
+        """Integration interval of each step, `(T,)`."""
+
+    def final(self, x: Tensor, x_next: Tensor, prediction: Tensor) -> Tensor:
+        """The latents to decode, given the last step's input, output and prediction."""
+        return x_next
+
+    def step(self, step: Tensor, x: Tensor, prediction: Tensor, noise: Tensor) -> Tensor:
+        """One reverse step; fp32 `(B, ...)`."""
+        return self.mean(step, x, prediction) + _at(self.std, step, x) * noise
+
+    def log_prob(self, step: Tensor, x: Tensor, prediction: Tensor, x_next: Tensor) -> Tensor:
+        """Log-density of x_next, the mean over latent dimensions, `(B,)`.
+
+        Source: ddpo-pytorch ddim_with_logprob.py:184-190; DanceGRPO and Flow-GRPO alike.
+        """
+        std = _at(self.std, step, x)
+        density = -((x_next.detach() - self.mean(step, x, prediction)) ** 2) / (2 * std**2)
+        density = density - torch.log(std) - 0.5 * math.log(2 * math.pi)
+        return density.mean(dim=tuple(range(1, x.ndim)))
+
+
+def _at(schedule: Tensor, step: Tensor, like: Tensor) -> Tensor:
+    """Entries of a `(T,)` schedule at step indices `(B,)`, shaped to broadcast over `like`."""
+    values = schedule.to(like.device)[step].to(like.dtype)
+    return values.reshape(-1, *[1] * (like.ndim - 1))
+
+
+def build(config: SamplerConfig, scheduler_config: dict[str, Any]) -> Sampler:
+    """The sampler of an experiment over the noise schedule of a pipeline's scheduler."""
+    from pcpo.samplers import ddim, flow_sde
+
+    if config.kind == "ddim":
+        return ddim.ddim(scheduler_config, config.steps, config.noise_level)
+    shift = config.shift if config.shift is not None else scheduler_config.get("shift", 1.0)
+    if config.kind == "dance_sde":
+        return flow_sde.dance_sde(config.steps, shift, config.noise_level)
+    return flow_sde.flow_grpo_sde(config.steps, shift, config.noise_level)

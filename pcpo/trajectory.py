@@ -1,0 +1,87 @@
+"""What sampling hands to training, and how a micro-batch of trajectories is sampled.
+
+Shapes: B images of a micro-batch, T sampler steps, `...` the latent of one image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pcpo.prompts import derive_seed
+from pcpo.samplers import Sampler
+
+# (latents (B, ...), timesteps (B,)) -> guided prediction (B, ...), fp32
+Predict = Callable[[Tensor, Tensor], Tensor]
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """One micro-batch of sampled images.
+
+    latents `(B, T, ...)` fp32: the network's inputs. predictions_old `(B, T, ...)` fp32: guided.
+    noise `(B, T, ...)` fp32: the unit Gaussian of each step. final `(B, ...)`: latents to decode.
+    The sampler's log-ratio also needs log_probs `(B, T)` of the un-rounded steps and
+    next_latents `(B, T, ...)` as they were stored; other arms leave them None.
+    """
+
+    latents: Tensor
+    predictions_old: Tensor
+    noise: Tensor
+    final: Tensor
+    log_probs: Tensor | None
+    next_latents: Tensor | None
+
+
+def gaussian_noise(keys: list[tuple[str | int, ...]], count: int, shape: tuple[int, ...]) -> Tensor:
+    """Unit Gaussian noise `(len(keys), count, *shape)`; each row depends on its key alone."""
+    rows = []
+    for key in keys:
+        generator = torch.Generator().manual_seed(derive_seed("noise", *key))
+        rows.append(torch.randn((count, *shape), generator=generator))
+    return torch.stack(rows)
+
+
+@torch.no_grad()
+def sample(
+    predict: Predict,
+    sampler: Sampler,
+    initial: Tensor,
+    noise: Tensor,
+    storage: torch.dtype = torch.float32,
+    keep_log_probs: bool = False,
+) -> Trajectory:
+    """Sample a micro-batch from initial latents `(B, ...)` with step noise `(B, T, ...)`.
+
+    `storage` is the dtype in which latents are kept between steps. As in DDPO and DanceGRPO the
+    log-probability is taken before that rounding, so a low precision makes the on-policy ratio
+    differ from 1; a float32 storage does not.
+    """
+    x = initial.to(storage).float()
+    latents, predictions, log_probs, following = [], [], [], []
+    for index in range(len(sampler)):
+        step = torch.full((len(x),), index, device=x.device)
+        prediction = predict(x, sampler.timesteps.to(x.device)[step])
+        exact = sampler.step(step, x, prediction, noise[:, index])
+        x_next = exact.to(storage).float()
+        latents.append(x)
+        predictions.append(prediction)
+        if keep_log_probs:
+            log_probs.append(sampler.log_prob(step, x, prediction, exact))
+            following.append(x_next)
+        if index == len(sampler) - 1:
+            final = sampler.final(x, x_next, prediction)
+        x = x_next
+    return Trajectory(
+        latents=torch.stack(latents, 1),
+        predictions_old=torch.stack(predictions, 1),
+        noise=noise,
+        final=final,
+        log_probs=torch.stack(log_probs, 1) if keep_log_probs else None,
+        next_latents=torch.stack(following, 1) if keep_log_probs else None,
+    )
