@@ -1,0 +1,192 @@
+"""A run's folder: checkpoints that others load, the state from which a run goes on, and its lock.
+
+    <run>/checkpoints/epoch_00005/    weights in diffusers' layout
+    <run>/resume/                     state.safetensors, state.json, updates.parquet (newest only)
+    <run>/lock                        held while a process trains here
+
+Snakemake deletes a failed job's declared outputs, so none of these is declared: the job's outputs
+are the manifest `checkpoints.csv` and `updates.parquet`, written when the run is complete.
+"""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from pcpo import frames
+from pcpo.policies.base import Policy
+
+
+@dataclass
+class RunState:
+    """Where a run stands after an epoch: enough to go on as if it had never stopped."""
+
+    epoch: int
+    updates: list[dict[str, Any]]
+    advantages: dict[str, Any]
+
+
+def _replace_folder(part: Path, folder: Path) -> None:
+    """Put a complete folder in place of an older one; never leaves a mixture of the two."""
+    old = folder.with_name(folder.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    part.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+class RunFolder:
+    """The folder of one training run."""
+
+    def __init__(self, path: Path, fingerprint: str) -> None:
+        self.path = path
+        self.fingerprint = fingerprint
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep a second writer out. Raises BlockingIOError if another process trains here."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / "lock").open("w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise BlockingIOError(
+                    f"{self.path}: another process is training this run; wait for it or stop it"
+                ) from error
+            yield
+
+    def checkpoint(self, epoch: int) -> Path:
+        return self.path / "checkpoints" / f"epoch_{epoch:05d}"
+
+    def save_weights(self, policy: Policy, epoch: int) -> None:
+        folder = self.checkpoint(epoch)
+        part = folder.with_name(folder.name + ".part")
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        policy.save_weights(part)
+        _replace_folder(part, folder)
+
+    # --- resuming -------------------------------------------------------------------------
+
+    def save_state(
+        self, state: RunState, policy: Policy, optimizer: torch.optim.Optimizer
+    ) -> None:
+        """Write the resume state, all or nothing."""
+        part = self.path / "resume.part"
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        names = list(policy.trainable())
+        tensors = {f"weight.{n}": p.detach().contiguous() for n, p in policy.trainable().items()}
+        for index, moments in optimizer.state_dict()["state"].items():
+            for key, value in moments.items():
+                tensors[f"optimizer.{key}.{names[index]}"] = torch.as_tensor(value).contiguous()
+        save_file(tensors, part / "state.safetensors")
+        record = {
+            "fingerprint": self.fingerprint,
+            "epoch": state.epoch,
+            "advantages": state.advantages,
+        }
+        (part / "state.json").write_text(json.dumps(record))
+        pd.DataFrame(state.updates).to_parquet(part / "updates.parquet", index=False)
+        _replace_folder(part, self.path / "resume")
+
+    def load_state(self, policy: Policy, optimizer: torch.optim.Optimizer) -> RunState | None:
+        """Restore weights and optimiser; None where there is nothing to go on from.
+
+        Raises ValueError if the state is damaged or of another configuration.
+        """
+        folder = self.path / "resume"
+        if not folder.exists() and (self.path / "resume.old").exists():
+            (self.path / "resume.old").rename(folder)  # stopped between the two renames
+        if not folder.exists():
+            return None
+        try:
+            record = json.loads((folder / "state.json").read_text())
+            if record["fingerprint"] != self.fingerprint:
+                raise StaleState(f"{folder}: the state is of another configuration or model")
+            tensors = load_file(folder / "state.safetensors")
+            updates = pd.read_parquet(folder / "updates.parquet").to_dict("records")
+        except (OSError, KeyError, json.JSONDecodeError, SafetensorError) as error:
+            raise ValueError(
+                f"{folder}: the resume state is damaged ({error}); delete this folder to start over"
+            ) from error
+        parameters = policy.trainable()
+        _restore_weights(parameters, tensors)
+        _restore_optimizer(optimizer, list(parameters), tensors)
+        rows = [{str(k): v for k, v in row.items()} for row in updates]
+        return RunState(record["epoch"], rows, record["advantages"])
+
+    def clear(self) -> None:
+        """Forget everything that an earlier configuration left here."""
+        for name in ("resume", "resume.old", "resume.part", "checkpoints"):
+            shutil.rmtree(self.path / name, ignore_errors=True)
+
+    # --- outputs --------------------------------------------------------------------------
+
+    def finish(self, epochs: list[int], updates: list[dict[str, Any]]) -> None:
+        """Write the declared outputs of a complete run."""
+        frames.write(pd.DataFrame(updates), frames.UPDATES, self.path / "updates.parquet")
+        part = self.path / "checkpoints.csv.part"
+        with part.open("w", newline="") as handle:
+            writer = csv.writer(handle, lineterminator="\n")
+            writer.writerow(["epoch", "folder"])
+            writer.writerows((e, self.checkpoint(e).relative_to(self.path)) for e in epochs)
+        os.replace(part, self.path / "checkpoints.csv")
+
+
+class StaleState(ValueError):
+    """A resume state that belongs to another configuration, model or code."""
+
+
+def _restore_weights(parameters: Mapping[str, nn.Parameter], tensors: dict[str, Tensor]) -> None:
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(tensors[f"weight.{name}"])
+
+
+def _restore_optimizer(
+    optimizer: torch.optim.Optimizer, names: list[str], tensors: dict[str, Tensor]
+) -> None:
+    moments: dict[int, dict[str, Tensor]] = {}
+    for index, name in enumerate(names):
+        own = {
+            key: tensors[f"optimizer.{key}.{name}"]
+            for key in ("step", "exp_avg", "exp_avg_sq")
+            if f"optimizer.{key}.{name}" in tensors
+        }
+        if own:
+            moments[index] = own
+    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def read_manifest(path: Path) -> dict[int, Path]:
+    """Epoch -> checkpoint folder of a complete run.
+
+    Raises FileNotFoundError for a missing manifest or a checkpoint that it names.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: the run is not complete; train it first")
+    with path.open(newline="") as handle:
+        folders = {int(row["epoch"]): path.parent / row["folder"] for row in csv.DictReader(handle)}
+    for epoch, folder in folders.items():
+        if not folder.is_dir():
+            raise FileNotFoundError(
+                f"{folder}: the checkpoint of epoch {epoch} is missing, though {path} names it; "
+                f"delete {path} so that the workflow trains the run again"
+            )
+    return folders

@@ -1,0 +1,114 @@
+"""Train one run: `python -m pcpo.cli.train 01 pcpo --scale demo --out results/demo/runs/...`."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from pcpo.cli.console import Log, run, setup
+from pcpo.config import TRAINING_FIELDS, Arm, Experiment, load_arm, load_experiment, load_scale
+
+
+def fingerprint(experiment: Experiment, arm: Arm, seed: int, model: str, prompts: list[str]) -> str:
+    """What a resumed run must share with the one that was stopped."""
+    digest = hashlib.sha256()
+    digest.update(experiment.digest(*TRAINING_FIELDS).encode())
+    digest.update(json.dumps(arm.model_dump(), sort_keys=True).encode())
+    digest.update(f"{seed}\n".encode())
+    digest.update("\n".join(prompts).encode())
+    for file in sorted(Path(model).rglob("*.safetensors")):
+        with file.open("rb") as handle:  # the header names every tensor; enough of the values too
+            digest.update(f"{file.name} {file.stat().st_size}".encode() + handle.read(1 << 22))
+    return digest.hexdigest()
+
+
+class Progress:
+    """A bar on a terminal, a line per epoch in the log."""
+
+    def __init__(self, epochs: int, title: str, log: Log) -> None:
+        from tqdm import tqdm
+
+        self.log, self.started, self.images, self.epoch = log, time.monotonic(), 0, 0
+        self.bar = tqdm(total=epochs, desc=title, unit="epoch", disable=not sys.stderr.isatty())
+
+    def __call__(self, row: dict[str, Any]) -> None:
+        if row["update"] == 1:
+            self.images += row["images"]
+            self.bar.update(row["epoch"] - self.bar.n)
+            self.on_policy = row["clip_fraction"]
+        rate = self.images / (time.monotonic() - self.started)
+        self.bar.set_postfix_str(
+            f"reward {row['reward_mean']:.4g} clip {row['clip_fraction']:.3f} {rate:.1f} img/s"
+        )
+        self.log(
+            f"epoch {row['epoch']} update {row['update']} reward {row['reward_mean']:.5g} "
+            f"+- {row['reward_std']:.3g} loss {row['loss']:.3e} "
+            f"clip {row['clip_fraction']:.4f} (on-policy {self.on_policy:.4f}) "
+            f"ratio {row['ratio_mean']:.7f} sd {row['ratio_std']:.2e} "
+            f"grad {row['grad_norm']:.3g} kl {row['kl']:.3g} {rate:.1f} img/s"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("experiment", help="number or name of config/experiments/")
+    parser.add_argument("arm", help="a key of config/arms.yaml")
+    parser.add_argument("--scale", default="demo")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--log", type=Path)
+    parser.add_argument("--device", default="cpu")
+    args = parser.parse_args()
+    experiment, arm = load_experiment(args.experiment, args.scale), load_arm(args.arm)
+    scale = load_scale(args.scale)
+    if not arm.applies_to(experiment.sampler.kind):
+        raise ValueError(f"arm '{arm.name}' makes no sense with sampler {experiment.sampler.kind}")
+
+    import torch
+
+    from pcpo import policies, rewards
+    from pcpo.checkpoints import RunFolder
+    from pcpo.prompts import derive_seed, read_prompts
+    from pcpo.training import train
+
+    setup()
+    log = Log(args.log)
+    prompts = read_prompts(scale.prompts[experiment.prompts])
+    source = scale.models[experiment.model]
+    folder = RunFolder(
+        args.out, fingerprint(experiment, arm, args.seed, source.path, prompts)
+    )
+    with folder.lock():
+        torch.manual_seed(derive_seed("adapter", args.seed))  # LoRA's random initialisation
+        policy = policies.load(
+            experiment.model,
+            source,
+            resolution=experiment.sampler.resolution,
+            precision=experiment.precision,
+            embedded_guidance=experiment.sampler.embedded_guidance,
+            lora=experiment.lora,
+            train=True,
+            device=args.device,
+        )
+        reward_source = scale.rewards[experiment.reward.name]
+        reward = rewards.load(
+            reward_source.implementation or experiment.reward.name,
+            reward_source.path,
+            device=args.device,
+            **(reward_source.options | experiment.reward.options),
+        )
+        log(f"{experiment.name} ({experiment.description}), arm {arm.name}: {arm.description}")
+        for note in getattr(reward, "notes", ()):
+            log(f"reward {experiment.reward.name}: {note}")
+        progress = Progress(experiment.epochs, f"{experiment.name} {arm.name}", log)
+        train(experiment, arm, args.seed, policy, reward, prompts, folder, progress, log)
+        log("done")
+
+
+if __name__ == "__main__":
+    run(main)
