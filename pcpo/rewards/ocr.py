@@ -1,0 +1,101 @@
+"""How well an image renders the text that its prompt quotes (Flow-GRPO, flow_grpo/ocr.py).
+
+reward = 1 - d / len(target), with the target between the first pair of double quotes, both texts
+lower-cased and without spaces, d = 0 if the target occurs in what was read, else the Levenshtein
+distance, at most len(target).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from rapidfuzz.distance import Levenshtein
+
+from pcpo.rewards import score_in_batches
+from pcpo.rewards._files import require_folder
+
+
+class Reader(Protocol):
+    """What an OCR engine offers."""
+
+    def read(self, images: torch.Tensor) -> list[str]:
+        """uint8 (B, 3, H, W) RGB -> B strings; "" where nothing was found."""
+        ...
+
+
+class Reward:
+    """Reads the image with an OCR engine.
+
+    Args:
+        path: folder of the demo world's recogniser (config.json, model.safetensors); not used
+            with `engine="rapidocr"`.
+        device: torch device of the recogniser.
+        engine: "recogniser" or "rapidocr".
+        channels: order in which RapidOCR gets the channels, see `RapidOcr`.
+        jpeg_quality: read the image after JPEG compression.
+        batch_size: images per forward pass.
+
+    Attributes:
+        engine: name of the engine, to be reported with every score.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        device: str = "cpu",
+        engine: str = "rapidocr",
+        channels: str = "rgb",
+        jpeg_quality: int | None = None,
+        batch_size: int = 256,
+    ):
+        if engine == "rapidocr":
+            from pcpo.rewards._rapid_ocr import RapidOcr
+
+            self.reader: Reader = RapidOcr(channels)
+        elif engine == "recogniser":
+            from pcpo.rewards._recogniser import load_recogniser
+
+            folder = require_folder(path, "the recogniser of the demo world")
+            self.reader = load_recogniser(folder).to(device)
+        else:
+            raise ValueError(f"engine must be 'rapidocr' or 'recogniser', not '{engine}'.")
+        self.engine = engine
+        self.jpeg_quality = jpeg_quality
+        self.batch_size = batch_size
+
+    def __call__(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
+        """uint8 (B, 3, H, W), B prompts with a quoted text -> float32 (B,) in [0, 1].
+
+        Raises:
+            ValueError: a prompt without text in double quotes.
+        """
+        return score_in_batches(self._score, images, prompts, self.batch_size, self.jpeg_quality)
+
+    def _score(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
+        targets = [quoted_text(prompt) for prompt in prompts]
+        pairs = zip(self.reader.read(images), targets, strict=True)
+        return torch.tensor([similarity(read, target) for read, target in pairs])
+
+
+def quoted_text(prompt: str) -> str:
+    """The text between the first pair of double quotes.
+
+    Raises:
+        ValueError: there is none, or it is blank.
+    """
+    parts = prompt.split('"')
+    if len(parts) < 3 or not parts[1].replace(" ", ""):
+        raise ValueError(
+            f"The OCR reward needs a prompt with a text in double quotes, not: {prompt}"
+        )
+    return parts[1]
+
+
+def similarity(read: str, target: str) -> float:
+    """1 where `target` was read, 0 where nothing of it was; see the module's formula."""
+    read, target = (text.replace(" ", "").lower() for text in (read, target))
+    distance = 0 if target in read else min(Levenshtein.distance(read, target), len(target))
+    return 1 - distance / len(target)

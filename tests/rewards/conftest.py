@@ -1,0 +1,32 @@
+"""Every reward with a tiny random model, built once a session."""
+
+import pytest
+from tiny_models import BUILDERS
+
+import pcpo.rewards
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory):
+    """name -> (folder, options)."""
+    built = {}
+
+    def build(name: str):
+        if name not in built:
+            folder = tmp_path_factory.mktemp("rewards") / name
+            folder.mkdir()
+            built[name] = (folder, BUILDERS[name](folder))
+        return built[name]
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def tiny_reward(tiny_folder):
+    """(name, **options) -> the loaded reward."""
+
+    def load(name: str, **options):
+        folder, needed = tiny_folder(name)
+        return pcpo.rewards.load(name, folder, **(needed | options))
+
+    return load
