@@ -1,0 +1,107 @@
+"""Train the demo world: its prompts, its judge and its three small pipelines.
+
+    python -m pcpo.cli.world prompts judge flux --sizes config/scale/demo.yaml \
+        --out results/demo/world
+    python -m pcpo.cli.world sd --sizes ... --out ...          # writes sd14/ and sd15/
+    python -m pcpo.cli.world sd35m --sizes ... --out ...
+    python -m pcpo.cli.world accuracy --sizes ... --out ...    # needs all of the above
+
+Stages of one call share a process and run in the order given. The keys of `world.<stage>` in the
+scale file are the arguments of the function that trains it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pcpo.cli import console
+from pcpo.cli.world_rewards import read_sizes
+
+
+def prompts(sizes: Mapping[str, Any], out: Path, seed: int) -> None:
+    """<out>/prompts/*.txt."""
+    from pcpo.world.prompts import write_prompts
+
+    write_prompts(out / "prompts")
+
+
+def judge(sizes: Mapping[str, Any], out: Path, seed: int) -> None:
+    """<out>/judge: the network that measures quality."""
+    from pcpo.world.judge import train_judge
+
+    _call(train_judge, "judge", sizes, out / "judge", seed=seed)
+
+
+def sd(sizes: Mapping[str, Any], out: Path, seed: int) -> None:
+    """<out>/sd14 and <out>/sd15: two checkpoints of one run."""
+    from pcpo.world.stable_diffusion import pretrain
+
+    _call(pretrain, "sd", sizes, out / "sd14", out / "sd15", seed=seed)
+
+
+def sd35m(sizes: Mapping[str, Any], out: Path, seed: int) -> None:
+    """<out>/sd35m: shapes and words."""
+    from pcpo.world.stable_diffusion_3 import pretrain
+
+    _call(pretrain, "sd35m", sizes, out / "sd35m", seed=seed)
+
+
+def flux(sizes: Mapping[str, Any], out: Path, seed: int) -> None:
+    """<out>/flux: guidance-distilled."""
+    from pcpo.world.flux import pretrain
+
+    _call(pretrain, "flux", sizes, out / "flux", seed=seed)
+
+
+def accuracy(sizes: Mapping[str, Any], out: Path, seed: int) -> None:
+    """<out>/accuracy.csv and <out>/samples_<model>.png."""
+    from pcpo.world.accuracy import measure
+
+    table = _call(measure, "accuracy", sizes, out, seed=seed)
+    part = out / "accuracy.csv.part"
+    table.to_csv(part, index=False, float_format="%.4f")
+    os.replace(part, out / "accuracy.csv")
+    print(table.to_string(index=False), flush=True)
+
+
+STAGES = {stage.__name__: stage for stage in (prompts, judge, sd, sd35m, flux, accuracy)}
+
+
+def _call(
+    function: Callable[..., Any], stage: str, sizes: Mapping[str, Any], *places: Path, seed: int
+) -> Any:
+    """`function(*places, seed=seed, **sizes[stage])`; a wrong key is the user's to mend."""
+    values = dict(sizes.get(stage) or {})
+    try:
+        inspect.signature(function).bind(*places, seed=seed, **values)
+    except TypeError as error:
+        known = ", ".join(list(inspect.signature(function).parameters)[len(places) :])
+        raise ValueError(f"world.{stage} in the scale file: {error}; keys are {known}.") from None
+    console.setup()  # after the stage's imports
+    return function(*places, seed=seed, **values)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("stages", nargs="+", choices=sorted(STAGES))
+    parser.add_argument("--sizes", type=Path, required=True, help="scale file with a world: block")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the demo world")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    sizes = read_sizes(arguments.sizes)
+    for name in arguments.stages:
+        start = time.process_time()
+        STAGES[name](sizes, arguments.out, arguments.seed)
+        print(f"{name}: {time.process_time() - start:.1f} CPU seconds", flush=True)
+
+
+if __name__ == "__main__":
+    console.run(main)
