@@ -1,0 +1,61 @@
+"""LPIPS diversity over all pairs of images, in one pass.
+
+LPIPS v0.1 (Zhang et al. 2018, arXiv 1801.03924) is a squared Euclidean distance between the
+concatenated, channel-normalised and weighted feature maps v of two images, so that the mean over
+all pairs is 2 / (N - 1) * sum_i |v_i - mean(v)|^2. No pair needs to be formed, none is left out.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+
+def mean_pairwise_squared_distance(vectors: ArrayLike) -> float:
+    """Return the mean over pairs i < j of |v_i - v_j|^2 for `vectors` (N, d), in float64.
+
+    Raises ValueError unless `vectors` is finite, two-dimensional and has at least two rows.
+    """
+    running = PairwiseDistance()
+    running.update(vectors)
+    return running.mean()
+
+
+class PairwiseDistance:
+    """The same mean for vectors that come in batches and are too long to be kept (a streaming sum).
+
+    Sums are taken relative to the first batch's mean: their difference then cancels few digits.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._origin: np.ndarray | None = None
+        self._sum: np.ndarray | None = None
+        self._sum_of_squares = 0.0
+
+    def update(self, vectors: ArrayLike) -> None:
+        """Add `vectors` (B, d). Raises ValueError on a wrong shape and on values not finite."""
+        vectors = np.asarray(vectors, dtype=np.float64)
+        if vectors.ndim != 2 or 0 in vectors.shape:
+            raise ValueError(f"diversity: vectors have shape {vectors.shape}, expected (N, d)")
+        if not np.isfinite(vectors).all():
+            raise ValueError("diversity: vectors contain NaN or infinite values")
+        if self._origin is None or self._sum is None:
+            self._origin = vectors.mean(axis=0)
+            self._sum = np.zeros_like(self._origin)
+        if vectors.shape[1] != len(self._origin):
+            raise ValueError(
+                f"diversity: vectors of length {vectors.shape[1]} after vectors of length "
+                f"{len(self._origin)}; all images must have the same size"
+            )
+        centred = vectors - self._origin
+        self.count += len(centred)
+        self._sum += centred.sum(axis=0)
+        self._sum_of_squares += float(np.einsum("nd,nd->", centred, centred))
+
+    def mean(self) -> float:
+        """Mean over all pairs so far. Raises ValueError with fewer than two vectors."""
+        if self.count < 2 or self._sum is None:
+            raise ValueError(f"diversity: {self.count} vector(s); a pair needs at least 2")
+        scatter = self._sum_of_squares - float(self._sum @ self._sum) / self.count
+        return max(0.0, 2.0 * scatter / (self.count - 1))
