@@ -1,0 +1,40 @@
+"""Rule `compare`: our tables (.csv) and the paper's -> compare.csv."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from pcpo.compare import compare, summary
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m pcpo.cli.compare", description=__doc__)
+    parser.add_argument("--scale", required=True)
+    parser.add_argument("--tables", nargs="*", default=[], metavar="FILE", help="table3.csv ...")
+    parser.add_argument("--published", default="config/paper", help="folder of the paper's tables")
+    parser.add_argument("--out", required=True, metavar="compare.csv")
+    arguments = parser.parse_args(argv)
+
+    ours = {}
+    for path in map(Path, arguments.tables):
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: no such table; make it with pcpo.cli.table")
+        ours[path.stem] = pd.read_csv(path)
+    compared = compare(ours, arguments.published, arguments.scale)
+    out = Path(arguments.out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_name(out.name + ".part")
+    compared.to_csv(part, index=False)
+    os.replace(part, out)
+    print(summary(compared).to_string())
+
+
+if __name__ == "__main__":
+    from pcpo.cli.console import run
+
+    run(main)

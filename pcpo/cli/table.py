@@ -1,0 +1,48 @@
+"""Rule `table`: tidy frames -> one of the paper's tables as .csv, .md and .tex."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from pcpo import frames
+from pcpo.compare import read_published
+from pcpo.tables import TABLES, build, needs
+
+SPECS = {
+    "updates": frames.UPDATES,
+    "overall": frames.METRICS_OVERALL,
+    "per_prompt": frames.METRICS_PER_PROMPT,
+    "selection": frames.SELECTION,
+    "alignment": frames.ALIGNMENT,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m pcpo.cli.table", description=__doc__)
+    parser.add_argument("name", choices=list(TABLES))
+    parser.add_argument("--scale", required=True)
+    for frame in SPECS:
+        parser.add_argument(f"--{frame.replace('_', '-')}", nargs="*", default=[], metavar="FILE")
+    parser.add_argument("--published", default="config/paper", help="folder of the paper's tables")
+    parser.add_argument("--out", required=True, help="path without suffix")
+    arguments = parser.parse_args(argv)
+
+    from pcpo.config import load_experiments, load_scale
+
+    experiments = load_experiments(arguments.scale)
+    given = {}
+    for need in needs(arguments.name):
+        if need == "published":
+            given[need] = read_published(Path(arguments.published), arguments.name)
+        else:
+            given[need] = frames.read(getattr(arguments, need), SPECS[need])
+    note = load_scale(arguments.scale).note
+    build(arguments.name, experiments, given, note).write(arguments.out)
+
+
+if __name__ == "__main__":
+    from pcpo.cli.console import run
+
+    run(main)

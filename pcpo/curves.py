@@ -1,0 +1,61 @@
+"""From one row per gradient update to one row per epoch: what speed-ups and plots are made of."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+RUN = ["experiment", "arm", "seed"]
+
+
+def epoch_curves(updates: pd.DataFrame) -> pd.DataFrame:
+    """One row per experiment, arm, seed and epoch from an `updates` frame (pcpo.frames.UPDATES).
+
+    `reward_mean` and its standard error `reward_se` = reward_std / sqrt(images) are the epoch's.
+    `clip_fraction` is the mean over all updates of the epoch ("overall"), `clip_fraction_on_policy`
+    that of update 1, `clip_fraction_off_policy` that of the later ones (NaN where there are none);
+    `kl` is the mean over updates.
+
+    Raises ValueError if a run does not count its epochs 1, 2, 3, ... without a gap.
+    """
+    updates = updates.sort_values([*RUN, "epoch", "update"])
+    keys = [*RUN, "epoch"]
+    on_policy = updates["update"] == 1
+    epochs = updates.groupby(keys).agg(
+        reward_mean=("reward_mean", "first"),
+        reward_std=("reward_std", "first"),
+        images=("images", "first"),
+        clip_fraction=("clip_fraction", "mean"),
+        kl=("kl", "mean"),
+    )
+    epochs["clip_fraction_on_policy"] = updates[on_policy].groupby(keys)["clip_fraction"].mean()
+    epochs["clip_fraction_off_policy"] = updates[~on_policy].groupby(keys)["clip_fraction"].mean()
+    epochs["reward_se"] = epochs["reward_std"] / np.sqrt(epochs["images"])
+    epochs = epochs.reset_index()
+    for run, rows in epochs.groupby(RUN):
+        expected = np.arange(1, len(rows) + 1)
+        if not np.array_equal(rows["epoch"], expected):
+            gap = int(expected[rows["epoch"].to_numpy() != expected][0])
+            raise ValueError(
+                f"updates of {run}: epoch {gap} is missing; epochs must count 1, 2, 3, ... "
+                "(train the run again or delete its incomplete log)"
+            )
+    return epochs
+
+
+def seed_average(epochs: pd.DataFrame) -> pd.DataFrame:
+    """Mean over seeds of `epoch_curves`, over the epochs that all seeds of an arm have.
+
+    Adds `seeds`; `reward_se` becomes that of the mean, sqrt(sum se^2) / seeds.
+    """
+    keys = ["experiment", "arm", "epoch"]
+    if epochs.empty:
+        return epochs.drop(columns="seed").assign(seeds=0)
+    squared = epochs.assign(reward_se=epochs["reward_se"] ** 2)
+    columns = [c for c in epochs.columns if c not in {*keys, "seed", "reward_se"}]
+    averaged = squared.groupby(keys)[columns].mean()
+    averaged["seeds"] = squared.groupby(keys)["seed"].nunique()
+    averaged["reward_se"] = np.sqrt(squared.groupby(keys)["reward_se"].sum()) / averaged["seeds"]
+    averaged = averaged.reset_index()
+    everywhere = averaged.groupby(["experiment", "arm"])["seeds"].transform("max")
+    return averaged[averaged["seeds"] == everywhere].reset_index(drop=True)

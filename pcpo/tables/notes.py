@@ -1,0 +1,163 @@
+"""Footnotes: what a reader must know before comparing a number with the paper's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+from pcpo.stats.speedup import WINDOW
+
+_SCALES = {
+    "smoke": "Smoke scale: checks that the code runs; the numbers mean nothing.",
+    "demo": "Demo scale (small drawn images, small pipelines and stand-in scores and features): "
+    "not comparable with the paper; at most the direction of a difference is.",
+    "pilot": "Pilot scale (the paper's models, far fewer images and epochs): "
+    "not comparable with the paper's numbers.",
+}
+
+TABLE_3_SLIP = (
+    "The paper's own Table 3 seems to exchange its FD-DINOv2 rows for batch size and interaction: "
+    "in a balanced design the interaction's standard error is sqrt(2) times the main effects', "
+    "which holds for the other metrics and for FD-DINOv2 only after the exchange."
+)
+TABLE_10_SLIP = (
+    "Two rows of the paper's own Table 10 do not follow from their epochs: BERTScore (288/144) "
+    "should read -6.5 % at 0.50 (145 and 155 epochs; printed -9.4 %) and -19.6 % at 0.49 "
+    "(90 and 112 epochs; printed -19.7 %)."
+)
+IS_STAR = (
+    "IS* is the Inception Score read as lower is better: at a matched reward the paper takes a "
+    "high score for a sign of mode collapse (Sec. 3.2)."
+)
+LPIPS_SLIP = (
+    "The paper's LPIPS values in Tables 2 and 3 cannot both be plain means over the same prompts: "
+    "a balanced mixed model reproduces differences of cell means exactly, and these differ."
+)
+
+CROSSING = (
+    f"First epoch whose trailing mean over {WINDOW} epochs of the training reward is at least the "
+    "level; '-' where it never is. Speed-up = 100 (baseline / PCPO - 1) %."
+)
+INTERVAL = (
+    "The interval resamples each epoch's mean reward with its standard error; it is that of one "
+    "run per arm and leaves out the variation between training runs."
+)
+MODEL_3 = (
+    "Linear mixed model value ~ algorithm * batch with a random intercept per prompt, REML, "
+    "Wald z. Reference cell: baseline at half batch, so that 'Algorithm' is PCPO's effect at half "
+    "batch and 'Batch Size' that of the full batch on the baseline."
+)
+TWO_TASKS = (
+    "Main columns: configurations 1 and 2 (one task). Two tasks: configurations 1 to 4, each "
+    "prompt of each task with its own intercept; the paper does not say which it used."
+)
+MODEL_4 = (
+    "Linear mixed model value ~ algorithm with a random intercept per prompt, REML, Wald z; the "
+    "coefficient is PCPO minus baseline."
+)
+
+# Width of the feature networks, for frames that do not say it in a column `dimensions`.
+_DIMENSIONS = {"inception": 2048, "dinov2": 1024}
+
+
+def scale_note(scale: str, note: str = "") -> list[str]:
+    """The scale's own `note` or a stock sentence; it always says so where not at paper scale."""
+    if scale == "paper":
+        return [note] if note else []
+    if not note:
+        return [_SCALES.get(scale, f"Scale '{scale}': not comparable with the paper's numbers.")]
+    comparable = "" if "not comparable" in note.lower() else " Not comparable with the paper."
+    return [note.rstrip(". ") + "." + comparable]
+
+
+def missing_note(numbers: Iterable[int]) -> list[str]:
+    numbers = list(numbers)
+    if not numbers:
+        return []
+    return [f"'-': no data for configuration {', '.join(map(str, numbers))}."]
+
+
+def sample_notes(metrics: pd.DataFrame, what: str) -> list[str]:
+    """Image counts of the rows of a metrics frame, and where a Fréchet distance has N < d."""
+    if metrics.empty:
+        return []
+    notes = [
+        (
+            f"{what}: {_counts(metrics['images'])} images against "
+            f"{_counts(metrics['reference_images'])} of the base model."
+        )
+    ]
+    distances = metrics[metrics["metric"].isin(["fid", "fd_dinov2"])]
+    for measured, rows in distances.groupby("measured"):
+        images, dimensions = int(rows["images"].min()), _dimensions(rows, str(measured))
+        if dimensions is None:
+            notes.append(
+                f"{measured}: the Fréchet distance is biased upwards by small samples; "
+                f"compare it at equal sample size only (here {images})."
+            )
+        elif images < dimensions:
+            notes.append(
+                f"{measured}: {images} images for {dimensions} features, so that the covariances "
+                "are singular and the Fréchet distance carries a large upward bias; compare it at "
+                "equal sample size only."
+            )
+    return notes
+
+
+def selection_notes(selection: pd.DataFrame, experiments: Iterable[Any]) -> list[str]:
+    """Which checkpoints stand for the arms, and whether their rewards match: one per run."""
+    notes = []
+    for experiment in experiments:
+        rows = selection[selection["experiment"] == experiment.name]
+        for seed, run in rows.groupby("seed"):
+            arms = run.set_index("arm")
+            if "pcpo" not in arms.index or "baseline" not in arms.index:
+                continue
+            baseline, pcpo = arms.loc["baseline"], arms.loc["pcpo"]
+            if pcpo["matched"]:
+                verdict = "matched"
+            elif pcpo["bracketed"]:
+                verdict = "bracketed (PCPO is the higher-rewarded one), NOT matched"
+            else:
+                verdict = "NOT matched"
+            level = f"reward level {baseline['level']:.4g}"
+            if pd.isna(baseline["level"]):
+                level = "no reward level in common"
+            elif not (baseline["level_reached"] and pcpo["level_reached"]):
+                level += " not reached by both"
+            notes.append(
+                f"Configuration {experiment.number}, seed {seed}, {level}: "
+                f"baseline epoch {baseline['epoch']} "
+                f"(validation reward {baseline['validation_reward']:.4g}), PCPO epoch "
+                f"{pcpo['epoch']} ({pcpo['validation_reward']:.4g}); difference "
+                f"{pcpo['difference']:+.3g} +- {pcpo['difference_se']:.2g}, tolerance "
+                f"{pcpo['tolerance']:.2g}: {verdict}"
+                + (f" ({pcpo['reason']})" if isinstance(pcpo["reason"], str) else "")
+                + "."
+            )
+    return notes
+
+
+def seed_note(frame: pd.DataFrame) -> list[str]:
+    """Say how many training seeds stand behind the trained arms."""
+    trained = frame[frame["arm"] != "base"]
+    if trained.empty:
+        return []
+    seeds = trained.groupby(["experiment", "arm"])["seed"].nunique()
+    if seeds.max() == 1:
+        return ["One training run per arm: variation between training runs is not measured."]
+    return [f"Mean over {_counts(seeds)} training seeds per arm."]
+
+
+def _dimensions(rows: pd.DataFrame, measured: str) -> int | None:
+    if "dimensions" in rows and rows["dimensions"].notna().any():
+        return int(rows["dimensions"].max())
+    known = [d for name, d in _DIMENSIONS.items() if name in measured.lower()]
+    return known[0] if len(known) == 1 else None
+
+
+def _counts(values: pd.Series) -> str:
+    low, high = int(values.min()), int(values.max())
+    return str(low) if low == high else f"{low} to {high}"

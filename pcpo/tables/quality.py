@@ -1,0 +1,139 @@
+"""Table 2: distance to the base model, Inception Score and diversity at a matched reward."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pcpo.tables import labels, notes
+from pcpo.tables.paired import paired_difference
+from pcpo.tables.table import Column, Table
+
+SLOTS = ("fid", "fd_dinov2", "is_star", "lpips_diversity")
+FORMATS = {"fid": "{:.2f}", "fd_dinov2": "{:.2f}", "is_star": "{:.2f}", "lpips_diversity": "{:.4f}"}
+_METHODS = {"baseline": "Baseline", "pcpo": "PCPO"}
+
+
+def table2a(
+    experiments: Sequence[Any],
+    *,
+    overall: pd.DataFrame,
+    per_prompt: pd.DataFrame,
+    selection: pd.DataFrame,
+) -> Table:
+    """DDPO with the Aesthetics reward: batch size (configurations 1 and 2) x method."""
+    numbered = labels.by_number(experiments)
+    rows = {
+        number: {
+            "cell": cell,
+            "batch_size": labels.images_per_iteration(number, numbered.get(number)),
+        }
+        for number, cell in ((1, "half"), (2, "full"))
+    }
+    key = Column("batch_size", "Batch", group=True)
+    title = "DDPO (Aesthetics): image quality and diversity at a matched reward."
+    return _quality("table2a", title, key, rows, experiments, overall, per_prompt, selection)
+
+
+def table2b(
+    experiments: Sequence[Any],
+    *,
+    overall: pd.DataFrame,
+    per_prompt: pd.DataFrame,
+    selection: pd.DataFrame,
+) -> Table:
+    """DanceGRPO: model (configurations 5 and 6) x method."""
+    numbered = labels.by_number(experiments)
+    models = {number: labels.model_label(number, numbered.get(number)) for number in (5, 6)}
+    rows = {number: {"cell": model, "model": model} for number, model in models.items()}
+    key = Column("model", "Model", group=True)
+    title = "DanceGRPO: image quality and diversity at a matched reward."
+    return _quality("table2b", title, key, rows, experiments, overall, per_prompt, selection)
+
+
+def _quality(
+    name: str,
+    title: str,
+    key: Column,
+    cells: dict[int, dict[str, Any]],
+    experiments: Sequence[Any],
+    overall: pd.DataFrame,
+    per_prompt: pd.DataFrame,
+    selection: pd.DataFrame,
+) -> Table:
+    numbered = {n: e for n, e in labels.by_number(experiments).items() if n in cells}
+    names = [e.name for e in numbered.values()]
+    overall, per_prompt = (
+        f[f["experiment"].isin(names) & f["arm"].isin(_METHODS)] for f in (overall, per_prompt)
+    )
+    rows, missing, from_prompts = [], set(), set()
+    for number, fields in cells.items():
+        experiment = numbered.get(number)
+        for arm, method in _METHODS.items():
+            row = {"row": f"{fields['cell']} {arm}", "config": number} | fields
+            row |= {"method": method}
+            for slot in SLOTS:
+                value, averaged = _value(overall, per_prompt, experiment, arm, slot)
+                if np.isnan(value):
+                    missing.add(number)
+                if averaged:
+                    from_prompts.add(slot)
+                row[slot] = value
+                if arm == "pcpo":
+                    row |= _per_prompt_difference(per_prompt, experiment, slot)
+            rows.append(row)
+
+    columns = [key, Column("method", "Method", group=True)]
+    for slot in SLOTS:
+        measured = pd.concat(
+            [f.loc[f["metric"] == slot, "measured"] for f in (overall, per_prompt)]
+        )
+        label = labels.measured_label(slot, measured)
+        columns.append(Column(slot, labels.METRICS[slot], FORMATS[slot], label))
+
+    footnotes = notes.missing_note(sorted(missing))
+    footnotes += notes.selection_notes(selection, numbered.values())
+    footnotes += notes.sample_notes(overall, "Overall values")
+    if from_prompts:
+        footnotes.append(
+            f"{', '.join(labels.METRICS[s] for s in SLOTS if s in from_prompts)}: "
+            "mean over prompts of the value within a prompt."
+        )
+    footnotes += [notes.IS_STAR, *notes.seed_note(overall)]
+    if name == "table2a":
+        footnotes.append(notes.LPIPS_SLIP)
+    return Table(name, title, pd.DataFrame(rows), tuple(columns), tuple(footnotes))
+
+
+def _value(
+    overall: pd.DataFrame, per_prompt: pd.DataFrame, experiment: Any | None, arm: str, slot: str
+) -> tuple[float, bool]:
+    """The overall value (mean over seeds); the mean over prompts where a slot has no other."""
+    if experiment is None:
+        return np.nan, False
+    for frame, averaged in ((overall, False), (per_prompt, True)):
+        chosen = frame[
+            (frame["experiment"] == experiment.name)
+            & (frame["arm"] == arm)
+            & (frame["metric"] == slot)
+        ]
+        if len(chosen) and chosen["value"].notna().any():
+            return float(chosen.groupby("seed")["value"].mean().mean()), averaged
+    return np.nan, False
+
+
+def _per_prompt_difference(
+    per_prompt: pd.DataFrame, experiment: Any | None, slot: str
+) -> dict[str, float]:
+    """Mean over prompts of PCPO - baseline and its standard error: the noise of the comparison."""
+    name = experiment.name if experiment is not None else ""
+    rows = per_prompt[(per_prompt["experiment"] == name) & (per_prompt["metric"] == slot)]
+    difference = paired_difference(rows, "pcpo", "baseline")
+    return {
+        f"{slot}_prompt_difference": difference.mean,
+        f"{slot}_prompt_difference_se": difference.standard_error,
+        f"{slot}_prompts": difference.pairs,
+    }

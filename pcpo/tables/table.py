@@ -1,0 +1,157 @@
+"""A table of the paper: numbers with full precision, and how they are printed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+MISSING = "-"
+
+_LATEX = str.maketrans(
+    {
+        "&": r"\&",
+        "%": r"\%",
+        "$": r"\$",
+        "#": r"\#",
+        "_": r"\_",
+        "{": r"\{",
+        "}": r"\}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "\\": r"\textbackslash{}",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A printed column: the frame's column, its header, and a format ("{:.2f}") or a function.
+
+    The function gets the value and its row. `measured` goes below the header: what was really
+    computed, where that is not what the paper's header says. `group` leaves repeated labels out.
+    """
+
+    name: str
+    header: str
+    format: str | Callable[[Any, pd.Series], str] = "{}"
+    measured: str = ""
+    group: bool = False
+
+    def text(self, row: pd.Series) -> str:
+        value = row[self.name]
+        if pd.isna(value) or value == "":
+            return MISSING
+        return self.format(value, row) if callable(self.format) else self.format.format(value)
+
+
+@dataclass(frozen=True)
+class Table:
+    """`frame` has the paper's rows, in its order, a stable `row` label, and more than is printed.
+
+    Its columns carry the names of config/paper/<name>.csv where they mean the same, so that the
+    two can be laid side by side. `notes` are footnotes: whole sentences.
+    """
+
+    name: str
+    title: str
+    frame: pd.DataFrame
+    columns: tuple[Column, ...]
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        missing = [c for c in ["row", *(c.name for c in self.columns)] if c not in self.frame]
+        if missing:
+            raise ValueError(f"table '{self.name}': the frame lacks the columns {missing}")
+        if self.frame["row"].duplicated().any():
+            raise ValueError(f"table '{self.name}': two rows have the same label")
+
+    def cells(self) -> list[list[str]]:
+        """The printed text, row by row."""
+        return [[c.text(row) for c in self.columns] for _, row in self.frame.iterrows()]
+
+    def to_csv(self) -> str:
+        """All columns of the frame, full precision, without the notes."""
+        return self.frame.to_csv(index=False)
+
+    def to_markdown(self) -> str:
+        """Pipe table with the title above and the notes below as a numbered list."""
+        headers = [c.header + (f" ({c.measured})" if c.measured else "") for c in self.columns]
+        lines = [f"**{self.title}**", ""]
+        lines += [_pipe(headers), _pipe([":--" if c.group else "--:" for c in self.columns])]
+        lines += [_pipe(cells) for cells in self._thinned()]
+        lines += ["", *(f"{i}. {note}" for i, note in enumerate(self.notes, 1))]
+        return "\n".join(lines).rstrip() + "\n"
+
+    def to_latex(self) -> str:
+        """A `table` environment for booktabs; needs \\usepackage{booktabs} and nothing else."""
+        alignment = "".join("l" if c.group else "r" for c in self.columns)
+        headers = [
+            rf"\shortstack{{{latex(c.header)}\\ {latex(c.measured)}}}"
+            if c.measured
+            else latex(c.header)
+            for c in self.columns
+        ]
+        lines = [
+            r"\begin{table}[t]",
+            r"\centering",
+            rf"\caption{{{latex(self.title)}}}",
+            rf"\label{{tab:{self.name}}}",
+            rf"\begin{{tabular}}{{{alignment}}}",
+            r"\toprule",
+            " & ".join(headers) + r" \\",
+            r"\midrule",
+        ]
+        previous = None
+        for cells, full in zip(self._thinned(), self.cells(), strict=True):
+            if previous is not None and full[0] != previous and self.columns[0].group:
+                lines.append(r"\addlinespace")
+            lines.append(" & ".join(map(latex, cells)) + r" \\")
+            previous = full[0]
+        lines += [r"\bottomrule", r"\end{tabular}"]
+        lines += [
+            rf"\par{{\footnotesize\raggedright {i}. {latex(note)}\par}}"
+            for i, note in enumerate(self.notes, 1)
+        ]
+        return "\n".join([*lines, r"\end{table}"]) + "\n"
+
+    def write(self, prefix: str | Path) -> list[Path]:
+        """Write `prefix`.csv, .md and .tex; none of them is replaced unless all could be made."""
+        texts = {".csv": self.to_csv(), ".md": self.to_markdown(), ".tex": self.to_latex()}
+        prefix = Path(prefix)
+        prefix.parent.mkdir(parents=True, exist_ok=True)
+        paths = [prefix.with_name(prefix.name + suffix) for suffix in texts]
+        parts = [path.with_name(path.name + ".part") for path in paths]
+        for part, text in zip(parts, texts.values(), strict=True):
+            part.write_text(text, encoding="utf-8")
+        for part, path in zip(parts, paths, strict=True):
+            os.replace(part, path)
+        return paths
+
+    def _thinned(self) -> list[list[str]]:
+        """The printed text, with a group's label on its first row only."""
+        thinned: list[list[str]] = []
+        previous: list[str | None] = [None] * len(self.columns)
+        for cells in self.cells():
+            shown, same = [], True
+            for cell, column, above in zip(cells, self.columns, previous, strict=True):
+                same = same and column.group and cell == above
+                shown.append("" if same else cell)
+            thinned.append(shown)
+            previous = [*cells]
+        return thinned
+
+
+def latex(text: str) -> str:
+    """`text` with LaTeX's special characters escaped."""
+    return text.translate(_LATEX)
+
+
+def _pipe(cells: list[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"

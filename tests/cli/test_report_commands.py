@@ -1,0 +1,68 @@
+"""The commands of the report rules, run as functions on files of synthetic frames."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic
+
+from pcpo import frames
+from pcpo.cli import compare, figure, table
+
+
+@pytest.fixture
+def files(tmp_path):
+    overall, per_prompt = synthetic.metrics()
+    curves = {"baseline": np.linspace(1, 3, 30), "pcpo": np.linspace(1, 4, 30)}
+    data = {
+        "updates": (synthetic.updates(curves), frames.UPDATES),
+        "overall": (overall, frames.METRICS_OVERALL),
+        "per_prompt": (per_prompt, frames.METRICS_PER_PROMPT),
+        "selection": (synthetic.selection(), frames.SELECTION),
+        "alignment": (synthetic.alignment(), frames.ALIGNMENT),
+        "credit": (synthetic.credit(), frames.CREDIT),
+    }
+    paths = {}
+    for name, (frame, spec) in data.items():
+        paths[name] = str(tmp_path / f"{name}.parquet")
+        frames.write(frame, spec, paths[name])
+    return paths
+
+
+def test_tables_then_comparison(files, tmp_path, capsys):
+    out = tmp_path / "tables"
+    for name in ("table1", "table3", "table9"):
+        given = [f"--{f.replace('_', '-')}={p}" for f, p in files.items() if f != "credit"]
+        table.main([name, "--scale", "demo", *given, "--out", str(out / name)])
+    names = {p.name for p in out.iterdir()}
+    assert names == {
+        f"{n}.{s}" for n in ("table1", "table3", "table9") for s in ("csv", "md", "tex")
+    }
+    assert "not comparable" in (out / "table3.md").read_text().lower()
+
+    tables = [str(p) for p in out.glob("*.csv")]
+    compare.main(["--scale", "demo", "--tables", *tables, "--out", str(tmp_path / "compare.csv")])
+    compared = pd.read_csv(tmp_path / "compare.csv")
+    measured = compared[compared["table"] == "table3"]
+    assert not (measured["verdict"] == "not measured").any()
+    assert "undecided" in capsys.readouterr().out
+
+
+def test_figures(files, tmp_path):
+    common = ["--scale", "demo", "--out"]
+    updates, credit = ["--updates", files["updates"]], ["--credit", files["credit"]]
+    figure.main(["training_curves", *common, str(tmp_path / "figure3"), *updates])
+    figure.main(["credit_weights", *common, str(tmp_path / "figure2"), *credit])
+    assert len(list(tmp_path.glob("figure*.pdf"))) == 2
+    assert len(list(tmp_path.glob("figure*.png"))) == 2
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_errors_are_those_that_a_user_can_mend(files, tmp_path):
+    out = ["--out", str(tmp_path / "x")]
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.parquet"):
+        table.main(["table1", "--scale", "demo", "--updates", "nowhere.parquet", *out])
+    updates = ["--updates", files["updates"]]
+    with pytest.raises(ValueError, match="no experiment has the numbers"):
+        figure.main(["ablation", "--scale", "demo", *updates, "--experiments", "99", *out])
+    with pytest.raises(FileNotFoundError, match=r"table9\.csv"):
+        compare.main(["--scale", "demo", "--tables", "nowhere/table9.csv", *out])

@@ -1,0 +1,281 @@
+import dataclasses
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic
+
+from pcpo import frames
+from pcpo.compare import read_published
+from pcpo.curves import epoch_curves, seed_average
+from pcpo.stats.speedup import first_crossing, speedup_percent
+from pcpo.tables import TABLES, build, needs
+from pcpo.tables.table import Column, Table
+
+PUBLISHED = Path(__file__).parents[1] / "config" / "paper"
+SPECS = {
+    "updates": frames.UPDATES,
+    "overall": frames.METRICS_OVERALL,
+    "per_prompt": frames.METRICS_PER_PROMPT,
+    "selection": frames.SELECTION,
+    "alignment": frames.ALIGNMENT,
+}
+CURVES = {"baseline": np.linspace(5, 6.5, 60), "pcpo": np.linspace(5, 7.5, 60)}
+
+
+@pytest.fixture(scope="module")
+def data():
+    overall, per_prompt = synthetic.metrics()
+    return {
+        "updates": pd.concat([synthetic.updates(CURVES, n, noise=0.02) for n in range(1, 7)]),
+        "overall": overall,
+        "per_prompt": per_prompt,
+        "selection": synthetic.selection(),
+        "alignment": synthetic.alignment(),
+    }
+
+
+def make(name, data, experiments=None, **options):
+    given = dict(data)
+    if "published" in needs(name):
+        given["published"] = read_published(PUBLISHED, name)
+    return build(name, experiments or synthetic.experiments(), given, **options)
+
+
+def test_the_synthetic_frames_are_valid(data):
+    for name, frame in data.items():
+        frames.check(frame, SPECS[name], name)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_table_has_the_papers_rows_and_columns(name, data):
+    table = make(name, data)
+    paper = read_published(PUBLISHED, name)
+    assert list(table.frame["row"]) == list(paper.index)
+    numbers = [c for c in paper.select_dtypes("number").columns if c != "batch_size"]
+    assert set(numbers) <= set(table.frame.columns)
+    assert "not comparable" in table.notes[0]
+    assert table.to_markdown().count("\n| ") == len(paper) + 2  # the header and the rule below it
+    assert table.to_latex().count(" \\\\\n") == len(paper) + 1
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_table_survives_without_data(name):
+    empty = {key: frames.read([], spec) for key, spec in SPECS.items()}
+    table = make(name, empty)
+    assert any("no data" in note for note in table.notes)
+    assert table.cells()[0][-2] == "-"
+    assert "nan" not in (table.to_markdown() + table.to_latex()).lower()
+
+
+def test_speedups_recomputed_by_pandas(data):
+    table = make("table10", data, synthetic.experiments(reward_levels=(5.5, 6.0, 6.4, 9.0)))
+    rows = table.frame[table.frame["config"] == 3]
+    assert list(rows["reward_level"]) == [9.0, 6.4, 6.0, 5.5]
+    for row in rows.itertuples():
+        expected = []
+        for curve in CURVES.values():
+            smooth = pd.Series(curve).rolling(5, min_periods=1).mean()
+            reached = smooth.index[smooth >= row.reward_level]
+            expected.append(reached[0] + 1 if len(reached) else np.nan)
+        np.testing.assert_equal([row.baseline_epochs, row.pcpo_epochs], expected)
+        if row.reward_level == 9.0:
+            assert np.isnan(row.speedup_pct)
+        else:
+            assert row.speedup_pct == pytest.approx(100 * (expected[0] / expected[1] - 1))
+            assert row.speedup_low <= row.speedup_pct <= row.speedup_high
+    assert table.cells()[0][-4:] == ["-"] * 4
+
+
+def test_levels_are_derived_where_none_are_published(data):
+    evaluation = SimpleNamespace(level_fractions=(0.5, 1.0))
+    table = make("table10", data, synthetic.experiments(evaluation=evaluation))
+    rows = table.frame[table.frame["config"] == 1]
+    top = pd.Series(CURVES["baseline"]).rolling(5).mean().max()
+    np.testing.assert_allclose(rows["reward_level"], [top, (top + 5) / 2])
+    assert rows["baseline_epochs"].notna().all()
+    assert any("100, 50 %" in note for note in table.notes)
+    first = make("table1", data, synthetic.experiments(evaluation=evaluation)).frame.iloc[0]
+    assert first["target_level"] == rows["reward_level"].iloc[0]
+    crossings = [first_crossing(c, first["target_level"]) for c in CURVES.values()]
+    assert first["speedup_pct"] == speedup_percent(*crossings)
+
+
+def test_quality_table_holds_overall_values_and_paired_noise(data):
+    table = make("table2a", data)
+    overall, per_prompt = data["overall"], data["per_prompt"]
+    rows = table.frame.set_index("row")
+    for slot in ("fid", "fd_dinov2", "is_star"):
+        chosen = overall[(overall["experiment"] == synthetic.name(2)) & (overall["metric"] == slot)]
+        expected = chosen.set_index("arm")["value"]
+        assert rows.loc["full pcpo", slot] == pytest.approx(expected["pcpo"])
+        assert rows.loc["full baseline", slot] == pytest.approx(expected["baseline"])
+    lpips = per_prompt[
+        (per_prompt["experiment"] == synthetic.name(1))
+        & (per_prompt["metric"] == synthetic.SLOTS[3])
+    ].pivot(index="prompt_id", columns="arm", values="value")
+    assert rows.loc["half pcpo", "lpips_diversity"] == pytest.approx(lpips["pcpo"].mean())
+    difference = lpips["pcpo"] - lpips["baseline"]
+    found = rows.loc["half pcpo"]
+    assert found["lpips_diversity_prompt_difference"] == pytest.approx(difference.mean())
+    assert found["lpips_diversity_prompt_difference_se"] == pytest.approx(difference.sem())
+    assert list(table.frame["batch_size"]) == [16, 16, 32, 32]
+    assert "FID (judge fid)" in table.to_markdown()
+
+
+def test_training_seeds_are_averaged(data):
+    second = data["overall"].assign(seed=1, value=data["overall"]["value"] + 10)
+    both = data | {"overall": pd.concat([data["overall"], second])}
+    one, two = make("table2b", data).frame, make("table2b", both).frame
+    np.testing.assert_allclose(two["fid"], one["fid"] + 5)
+
+
+def test_mixed_models_give_the_differences_of_cell_means(data):
+    frame = data["per_prompt"]
+    means = frame.groupby(["experiment", "arm", "metric"])["value"].mean()
+
+    def cell(number, arm, slot):
+        return means[synthetic.name(number), arm, slot]
+
+    rows = make("table3", data).frame.set_index("row")
+    for slot in synthetic.SLOTS:
+        algorithm = cell(1, "pcpo", slot) - cell(1, "baseline", slot)
+        batch = cell(2, "baseline", slot) - cell(1, "baseline", slot)
+        at_full = cell(2, "pcpo", slot) - cell(2, "baseline", slot)
+        assert rows.loc[f"Algorithm {slot}", "coef"] == pytest.approx(algorithm)
+        assert rows.loc[f"Batch Size {slot}", "coef"] == pytest.approx(batch)
+        assert rows.loc[f"Interaction {slot}", "coef"] == pytest.approx(at_full - algorithm)
+        other = cell(3, "pcpo", slot) - cell(3, "baseline", slot)
+        both = rows.loc[f"Algorithm {slot}", "coef_two_tasks"]
+        assert both == pytest.approx((algorithm + other) / 2)
+    assert (rows["n_obs"] == 48).all()
+    assert (rows["n_obs_two_tasks"] == 96).all()
+    assert (rows["n_groups_two_tasks"] == 24).all()
+    fourth = make("table4", data).frame.set_index("row")
+    for number, model in ((5, "SD1.4"), (6, "FLUX")):
+        expected = cell(number, "pcpo", "fid") - cell(number, "baseline", "fid")
+        assert fourth.loc[f"{model} fid", "coef"] == pytest.approx(expected)
+
+
+def test_a_fit_that_failed_is_said_in_a_footnote(data):
+    flat = data | {"per_prompt": data["per_prompt"].assign(value=1.0)}
+    table = make("table4", flat)
+    assert table.frame["p_value"].isna().all()
+    assert any("no residual variance" in note for note in table.notes)
+    assert table.cells()[0][-1] == "-"
+
+
+def test_alignment_tables_recomputed_by_pandas(data):
+    alignment = data["alignment"]
+    chosen = alignment[
+        (alignment["experiment"] == synthetic.name(6)) & (alignment["dataset"] == "mjhq")
+    ]
+    means = chosen.groupby(["arm", "score"])["value"].mean()
+    table = make("table5b", data)
+    rows = table.frame.set_index("row")
+    for arm in ("base", "baseline", "pcpo"):
+        for score in ("hpsv2_1", "imagereward"):
+            assert rows.loc[f"FLUX {arm}", score] == pytest.approx(means[arm, score])
+    labels = [cells[1] for cells in table.cells()]
+    assert labels == 2 * ["Base Model", "DanceGRPO (E20)", "PCPO (E14)"]
+
+
+def test_table_9_keeps_published_rows_apart(data):
+    frame = make("table9", data).frame.set_index("row")
+    gain = frame.loc["PCPO final", "pickscore"] - frame.loc["PCPO base", "pickscore"]
+    assert frame.loc["PCPO gain", "pickscore"] == pytest.approx(gain)
+    assert frame.loc["PCPO gain", "source"] == "this run"
+    assert frame.loc["SSPO gain", "pickscore"] == 1.37
+    assert (frame["source"] == "published").sum() == 9
+
+
+def test_unmatched_checkpoints_are_said(data):
+    unmatched = data | {"selection": synthetic.selection(matched=False)}
+    for name in ("table2a", "table3", "table4", "table5a", "table9"):
+        notes = " ".join(make(name, unmatched).notes)
+        assert "NOT matched (no checkpoint near the level)" in notes
+        assert "NOT matched" not in " ".join(make(name, data).notes)
+    none = data | {"selection": synthetic.selection().assign(level=np.nan, level_reached=False)}
+    assert "no reward level in common: baseline epoch 20" in " ".join(make("table4", none).notes)
+
+
+def test_small_samples_are_said_where_the_width_is_known(data):
+    wide = data | {"overall": data["overall"].assign(dimensions=500)}
+    notes = " ".join(make("table2a", wide).notes)
+    assert "judge fid: 384 images for 500 features" in notes
+    enough = data | {"overall": data["overall"].assign(dimensions=64)}
+    assert "singular" not in " ".join(make("table2a", enough).notes)
+
+
+def test_scale_notes(data):
+    table = make("table4", data, note="small world")
+    assert table.notes[0] == "small world. Not comparable with the paper."
+    paper = make("table4", data, synthetic.experiments(scale="paper"))
+    assert "comparable with the paper" not in " ".join(paper.notes)
+
+
+def test_errors_name_what_is_wrong(data):
+    with pytest.raises(ValueError, match="unknown table 'table99'"):
+        build("table99", synthetic.experiments(), data)
+    with pytest.raises(ValueError, match="needs the frames selection"):
+        build("table3", synthetic.experiments(), {"per_prompt": data["per_prompt"]})
+    mixed = [synthetic.experiment(5), synthetic.experiment(6, scale="paper")]
+    with pytest.raises(ValueError, match="one scale"):
+        make("table4", data, mixed)
+    gap = data["updates"][data["updates"]["epoch"] != 7]
+    with pytest.raises(ValueError, match="epoch 7 is missing"):
+        make("table1", data | {"updates": gap})
+
+
+def test_rendering_and_writing(tmp_path):
+    frame = pd.DataFrame(
+        {"row": ["a", "b"], "group": ["x_1", "x_1"], "value": [0.123456789, np.nan]}
+    )
+    columns = (Column("group", "G & H", group=True), Column("value", "V", "{:.2f}", measured="m%"))
+    table = Table("t", "50 % of #1", frame, columns, ("A note: 5 < 6.",))
+    assert table.cells() == [["x_1", "0.12"], ["x_1", "-"]]
+    assert table.to_markdown().splitlines()[2:6] == [
+        "| G & H | V (m%) |",
+        "| :-- | --: |",
+        "| x_1 | 0.12 |",
+        "|  | - |",
+    ]
+    text = table.to_latex()
+    assert r"\caption{50 \% of \#1}" in text
+    assert r"G \& H & \shortstack{V\\ m\%} \\" in text
+    assert r"x\_1 & 0.12 \\" in text
+    assert r"5 \textless{} 6" in text
+    table.write(tmp_path / "sub" / "t")
+    assert sorted(p.name for p in (tmp_path / "sub").iterdir()) == ["t.csv", "t.md", "t.tex"]
+    assert pd.read_csv(tmp_path / "sub" / "t.csv")["value"][0] == 0.123456789
+
+    def fail(value, row):
+        raise ValueError("cannot be printed")
+
+    broken = dataclasses.replace(table, columns=(Column("value", "V", fail),))
+    before = (tmp_path / "sub" / "t.csv").read_bytes()
+    with pytest.raises(ValueError, match="cannot be printed"):
+        broken.write(tmp_path / "sub" / "t")
+    assert (tmp_path / "sub" / "t.csv").read_bytes() == before
+    with pytest.raises(ValueError, match="lacks the columns"):
+        dataclasses.replace(table, columns=(Column("other", "O"),))
+
+
+def test_epoch_curves_recomputed_by_pandas():
+    updates = pd.concat(
+        [
+            synthetic.updates({"pcpo": [1.0, 2.0, 3.0]}, seed=0, noise=0.3),
+            synthetic.updates({"pcpo": [3.0, 4.0]}, seed=1, noise=0.4),
+        ]
+    )
+    curves = epoch_curves(updates)
+    assert len(curves) == 5
+    np.testing.assert_allclose(curves["clip_fraction"], 0.1)
+    np.testing.assert_allclose(curves["clip_fraction_on_policy"], 0.0)
+    np.testing.assert_allclose(curves["clip_fraction_off_policy"], 0.2)
+    np.testing.assert_allclose(curves["reward_se"], [0.3, 0.3, 0.3, 0.4, 0.4])
+    averaged = seed_average(curves)
+    np.testing.assert_allclose(averaged["reward_mean"], [2.0, 3.0])  # where both seeds have epochs
+    np.testing.assert_allclose(averaged["reward_se"], [0.25, 0.25])
