@@ -83,9 +83,7 @@ class RunFolder:
 
     # --- resuming -------------------------------------------------------------------------
 
-    def save_state(
-        self, state: RunState, policy: Policy, optimizer: torch.optim.Optimizer
-    ) -> None:
+    def save_state(self, state: RunState, policy: Policy, optimizer: torch.optim.Optimizer) -> None:
         """Write the resume state, all or nothing."""
         part = self.path / "resume.part"
         shutil.rmtree(part, ignore_errors=True)
@@ -171,7 +169,9 @@ def _restore_optimizer(
         }
         if own:
             moments[index] = own
-    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+    optimizer.load_state_dict(
+        {"state": moments, "param_groups": optimizer.state_dict()["param_groups"]}
+    )
 
 
 def read_manifest(path: Path) -> dict[int, Path]:

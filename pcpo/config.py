@@ -197,6 +197,7 @@ class Experiment(_Record):
     checkpoint_every: int = Field(gt=0)
     evaluation: Evaluation
     alignment: tuple[str, ...] = ()  # prompt sets of Tables 5 and 9
+    alignment_checkpoint: Literal["selected", "last"] = "selected"
     arms: tuple[str, ...]
 
     @field_validator("arms")
@@ -340,8 +341,13 @@ def _contains(data: Any, location: tuple[Any, ...]) -> bool:
     return True
 
 
-def _explain(error: ValidationError, layers: list[tuple[str, dict[str, Any]]]) -> str:
-    """One line per mistake, with the file of the layer that set the key last."""
+def _explain(
+    error: ValidationError, layers: list[tuple[str, dict[str, Any]]], main: str | None = None
+) -> str:
+    """One line per mistake, with the file of the layer that set the key last.
+
+    `main` is named where a mistake concerns several keys together.
+    """
     lines = []
     for item in error.errors():
         location = item["loc"]
@@ -352,7 +358,7 @@ def _explain(error: ValidationError, layers: list[tuple[str, dict[str, Any]]]) -
                 for name, layer in reversed(layers)
                 if _contains(layer, location[:n])
             ),
-            layers[-1][0],
+            main or layers[-1][0],
         )
         key = ".".join(map(str, location))
         message = item["msg"].removeprefix("Value error, ")
@@ -375,9 +381,7 @@ def load_arm(name: str) -> Arm:
     """The arm of config/arms.yaml; ConfigError lists the known ones."""
     arms = _arms_file()
     if name not in arms:
-        raise ConfigError(
-            f"{CONFIG / 'arms.yaml'}: unknown arm '{name}'; known: {', '.join(arms)}"
-        )
+        raise ConfigError(f"{CONFIG / 'arms.yaml'}: unknown arm '{name}'; known: {', '.join(arms)}")
     try:
         return Arm(name=name, **arms[name])
     except ValidationError as error:
@@ -468,12 +472,13 @@ def load_experiment(experiment: int | str, scale: str = "paper") -> Experiment:
     try:
         resolved = Experiment(**merged)
     except ValidationError as error:
-        raise ConfigError(_explain(error, layers)) from error
-    for needed, table, key in [
+        raise ConfigError(_explain(error, layers, str(path))) from error
+    sources: list[tuple[str, Mapping[str, Any], str]] = [
         (resolved.model, sizes.models, "models"),
         (resolved.reward.name, sizes.rewards, "rewards"),
         *((p, sizes.prompts, "prompts") for p in (resolved.prompts, *resolved.alignment)),
-    ]:
+    ]
+    for needed, table, key in sources:
         if needed not in table:
             raise ConfigError(
                 f"{path}: '{needed}' is unknown at scale {scale}: {scale_path} has no "

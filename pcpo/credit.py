@@ -79,8 +79,9 @@ def solve_ddim_sigma_inverse_square(
 ) -> tuple[Tensor, Tensor]:
     """The sigma at which C / sigma^2 equals `target`, for the arm `inverse_square`.
 
-    (a - W u)^2 = b - u with u = sigma^2 gives u = [2 a W - 1 +- sqrt((1 - 2 a W)^2 - 4 W^2 (a^2 - b))]
-    / (2 W^2); the root nearer to the native variance of those in (0, b] with a >= W u is taken.
+    With u = sigma^2, (a - W u)^2 = b - u gives
+    u = [2 a W - 1 +- sqrt((1 - 2 a W)^2 - 4 W^2 (a^2 - b))] / (2 W^2);
+    of the roots in (0, b] with a >= W u the one nearer to the native variance is taken.
     """
     w = torch.as_tensor(target, dtype=alpha_bar.dtype).expand_as(alpha_bar)
     a = torch.sqrt(alpha_bar_prev * (1 - alpha_bar) / alpha_bar)
@@ -97,7 +98,7 @@ def solve_ddim_sigma_inverse_square(
 
 
 def flow_weights(t: Tensor, dt: Tensor, sigma: Tensor) -> Tensor:
-    """Eq. (8): w = sqrt(dt) / sigma (1 + (1 - t) sigma^2 / (2 t)); sigma is the SDE's noise level."""
+    """Eq. (8): w = sqrt(dt) / sigma (1 + (1 - t) sigma^2 / (2 t)), sigma the SDE's noise level."""
     return torch.sqrt(dt) / sigma * (1 + (1 - t) * sigma**2 / (2 * t))
 
 

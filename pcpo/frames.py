@@ -88,7 +88,7 @@ SELECTION = FrameSpec(
         "epoch": "i",  # the selected checkpoint
         "validation_reward": "f",
         "validation_se": "f",
-        "difference": "f",  # to the baseline's validation reward, paired by (prompt, seed); 0 for it
+        "difference": "f",  # to the baseline's validation reward, paired by (prompt, seed)
         "difference_se": "f",
         "tolerance": "f",
         "matched": "b",
@@ -107,9 +107,7 @@ _METRIC = _RUN | {
     "images": "i",
     "reference_images": "i",
 }
-METRICS_OVERALL = FrameSpec(
-    "metrics_overall", ("experiment", "arm", "seed", "metric"), _METRIC
-)
+METRICS_OVERALL = FrameSpec("metrics_overall", ("experiment", "arm", "seed", "metric"), _METRIC)
 METRICS_PER_PROMPT = FrameSpec(
     "metrics_per_prompt",
     ("experiment", "arm", "seed", "metric", "prompt_id"),
@@ -158,8 +156,8 @@ def check(frame: pd.DataFrame, spec: FrameSpec, source: str | Path) -> None:
 def write(frame: pd.DataFrame, spec: FrameSpec, path: str | Path) -> None:
     """Check and write `frame` as Parquet or CSV (by the ending of `path`), all or nothing."""
     path = Path(path)
-    frame = frame[[*spec.columns, *(c for c in frame.columns if c not in spec.columns)]]
     check(frame, spec, path)
+    frame = frame[[*spec.columns, *(c for c in frame.columns if c not in spec.columns)]]
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     if path.suffix == ".csv":

@@ -41,10 +41,10 @@ def matching_log_ratio(
 
     log rho = -[ w mean(delta * z) + w^2 mean(delta^2) / 2 ],  delta = prediction - prediction_old.
 
-    prediction, prediction_old, noise: fp32 `(B, ...)`, guided predictions and the step's unit
-    Gaussian noise. weight: `(B,)` or scalar. Returns `(B,)`, the mean over latent dimensions.
+    prediction, prediction_old, noise: `(B, ...)`, fp32 or fp64, guided predictions and the step's
+    unit Gaussian noise. weight: `(B,)` or scalar. Returns `(B,)`, the mean over latent dimensions.
     """
-    delta = prediction.float() - prediction_old.float()
+    delta = prediction - prediction_old
     dims = tuple(range(1, delta.ndim))
     cross = (delta * noise).mean(dim=dims)
     square = delta.square().mean(dim=dims)
@@ -80,5 +80,5 @@ def kl(prediction: Tensor, prediction_ref: Tensor, scale: Tensor) -> Tensor:
     published betas belong to it (flow_grpo scripts/train_sd3.py:864-939). In predictions it is
     scale * mean((v - v_ref)^2) with `FlowSDE.kl_scale`, which is |dt| w^2 / 2 for the native w.
     """
-    delta = prediction.float() - prediction_ref.float()
+    delta = prediction - prediction_ref
     return scale * delta.square().mean(dim=tuple(range(1, delta.ndim)))

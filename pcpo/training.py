@@ -12,6 +12,7 @@ Departures from the originals, on purpose:
 
 from __future__ import annotations
 
+import contextlib
 import math
 import signal
 import time
@@ -51,7 +52,9 @@ class _MicroBatch:
     trajectory: Trajectory
 
 
-def build_sampler(experiment: Experiment, arm: Arm, policy: Policy) -> tuple[Sampler, CreditSchedule]:
+def build_sampler(
+    experiment: Experiment, arm: Arm, policy: Policy
+) -> tuple[Sampler, CreditSchedule]:
     """The arm's credit schedule, and the sampler under the sigmas that it asks for."""
     native = samplers.build(experiment.sampler, policy.scheduler_config)
     schedule = credit_schedule(arm.credit, native, experiment.timesteps.skip_last)
@@ -103,7 +106,9 @@ def train(
         ids = iteration_prompts(
             batch, len(prompts), seed, epoch, shuffle=experiment.algorithm == "flow_grpo"
         )
-        rollout, rewards = _rollout(experiment, arm, seed, epoch, ids, sampler, policy, reward, prompts)
+        rollout, rewards = _rollout(
+            experiment, arm, seed, epoch, ids, sampler, policy, reward, prompts
+        )
         values = _advantages(advantage, ids, rewards, epoch)
         for update in range(batch.gradient_updates):
             chosen = slice(update * micro_per_update, (update + 1) * micro_per_update)
@@ -136,7 +141,9 @@ def train(
         if due or stop.requested:
             folder.save_state(state, policy, optimizer)
         if stop.requested and epoch < experiment.epochs:
-            raise InterruptedError(f"stopped after epoch {epoch}; the next start goes on from there")
+            raise InterruptedError(
+                f"stopped after epoch {epoch}; the next start goes on from there"
+            )
     folder.finish(checkpoint_epochs(experiment), state.updates)
 
 
@@ -174,7 +181,7 @@ def _rollout(
         initial = gaussian_noise(initial_keys, 1, policy.latent_shape)[:, 0].to(policy.device)
         noise = gaussian_noise(step_keys, len(sampler), policy.latent_shape).to(policy.device)
         trajectory = sample(
-            lambda x, t, c=conditioning: policy.predict(x, t, c, config.guidance_scale),
+            policy.conditioned(conditioning, config.guidance_scale),
             sampler,
             initial,
             noise,
@@ -269,8 +276,8 @@ def _update(
                 divergences.append(divergence.item())
             if not torch.isfinite(loss):
                 raise TrainingDiverged(
-                    f"epoch {epoch}, update {update}, sampler step {step.tolist()}: the loss is NaN "
-                    "or infinite; lower optimizer.learning_rate, or see the last checkpoint"
+                    f"epoch {epoch}, update {update}, sampler steps {step.unique().tolist()}: the "
+                    "loss is NaN or infinite; the last checkpoint is kept; lower optimizer.learning_rate"
                 )
             (loss / (len(rollout) * steps.shape[1])).backward()
             losses.append(loss.item())
@@ -303,10 +310,8 @@ class _StopRequest:
 
     def __init__(self) -> None:
         self.requested = False
-        try:
+        with contextlib.suppress(ValueError):  # outside the main thread no signal arrives
             signal.signal(signal.SIGTERM, self._request)
-        except ValueError:  # not in the main thread: a notebook or a test
-            pass
 
     def _request(self, *_: Any) -> None:
         self.requested = True

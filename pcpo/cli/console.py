@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import time
@@ -20,11 +21,14 @@ os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 class Log:
     """Plain lines in a file (and on stdout where no file is given), each with its time."""
 
+    current: Log | None = None
+
     def __init__(self, path: Path | None) -> None:
         self.path = path
         if path:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("")
+        Log.current = self
 
     def __call__(self, message: str) -> None:
         line = f"{time.strftime('%H:%M:%S')} {message}"
@@ -36,16 +40,17 @@ class Log:
 
 
 def setup() -> None:
-    """No progress bars from libraries that load models, and as many threads as asked for."""
-    import diffusers
-    import torch
-    import transformers
+    """As many threads as asked for, and no progress bars from the libraries that are loaded.
 
-    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    transformers.utils.logging.disable_progress_bar()
-    diffusers.utils.logging.disable_progress_bar()
-    diffusers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.set_verbosity_error()
+    Call it after the heavy imports: it does not import what the command does not use.
+    """
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    for name in ("transformers", "diffusers"):
+        if name in sys.modules:
+            logging = importlib.import_module(f"{name}.utils.logging")
+            logging.disable_progress_bar()
+            logging.set_verbosity_error()
 
 
 def run(main: Callable[[], None]) -> None:
@@ -58,5 +63,7 @@ def run(main: Callable[[], None]) -> None:
     except (ValueError, OSError) as error:
         if os.environ.get("PCPO_TRACEBACK"):
             raise
+        if Log.current is not None and Log.current.path is not None:
+            Log.current(f"error: {error}")
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

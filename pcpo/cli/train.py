@@ -80,9 +80,7 @@ def main() -> None:
     log = Log(args.log)
     prompts = read_prompts(scale.prompts[experiment.prompts])
     source = scale.models[experiment.model]
-    folder = RunFolder(
-        args.out, fingerprint(experiment, arm, args.seed, source.path, prompts)
-    )
+    folder = RunFolder(args.out, fingerprint(experiment, arm, args.seed, source.path, prompts))
     with folder.lock():
         torch.manual_seed(derive_seed("adapter", args.seed))  # LoRA's random initialisation
         policy = policies.load(
@@ -103,8 +101,9 @@ def main() -> None:
             **(reward_source.options | experiment.reward.options),
         )
         log(f"{experiment.name} ({experiment.description}), arm {arm.name}: {arm.description}")
-        for note in getattr(reward, "notes", ()):
-            log(f"reward {experiment.reward.name}: {note}")
+        for part in ("captioner_name", "engine"):  # what stands behind the reward, where it varies
+            if hasattr(reward, part):
+                log(f"reward {experiment.reward.name}: {part} = {getattr(reward, part)}")
         progress = Progress(experiment.epochs, f"{experiment.name} {arm.name}", log)
         train(experiment, arm, args.seed, policy, reward, prompts, folder, progress, log)
         log("done")

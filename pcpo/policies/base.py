@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,6 +12,7 @@ import torch
 from diffusers import DiffusionPipeline
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -19,6 +20,7 @@ from pcpo.config import LoRA
 
 LORA_FILE = "pytorch_lora_weights.safetensors"
 FULL_FILE = "diffusion_pytorch_model.safetensors"
+_UNFIT = "the checkpoint is damaged or does not fit the base model"
 _AUTOCAST = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 # One row per prompt, by the name under which the denoiser takes it.
@@ -113,6 +115,16 @@ class Policy(ABC):
         unconditional, conditional = output.float().chunk(2)
         return unconditional + guidance_scale * (conditional - unconditional)
 
+    def conditioned(
+        self, conditioning: Conditioning, guidance_scale: float
+    ) -> Callable[[Tensor, Tensor], Tensor]:
+        """`predict` as a function of latents and timesteps alone."""
+
+        def predict(latents: Tensor, timesteps: Tensor) -> Tensor:
+            return self.predict(latents, timesteps, conditioning, guidance_scale)
+
+        return predict
+
     def _autocast(self) -> Any:
         if self.precision not in _AUTOCAST:
             return nullcontext()
@@ -175,19 +187,29 @@ class Policy(ABC):
     def load_weights(self, folder: Path) -> None:
         """Load a checkpoint's weights into a policy that was loaded without `train`.
 
-        Raises FileNotFoundError, or ValueError if the weights belong to another model.
+        Raises FileNotFoundError, or ValueError if the weights are damaged or of another model.
         """
         lora, full = folder / LORA_FILE, folder / FULL_FILE
         if lora.exists():
-            try:
-                self.pipeline.load_lora_weights(str(folder), weight_name=LORA_FILE)
-            except (RuntimeError, ValueError) as error:
-                raise ValueError(f"{lora}: this LoRA does not fit the base model: {error}") from error
+            self._load_lora(lora)
         elif full.exists():
             try:
                 self.denoiser.load_state_dict(load_file(full))
-            except RuntimeError as error:
-                raise ValueError(f"{full}: does not fit the base model: {error}") from error
+            except (RuntimeError, SafetensorError) as error:
+                raise ValueError(f"{full}: {_UNFIT}: {error}") from error
         else:
             raise FileNotFoundError(f"{folder} holds neither {LORA_FILE} nor {FULL_FILE}")
         self.denoiser.requires_grad_(False).eval()
+
+    def _load_lora(self, file: Path) -> None:
+        self.pipeline.unload_lora_weights()  # of the checkpoint that was loaded before
+        try:
+            self.pipeline.load_lora_weights(str(file.parent), weight_name=file.name)
+            with safe_open(file, framework="pt") as handle:
+                saved = len(handle.keys())
+        except (RuntimeError, ValueError, OSError, SafetensorError) as error:
+            raise ValueError(f"{file}: {_UNFIT}: {error}") from error
+        # diffusers only warns of weights that find no place.
+        loaded = sum(".lora_" in name for name, _ in self.denoiser.named_parameters())
+        if loaded != saved:
+            raise ValueError(f"{file}: {_UNFIT}: {loaded} of its {saved} tensors find a place")

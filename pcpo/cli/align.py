@@ -1,0 +1,69 @@
+"""Score images of unseen prompts with every alignment metric (Tables 5 and 9)."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pcpo.cli.console import Log, run, setup
+from pcpo.config import load_experiment, load_scale
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("experiment")
+    parser.add_argument("--scale", default="demo")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--selection", type=Path, required=True)
+    parser.add_argument("--arm", nargs=2, action="append", metavar=("ARM", "RUN"), default=[])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--log", type=Path)
+    parser.add_argument("--device", default="cpu")
+    args = parser.parse_args()
+
+    import pandas as pd
+
+    from pcpo import frames
+    from pcpo.checkpoints import read_manifest
+    from pcpo.cli.evaluation import load_policy, load_reward, score
+    from pcpo.prompts import read_prompts
+
+    setup()
+    log = Log(args.log)
+    experiment, scale = load_experiment(args.experiment, args.scale), load_scale(args.scale)
+    policy, sampler = load_policy(experiment, scale, args.device)
+    selection = frames.read(args.selection, frames.SELECTION).set_index("arm")
+    wanted = {key for dataset in experiment.alignment for key in scale.alignment[dataset].values()}
+    functions = {key: load_reward(scale, key, args.device) for key in sorted(wanted)}
+    parts = []
+    for arm, folder in [("base", ""), *args.arm]:
+        epoch = 0
+        if arm != "base":
+            manifest = read_manifest(Path(folder) / "checkpoints.csv")
+            last = experiment.alignment_checkpoint == "last"
+            epoch = max(manifest) if last else int(selection.loc[arm, "epoch"])
+            policy.load_weights(manifest[epoch])
+        for dataset in experiment.alignment:
+            prompts = read_prompts(scale.prompts[dataset])
+            rows = [
+                (prompt_id, image)
+                for prompt_id in range(len(prompts))
+                for image in range(experiment.evaluation.alignment_images)
+            ]
+            items = [(prompts[prompt_id], image) for prompt_id, image in rows]
+            columns = scale.alignment[dataset]
+            own = {key: functions[key] for key in columns.values()}
+            scores = score(policy, sampler, experiment, own, items, stream="alignment")
+            for column, key in columns.items():
+                frame = pd.DataFrame(rows, columns=["prompt_id", "image"])
+                frame = frame.assign(
+                    experiment=experiment.name, arm=arm, seed=args.seed, epoch=epoch,
+                    dataset=dataset, score=column, value=scores[key],
+                )  # fmt: skip
+                parts.append(frame)
+                log(f"{arm} epoch {epoch} {dataset} {column}: {scores[key].mean():.5g}")
+    frames.write(pd.concat(parts, ignore_index=True), frames.ALIGNMENT, args.out)
+
+
+if __name__ == "__main__":
+    run(main)

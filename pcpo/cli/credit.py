@@ -1,0 +1,57 @@
+"""Write the credit weights of an experiment's arms over the timesteps (Figure 2)."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pcpo.cli.console import run, setup
+from pcpo.config import load_arm, load_experiment, load_scale
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("experiment", nargs="+")
+    parser.add_argument("--scale", default="demo")
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+
+    import json
+
+    import pandas as pd
+
+    from pcpo import frames, samplers
+    from pcpo.credit import credit_schedule
+
+    setup()
+    scale = load_scale(args.scale)
+    parts = []
+    for name in args.experiment:
+        experiment = load_experiment(name, args.scale)
+        folder = Path(scale.models[experiment.model].path)
+        scheduler = json.loads((folder / "scheduler/scheduler_config.json").read_text())
+        sampler = samplers.build(experiment.sampler, scheduler)
+        native = credit_schedule("native", sampler, experiment.timesteps.skip_last)
+        for arm in experiment.arms:
+            schedule = credit_schedule(
+                load_arm(arm).credit, sampler, experiment.timesteps.skip_last
+            )
+            frame = pd.DataFrame(
+                {
+                    "step": range(len(sampler)),
+                    "timestep": sampler.timesteps.numpy(),
+                    "interval": sampler.intervals.numpy(),
+                    "sigma": sampler.with_sigma(schedule.sigmas).std.numpy(),
+                    "native_sigma": sampler.std.numpy(),
+                    "native_weight": native.weights.numpy(),
+                    "weight": schedule.weights.numpy(),
+                    "trained": schedule.trained.numpy(),
+                    "feasible": schedule.feasible.numpy(),
+                }
+            )
+            parts.append(frame.assign(experiment=experiment.name, arm=arm))
+    frames.write(pd.concat(parts, ignore_index=True), frames.CREDIT, args.out)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,67 @@
+"""What the commands after training share: a run's prompts, policy and reward, from a scale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pcpo import policies, rewards, samplers
+from pcpo.config import Experiment, Scale
+from pcpo.generation import generate
+from pcpo.policies.base import Policy
+from pcpo.prompts import evaluation_prompts, read_prompts
+from pcpo.rewards import Reward
+from pcpo.samplers import Sampler
+
+
+def load_policy(experiment: Experiment, scale: Scale, device: str) -> tuple[Policy, Sampler]:
+    """The base model and the experiment's native sampler, with which every arm is evaluated."""
+    policy = policies.load(
+        experiment.model,
+        scale.models[experiment.model],
+        resolution=experiment.sampler.resolution,
+        precision=experiment.precision,
+        embedded_guidance=experiment.sampler.embedded_guidance,
+        device=device,
+    )
+    return policy, samplers.build(experiment.sampler, policy.scheduler_config)
+
+
+def load_reward(scale: Scale, key: str, device: str, **options: object) -> Reward:
+    """The reward under `rewards.<key>` of the scale; `options` win over the scale's own."""
+    source = scale.rewards[key]
+    return rewards.load(
+        source.implementation or key, source.path, device=device, **(source.options | options)
+    )
+
+
+def evaluation_rows(experiment: Experiment, scale: Scale, seeds: int) -> list[tuple[int, str, int]]:
+    """(prompt_id, prompt, seed) of the evaluation images, grouped by prompt."""
+    prompts = read_prompts(scale.prompts[experiment.prompts])
+    ids = evaluation_prompts(prompts, experiment.evaluation.prompts)
+    return [(i, prompts[i], seed) for i in ids for seed in range(seeds)]
+
+
+def score(
+    policy: Policy,
+    sampler: Sampler,
+    experiment: Experiment,
+    reward_functions: dict[str, Reward],
+    items: Sequence[tuple[str, int]],
+    stream: str = "evaluation",
+) -> dict[str, np.ndarray]:
+    """Generate the images of `items` and score them, a forward batch at a time: name -> (N,)."""
+    import torch
+
+    scores: dict[str, list[np.ndarray]] = {name: [] for name in reward_functions}
+    batch = experiment.evaluation.batch
+    images = generate(
+        policy, sampler, experiment.sampler.guidance_scale, items, batch, stream=stream
+    )
+    for start in range(0, len(items), batch):
+        own = items[start : start + batch]
+        stack = torch.stack([next(images) for _ in own])
+        for name, reward in reward_functions.items():
+            scores[name].append(reward(stack, [prompt for prompt, _ in own]).double().numpy())
+    return {name: np.concatenate(values) for name, values in scores.items()}

@@ -1,0 +1,51 @@
+"""Generate the evaluation images of a selected checkpoint, or of the base model."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pcpo.cli.console import Log, run, setup
+from pcpo.config import load_experiment, load_scale
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("experiment")
+    parser.add_argument("--scale", default="demo")
+    parser.add_argument("--arm", default="base")
+    parser.add_argument("--run", type=Path, help="folder of the arm's run")
+    parser.add_argument("--selection", type=Path, help="which of its checkpoints")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--log", type=Path)
+    parser.add_argument("--device", default="cpu")
+    args = parser.parse_args()
+
+    from pcpo import frames
+    from pcpo.checkpoints import read_manifest
+    from pcpo.cli.evaluation import evaluation_rows, load_policy
+    from pcpo.generation import generate, write_images
+
+    setup()
+    log = Log(args.log)
+    experiment, scale = load_experiment(args.experiment, args.scale), load_scale(args.scale)
+    policy, sampler = load_policy(experiment, scale, args.device)
+    if args.arm != "base":
+        selection = frames.read(args.selection, frames.SELECTION).set_index("arm")
+        epoch = int(selection.loc[args.arm, "epoch"])
+        policy.load_weights(read_manifest(args.run / "checkpoints.csv")[epoch])
+        log(f"{experiment.name} {args.arm}: checkpoint of epoch {epoch}")
+    rows = evaluation_rows(experiment, scale, experiment.evaluation.seeds)
+    images = generate(
+        policy,
+        sampler,
+        experiment.sampler.guidance_scale,
+        [(prompt, seed) for _, prompt, seed in rows],
+        experiment.evaluation.batch,
+    )
+    write_images(args.out, rows, images)
+    log(f"{len(rows)} images in {args.out}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,83 @@
+"""Select the checkpoints that are compared at matched reward, one row per arm."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from functools import cache, partial
+from pathlib import Path
+
+from pcpo.cli.console import Log, run, setup
+from pcpo.config import load_experiment, load_scale
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("experiment")
+    parser.add_argument("--scale", default="demo")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--run", type=Path, action="append", required=True,
+                        help="folder of an arm's run; the first is the baseline")  # fmt: skip
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--log", type=Path)
+    parser.add_argument("--device", default="cpu")
+    args = parser.parse_args()
+
+    import numpy as np
+    import pandas as pd
+
+    from pcpo import frames
+    from pcpo.checkpoints import read_manifest
+    from pcpo.cli.evaluation import evaluation_rows, load_policy, load_reward, score
+    from pcpo.selection import matched_level, select_baseline, select_matched
+
+    setup()
+    log = Log(args.log)
+    experiment, scale = load_experiment(args.experiment, args.scale), load_scale(args.scale)
+    rows = evaluation_rows(experiment, scale, experiment.evaluation.validation_seeds)
+    items = [(prompt, seed) for _, prompt, seed in rows]
+    policy, sampler = load_policy(experiment, scale, args.device)
+    reward = load_reward(scale, experiment.reward.name, args.device, **experiment.reward.options)
+
+    updates, manifests = {}, {}
+    for folder in args.run:
+        frame = frames.read(folder / "updates.parquet", frames.UPDATES)
+        arm = str(frame["arm"].iloc[0])
+        updates[arm] = frame.groupby("epoch")["reward_mean"].first().to_numpy()
+        manifests[arm] = read_manifest(folder / "checkpoints.csv")
+    names = list(updates)
+
+    def validate(arm: str, epoch: int) -> np.ndarray:
+        policy.load_weights(manifests[arm][epoch])
+        values = score(policy, sampler, experiment, {"reward": reward}, items)["reward"]
+        log(f"{arm} epoch {epoch}: validation reward {values.mean():.5g} on {len(values)} images")
+        return values
+
+    first, others = names[0], names[1:]
+    level = matched_level(experiment.evaluation, updates[first], updates[others[0]])
+    validate_first = cache(partial(validate, first))
+    baseline = select_baseline(updates[first], level, sorted(manifests[first]), validate_first)
+    reference = validate_first(baseline.epoch)
+    chosen = {first: baseline}
+    for arm in others:
+        chosen[arm] = select_matched(
+            updates[arm],
+            baseline,
+            sorted(manifests[arm]),
+            partial(validate, arm),
+            reference,
+            experiment.evaluation,
+        )
+    for arm, selected in chosen.items():
+        log(f"{arm}: epoch {selected.epoch}, matched {selected.matched}: {selected.reason}")
+    frame = pd.DataFrame(
+        [
+            {"experiment": experiment.name, "arm": arm, "seed": args.seed, **asdict(selected)}
+            for arm, selected in chosen.items()
+        ]
+    )
+    frames.write(frame, frames.SELECTION, args.out)
+
+
+if __name__ == "__main__":
+    run(main)

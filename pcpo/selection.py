@@ -1,0 +1,172 @@
+"""Which checkpoints are compared: the baseline's first crossing of a reward level, and PCPO's
+checkpoint nearest to it in validation reward.
+
+Appendix B.2.1 pinpoints "the exact epoch where reward levels converge on a validation set of ...
+seed-controlled images". Rewards are compared image by image: the same prompt and the same noise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcpo.config import Evaluation
+from pcpo.stats.speedup import common_levels, first_crossing
+
+# epoch -> rewards of that checkpoint's validation images, in one fixed order of (prompt, seed)
+Validate = Callable[[int], NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Selected:
+    """A row of `frames.SELECTION`, without its key."""
+
+    level: float
+    level_reached: bool
+    crossing_epoch: int
+    epoch: int
+    validation_reward: float
+    validation_se: float
+    difference: float
+    difference_se: float
+    tolerance: float
+    matched: bool
+    bracketed: bool
+    reason: str
+
+
+def levels(
+    evaluation: Evaluation, baseline: NDArray[np.float64], pcpo: NDArray[np.float64]
+) -> list[float]:
+    """The reward levels of an experiment: published, or derived from the two curves."""
+    if evaluation.reward_levels:
+        return list(evaluation.reward_levels)
+    return list(common_levels(baseline, pcpo, evaluation.level_fractions))
+
+
+def matched_level(
+    evaluation: Evaluation, baseline: NDArray[np.float64], pcpo: NDArray[np.float64]
+) -> float:
+    """The level of Tables 2-4: the highest, unless the configuration names one.
+
+    NaN where levels are derived from the curves and one of them never rises.
+    """
+    if evaluation.matched_level is not None:
+        return evaluation.matched_level
+    return max(levels(evaluation, baseline, pcpo), default=math.nan)
+
+
+def _checkpoint_at(epoch: int, epochs: Sequence[int]) -> int:
+    """The first checkpoint at or after `epoch`, else the last one."""
+    return min((e for e in epochs if e >= epoch), default=max(epochs))
+
+
+def _standard_error(values: NDArray[np.float64]) -> float:
+    return float(values.std(ddof=1) / np.sqrt(len(values)))
+
+
+def select_baseline(
+    rewards: NDArray[np.float64], level: float, epochs: Sequence[int], validate: Validate
+) -> Selected:
+    """The baseline's checkpoint at its first crossing of `level`.
+
+    rewards: mean training reward per epoch. Where the level is never reached the last checkpoint
+    stands, and the row says so.
+    """
+    crossing = first_crossing(rewards, level)
+    epoch = _checkpoint_at(crossing if crossing is not None else len(rewards), epochs)
+    values = validate(epoch)
+    if math.isnan(level):
+        reason = "no level is reached by both arms; the last checkpoint stands"
+    elif crossing is None:
+        reason = f"level {level:.4g} is never reached; the last checkpoint stands"
+    elif epoch == crossing:
+        reason = f"first epoch whose trailing mean reaches {level:.4g}"
+    else:
+        reason = f"first checkpoint after the crossing of {level:.4g} at epoch {crossing}"
+    return Selected(
+        level=level,
+        level_reached=crossing is not None,
+        crossing_epoch=-1 if crossing is None else crossing,
+        epoch=epoch,
+        validation_reward=float(values.mean()),
+        validation_se=_standard_error(values),
+        difference=0.0,
+        difference_se=0.0,
+        tolerance=0.0,
+        matched=crossing is not None,
+        bracketed=False,
+        reason=reason,
+    )
+
+
+def select_matched(
+    rewards: NDArray[np.float64],
+    baseline: Selected,
+    epochs: Sequence[int],
+    validate: Validate,
+    reference: NDArray[np.float64],
+    evaluation: Evaluation,
+) -> Selected:
+    """The checkpoint nearest to the baseline's in validation reward.
+
+    reference: validation rewards of the baseline's checkpoint, paired with those of `validate`.
+    Candidates are the checkpoints within `candidate_window` epochs of the arm's own crossing.
+    Among equally near ones the earlier wins. Of two neighbouring checkpoints on either side of
+    the baseline's reward the one not below it is taken, which is to the arm's disadvantage; so
+    the paper did for DanceGRPO. A match is accepted within the tolerance or within two paired
+    standard errors.
+    """
+    crossing = first_crossing(rewards, baseline.level)
+    centre = crossing if crossing is not None else len(rewards)
+    window = evaluation.candidate_window
+    candidates = [e for e in epochs if abs(e - centre) <= window]
+    if not candidates:  # sparse checkpoints: the ones on either side
+        before = [e for e in epochs if e < centre]
+        candidates = sorted({*before[-1:], _checkpoint_at(centre, epochs)})
+    values = {epoch: validate(epoch) for epoch in candidates}
+    difference = {epoch: float((values[epoch] - reference).mean()) for epoch in candidates}
+    best = min(candidates, key=lambda e: (abs(difference[e]), e))
+    bracketed = False
+    if difference[best] < 0:
+        position = candidates.index(best)
+        neighbours = [
+            e
+            for e in (*candidates[max(position - 1, 0) : position], *candidates[position + 1 :][:1])
+            if difference[e] >= 0
+        ]
+        if neighbours:
+            best = min(neighbours, key=lambda e: (difference[e], e))
+            bracketed = True
+    paired = values[best] - reference
+    error = _standard_error(paired)
+    accepted = max(evaluation.tolerance, 2 * error)
+    near = abs(difference[best]) <= accepted
+    reason = (
+        f"nearest of {len(candidates)} checkpoints (epochs {candidates[0]}-{candidates[-1]}) in "
+        f"validation reward; difference {difference[best]:+.4g} "
+        f"{'within' if near else 'beyond'} {accepted:.3g} "
+        f"(tolerance {evaluation.tolerance:g}, two paired standard errors {2 * error:.3g})"
+    )
+    if bracketed:
+        reason += "; the neighbour not below the baseline is taken"
+    if crossing is None:
+        reason += f"; its own trailing mean never reaches {baseline.level:.4g}"
+    return Selected(
+        level=baseline.level,
+        level_reached=crossing is not None,
+        crossing_epoch=-1 if crossing is None else crossing,
+        epoch=best,
+        validation_reward=float(values[best].mean()),
+        validation_se=_standard_error(values[best]),
+        difference=difference[best],
+        difference_se=error,
+        tolerance=evaluation.tolerance,
+        matched=near and baseline.matched,
+        bracketed=bracketed,
+        reason=reason,
+    )
