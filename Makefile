@@ -1,0 +1,51 @@
+# make demo    train the small models, align them with all ten configurations, make the tables
+# make test    everything that CI runs
+# Both set up .venv from the hash-pinned requirements.lock first.
+
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/.locked
+RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" OMP_NUM_THREADS=1
+SOURCES := pcpo tests
+SNAKEFILES := Snakefile $(wildcard rules/*.smk)
+
+.PHONY: demo smoke test lint unit bench lock clean
+
+demo: $(READY)
+	$(RUN) snakemake --cores all --config scale=demo
+	@echo "Tables: results/demo/tables   Figures: results/demo/figures   Paper beside ours: results/demo/compare.csv"
+
+smoke: $(READY)
+	$(RUN) snakemake --cores all --config scale=smoke
+
+test: lint unit
+
+lint: $(READY)
+	$(RUN) ruff check $(SOURCES)
+	$(RUN) ruff format --check $(SOURCES)
+	$(RUN) snakefmt --check $(SNAKEFILES)
+	$(RUN) mypy
+	$(RUN) snakemake --lint --config scale=smoke
+
+unit: $(READY)
+	$(RUN) pytest -n 2 -m "not gpu" --durations=10
+
+bench: $(READY)
+	$(RUN) python -m tests.bench
+
+# The lock holds no address of any index; pip takes its own.
+lock: $(READY)
+	$(RUN) python -m uv pip compile pyproject.toml --extra test --generate-hashes \
+		--no-emit-index-url --no-annotate --no-header --python-version 3.11 \
+		--python-platform x86_64-unknown-linux-gnu --upgrade -o requirements.lock
+
+$(READY): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "error: Python 3.11 or newer is needed; set PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV) \
+		|| { echo "error: the venv module is missing; on Debian: apt-get install python3-venv"; exit 1; }
+	$(VENV)/bin/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	touch $@
+
+clean:
+	rm -rf results .snakemake

@@ -1,0 +1,107 @@
+# Measurements of an experiment's images, and alignment scores on unseen prompts.
+
+
+def image_indices(wildcards):
+    experiment = EXPERIMENTS[wildcards.experiment]
+    return [P.base_images.format(base=experiment.base_images) + "/index.csv"] + [
+        P.images.format(arm=arm, **wildcards) + "/index.csv" for arm in COMPARED
+    ]
+
+
+rule evaluate:
+    input:
+        image_indices,
+        features=feature_files(),
+        code=code("quality.py", "metrics/frechet.py", "metrics/inception_score.py"),
+        more=code("metrics/diversity.py", "features/judge.py"),
+    output:
+        overall=P.overall,
+        per_prompt=P.per_prompt,
+    log:
+        P.log("evaluate", "experiment", "seed"),
+    benchmark:
+        P.benchmark("evaluate", "experiment", "seed")
+    conda:
+        "../envs/evaluate.yaml"
+    params:
+        scale=SCALE.name,
+        quality={key: source.model_dump() for key, source in SCALE.quality.items()},
+        base=lambda wc: P.base_images.format(
+            base=EXPERIMENTS[wc.experiment].base_images
+        ),
+        arms=lambda wc: " ".join(
+            f"--arm {a} {P.images.format(arm=a, **wc)}" for a in COMPARED
+        ),
+    shell:
+        "python -m pcpo.cli.evaluate {wildcards.experiment} --scale {params.scale}"
+        " --seed {wildcards.seed} --base {params.base} {params.arms}"
+        " --overall {output.overall} --per-prompt {output.per_prompt} --log {log}"
+
+
+rule align:
+    input:
+        manifests=lambda wc: [P.manifest.format(arm=arm, **wc) for arm in COMPARED],
+        selection=P.selection,
+        model=lambda wc: model_files(EXPERIMENTS[wc.experiment]),
+        prompts=lambda wc: prompt_files(*EXPERIMENTS[wc.experiment].alignment),
+        rewards=lambda wc: reward_files(
+            *sorted(
+                {
+                    reward
+                    for dataset in EXPERIMENTS[wc.experiment].alignment
+                    for reward in SCALE.alignment[dataset].values()
+                }
+            )
+        ),
+        code=code("generation.py", "cli/align.py"),
+    output:
+        P.alignment,
+    log:
+        P.log("align", "experiment", "seed"),
+    benchmark:
+        P.benchmark("align", "experiment", "seed")
+    conda:
+        "../envs/evaluate.yaml"
+    params:
+        scale=SCALE.name,
+        evaluation=lambda wc: EXPERIMENTS[wc.experiment].digest("evaluation", "sampler"),
+        arms=lambda wc: " ".join(
+            f"--arm {a} {P.run.format(arm=a, **wc)}" for a in COMPARED
+        ),
+    shell:
+        "python -m pcpo.cli.align {wildcards.experiment} --scale {params.scale}"
+        " --seed {wildcards.seed} --selection {input.selection} {params.arms}"
+        " --out {output} --log {log}"
+
+
+def experiment_files(experiment):
+    """Everything of an experiment: its arms, their selection, and what was measured on them."""
+    measured = [P.selection, P.overall, P.per_prompt]
+    measured += [P.alignment] if experiment.alignment else []
+    return [
+        P.manifest.format(experiment=experiment.name, arm=arm, seed=seed)
+        for arm in experiment.arms
+        for seed in SEEDS
+    ] + [
+        path.format(experiment=experiment.name, seed=seed)
+        for path in measured
+        for seed in SEEDS
+    ]
+
+
+for experiment in EXPERIMENTS.values():
+
+    rule:
+        name:
+            f"experiment_{experiment.number:02d}"
+        input:
+            experiment_files(experiment),
+
+
+rule experiments:
+    input:
+        [
+            file
+            for experiment in EXPERIMENTS.values()
+            for file in experiment_files(experiment)
+        ],

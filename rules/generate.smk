@@ -1,0 +1,49 @@
+# Evaluation images: the base model's, shared by experiments that sample alike, and each selected
+# checkpoint's, from the same noise.
+
+
+rule generate_base:
+    input:
+        model=lambda wc: model_files(EXPERIMENTS[BASES[wc.base]]),
+        prompts=lambda wc: prompt_files(EXPERIMENTS[BASES[wc.base]].prompts),
+        code=code("generation.py", "cli/generate.py"),
+    output:
+        P.base_images + "/index.csv",
+    log:
+        P.log("generate_base", "base"),
+    benchmark:
+        P.benchmark("generate_base", "base")
+    conda:
+        "../envs/train.yaml"
+    params:
+        out=P.base_images,
+        scale=SCALE.name,
+        experiment=lambda wc: BASES[wc.base],
+    shell:
+        "python -m pcpo.cli.generate {params.experiment} --scale {params.scale}"
+        " --out {params.out} --log {log}"
+
+
+rule generate:
+    input:
+        manifest=P.manifest,
+        selection=P.selection,
+        model=lambda wc: model_files(EXPERIMENTS[wc.experiment]),
+        code=code("generation.py", "cli/generate.py"),
+    output:
+        P.images + "/index.csv",
+    log:
+        P.log("generate", "experiment", "arm", "seed"),
+    benchmark:
+        P.benchmark("generate", "experiment", "arm", "seed")
+    conda:
+        "../envs/train.yaml"
+    params:
+        out=P.images,
+        run=P.run,
+        scale=SCALE.name,
+        evaluation=lambda wc: EXPERIMENTS[wc.experiment].digest("evaluation", "sampler"),
+    shell:
+        "python -m pcpo.cli.generate {wildcards.experiment} --scale {params.scale}"
+        " --arm {wildcards.arm} --run {params.run} --selection {input.selection}"
+        " --out {params.out} --log {log}"

@@ -1,0 +1,34 @@
+# Checkpoint selection at matched reward.
+
+
+def run_files(wildcards):
+    return [
+        path.format(arm=arm, **wildcards)
+        for arm in COMPARED
+        for path in (P.manifest, P.updates)
+    ]
+
+
+rule select:
+    input:
+        run_files,
+        model=lambda wc: model_files(EXPERIMENTS[wc.experiment]),
+        reward=lambda wc: reward_files(EXPERIMENTS[wc.experiment].reward.name),
+        code=code("selection.py", "stats/speedup.py", "cli/select.py"),
+    output:
+        P.selection,
+    log:
+        P.log("select", "experiment", "seed"),
+    benchmark:
+        P.benchmark("select", "experiment", "seed")
+    conda:
+        "../envs/train.yaml"
+    params:
+        scale=SCALE.name,
+        evaluation=lambda wc: EXPERIMENTS[wc.experiment].digest("evaluation", "sampler"),
+        runs=lambda wc: " ".join(
+            f"--run {P.run.format(arm=arm, **wc)}" for arm in COMPARED
+        ),
+    shell:
+        "python -m pcpo.cli.select {wildcards.experiment} --scale {params.scale}"
+        " --seed {wildcards.seed} {params.runs} --out {output} --log {log}"

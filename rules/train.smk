@@ -1,0 +1,28 @@
+# One run of an experiment's arm. Checkpoints and the state from which a run goes on lie beside the
+# declared outputs, undeclared: Snakemake deletes the declared outputs of a job that failed.
+
+
+rule train:
+    input:
+        model=lambda wc: model_files(EXPERIMENTS[wc.experiment]),
+        prompts=lambda wc: prompt_files(EXPERIMENTS[wc.experiment].prompts),
+        reward=lambda wc: reward_files(EXPERIMENTS[wc.experiment].reward.name),
+    output:
+        manifest=P.manifest,
+        updates=P.updates,
+    log:
+        P.log("train", "experiment", "arm", "seed"),
+    benchmark:
+        P.benchmark("train", "experiment", "arm", "seed")
+    priority: 10
+    conda:
+        "../envs/train.yaml"
+    params:
+        out=P.run,
+        scale=SCALE.name,
+        # A changed value reruns exactly the runs that it affects.
+        experiment=lambda wc: EXPERIMENTS[wc.experiment].digest(*TRAINING_FIELDS),
+        arm=lambda wc: load_arm(wc.arm).model_dump(mode="json", exclude={"description"}),
+    shell:
+        "python -m pcpo.cli.train {wildcards.experiment} {wildcards.arm} --seed {wildcards.seed}"
+        " --scale {params.scale} --out {params.out} --log {log}"
