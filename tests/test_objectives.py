@@ -1,0 +1,56 @@
+"""Eq. (4)/(8) against the difference of Gaussian log-densities; objectives against their gates."""
+
+import pytest
+import torch
+from torch.distributions import Normal
+
+from pcpo import credit, objectives
+from pcpo.samplers.ddim import ddim
+from pcpo.samplers.flow_sde import dance_sde, flow_grpo_sde
+from tests.samplers.test_ddim import SD
+
+
+@pytest.mark.parametrize(
+    "sampler",
+    [ddim(SD, 50), ddim(SD, 10), dance_sde(12, 3.0, 0.3), flow_grpo_sde(10, 3.0, 0.7)],
+    ids=["ddim50", "ddim10", "dance", "flow_grpo"],
+)
+def test_matching_is_the_difference_of_the_baselines_log_probabilities(sampler):
+    weights = credit.credit_schedule("native", sampler, skip_last=False).weights
+    generator = torch.Generator().manual_seed(0)
+    shape = (len(sampler), 4, 6, 6)
+    x, old, z, delta = torch.randn(4, *shape, generator=generator, dtype=torch.float64)
+    new = old + 0.01 * delta
+    step = torch.arange(len(sampler))
+    std = sampler.std.reshape(-1, 1, 1, 1)
+    x_next = sampler.mean(step, x, old) + std * z
+    dims = (1, 2, 3)
+    density = [
+        Normal(sampler.mean(step, x, p), std).log_prob(x_next).mean(dims) for p in (new, old)
+    ]
+    ours = objectives.matching_log_ratio(new, old, z, weights)
+    torch.testing.assert_close(ours, density[0] - density[1], rtol=0, atol=1e-14)
+
+
+def test_equal_predictions_have_ratio_one_exactly():
+    prediction = torch.randn(3, 4, 5)
+    log_ratio = objectives.matching_log_ratio(prediction, prediction, torch.randn(3, 4, 5), 2.0)
+    assert torch.equal(log_ratio, torch.zeros(3))
+
+
+@pytest.mark.parametrize("name", ["ppo_clip", "log_hinge"])
+def test_gradient_is_gated_alike_and_equals_minus_advantage_inside(name):
+    log_ratio = torch.tensor([-2e-4, -0.5e-4, 0.5e-4, 2e-4] * 2, dtype=torch.float64)
+    advantages = torch.tensor([1.5] * 4 + [-1.5] * 4, dtype=torch.float64)
+    log_ratio.requires_grad_(True)
+    result = objectives.OBJECTIVES[name](log_ratio, advantages, 1e-4)
+    result.loss.backward()
+    inside = torch.tensor([1, 1, 1, 0, 0, 1, 1, 1], dtype=torch.float64)
+    torch.testing.assert_close(log_ratio.grad * 8, -advantages * inside, rtol=5e-4, atol=0)
+    assert result.clip_fraction == 0.5
+    assert result.effective_clip_fraction == 0.25
+
+
+def test_log_hinge_value():
+    result = objectives.log_hinge(torch.tensor([0.3, -0.3]), torch.tensor([2.0, 2.0]), 0.1)
+    assert result.loss.item() == pytest.approx((0 + 2 * 0.4) / 2)
