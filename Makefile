@@ -31,7 +31,7 @@ unit: $(READY)
 	$(RUN) pytest -n 2 -m "not gpu" --durations=10
 
 bench: $(READY)
-	$(RUN) python -m tests.bench
+	$(RUN) python -m pcpo.cli.bench --sqrtm
 
 # The lock holds no address of any index; pip takes its own.
 lock: $(READY)

@@ -50,6 +50,15 @@ def _replace_folder(part: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+@contextmanager
+def _full_disk_is_an_os_error(folder: Path) -> Iterator[None]:
+    """safetensors has its own exception for a write that fails."""
+    try:
+        yield
+    except SafetensorError as error:
+        raise OSError(f"{folder}: cannot be written: {error}") from error
+
+
 class RunFolder:
     """The folder of one training run."""
 
@@ -78,7 +87,8 @@ class RunFolder:
         part = folder.with_name(folder.name + ".part")
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
-        policy.save_weights(part)
+        with _full_disk_is_an_os_error(part):
+            policy.save_weights(part)
         _replace_folder(part, folder)
 
     # --- resuming -------------------------------------------------------------------------
@@ -93,7 +103,8 @@ class RunFolder:
         for index, moments in optimizer.state_dict()["state"].items():
             for key, value in moments.items():
                 tensors[f"optimizer.{key}.{names[index]}"] = torch.as_tensor(value).contiguous()
-        save_file(tensors, part / "state.safetensors")
+        with _full_disk_is_an_os_error(part):
+            save_file(tensors, part / "state.safetensors")
         record = {
             "fingerprint": self.fingerprint,
             "epoch": state.epoch,
@@ -113,24 +124,28 @@ class RunFolder:
             (self.path / "resume.old").rename(folder)  # stopped between the two renames
         if not folder.exists():
             return None
+        parameters = policy.trainable()
         try:
             record = json.loads((folder / "state.json").read_text())
             if record["fingerprint"] != self.fingerprint:
                 raise StaleState(f"{folder}: the state is of another configuration or model")
             tensors = load_file(folder / "state.safetensors")
             updates = pd.read_parquet(folder / "updates.parquet").to_dict("records")
-        except (OSError, KeyError, json.JSONDecodeError, SafetensorError) as error:
+            _restore_weights(parameters, tensors)
+            _restore_optimizer(optimizer, list(parameters), tensors)
+        except StaleState:
+            raise
+        except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
             raise ValueError(
                 f"{folder}: the resume state is damaged ({error}); delete this folder to start over"
             ) from error
-        parameters = policy.trainable()
-        _restore_weights(parameters, tensors)
-        _restore_optimizer(optimizer, list(parameters), tensors)
         rows = [{str(k): v for k, v in row.items()} for row in updates]
         return RunState(record["epoch"], rows, record["advantages"])
 
     def clear(self) -> None:
         """Forget everything that an earlier configuration left here."""
+        for name in ("checkpoints.csv", "updates.parquet"):
+            (self.path / name).unlink(missing_ok=True)
         for name in ("resume", "resume.old", "resume.part", "checkpoints"):
             shutil.rmtree(self.path / name, ignore_errors=True)
 

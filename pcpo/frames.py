@@ -167,6 +167,14 @@ def write(frame: pd.DataFrame, spec: FrameSpec, path: str | Path) -> None:
     os.replace(part, path)
 
 
+def _read_csv(path: Path, spec: FrameSpec) -> pd.DataFrame:
+    """Columns of texts stay texts: an empty one is "", and "NA" is no missing value."""
+    texts = {c: "str" for c, kind in spec.columns.items() if kind == "s"}
+    others = [c for c in pd.read_csv(path, nrows=0).columns if c not in texts]
+    missing = {c: ["", "nan"] for c in others}
+    return pd.read_csv(path, dtype=texts, na_values=missing, keep_default_na=False)
+
+
 def read(paths: str | Path | Iterable[str | Path], spec: FrameSpec) -> pd.DataFrame:
     """Read one file or several into one checked frame.
 
@@ -180,7 +188,7 @@ def read(paths: str | Path | Iterable[str | Path], spec: FrameSpec) -> pd.DataFr
         if not path.exists():
             raise FileNotFoundError(f"{path}: the frame '{spec.name}' is missing")
         try:
-            frame = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+            frame = _read_csv(path, spec) if path.suffix == ".csv" else pd.read_parquet(path)
         except Exception as error:
             raise ValueError(
                 f"{path}: cannot be read as the frame '{spec.name}' ({error}); "

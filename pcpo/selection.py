@@ -154,7 +154,9 @@ def select_matched(
     )
     if bracketed:
         reason += "; the neighbour not below the baseline is taken"
-    if crossing is None:
+    if math.isnan(baseline.level):
+        reason += "; no level is reached by both arms"
+    elif crossing is None:
         reason += f"; its own trailing mean never reaches {baseline.level:.4g}"
     return Selected(
         level=baseline.level,

@@ -18,7 +18,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -100,50 +100,50 @@ def train(
         log(f"going on after epoch {state.epoch}")
     micro_per_update = batch.images_per_iteration // batch.gradient_updates // batch.micro_batch
 
-    stop = _StopRequest()
-    for epoch in range(state.epoch + 1, experiment.epochs + 1):
-        started = time.monotonic()
-        ids = iteration_prompts(
-            batch, len(prompts), seed, epoch, shuffle=experiment.algorithm == "flow_grpo"
-        )
-        rollout, rewards = _rollout(
-            experiment, arm, seed, epoch, ids, sampler, policy, reward, prompts
-        )
-        values = _advantages(advantage, ids, rewards, epoch)
-        for update in range(batch.gradient_updates):
-            chosen = slice(update * micro_per_update, (update + 1) * micro_per_update)
-            images = slice(chosen.start * batch.micro_batch, chosen.stop * batch.micro_batch)
-            statistics = _update(
-                experiment, arm, schedule, sampler, policy, optimizer,
-                rollout[chosen], values[images], seed=seed, epoch=epoch, update=update + 1,
-            )  # fmt: skip
-            row = {
-                "experiment": experiment.name,
-                "arm": arm.name,
-                "seed": seed,
-                "epoch": epoch,
-                "update": update + 1,
-                "reward_mean": float(rewards.mean()),
-                "reward_std": float(rewards.std()),
-                "images": len(ids),
-                **statistics,
-                "clip_range": experiment.clip_range,
-                "learning_rate": config.learning_rate,
-                "seconds": time.monotonic() - started,
-            }
+    with _StopRequest() as stop:
+        for epoch in range(state.epoch + 1, experiment.epochs + 1):
             started = time.monotonic()
-            state.updates.append(row)
-            report(row)
-        state.epoch, state.advantages = epoch, advantage.state()
-        due = epoch % experiment.checkpoint_every == 0 or epoch == experiment.epochs
-        if due:
-            folder.save_weights(policy, epoch)
-        if due or stop.requested:
-            folder.save_state(state, policy, optimizer)
-        if stop.requested and epoch < experiment.epochs:
-            raise InterruptedError(
-                f"stopped after epoch {epoch}; the next start goes on from there"
+            ids = iteration_prompts(
+                batch, len(prompts), seed, epoch, shuffle=experiment.algorithm == "flow_grpo"
             )
+            rollout, rewards = _rollout(
+                experiment, arm, seed, epoch, ids, sampler, policy, reward, prompts
+            )
+            values = _advantages(advantage, ids, rewards, epoch)
+            for update in range(batch.gradient_updates):
+                chosen = slice(update * micro_per_update, (update + 1) * micro_per_update)
+                images = slice(chosen.start * batch.micro_batch, chosen.stop * batch.micro_batch)
+                statistics = _update(
+                    experiment, arm, schedule, sampler, policy, optimizer,
+                    rollout[chosen], values[images], seed=seed, epoch=epoch, update=update + 1,
+                )  # fmt: skip
+                row = {
+                    "experiment": experiment.name,
+                    "arm": arm.name,
+                    "seed": seed,
+                    "epoch": epoch,
+                    "update": update + 1,
+                    "reward_mean": float(rewards.mean()),
+                    "reward_std": float(rewards.std()),
+                    "images": len(ids),
+                    **statistics,
+                    "clip_range": experiment.clip_range,
+                    "learning_rate": config.learning_rate,
+                    "seconds": time.monotonic() - started,
+                }
+                started = time.monotonic()
+                state.updates.append(row)
+                report(row)
+            state.epoch, state.advantages = epoch, advantage.state()
+            due = epoch % experiment.checkpoint_every == 0 or epoch == experiment.epochs
+            if due:
+                folder.save_weights(policy, epoch)
+            if due or stop.requested:
+                folder.save_state(state, policy, optimizer)
+            if stop.requested and epoch < experiment.epochs:
+                raise InterruptedError(
+                    f"stopped after epoch {epoch}; the next start goes on from there"
+                )
     folder.finish(checkpoint_epochs(experiment), state.updates)
 
 
@@ -310,8 +310,15 @@ class _StopRequest:
 
     def __init__(self) -> None:
         self.requested = False
-        with contextlib.suppress(ValueError):  # outside the main thread no signal arrives
-            signal.signal(signal.SIGTERM, self._request)
 
-    def _request(self, *_: Any) -> None:
+    def __enter__(self) -> Self:
+        with contextlib.suppress(ValueError):  # outside the main thread no signal arrives
+            self._before = signal.signal(signal.SIGTERM, self._request)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if hasattr(self, "_before"):
+            signal.signal(signal.SIGTERM, self._before)
+
+    def _request(self, *_: object) -> None:
         self.requested = True

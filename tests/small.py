@@ -16,15 +16,22 @@ PROMPTS = [f"{colour} {shape}" for colour in ("red", "blue") for shape in ("circ
 
 
 def experiment(number: int, **changes: Any) -> Experiment:
-    """A configuration at smoke scale, smaller still; a dict changes the keys of a section."""
+    """A configuration at smoke scale, smaller still; a dict changes the keys of a section.
+
+    4 images an epoch in 2 updates, 3 sampler steps (6 where each image trains a part of them).
+    """
     chosen = load_experiment(number, "smoke")
-    batch: dict[str, Any] = {"images_per_iteration": 8, "gradient_updates": 2, "micro_batch": 2}
+    sections: dict[str, Any] = {
+        "batch": {"images_per_iteration": 4, "gradient_updates": 2, "micro_batch": 2},
+        "sampler": {"steps": 3 if chosen.timesteps.fraction == 1 else 6},
+    }
     if chosen.batch.prompts_per_iteration is not None:
-        batch |= {"prompts_per_iteration": 2, "images_per_prompt": 4}
-    changes = {"batch": batch} | changes
+        sections["batch"] |= {"prompts_per_iteration": 2, "images_per_prompt": 2}
+    for key, value in changes.items():
+        sections[key] = sections.get(key, {}) | value if isinstance(value, dict) else value
     update = {
         key: getattr(chosen, key).model_copy(update=value) if isinstance(value, dict) else value
-        for key, value in changes.items()
+        for key, value in sections.items()
     }
     return chosen.model_copy(update=update)
 

@@ -37,7 +37,8 @@ class ClipEmbedder:
         folder = require_folder(path, "a transformers CLIPModel")
         texts = folder if processor is None else require_folder(processor, "a CLIP processor")
         self.device = device
-        self.model = CLIPModel.from_pretrained(folder, local_files_only=True).eval().to(device)
+        model = CLIPModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
+        self.model = model.eval().to(device)
         self._texts = texts
         if (texts / "preprocessor_config.json").is_file():
             self.processor = CLIPImageProcessorPil.from_pretrained(texts, local_files_only=True)

@@ -121,10 +121,10 @@ def sample_layout(count: int, rng: np.random.Generator) -> Layout:
         return rng.uniform(low, high, (count, *shape)).astype(np.float32)
 
     return Layout(
-        centre=uniform(-0.09, 0.09, 2),
-        size=uniform(0.47, 0.57),
+        centre=uniform(-0.16, 0.16, 2),
+        size=uniform(0.38, 0.60),
         rotation=uniform(-0.16, 0.16),
-        saturation=uniform(0.55, 1.0),
+        saturation=uniform(0.3, 1.0),
         brightness=uniform(0.85, 1.05),
         tint=uniform(-0.05, 0.05, 3),
         shading=uniform(-0.18, 0.18, 2),

@@ -1,0 +1,125 @@
+"""Measure what README states of speed and memory; no test depends on these figures.
+
+    make bench
+
+CPU seconds of one process with one thread. The pipelines are untrained ones of the demo's size:
+their speed does not depend on what they have learnt. The reward is a constant-time stand-in.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from pcpo.cli.console import run, setup
+
+
+def parse_seconds() -> float:
+    """Wall seconds to import what a Snakefile imports and to resolve the ten configurations."""
+    code = (
+        "import time; start = time.perf_counter();"
+        "from pcpo.config import load_experiments; import pcpo.paths; load_experiments('demo');"
+        "print(time.perf_counter() - start)"
+    )
+    times = [
+        float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout)
+        for _ in range(3)
+    ]
+    return sorted(times)[1]
+
+
+def epoch_seconds(number: int, epochs: int = 3) -> tuple[float, int]:
+    """(CPU seconds of the median training epoch at batch 64, images) of a demo configuration."""
+    import torch
+
+    from pcpo import policies
+    from pcpo.checkpoints import RunFolder
+    from pcpo.config import ModelSource, load_arm, load_experiment
+    from pcpo.training import train
+    from pcpo.world import flux, stable_diffusion, stable_diffusion_3
+    from pcpo.world.vae import PatchLinearVAE
+
+    experiment = load_experiment(number, "demo").model_copy(
+        update={"epochs": epochs, "checkpoint_every": epochs}
+    )
+    build: Any = {
+        "sd14": stable_diffusion.build,
+        "sd15": stable_diffusion.build,
+        "sd35m": stable_diffusion_3.build,
+        "flux": flux.build,
+    }[experiment.model]
+    fold = 1 if experiment.model in ("sd14", "sd15") else 2
+    images = torch.randint(0, 256, (64, 3, 32, 32), dtype=torch.uint8)
+    marks: list[float] = []
+
+    def reward(batch: torch.Tensor, prompts: Any) -> torch.Tensor:
+        return batch.float().mean(dim=(1, 2, 3))
+
+    def report(row: dict[str, Any]) -> None:
+        if row["update"] == experiment.gradient_updates:
+            marks.append(time.process_time())
+
+    with tempfile.TemporaryDirectory() as folder:
+        vae = PatchLinearVAE.fit(images, fold=fold)
+        build(vae).save_pretrained(folder + "/model")
+        policy = policies.load(
+            experiment.model,
+            ModelSource(path=folder + "/model"),
+            resolution=32,
+            precision="fp32",
+            embedded_guidance=experiment.sampler.embedded_guidance,
+            lora=experiment.lora,
+            train=True,
+        )
+        setup()
+        prompts = [f"a red circle {i}" for i in range(16)]
+        run_folder = RunFolder(Path(folder) / "run", "bench")
+        start = time.process_time()
+        train(
+            experiment, load_arm("pcpo"), 0, policy, reward, prompts, run_folder,
+            report, lambda message: None,
+        )  # fmt: skip
+    laps = [b - a for a, b in zip([start, *marks], marks, strict=False)]
+    return sorted(laps)[len(laps) // 2], experiment.images_per_iteration
+
+
+def frechet_seconds(count: int = 1112, dimensions: int = 2048) -> tuple[float, float]:
+    """CPU seconds of one per-prompt Frechet distance, ours and through scipy.linalg.sqrtm."""
+    import numpy as np
+    from scipy.linalg import sqrtm
+
+    from pcpo.metrics.frechet import frechet_distance
+
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, count, dimensions))
+    start = time.process_time()
+    frechet_distance(x, y)
+    ours = time.process_time() - start
+    start = time.process_time()
+    sqrtm(np.cov(x, rowvar=False) @ np.cov(y, rowvar=False))
+    return ours, time.process_time() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sqrtm", action="store_true", help="also time scipy's square root")
+    args = parser.parse_args()
+    print(f"parse of the configuration: {parse_seconds():.2f} s wall")
+    for number, what in ((2, "UNet, 10 steps, CFG"), (9, "SD3 type, 8 steps"), (6, "FLUX type")):
+        seconds, images = epoch_seconds(number)
+        print(f"training epoch, configuration {number} ({what}), {images} images: {seconds:.2f} CPU s")
+    if args.sqrtm:
+        ours, reference = frechet_seconds()
+        print(f"Frechet distance, N = 1112, d = 2048: {ours:.2f} CPU s; sqrtm: {reference:.1f} CPU s")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+    print(f"peak resident memory of this process: {peak:.2f} GB")
+
+
+if __name__ == "__main__":
+    run(main)

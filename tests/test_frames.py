@@ -1,0 +1,98 @@
+import pandas as pd
+import pytest
+
+from pcpo import frames
+from pcpo.frames import FrameSpec
+from tests import synthetic
+
+SPEC = FrameSpec(
+    "example", ("name", "k"), {"name": "s", "k": "i", "value": "f", "good": "b", "note": "s"}
+)
+
+
+def example(**columns):
+    data = {
+        "name": ["a", "a", "b"],
+        "k": [0, 1, 0],
+        "value": [0.1 + 0.2, float("nan"), 1e-300],
+        "good": [True, False, True],
+        "note": ["", "", ""],
+    }
+    return pd.DataFrame(data | columns)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_round_trip_keeps_values_and_kinds(tmp_path, suffix):
+    path = tmp_path / "deeper" / f"frame{suffix}"
+    frames.write(example(extra=[1, 2, 3]), SPEC, path)
+    back = frames.read(path, SPEC)
+    assert list(back.columns) == [*SPEC.columns, "extra"]
+    pd.testing.assert_frame_equal(back, example(extra=[1, 2, 3]), check_exact=True)
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_texts_that_look_like_missing_values_stay_texts(tmp_path):
+    texts = ["NA", "null", "1.5"]
+    frames.write(example(note=texts), SPEC, tmp_path / "frame.csv")
+    assert frames.read(tmp_path / "frame.csv", SPEC)["note"].tolist() == texts
+
+
+def test_several_files_are_one_frame(tmp_path):
+    paths = [tmp_path / "1.csv", tmp_path / "2.parquet"]
+    frames.write(example(), SPEC, paths[0])
+    frames.write(example(name=["c", "c", "d"]), SPEC, paths[1])
+    assert frames.read(paths, SPEC)["name"].tolist() == ["a", "a", "b", "c", "c", "d"]
+    assert list(frames.read([], SPEC).columns) == list(SPEC.columns)
+
+
+def test_a_key_repeated_across_files_is_refused(tmp_path):
+    for name in ("1.csv", "2.csv"):
+        frames.write(example(), SPEC, tmp_path / name)
+    with pytest.raises(ValueError, match="2 files of 'example': 3 duplicated rows"):
+        frames.read([tmp_path / "1.csv", tmp_path / "2.csv"], SPEC)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_a_missing_column_is_named_with_its_file(tmp_path, suffix):
+    path = tmp_path / f"frame{suffix}"
+    frame = example().drop(columns=["value", "note"])
+    frame.to_csv(path, index=False) if suffix == ".csv" else frame.to_parquet(path)
+    with pytest.raises(ValueError, match=r"frame.*'example' lacks the columns \['value', 'note'\]"):
+        frames.read(path, SPEC)
+
+
+def test_duplicates_and_wrong_kinds_are_not_written(tmp_path):
+    path = tmp_path / "frame.parquet"
+    with pytest.raises(ValueError, match=r"frame.parquet: 1 duplicated rows .*'name': 'a'"):
+        frames.write(example(k=[0, 0, 0]), SPEC, path)
+    with pytest.raises(ValueError, match=r"frame.parquet: column 'k' has dtype"):
+        frames.write(example(k=[0.0, 1.0, 0.0]), SPEC, path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_missing_and_truncated_files_are_named(tmp_path):
+    path = tmp_path / "frame.parquet"
+    with pytest.raises(FileNotFoundError, match=r"frame\.parquet: the frame 'example' is missing"):
+        frames.read(path, SPEC)
+    frames.write(example(), SPEC, path)
+    path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(ValueError, match=r"frame\.parquet: cannot be read .* delete the file"):
+        frames.read(path, SPEC)
+    (tmp_path / "empty.csv").write_text("")
+    with pytest.raises(ValueError, match=r"empty\.csv: cannot be read"):
+        frames.read(tmp_path / "empty.csv", SPEC)
+
+
+def test_the_tidy_tables_take_their_own_rows(tmp_path):
+    overall, per_prompt = synthetic.metrics([1, 2])
+    cases = [
+        (frames.UPDATES, synthetic.updates({"baseline": [1.0, 2.0]})),
+        (frames.SELECTION, synthetic.selection([1, 2], matched=True)),
+        (frames.METRICS_OVERALL, overall),
+        (frames.METRICS_PER_PROMPT, per_prompt),
+        (frames.ALIGNMENT, synthetic.alignment([5])),
+        (frames.CREDIT, synthetic.credit([2])),
+    ]
+    for spec, frame in cases:
+        frames.write(frame, spec, tmp_path / f"{spec.name}.csv")
+        assert len(frames.read(tmp_path / f"{spec.name}.csv", spec)) == len(frame)

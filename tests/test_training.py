@@ -1,0 +1,425 @@
+"""The loop on small pipelines: on-policy ratios, gradients, resuming, and what stops a run."""
+
+import resource
+import signal
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from diffusers import DDIMScheduler
+from safetensors.torch import load_file
+from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+from pcpo import frames
+from pcpo.checkpoints import RunFolder, read_manifest
+from pcpo.config import load_arm
+from pcpo.training import QUANTILES, TrainingDiverged, checkpoint_epochs, train
+from pcpo.trajectory import gaussian_noise
+from tests.small import PROMPTS, brightness, experiment, policy
+
+LOG_RATIOS = [f"log_ratio_q{q:02d}" for q in QUANTILES]
+
+
+def run(
+    models, path, chosen, arm="pcpo", *, reward=brightness, fingerprint="same", adapter=0, **options
+):
+    """Train in a fresh policy, as a new process would; returns the updates frame."""
+    folder = RunFolder(path, fingerprint)
+    with folder.lock():
+        fresh = policy(models, chosen, train=True, seed=adapter)
+        options.setdefault("log", lambda message: None)
+        train(chosen, load_arm(arm), 0, fresh, reward, PROMPTS, folder, **options)
+    return frames.read(path / "updates.parquet", frames.UPDATES)
+
+
+def weights(path, epoch):
+    [file] = read_manifest(path / "checkpoints.csv")[epoch].glob("*.safetensors")
+    return load_file(file)
+
+
+def same_tensors(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+
+
+# --- on-policy ------------------------------------------------------------------------------
+
+# ddim with LoRA and with full fine-tuning, the SDE of DanceGRPO with 60 % of the steps, in full,
+# and the SDE of Flow-GRPO with a KL term
+NUMBERS = (1, 5, 6, 10, 8)
+ON_POLICY = [
+    (number, arm)
+    for number in NUMBERS
+    for arm in ("matching", "pcpo", "reweight", "inverse_square", "uniform")
+    if load_arm(arm).applies_to(experiment(number).sampler.kind)
+]
+
+
+@pytest.mark.parametrize(("number", "arm"), ON_POLICY)
+def test_first_update_of_a_matching_arm_is_exactly_on_policy(models, tmp_path, number, arm):
+    chosen = experiment(number, epochs=2)
+    updates = run(models, tmp_path, chosen, arm)
+    first, later = updates[updates["update"] == 1], updates[updates["update"] > 1]
+    assert len(first) == 2
+    assert (first[[*LOG_RATIOS, "clip_fraction", "log_ratio_std"]] == 0).all(axis=None)
+    assert (first["ratio_mean"] == 1).all()
+    assert (later["log_ratio_std"] > 0).all()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_on_policy_ratio_survives_autocast(models, tmp_path, precision):
+    updates = run(models, tmp_path, experiment(6, epochs=1, precision=precision), "pcpo")
+    assert (updates.loc[updates["update"] == 1, LOG_RATIOS] == 0).all(axis=None)
+
+
+def test_stored_precision_alone_moves_the_baselines_on_policy_ratio(models, tmp_path):
+    for storage, exact in (("float32", True), ("float16", False)):
+        chosen = experiment(1, epochs=1, sampler={"storage_dtype": storage})
+        updates = run(models, tmp_path / storage, chosen, "baseline")
+        first = updates[updates["update"] == 1]
+        assert (first["log_ratio_std"] == 0).all() == exact
+
+
+# --- the gradient, written by hand ------------------------------------------------------------
+
+
+def captured_gradients(work):
+    """The gradients that each optimiser step of `work()` takes, by update."""
+    seen = []
+
+    def remember(optimizer, args, kwargs):
+        [group] = optimizer.param_groups
+        seen.append([p.grad.clone() for p in group["params"]])
+
+    handle = register_optimizer_step_pre_hook(remember)
+    try:
+        work()
+    finally:
+        handle.remove()
+    return seen
+
+
+def ddpo_by_hand(chosen, fresh):
+    """One epoch of DDPO in plain torch, with diffusers' own scheduler: gradients by update."""
+    unet, pipeline = fresh.denoiser, fresh.pipeline
+    parameters = [p for p in unet.parameters() if p.requires_grad]
+    config = chosen.optimizer
+    adam = torch.optim.AdamW(
+        parameters, config.learning_rate, tuple(config.betas), config.epsilon, config.weight_decay
+    )
+    scheduler = DDIMScheduler.from_config(pipeline.scheduler.config)
+    scheduler.set_timesteps(chosen.sampler.steps)
+    ids = captured_prompts(chosen)
+    empty, _ = pipeline.encode_prompt([""], "cpu", 1, False)
+    guidance = chosen.sampler.guidance_scale
+
+    def gaussian(x, t, slot):
+        text, _ = pipeline.encode_prompt([PROMPTS[ids[slot]]], "cpu", 1, False)
+        nothing = unet(x, t, empty).sample
+        prediction = nothing + guidance * (unet(x, t, text).sample - nothing)
+        zero = torch.zeros_like(x)
+        mean = scheduler.step(prediction, t, x, eta=1.0, variance_noise=zero).prev_sample
+        variance = scheduler._get_variance(t, t - 1000 // chosen.sampler.steps)
+        return torch.distributions.Normal(mean, variance.sqrt())
+
+    chains, rewards = [], []
+    with torch.no_grad():
+        for slot in range(len(ids)):
+            shape = fresh.latent_shape
+            x = gaussian_noise([("initial", 0, 1, slot)], 1, shape)[:, 0]
+            noise = gaussian_noise([("steps", 0, 1, slot)], chosen.sampler.steps, shape)[0]
+            chain = []
+            for t, z in zip(scheduler.timesteps, noise, strict=True):
+                density = gaussian(x, t, slot)
+                following = density.mean + density.stddev * z
+                chain.append((x, t, following, density.log_prob(following).mean()))
+                x = following
+            chains.append(chain)
+            pixels = (pipeline.vae.decode(x).sample / 2 + 0.5).clamp(0, 1) * 255
+            rewards.append(pixels.round().mean().item() / 255)
+    # Fewer than min_count images of each prompt: the statistics are the whole batch's.
+    advantages = (np.array(rewards) - np.mean(rewards)) / np.std(rewards)
+
+    gradients = []
+    for update in np.split(np.arange(len(ids)), chosen.batch.gradient_updates):
+        adam.zero_grad()
+        terms = []
+        for slot in update:
+            for x, t, following, old in chains[slot]:
+                ratio = torch.exp(gaussian(x, t, slot).log_prob(following).mean() - old)
+                clipped = ratio.clamp(1 - chosen.clip_range, 1 + chosen.clip_range)
+                terms.append(-torch.min(advantages[slot] * ratio, advantages[slot] * clipped))
+        torch.stack(terms).mean().backward()
+        gradients.append([p.grad.clone() for p in parameters])
+        adam.step()
+    return gradients
+
+
+def captured_prompts(chosen):
+    from pcpo.prompts import iteration_prompts
+
+    return iteration_prompts(chosen.batch, len(PROMPTS), 0, 1, shuffle=False)
+
+
+def test_gradients_equal_a_hand_written_loop(models, tmp_path):
+    chosen = experiment(
+        1,
+        epochs=1,
+        batch={"images_per_iteration": 8},
+        sampler={"storage_dtype": "float32"},
+        optimizer={"max_grad_norm": 1e9, "learning_rate": 1e-3},
+        clip_range=1e-5,
+    )
+    rows = []
+
+    def ours():
+        rows.append(run(models, tmp_path, chosen, "baseline"))
+
+    gradients = captured_gradients(ours)
+    expected = ddpo_by_hand(chosen, policy(models, chosen, train=True))
+    # The second update is off-policy, and some of its terms are clipped.
+    assert 0.05 < rows[0]["effective_clip_fraction"].iloc[1] < 0.9
+    assert len(gradients) == len(expected) == 2
+    for own, other in zip(gradients, expected, strict=True):
+        scale = max(g.abs().max() for g in other)
+        assert scale > 1e-6
+        for a, b in zip(own, other, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-3, atol=2e-3 * scale.item())
+    norm = torch.stack([g.norm() for g in expected[0]]).norm().item()
+    assert rows[0]["grad_norm"].iloc[0] == pytest.approx(norm, rel=1e-3)
+
+
+def test_kl_is_added_with_its_factor(models, tmp_path):
+    # A fresh adapter is the reference model: KL and its gradient are 0 in update 1, so both runs
+    # reach update 2 with the same weights.
+    with_kl = experiment(8, epochs=1, kl_beta=0.5)
+    plain = with_kl.model_copy(update={"kl_beta": None})
+    penalised = run(models, tmp_path / "kl", with_kl)
+    free = run(models, tmp_path / "free", plain)
+    assert penalised["kl"].iloc[0] == 0
+    assert penalised["kl"].iloc[1] > 0
+    assert free["kl"].isna().all()
+    added = penalised["loss"] - free["loss"]
+    np.testing.assert_allclose(added, 0.5 * penalised["kl"], rtol=1e-3, atol=1e-9)
+
+
+# --- going on ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [1, 5, 6, 8])
+def test_interrupted_equals_uninterrupted(models, tmp_path, number):
+    """SIGTERM between checkpoints, then a crash within an epoch, then the rest."""
+    chosen = experiment(number, epochs=4, checkpoint_every=2)
+    whole_path, path, log = tmp_path / "whole", tmp_path / "pieces", []
+    whole = run(models, whole_path, chosen, adapter=7)
+
+    def terminate(row):
+        if row["epoch"] == 1 and row["update"] == 1:
+            signal.raise_signal(signal.SIGTERM)
+
+    def crash(row):
+        if row["epoch"] == 4 and row["update"] == 1:
+            raise RuntimeError("the machine went down")
+
+    # Later pieces start from other adapters: what counts is the state that they go on from.
+    with pytest.raises(InterruptedError, match="epoch 1"):
+        run(models, path, chosen, report=terminate, adapter=7)
+    assert not (path / "checkpoints.csv").exists()
+    with pytest.raises(RuntimeError, match="went down"):
+        run(models, path, chosen, report=crash, adapter=8, log=log.append)
+    assert "going on after epoch 1" in log
+    pieces = run(models, path, chosen, adapter=9, log=log.append)
+    assert "going on after epoch 2" in log
+
+    pd.testing.assert_frame_equal(
+        pieces.drop(columns="seconds"), whole.drop(columns="seconds"), check_exact=True
+    )
+    assert list(read_manifest(path / "checkpoints.csv")) == [2, 4]
+    for epoch in (2, 4):
+        assert same_tensors(weights(path, epoch), weights(whole_path, epoch))
+
+
+def test_a_complete_run_writes_its_outputs_again_without_training(models, tmp_path):
+    chosen = experiment(1, epochs=1)
+    before = run(models, tmp_path, chosen)
+    (tmp_path / "updates.parquet").unlink()
+    (tmp_path / "checkpoints.csv").unlink()
+
+    def untouched(images, prompts):
+        raise AssertionError("nothing is left to sample")
+
+    pd.testing.assert_frame_equal(run(models, tmp_path, chosen, reward=untouched), before)
+
+
+def test_sigterm_is_the_callers_again_afterwards(models, tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    run(models, tmp_path, experiment(1, epochs=1))
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_another_configuration_starts_over_and_says_so(models, tmp_path):
+    run(models, tmp_path, experiment(1, epochs=2))
+    log = []
+    other = experiment(1, epochs=1, optimizer={"learning_rate": 1e-3})
+    updates = run(models, tmp_path, other, fingerprint="another", log=log.append)
+    assert "another configuration" in log[0]
+    assert "starting over" in log[0]
+    assert (updates["learning_rate"] == 1e-3).all()
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["epoch_00001"]
+
+
+@pytest.mark.parametrize("file", ["state.safetensors", "state.json", "updates.parquet"])
+@pytest.mark.parametrize("damage", ["truncated", "missing"])
+def test_a_damaged_state_is_named(models, tmp_path, file, damage):
+    chosen = experiment(1, epochs=1)
+    run(models, tmp_path, chosen)
+    target = tmp_path / "resume" / file
+    if damage == "missing":
+        target.unlink()
+    else:
+        target.write_bytes(target.read_bytes()[:-100])
+    with pytest.raises(ValueError, match="damaged.*delete this folder") as caught:
+        run(models, tmp_path, chosen)
+    assert str(tmp_path / "resume") in str(caught.value)
+
+
+def test_a_state_that_lacks_a_tensor_is_named(models, tmp_path):
+    small = experiment(1, epochs=1)
+    run(models, tmp_path, small)
+    larger = small.model_copy(
+        update={"lora": small.lora.model_copy(update={"target_modules": ("to_q", "ff.net.2")})}
+    )
+    with pytest.raises(ValueError, match="damaged"):
+        run(models, tmp_path, larger)
+
+
+def test_a_stop_between_the_two_renames_loses_nothing(models, tmp_path):
+    chosen = experiment(1, epochs=2)
+
+    def crash(row):
+        if row["epoch"] == 2:
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        run(models, tmp_path, chosen, report=crash)
+    (tmp_path / "resume").rename(tmp_path / "resume.old")
+    log = []
+    run(models, tmp_path, chosen, log=log.append)
+    assert log == ["going on after epoch 1"]
+
+
+def test_a_second_writer_is_refused(tmp_path):
+    with (
+        RunFolder(tmp_path, "one").lock(),
+        pytest.raises(BlockingIOError, match=str(tmp_path)),
+        RunFolder(tmp_path, "two").lock(),
+    ):
+        pass
+    with RunFolder(tmp_path, "three").lock():
+        pass
+
+
+# --- what stops a run ---------------------------------------------------------------------------
+
+
+def nan_from(epoch, images_per_epoch):
+    seen = [0]
+
+    def reward(images, prompts):
+        seen[0] += len(images)
+        scores = brightness(images, prompts)
+        return scores * (float("nan") if seen[0] > (epoch - 1) * images_per_epoch else 1)
+
+    return reward
+
+
+def test_a_nan_reward_stops_with_its_epoch_and_keeps_the_checkpoint(models, tmp_path):
+    chosen = experiment(1, epochs=2)
+    whole = run(models, tmp_path / "whole", chosen)
+    path = tmp_path / "run"
+    with pytest.raises(TrainingDiverged, match=r"epoch 2: .*NaN"):
+        run(models, path, chosen, reward=nan_from(2, 4))
+    base = policy(models, chosen)
+    base.load_weights(path / "checkpoints" / "epoch_00001")
+    assert not (path / "checkpoints.csv").exists()
+    rest = run(models, path, chosen)
+    columns = ["loss", "reward_mean", "grad_norm"]
+    pd.testing.assert_frame_equal(rest[columns], whole[columns], check_exact=True)
+
+
+def test_a_nan_loss_stops_with_epoch_and_step(models, tmp_path, monkeypatch):
+    from pcpo.policies.base import Policy
+
+    chosen = experiment(1, epochs=2)
+    predict, calls = Policy.predict, []
+
+    def poisoned(self, latents, timesteps, *rest):
+        prediction = predict(self, latents, timesteps, *rest)
+        calls.append(torch.is_grad_enabled())
+        # Epoch 1 trains 2 micro-batches on 3 steps each; the second forward of epoch 2 is step 1.
+        return prediction * float("nan") if sum(calls) == 6 + 2 else prediction
+
+    monkeypatch.setattr(Policy, "predict", poisoned)
+    with pytest.raises(TrainingDiverged, match=r"epoch 2, update 1, sampler steps \[1\]"):
+        run(models, tmp_path, chosen)
+    monkeypatch.undo()
+    assert (tmp_path / "checkpoints" / "epoch_00001").is_dir()
+    assert len(run(models, tmp_path, chosen)) == 4
+
+
+@pytest.mark.parametrize("bad", [lambda scores: scores[:-1], lambda scores: scores[:, None]])
+def test_a_reward_of_another_shape_is_named(models, tmp_path, bad):
+    with pytest.raises(ValueError, match=r"reward 'aesthetic' returned shape .* for 2 images"):
+        run(
+            models,
+            tmp_path,
+            experiment(1, epochs=1),
+            reward=lambda images, prompts: bad(brightness(images, prompts)),
+        )
+
+
+def test_more_prompts_asked_for_than_there_are(models, tmp_path):
+    batch = {"prompts_per_iteration": 8, "images_per_prompt": 1, "images_per_iteration": 8}
+    with pytest.raises(ValueError, match="prompts_per_iteration is 8"):
+        run(models, tmp_path, experiment(5, epochs=1, batch=batch))
+
+
+def test_a_full_disk_leaves_the_last_state(models, tmp_path):
+    """A limit on the size of files stands for the full disk: a write fails half-way."""
+    chosen = experiment(1, epochs=2)
+
+    def fill_the_disk(row):
+        if row["epoch"] == 2:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with pytest.raises(OSError):  # noqa: PT011  (its errno differs from a real full disk's)
+            run(models, tmp_path, chosen, report=fill_the_disk)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not (tmp_path / "checkpoints" / "epoch_00002").exists()
+    assert not (tmp_path / "checkpoints.csv").exists()
+    log = []
+    assert len(run(models, tmp_path, chosen, log=log.append)) == 4
+    assert log == ["going on after epoch 1"]
+
+
+def test_checkpoints_are_regular_and_include_the_last_epoch():
+    assert checkpoint_epochs(experiment(1, epochs=7, checkpoint_every=3)) == [3, 6, 7]
+    assert checkpoint_epochs(experiment(1, epochs=6, checkpoint_every=3)) == [3, 6]
+
+
+def test_shared_initial_noise_groups(models, tmp_path):
+    """DanceGRPO's ranks: with one step and no step noise, equal prompts give equal images."""
+    seen = []
+
+    def record(images, prompts):
+        seen.extend(zip(prompts, images, strict=True))
+        return brightness(images, prompts)
+
+    sampler = {"initial_noise_groups": 2, "noise_level": 1e-4, "steps": 2}
+    run(models, tmp_path, experiment(6, epochs=1, sampler=sampler), reward=record)
+    first, same, second, _ = (image.int() for _, image in seen)
+    assert (first - same).abs().max() <= 8
+    assert (first - second).abs().max() > 30
