@@ -105,6 +105,14 @@ class Paths:
     def base_images(self) -> str:
         return self.root + "/images/base/{base}"
 
+    @property
+    def image_index(self) -> str:
+        return f"{self.images}/index.csv"
+
+    @property
+    def base_index(self) -> str:
+        return f"{self.base_images}/index.csv"
+
     # measurements: every arm of an experiment, and its base model, in one frame
     @property
     def overall(self) -> str:
@@ -124,8 +132,20 @@ class Paths:
         return self.root + "/tables/{table}"
 
     @property
+    def table_file(self) -> str:
+        return self.table + ".{suffix}"
+
+    @property
+    def table_csv(self) -> str:
+        return self.table + ".csv"
+
+    @property
     def figure(self) -> str:
         return self.root + "/figures/{figure}"
+
+    @property
+    def figure_file(self) -> str:
+        return self.figure + ".{suffix}"
 
     @property
     def compare(self) -> str:

@@ -12,14 +12,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from pcpo.config import FeatureSource
-from pcpo.generation import read_images, read_index
 from pcpo.metrics.diversity import mean_pairwise_squared_distance
 from pcpo.metrics.frechet import frechet_distance
 from pcpo.metrics.inception_score import inception_score
+from pcpo.shards import read_images, read_index
 
-Extract = Callable[[Any], dict[str, np.ndarray]]
+Extract = Callable[[torch.Tensor], dict[str, np.ndarray]]
 BATCH = 256
 
 
@@ -31,7 +32,7 @@ class ImageSet:
         self.index = read_index(folder)
         parts: dict[tuple[str, str], list[np.ndarray]] = {}
         for start in range(0, len(self.index), BATCH):
-            images = read_images(folder, self.index.iloc[start : start + BATCH])
+            images = torch.from_numpy(read_images(folder, self.index.iloc[start : start + BATCH]))
             for name, extract in extractors.items():
                 for output, values in extract(images).items():
                     parts.setdefault((name, output), []).append(values)

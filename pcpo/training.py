@@ -277,7 +277,8 @@ def _update(
             if not torch.isfinite(loss):
                 raise TrainingDiverged(
                     f"epoch {epoch}, update {update}, sampler steps {step.unique().tolist()}: the "
-                    "loss is NaN or infinite; the last checkpoint is kept; lower optimizer.learning_rate"
+                    "loss is NaN or infinite; the last checkpoint is kept; lower "
+                    "optimizer.learning_rate"
                 )
             (loss / (len(rollout) * steps.shape[1])).backward()
             losses.append(loss.item())

@@ -12,32 +12,6 @@ WORLD_CODE = code("world/drawing.py", "world/words.py", "world/tokenizers.py")
 WORLD_REPORT = []
 
 
-def model_files(experiment):
-    """What must be there before the experiment's base model can be loaded."""
-    if not SCALE.world:
-        return []
-    return f"{SCALE.models[experiment.model].path}/model_index.json"
-
-
-def prompt_files(*names):
-    return [SCALE.prompts[name] for name in names]
-
-
-def reward_files(*names):
-    """A file of each reward's folder, by which the workflow knows that it was trained."""
-    if not SCALE.world:
-        return []
-    return [f"{SCALE.rewards[name].path}/accuracy.csv" for name in names]
-
-
-def feature_files():
-    return (
-        [f"{path}/config.json" for path in SCALE.features.values()]
-        if SCALE.world
-        else []
-    )
-
-
 if SCALE.world:
     WORLD_REPORT = [P.world("accuracy.csv"), P.world("rewards.csv")]
 
@@ -57,10 +31,11 @@ if SCALE.world:
         conda:
             "../envs/train.yaml"
         params:
-            out=P.world(""),
+            out=lambda wc: P.world(""),
+            scale_file=WORLD_SIZES,
             sizes=SCALE.world["judge"],
         shell:
-            "python -m pcpo.cli.world prompts judge --sizes {WORLD_SIZES} --out {params.out} > {log}"
+            "python -m pcpo.cli.world prompts judge --sizes {params.scale_file} --out {params.out} > {log}"
 
     for model in WORLD_MODELS:
 
@@ -83,11 +58,12 @@ if SCALE.world:
             conda:
                 "../envs/train.yaml"
             params:
-                out=P.world(""),
+                out=lambda wc: P.world(""),
+                scale_file=WORLD_SIZES,
                 sizes=SCALE.world[model],
                 model=model,
             shell:
-                "python -m pcpo.cli.world {params.model} --sizes {WORLD_SIZES} --out {params.out} > {log}"
+                "python -m pcpo.cli.world {params.model} --sizes {params.scale_file} --out {params.out} > {log}"
 
     rule world_clip_rewards:
         """The rewards that start from a CLIP."""
@@ -107,11 +83,12 @@ if SCALE.world:
         conda:
             "../envs/train.yaml"
         params:
-            out=P.world(""),
+            out=lambda wc: P.world(""),
+            scale_file=WORLD_SIZES,
             sizes={key: SCALE.world[key] for key in ("clip", "preference", "aesthetic")},
         shell:
             "python -m pcpo.cli.world_rewards clip preference aesthetic bertscore clipscore"
-            " --sizes {WORLD_SIZES} --out {params.out} > {log}"
+            " --sizes {params.scale_file} --out {params.out} > {log}"
 
     rule world_other_rewards:
         """ImageReward's ranker and the reader of words."""
@@ -127,11 +104,12 @@ if SCALE.world:
         conda:
             "../envs/train.yaml"
         params:
-            out=P.world(""),
+            out=lambda wc: P.world(""),
+            scale_file=WORLD_SIZES,
             sizes={key: SCALE.world[key] for key in ("imagereward", "ocr")},
         shell:
             "python -m pcpo.cli.world_rewards imagereward ocr"
-            " --sizes {WORLD_SIZES} --out {params.out} > {log}"
+            " --sizes {params.scale_file} --out {params.out} > {log}"
 
     rule world_report:
         """How well the base models follow their prompts, and how good the rewards are."""
@@ -152,7 +130,8 @@ if SCALE.world:
         conda:
             "../envs/evaluate.yaml"
         params:
-            out=P.world(""),
+            out=lambda wc: P.world(""),
+            scale_file=WORLD_SIZES,
         shell:
-            "python -m pcpo.cli.world accuracy --sizes {WORLD_SIZES} --out {params.out} > {log}"
-            " && python -m pcpo.cli.world_rewards table --sizes {WORLD_SIZES} --out {params.out} >> {log}"
+            "python -m pcpo.cli.world accuracy --sizes {params.scale_file} --out {params.out} > {log}"
+            " && python -m pcpo.cli.world_rewards table --sizes {params.scale_file} --out {params.out} >> {log}"

@@ -1,13 +1,6 @@
 # Measurements of an experiment's images, and alignment scores on unseen prompts.
 
 
-def image_indices(wildcards):
-    experiment = EXPERIMENTS[wildcards.experiment]
-    return [P.base_images.format(base=experiment.base_images) + "/index.csv"] + [
-        P.images.format(arm=arm, **wildcards) + "/index.csv" for arm in COMPARED
-    ]
-
-
 rule evaluate:
     input:
         image_indices,
@@ -72,21 +65,6 @@ rule align:
         "python -m pcpo.cli.align {wildcards.experiment} --scale {params.scale}"
         " --seed {wildcards.seed} --selection {input.selection} {params.arms}"
         " --out {output} --log {log}"
-
-
-def experiment_files(experiment):
-    """Everything of an experiment: its arms, their selection, and what was measured on them."""
-    measured = [P.selection, P.overall, P.per_prompt]
-    measured += [P.alignment] if experiment.alignment else []
-    return [
-        P.manifest.format(experiment=experiment.name, arm=arm, seed=seed)
-        for arm in experiment.arms
-        for seed in SEEDS
-    ] + [
-        path.format(experiment=experiment.name, seed=seed)
-        for path in measured
-        for seed in SEEDS
-    ]
 
 
 for experiment in EXPERIMENTS.values():

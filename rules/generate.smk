@@ -6,9 +6,9 @@ rule generate_base:
     input:
         model=lambda wc: model_files(EXPERIMENTS[BASES[wc.base]]),
         prompts=lambda wc: prompt_files(EXPERIMENTS[BASES[wc.base]].prompts),
-        code=code("generation.py", "cli/generate.py"),
+        code=code("generation.py", "shards.py", "cli/generate.py"),
     output:
-        P.base_images + "/index.csv",
+        P.base_index,
     log:
         P.log("generate_base", "base"),
     benchmark:
@@ -16,7 +16,7 @@ rule generate_base:
     conda:
         "../envs/train.yaml"
     params:
-        out=P.base_images,
+        out=lambda wc: P.base_images.format(**wc),
         scale=SCALE.name,
         experiment=lambda wc: BASES[wc.base],
     shell:
@@ -29,9 +29,9 @@ rule generate:
         manifest=P.manifest,
         selection=P.selection,
         model=lambda wc: model_files(EXPERIMENTS[wc.experiment]),
-        code=code("generation.py", "cli/generate.py"),
+        code=code("generation.py", "shards.py", "cli/generate.py"),
     output:
-        P.images + "/index.csv",
+        P.image_index,
     log:
         P.log("generate", "experiment", "arm", "seed"),
     benchmark:
@@ -39,8 +39,8 @@ rule generate:
     conda:
         "../envs/train.yaml"
     params:
-        out=P.images,
-        run=P.run,
+        out=lambda wc: P.images.format(**wc),
+        run=lambda wc: P.run.format(**wc),
         scale=SCALE.name,
         evaluation=lambda wc: EXPERIMENTS[wc.experiment].digest("evaluation", "sampler"),
     shell:

@@ -1,45 +1,5 @@
 # Tables, figures, and the paper's numbers beside ours.
 
-SEED = SEEDS[0]  # tables compare single runs; further seeds lie beside them
-AVAILABLE = {e.number: e.name for e in EXPERIMENTS.values()}
-READY_TABLES = [t for t in TABLES if set(TABLES[t].experiments) <= set(AVAILABLE)]
-READY_FIGURES = [f for f in FIGURES if set(FIGURES[f].experiments) <= set(AVAILABLE)]
-
-
-def frame_files(frame, numbers, arms=COMPARED):
-    """Files of a frame for some experiments: what `--<frame>` of a table's or figure's command takes."""
-    names = [AVAILABLE[number] for number in numbers]
-    if frame == "updates":
-        return [
-            P.updates.format(experiment=n, arm=a, seed=SEED)
-            for n in names
-            for a in arms
-        ]
-    if frame == "credit":
-        return [P.credit]
-    return [getattr(P, frame).format(experiment=name, seed=SEED) for name in names]
-
-
-def table_inputs(wildcards):
-    table = TABLES[wildcards.table]
-    return {frame: frame_files(frame, table.experiments) for frame in table.frames}
-
-
-def frame_options(wildcards, input):
-    """The command line's `--<frame> FILE ...` for the inputs that are frames."""
-    return " ".join(
-        f"--{key.replace('_', '-')} {' '.join(input[key])}"
-        for key in (
-            "updates",
-            "overall",
-            "per_prompt",
-            "selection",
-            "alignment",
-            "credit",
-        )
-        if key in input.keys()
-    )
-
 
 rule table:
     input:
@@ -51,7 +11,7 @@ rule table:
         curves=code("curves.py"),
         published=lambda wc: f"config/paper/{wc.table}.csv",
     output:
-        [P.table + f".{suffix}" for suffix in TABLE_SUFFIXES],
+        multiext(P.table, *(f".{suffix}" for suffix in TABLE_SUFFIXES)),
     log:
         P.log("table", "table"),
     conda:
@@ -60,7 +20,7 @@ rule table:
         scale=SCALE.name,
         note=SCALE.note,
         frames=frame_options,
-        out=P.table,
+        out=lambda wc: P.table.format(**wc),
     shell:
         "python -m pcpo.cli.table {wildcards.table} --scale {params.scale} {params.frames}"
         " --out {params.out} > {log}"
@@ -72,7 +32,7 @@ for table in READY_TABLES:
         name:
             table
         input:
-            expand(P.table + ".{suffix}", table=table, suffix=TABLE_SUFFIXES),
+            expand(P.table_file, table=table, suffix=TABLE_SUFFIXES),
 
 
 for number in (2, 5):
@@ -83,7 +43,7 @@ for number in (2, 5):
                 f"table{number}"
             input:
                 expand(
-                    P.table + ".{suffix}",
+                    P.table_file,
                     table=[f"table{number}a", f"table{number}b"],
                     suffix=TABLE_SUFFIXES,
                 ),
@@ -91,7 +51,7 @@ for number in (2, 5):
 
 rule tables:
     input:
-        expand(P.table + ".{suffix}", table=READY_TABLES, suffix=TABLE_SUFFIXES),
+        expand(P.table_file, table=READY_TABLES, suffix=TABLE_SUFFIXES),
 
 
 rule credit:
@@ -114,15 +74,6 @@ rule credit:
         ],
     shell:
         "python -m pcpo.cli.credit {params.experiments} --scale {params.scale} --out {output} > {log}"
-
-
-def grid_options(number):
-    """Rows of a sample grid: base model, baseline and PCPO at matched reward."""
-    experiment = EXPERIMENTS[AVAILABLE[number]]
-    folders = {"base model": P.base_images.format(base=experiment.base_images)}
-    for arm in COMPARED:
-        folders[arm] = P.images.format(experiment=experiment.name, arm=arm, seed=SEED)
-    return folders
 
 
 for figure in READY_FIGURES:
@@ -164,7 +115,7 @@ for figure in READY_FIGURES:
             scale=SCALE.name,
             options=options,
             frames=frame_options,
-            out=P.figure.format(figure=figure),
+            out=lambda wc, output: output[0].removesuffix(".pdf"),
         shell:
             "python -m pcpo.cli.figure {params.kind} --scale {params.scale} {params.options}"
             " {params.frames} --out {params.out} > {log}"
@@ -172,13 +123,13 @@ for figure in READY_FIGURES:
 
 rule figures:
     input:
-        expand(P.figure + ".{suffix}", figure=READY_FIGURES, suffix=("pdf", "png")),
+        expand(P.figure_file, figure=READY_FIGURES, suffix=("pdf", "png")),
 
 
 rule compare_tables:
     """For each published cell the paper's number, ours, and whether the claim's direction holds."""
     input:
-        tables=expand(P.table + ".csv", table=READY_TABLES),
+        tables=expand(P.table_csv, table=READY_TABLES),
         code=code("compare.py", "cli/compare.py"),
     output:
         P.compare,

@@ -1,14 +1,6 @@
 # Checkpoint selection at matched reward.
 
 
-def run_files(wildcards):
-    return [
-        path.format(arm=arm, **wildcards)
-        for arm in COMPARED
-        for path in (P.manifest, P.updates)
-    ]
-
-
 rule select:
     input:
         run_files,

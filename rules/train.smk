@@ -18,7 +18,7 @@ rule train:
     conda:
         "../envs/train.yaml"
     params:
-        out=P.run,
+        out=lambda wc: P.run.format(**wc),
         scale=SCALE.name,
         # A changed value reruns exactly the runs that it affects.
         experiment=lambda wc: EXPERIMENTS[wc.experiment].digest(*TRAINING_FIELDS),

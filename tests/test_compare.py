@@ -3,10 +3,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import synthetic
 
 from pcpo.compare import VERDICTS, claim_of, compare, judge, read_published, summary
 from pcpo.tables import TABLES, build, needs
+from tests import synthetic
 
 PUBLISHED = Path(__file__).parents[1] / "config" / "paper"
 

@@ -32,9 +32,7 @@ def choose(base, own, level=6.0, *, epochs=None, base_epochs=None, noise=0.0, **
     """(baseline's row, the arm's row); validation rewards are the training curves'."""
     base, own = np.asarray(base, float), np.asarray(own, float)
     validate = validation(base)
-    first = select_baseline(
-        base, level, base_epochs or list(range(1, len(base) + 1)), validate
-    )
+    first = select_baseline(base, level, base_epochs or list(range(1, len(base) + 1)), validate)
     second = select_matched(
         own,
         first,

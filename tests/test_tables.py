@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-import synthetic
 
 from pcpo import frames
 from pcpo.compare import read_published
@@ -13,6 +12,7 @@ from pcpo.curves import epoch_curves, seed_average
 from pcpo.stats.speedup import first_crossing, speedup_percent
 from pcpo.tables import TABLES, build, needs
 from pcpo.tables.table import Column, Table
+from tests import synthetic
 
 PUBLISHED = Path(__file__).parents[1] / "config" / "paper"
 SPECS = {

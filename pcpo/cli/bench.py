@@ -113,10 +113,14 @@ def main() -> None:
     print(f"parse of the configuration: {parse_seconds():.2f} s wall")
     for number, what in ((2, "UNet, 10 steps, CFG"), (9, "SD3 type, 8 steps"), (6, "FLUX type")):
         seconds, images = epoch_seconds(number)
-        print(f"training epoch, configuration {number} ({what}), {images} images: {seconds:.2f} CPU s")
+        print(
+            f"training epoch, configuration {number} ({what}), {images} images: {seconds:.2f} CPU s"
+        )
     if args.sqrtm:
         ours, reference = frechet_seconds()
-        print(f"Frechet distance, N = 1112, d = 2048: {ours:.2f} CPU s; sqrtm: {reference:.1f} CPU s")
+        print(
+            f"Frechet distance, N = 1112, d = 2048: {ours:.2f} CPU s; sqrtm: {reference:.1f} CPU s"
+        )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
     print(f"peak resident memory of this process: {peak:.2f} GB")
 

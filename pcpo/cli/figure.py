@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _images(rows: Sequence[str], columns: int) -> tuple[dict[str, np.ndarray], list[str]]:
     """The first image of evenly spread prompts from each `LABEL=FOLDER`, and their captions."""
-    from pcpo.generation import read_images, read_index
+    from pcpo.shards import read_images, read_index
 
     images: dict[str, np.ndarray] = {}
     captions: list[str] = []
@@ -73,7 +73,7 @@ def _images(rows: Sequence[str], columns: int) -> tuple[dict[str, np.ndarray], l
         index = read_index(Path(folder)).drop_duplicates("prompt_id")
         spread = np.linspace(0, len(index) - 1, min(columns, len(index))).round().astype(int)
         chosen = index.iloc[spread]
-        images[label] = read_images(Path(folder), chosen).numpy()
+        images[label] = read_images(Path(folder), chosen)
         captions = chosen["prompt"].tolist()
     return images, captions
 

@@ -24,7 +24,8 @@ def main() -> None:
     from pcpo import frames
     from pcpo.checkpoints import read_manifest
     from pcpo.cli.evaluation import evaluation_rows, load_policy
-    from pcpo.generation import generate, write_images
+    from pcpo.generation import generate
+    from pcpo.shards import write_images
 
     setup()
     log = Log(args.log)
@@ -43,7 +44,7 @@ def main() -> None:
         [(prompt, seed) for _, prompt, seed in rows],
         experiment.evaluation.batch,
     )
-    write_images(args.out, rows, images)
+    write_images(args.out, rows, (image.numpy() for image in images))
     log(f"{len(rows)} images in {args.out}")
 
 

@@ -36,12 +36,19 @@ def load(name: str, path: str | Path) -> FeatureExtractor:
     """The extractor `name` with the weights in `path`.
 
     Raises:
-        ValueError: if there is no such extractor.
+        ValueError: if there is no such extractor, or its weights are damaged.
         FileNotFoundError: if `path` lacks its weights.
     """
     if name not in names():
         raise ValueError(f"No feature extractor '{name}'; there are: {', '.join(names())}.")
-    return import_module(f"pcpo.features.{name}").Features(path)
+    from safetensors import SafetensorError
+
+    try:
+        return import_module(f"pcpo.features.{name}").Features(path)
+    except (RuntimeError, SafetensorError) as error:
+        raise ValueError(
+            f"Feature extractor '{name}': the weights in {path} cannot be loaded: {error}"
+        ) from error
 
 
 def check_images(images: torch.Tensor) -> None:

@@ -36,7 +36,8 @@ def load(
 ) -> Policy:
     """Load a base model; with `train` its LoRA (or all of the denoiser) takes gradients.
 
-    Raises FileNotFoundError if `source.path` is a missing or incomplete local folder.
+    Raises FileNotFoundError if `source.path` is a missing local folder, and OSError or ValueError
+    if it is incomplete or damaged.
     """
     path = Path(source.path)
     if path.is_absolute() or path.parts[0] in ("results", "data", ".", ".."):

@@ -47,7 +47,12 @@ class Policy(ABC):
         embedded_guidance: float | None,
         device: str,
     ) -> None:
-        self.pipeline: Any = self.pipeline_class.from_pretrained(path, revision=revision)
+        try:
+            self.pipeline: Any = self.pipeline_class.from_pretrained(
+                path, revision=revision, use_safetensors=True
+            )
+        except SafetensorError as error:
+            raise ValueError(f"{path}: a file of the pipeline is damaged: {error}") from error
         self.pipeline.set_progress_bar_config(disable=True)
         self.pipeline.to(device)
         for component in self.pipeline.components.values():

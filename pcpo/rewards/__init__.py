@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from safetensors import SafetensorError
 
 from pcpo.rewards._jpeg import through_jpeg
 
@@ -49,7 +50,7 @@ def load(name: str, path: str | Path, device: str = "cpu", **options: Any) -> Re
     `options` go to the reward's constructor; its docstring lists them and the folder's layout.
 
     Raises:
-        ValueError: unknown name, or an option that the reward does not have.
+        ValueError: unknown name, an option that the reward does not have, or damaged weights.
         FileNotFoundError: a file of the layout is missing.
     """
     if name not in names():
@@ -67,6 +68,10 @@ def load(name: str, path: str | Path, device: str = "cpu", **options: Any) -> Re
             if "unexpected keyword argument" in str(error) and "__init__" in str(error):
                 raise ValueError(f"Reward '{name}': {error}; see its docstring.") from error
             raise
+        except (RuntimeError, SafetensorError) as error:
+            raise ValueError(
+                f"Reward '{name}': the weights in {path} cannot be loaded: {error}"
+            ) from error
 
 
 def check_inputs(images: torch.Tensor, prompts: Sequence[str]) -> None:

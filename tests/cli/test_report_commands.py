@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-import synthetic
 
 from pcpo import frames
 from pcpo.cli import compare, figure, table
+from tests import synthetic
 
 
 @pytest.fixture

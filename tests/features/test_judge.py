@@ -78,3 +78,12 @@ def test_missing_weights_and_wrong_images_are_refused(folder, images, tmp_path):
         extractor(images.float())
     with pytest.raises(ValueError, match="32 x 32"):
         extractor(images[:, :, :16, :16])
+
+
+def test_damaged_weights_are_named(folder, tmp_path):
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(ValueError, match=str(tmp_path)):
+        pcpo.features.load("judge", tmp_path)

@@ -2,7 +2,6 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-import synthetic
 from matplotlib.colors import to_hex
 
 from pcpo.figures import save, style
@@ -11,6 +10,7 @@ from pcpo.figures.credit_weights import credit_weights
 from pcpo.figures.ratio_distribution import ratio_distribution
 from pcpo.figures.sample_grid import sample_grid
 from pcpo.figures.training_curves import training_curves
+from tests import synthetic
 
 
 @pytest.fixture(scope="module")

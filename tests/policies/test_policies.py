@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 import torch
 from diffusers import (
@@ -180,6 +182,19 @@ def test_a_folder_without_a_pipeline_is_named(tmp_path):
     source = ModelSource(path=str(tmp_path / "nothing"))
     with pytest.raises(FileNotFoundError, match="nothing"):
         policies.load("sd15", source, resolution=32, precision="fp32")
+
+
+@pytest.mark.parametrize("component", ["unet", "text_encoder", "vae"])
+@pytest.mark.parametrize("damage", ["truncated", "missing"])
+def test_a_damaged_pipeline_is_named(models, tmp_path, component, damage):
+    folder = tmp_path / "pipeline"
+    shutil.copytree(models["sd15"].path, folder)
+    [file] = (folder / component).glob("*.safetensors")
+    file.write_bytes(file.read_bytes()[:-100])
+    if damage == "missing":
+        file.unlink()
+    with pytest.raises((ValueError, OSError), match=str(folder)):
+        open_case({"sd15": ModelSource(path=str(folder))}, "unet")
 
 
 def test_a_folder_without_weights_is_named(models, tmp_path):

@@ -1,9 +1,9 @@
 """Every reward with a tiny random model, built once a session."""
 
 import pytest
-from tiny_models import BUILDERS
 
 import pcpo.rewards
+from tests.rewards.tiny_models import BUILDERS
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from tiny_models import TOKENIZER, noise_images
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel
 
 import pcpo.rewards
 from pcpo.world import drawing
+from tests.rewards.tiny_models import TOKENIZER, noise_images
 
 
 @pytest.fixture(scope="module")

@@ -3,12 +3,12 @@
 import pytest
 import torch
 from safetensors.torch import save_file
-from tiny_models import laion_head, noise_images, prompts_for
 from torchvision.transforms import functional as vision
 from transformers import CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
 
 import pcpo.rewards
 from pcpo.rewards._pixels import clip_pixels, clip_processor, pil_images
+from tests.rewards.tiny_models import laion_head, noise_images, prompts_for
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from tiny_models import BUILDERS, noise_images, prompts_for
 
 import pcpo.rewards
+from tests.rewards.tiny_models import BUILDERS, noise_images, prompts_for
 
 NAMES = pcpo.rewards.names()
 

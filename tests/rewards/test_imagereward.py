@@ -7,10 +7,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from timm.models.vision_transformer import VisionTransformer
-from tiny_models import noise_images, prompts_for
 
 import pcpo.rewards
 from pcpo.rewards import _blip, imagereward
+from tests.rewards.tiny_models import noise_images, prompts_for
 
 
 def test_image_tower_equals_timms_vit_under_the_published_names(tiny_folder):

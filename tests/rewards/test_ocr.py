@@ -4,10 +4,10 @@ import importlib.util
 
 import pytest
 import torch
-from tiny_models import noise_images
 
 import pcpo.rewards
 from pcpo.rewards.ocr import quoted_text, similarity
+from tests.rewards.tiny_models import noise_images
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,13 @@ import open_clip
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_models import noise_images, prompts_for
 from torchvision.transforms import functional as vision
 
 import pcpo.rewards
 from pcpo.rewards._open_clip import OpenClipScorer
 from pcpo.rewards._pixels import pil_images
 from pcpo.rewards.hps import letterbox
+from tests.rewards.tiny_models import noise_images, prompts_for
 
 
 def hpsv2_transform(image, size):

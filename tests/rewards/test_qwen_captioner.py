@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from tiny_models import noise_images
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import (
     Qwen2_5_VLConfig,
@@ -14,6 +13,7 @@ from transformers import (
 )
 
 from pcpo.rewards._qwen_captioner import QUESTION, QwenCaptioner
+from tests.rewards.tiny_models import noise_images
 
 SPECIAL = (
     "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>",

@@ -43,13 +43,13 @@ def digest(root):
 def test_another_process_trains_identical_weights(world, tmp_path):
     code = (
         "import sys, torch; torch.set_num_threads(1); from pathlib import Path\n"
-        "from test_pretraining import pretrain\n"
+        "from tests.world.test_pretraining import pretrain\n"
         "[pretrain(name, Path(sys.argv[1])) for name in ('sd', 'sd35m', 'flux')]"
     )
     environment = {
         "PYTHONHASHSEED": "7",
         "OMP_NUM_THREADS": str(torch.get_num_threads()),
-        "PYTHONPATH": ":".join([__file__.rsplit("/", 1)[0], *sys.path]),
+        "PYTHONPATH": ":".join(sys.path),
     }
     command = [sys.executable, "-c", code.replace("(1)", f"({torch.get_num_threads()})")]
     subprocess.run([*command, str(tmp_path)], env=environment, check=True, capture_output=True)

@@ -1,0 +1,79 @@
+"""Folders of images that a person can open: one zip of PNGs per prompt, and an index.
+
+Images are numpy arrays here, so that metrics, tables and figures read them without torch.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+INDEX = "index.csv"
+
+
+def write_images(
+    folder: Path, rows: Sequence[tuple[int, str, int]], images: Iterable[NDArray[np.uint8]]
+) -> None:
+    """Write one zip of PNGs per prompt and an index; the index comes last.
+
+    rows: `(prompt_id, prompt, seed)` for each image, grouped by prompt; images: `uint8 (3, H, W)`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / INDEX).unlink(missing_ok=True)
+    index = pd.DataFrame(rows, columns=["prompt_id", "prompt", "seed"])
+    index["shard"] = [f"prompt_{i:03d}.zip" for i in index["prompt_id"]]
+    index["file"] = [f"seed_{seed:04d}.png" for seed in index["seed"]]
+    stream = iter(images)
+    for shard, group in index.groupby("shard", sort=False):
+        part = folder / f"{shard}.part"
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
+            for file in group["file"]:
+                buffer = io.BytesIO()
+                pixels = np.ascontiguousarray(next(stream).transpose(1, 2, 0))
+                Image.fromarray(pixels).save(buffer, format="PNG")
+                # A fixed date, so that equal images give equal shards.
+                archive.writestr(
+                    zipfile.ZipInfo(str(file), (2026, 1, 1, 0, 0, 0)), buffer.getvalue()
+                )
+        os.replace(part, folder / str(shard))
+    part = folder / f"{INDEX}.part"
+    index.to_csv(part, index=False)
+    os.replace(part, folder / INDEX)
+
+
+def read_index(folder: Path) -> pd.DataFrame:
+    """The index of a folder of images: prompt_id, prompt, seed, shard, file."""
+    path = folder / INDEX
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is missing: there are no images in {folder}")
+    return pd.read_csv(path)
+
+
+def read_images(folder: Path, index: pd.DataFrame) -> NDArray[np.uint8]:
+    """The images of the rows of `index`, `uint8 (N, 3, H, W)`.
+
+    Raises ValueError for a damaged shard or an image that is not RGB.
+    """
+    images: dict[int, NDArray[np.uint8]] = {}
+    for shard, rows in index.assign(position=range(len(index))).groupby("shard", sort=False):
+        try:
+            with zipfile.ZipFile(folder / str(shard)) as archive:
+                for position, file in zip(rows["position"], rows["file"], strict=True):
+                    image = Image.open(io.BytesIO(archive.read(file)))
+                    if image.mode != "RGB":
+                        raise ValueError(f"{folder / str(shard)}: {file} is {image.mode}, not RGB")
+                    images[position] = np.asarray(image).transpose(2, 0, 1)
+        except (zipfile.BadZipFile, KeyError, OSError) as error:
+            raise ValueError(
+                f"{folder / str(shard)}: the shard is missing or damaged ({error}); delete "
+                f"{folder / INDEX} so that the workflow makes the images anew"
+            ) from error
+    return np.stack([images[position] for position in range(len(index))])

@@ -1,0 +1,138 @@
+# The resolved configuration, and the functions that rules take their inputs from.
+
+from snakemake.exceptions import WorkflowError
+
+from pcpo.config import TRAINING_FIELDS, arm_names, experiment_names
+from pcpo.config import load_arm, load_experiment, load_scale
+from pcpo.paths import FIGURES, TABLES, TABLE_SUFFIXES, Paths, table_files
+
+KNOWN_KEYS = {"scale", "experiments", "seeds"}
+if unknown := sorted(set(config) - KNOWN_KEYS):
+    raise WorkflowError(
+        f"config: unknown key {', '.join(unknown)}; known: {', '.join(sorted(KNOWN_KEYS))}"
+    )
+try:
+    SCALE = load_scale(str(config["scale"]))
+    chosen = config["experiments"]
+    EXPERIMENTS = {
+        experiment.name: experiment
+        for experiment in (
+            load_experiment(name, SCALE.name)
+            for name in (experiment_names() if chosen == "all" else chosen)
+        )
+    }
+except ValueError as error:
+    raise WorkflowError(str(error)) from error
+SEEDS = [int(seed) for seed in config["seeds"]]
+P = Paths(SCALE.name)
+COMPARED = ("baseline", "pcpo")  # the arms that are matched, sampled and measured
+BASES = {e.base_images: e.name for e in reversed(EXPERIMENTS.values())}
+SEED = SEEDS[0]  # tables compare single runs; further seeds lie beside them
+AVAILABLE = {e.number: e.name for e in EXPERIMENTS.values()}
+READY_TABLES = [t for t in TABLES if set(TABLES[t].experiments) <= set(AVAILABLE)]
+READY_FIGURES = [f for f in FIGURES if set(FIGURES[f].experiments) <= set(AVAILABLE)]
+
+
+def code(*modules):
+    """Sources whose edit redoes a cheap rule."""
+    return [f"pcpo/{module}" for module in modules]
+
+
+def model_files(experiment):
+    """What must be there before the experiment's base model can be loaded."""
+    if not SCALE.world:
+        return []
+    return f"{SCALE.models[experiment.model].path}/model_index.json"
+
+
+def prompt_files(*names):
+    return [SCALE.prompts[name] for name in names]
+
+
+def reward_files(*names):
+    """A file of each reward's folder, by which the workflow knows that it was trained."""
+    if not SCALE.world:
+        return []
+    return [f"{SCALE.rewards[name].path}/accuracy.csv" for name in names]
+
+
+def feature_files():
+    return (
+        [f"{path}/config.json" for path in SCALE.features.values()]
+        if SCALE.world
+        else []
+    )
+
+
+def run_files(wildcards):
+    return [
+        path.format(arm=arm, **wildcards)
+        for arm in COMPARED
+        for path in (P.manifest, P.updates)
+    ]
+
+
+def image_indices(wildcards):
+    experiment = EXPERIMENTS[wildcards.experiment]
+    return [P.base_index.format(base=experiment.base_images)] + [
+        P.image_index.format(arm=arm, **wildcards) for arm in COMPARED
+    ]
+
+
+def experiment_files(experiment):
+    """Everything of an experiment: its arms, their selection, and what was measured on them."""
+    measured = [P.selection, P.overall, P.per_prompt]
+    measured += [P.alignment] if experiment.alignment else []
+    return [
+        P.manifest.format(experiment=experiment.name, arm=arm, seed=seed)
+        for arm in experiment.arms
+        for seed in SEEDS
+    ] + [
+        path.format(experiment=experiment.name, seed=seed)
+        for path in measured
+        for seed in SEEDS
+    ]
+
+
+def frame_files(frame, numbers, arms=COMPARED):
+    """Files of a frame for some experiments: what `--<frame>` of a table's or figure's command takes."""
+    names = [AVAILABLE[number] for number in numbers]
+    if frame == "updates":
+        return [
+            P.updates.format(experiment=n, arm=a, seed=SEED)
+            for n in names
+            for a in arms
+        ]
+    if frame == "credit":
+        return [P.credit]
+    return [getattr(P, frame).format(experiment=name, seed=SEED) for name in names]
+
+
+def table_inputs(wildcards):
+    table = TABLES[wildcards.table]
+    return {frame: frame_files(frame, table.experiments) for frame in table.frames}
+
+
+def frame_options(wildcards, input):
+    """The command line's `--<frame> FILE ...` for the inputs that are frames."""
+    return " ".join(
+        f"--{key.replace('_', '-')} {' '.join(input[key])}"
+        for key in (
+            "updates",
+            "overall",
+            "per_prompt",
+            "selection",
+            "alignment",
+            "credit",
+        )
+        if key in input.keys()
+    )
+
+
+def grid_options(number):
+    """Rows of a sample grid: base model, baseline and PCPO at matched reward."""
+    experiment = EXPERIMENTS[AVAILABLE[number]]
+    folders = {"base model": P.base_images.format(base=experiment.base_images)}
+    for arm in COMPARED:
+        folders[arm] = P.images.format(experiment=experiment.name, arm=arm, seed=SEED)
+    return folders

@@ -1,0 +1,143 @@
+"""What a user can mend ends in exit code 1 and a message, and leaves nothing behind."""
+
+import importlib
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from pcpo.cli import console
+from pcpo.config import CONFIG
+
+ROOT = CONFIG.parent
+OUT = ["--out", "out"]
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    """(module, *arguments) -> what the command printed on stderr; its folder is empty before."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PCPO_TRACEBACK", raising=False)
+    monkeypatch.setattr(console.Log, "current", None)
+
+    def call(module, *arguments):
+        monkeypatch.setattr(sys, "argv", [module, *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            console.run(importlib.import_module(f"pcpo.cli.{module}").main)
+        assert caught.value.code == 1
+        return capsys.readouterr().err
+
+    return call
+
+
+def only(message):
+    """The message, which is one line."""
+    assert message.startswith("error: ")
+    assert message.count("\n") == 1
+    return message
+
+
+UNKNOWN = {
+    "experiment": ("41_ddpo", "baseline", "smoke"),
+    "arm": ("01_ddpo_aesthetic_half", "best", "smoke"),
+    "scale": ("01_ddpo_aesthetic_half", "baseline", "huge"),
+}
+
+
+@pytest.mark.parametrize("what", UNKNOWN)
+def test_training_what_does_not_exist(command, tmp_path, what):
+    experiment, arm, scale = UNKNOWN[what]
+    message = only(command("train", experiment, arm, "--scale", scale, *OUT))
+    named = {"experiment": experiment, "arm": arm, "scale": scale}[what]
+    assert f"unknown {what} '{named}'" in message
+    assert "known: " in message
+    assert "config/" in message
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("experiment", "arm", "kind"), [("1", "uniform", "ddim"), ("10", "reweight", "dance_sde")]
+)
+def test_an_arm_that_makes_no_sense(command, tmp_path, experiment, arm, kind):
+    message = only(command("train", experiment, arm, "--scale", "smoke", *OUT))
+    assert f"arm '{arm}' makes no sense with sampler {kind}" in message
+    assert not list(tmp_path.iterdir())
+
+
+COMMANDS = {
+    "select": ["1", "--run", "run"],
+    "generate": ["1"],
+    "evaluate": ["01_ddpo_aesthetic_half", "--base", "b", "--overall", "o", "--per-prompt", "p"],
+    "align": ["5", "--selection", "s"],
+    "credit": ["1"],
+    "table": ["table1"],
+    "figure": ["training_curves"],
+}
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_every_command_names_an_unknown_scale(command, tmp_path, module):
+    out = [] if module == "evaluate" else OUT
+    message = only(command(module, *COMMANDS[module], "--scale", "huge", *out))
+    assert "unknown scale 'huge'" in message
+    assert "demo" in message
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("module", ["select", "generate", "align", "credit"])
+def test_every_command_names_an_unknown_experiment(command, tmp_path, module):
+    arguments = ["99", *COMMANDS[module][1:]]
+    message = only(command(module, *arguments, "--scale", "smoke", *OUT))
+    assert "unknown experiment '99'" in message
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments", "named"),
+    [
+        ("train", ["1", "pcpo"], r"prompts/animal\.txt"),
+        ("generate", ["1"], r"model_index\.json"),
+        ("credit", ["1"], r"scheduler_config\.json"),
+        ("compare", ["--tables", "table1.csv"], r"table1\.csv"),
+    ],
+)
+def test_a_missing_input_is_named(command, tmp_path, module, arguments, named):
+    message = only(command(module, *arguments, "--scale", "smoke", *OUT))
+    assert re.search(named, message)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_world_needs_a_scale_that_has_one(command, tmp_path):
+    sizes = CONFIG / "scale" / "paper.yaml"
+    for module in ("world", "world_rewards"):
+        stage = "prompts" if module == "world" else "table"
+        message = only(command(module, stage, "--sizes", sizes, *OUT))
+        assert "paper.yaml has no block 'world:'" in message
+    assert not list(tmp_path.iterdir())
+
+
+def test_unknown_sizes_of_the_world_are_named(command, tmp_path):
+    sizes = tmp_path / "sizes.yaml"
+    sizes.write_text("world: {judge: {steps: 3, stepz: 3}}\n")
+    message = only(command("world", "judge", "--sizes", sizes, *OUT))
+    assert "world.judge" in message
+    assert "stepz" in message
+    assert "steps" in message
+    assert not Path("out").exists()
+
+
+def test_the_error_stands_in_the_log_too(command, tmp_path):
+    log = tmp_path / "logs" / "train.log"
+    message = command("train", "1", "pcpo", "--scale", "smoke", *OUT, "--log", log)
+    assert log.read_text().endswith(message)
+
+
+def test_an_interrupt_is_no_error_of_the_user(capsys):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as caught:
+        console.run(interrupted)
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == "interrupted\n"

@@ -1,0 +1,111 @@
+"""Who may import whom, read from the sources: the boundaries that keep the parts apart."""
+
+import ast
+import sys
+from functools import cache
+
+import pytest
+
+from pcpo.paths import PACKAGE
+
+MODULES = {
+    ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): file
+    for file in PACKAGE.rglob("*.py")
+}
+TRAINER = {"pcpo.training", "pcpo.checkpoints", "pcpo.trajectory", "pcpo.policies", "pcpo.samplers"}
+
+
+class Imports(ast.NodeVisitor):
+    """Names that a module imports, inside functions too, but not for type checkers alone."""
+
+    def __init__(self):
+        self.names = set()
+
+    def visit_If(self, node):
+        if ast.unparse(node.test) != "TYPE_CHECKING":
+            self.generic_visit(node)
+
+    def visit_Import(self, node):
+        self.names |= {alias.name for alias in node.names}
+
+    def visit_ImportFrom(self, node):
+        assert node.level == 0, "imports are absolute here"
+        whole = {f"{node.module}.{alias.name}" for alias in node.names}
+        self.names |= {name if name in MODULES else node.module for name in whole}
+
+
+@cache
+def imported(module):
+    visitor = Imports()
+    visitor.visit(ast.parse(MODULES[module].read_text()))
+    return visitor.names
+
+
+def reached(*starts):
+    """Every module that importing and using `starts` can load, ours and others' top-level names."""
+    seen, waiting = set(), list(starts)
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        if name in MODULES:
+            waiting += imported(name)
+            waiting += [name.rsplit(".", n)[0] for n in range(1, name.count(".") + 1)]
+    return {name if name in MODULES else name.split(".")[0] for name in seen}
+
+
+def below(*packages):
+    return sorted(
+        m for m in MODULES if m in packages or m.startswith(tuple(f"{p}." for p in packages))
+    )
+
+
+def within(names, packages):
+    return sorted(
+        n for n in names if n in packages or n.startswith(tuple(f"{p}." for p in packages))
+    )
+
+
+@pytest.mark.parametrize("module", ["pcpo.config", "pcpo.paths"])
+def test_a_snakefile_parse_loads_only_what_it_needs(module):
+    others = {name for name in reached(module) if not name.startswith("pcpo")}
+    assert others - sys.stdlib_module_names <= {"pydantic", "yaml"}
+
+
+REPORT = tuple(
+    f"pcpo.{name}"
+    for name in ("metrics", "stats", "tables", "figures", "compare", "curves", "frames", "shards")
+)
+
+
+@pytest.mark.parametrize("module", below(*REPORT))
+def test_reports_need_no_torch_and_no_trainer(module):
+    assert not within(reached(module), {"torch", "diffusers", "pcpo.rewards", *TRAINER})
+
+
+@pytest.mark.parametrize("module", below("pcpo.rewards", "pcpo.features"))
+def test_rewards_and_features_know_nothing_of_training_or_configuration(module):
+    assert not within(reached(module), {"pcpo.config", "pcpo.cli", *TRAINER})
+
+
+@pytest.mark.parametrize("module", ["pcpo.credit", "pcpo.objectives", *below("pcpo.samplers")])
+def test_the_mathematics_knows_no_policy(module):
+    assert not within(reached(module), {"pcpo.policies", "pcpo.training", "pcpo.rewards"})
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if not m.startswith("pcpo.cli")])
+def test_only_commands_import_commands(module):
+    assert not within(imported(module), {"pcpo.cli"})
+
+
+@pytest.mark.parametrize(
+    "module", [m for m in MODULES if not m.startswith(("pcpo.cli", "pcpo.world"))]
+)
+def test_the_method_does_not_know_the_demo_world(module):
+    assert not within(imported(module), {"pcpo.world"})
+
+
+def test_the_reading_of_imports_sees_through_modules_and_functions():
+    assert {"torch", "diffusers", "pcpo.prompts", "numpy"} <= reached("pcpo.training")
+    assert "pcpo.policies.base" in reached("pcpo.cli.train")  # imported within a function

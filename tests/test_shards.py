@@ -1,0 +1,81 @@
+"""Folders of images: what is written comes back, and damage is named."""
+
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pcpo.shards import read_images, read_index, write_images
+
+PROMPTS = ("red circle", "blue star", "green moon")
+ROWS = [(7 + i, prompt, seed) for i, prompt in enumerate(PROMPTS) for seed in range(4)]
+
+
+@pytest.fixture
+def expected():
+    return np.random.default_rng(0).integers(0, 256, size=(12, 3, 32, 32), dtype=np.uint8)
+
+
+def test_shards_round_trip(tmp_path, expected):
+    write_images(tmp_path / "images", ROWS, iter(expected.numpy()))
+    folder = tmp_path / "images"
+    assert {p.name for p in folder.iterdir()} == {
+        "index.csv", "prompt_007.zip", "prompt_008.zip", "prompt_009.zip"
+    }  # fmt: skip
+    index = read_index(folder)
+    assert list(index[["prompt_id", "prompt", "seed"]].itertuples(index=False, name=None)) == ROWS
+    assert np.array_equal(read_images(folder, index), expected.numpy())
+    some = index.iloc[[10, 2, 5]]
+    assert np.array_equal(read_images(folder, some), expected[[10, 2, 5]].numpy())
+    with zipfile.ZipFile(folder / "prompt_008.zip") as archive:  # as a person would open it
+        picture = Image.open(archive.open("seed_0003.png"))
+        assert np.array_equal(np.asarray(picture), expected[7].transpose(1, 2, 0))
+
+
+def test_equal_images_give_equal_bytes(tmp_path, expected):
+    for name in ("one", "two"):
+        write_images(tmp_path / name, ROWS, iter(expected.numpy()))
+    for file in (tmp_path / "one").iterdir():
+        assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes()
+
+
+def test_a_generation_that_stops_leaves_no_index(tmp_path, expected):
+    write_images(tmp_path, ROWS, iter(expected.numpy()))
+
+    def failing():
+        yield from expected[:6].numpy()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_images(tmp_path, ROWS, failing())
+    with pytest.raises(FileNotFoundError, match=r"index\.csv is missing"):
+        read_index(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "missing", "empty", "picture"])
+def test_a_damaged_shard_is_named(tmp_path, expected, damage):
+    write_images(tmp_path, ROWS, iter(expected.numpy()))
+    shard = tmp_path / "prompt_008.zip"
+    if damage == "truncated":
+        shard.write_bytes(shard.read_bytes()[:-40])
+    elif damage == "missing":
+        shard.unlink()
+    elif damage == "empty":
+        shard.write_bytes(b"")
+    else:
+        with zipfile.ZipFile(shard, "w") as archive:
+            for seed in range(4):
+                archive.writestr(f"seed_{seed:04d}.png", b"not a picture")
+    with pytest.raises(ValueError, match=r"prompt_008\.zip.*delete .*index\.csv"):
+        read_images(tmp_path, read_index(tmp_path))
+
+
+def test_a_grey_image_is_refused(tmp_path, expected):
+    write_images(tmp_path, ROWS, iter(expected.numpy()))
+    with zipfile.ZipFile(tmp_path / "prompt_007.zip", "w") as archive:
+        for seed in range(4):
+            with archive.open(f"seed_{seed:04d}.png", "w") as file:
+                Image.new("L", (32, 32)).save(file, format="PNG")
+    with pytest.raises(ValueError, match=r"prompt_007\.zip: seed_0000\.png is L, not RGB"):
+        read_images(tmp_path, read_index(tmp_path))

@@ -1,0 +1,149 @@
+"""The workflow itself, in a copy of the repository: from an empty folder to the tables."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pcpo.config import CONFIG
+from pcpo.paths import FIGURES, TABLE_SUFFIXES, TABLES, Paths
+
+ROOT = CONFIG.parent
+SOURCES = ("Snakefile", "rules", "config", "envs", "pcpo")
+
+
+def copy_sources(folder):
+    for name in SOURCES:
+        if (ROOT / name).is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+        else:
+            shutil.copy(ROOT / name, folder)
+    return folder
+
+
+def snakemake(folder, *arguments):
+    """Run snakemake in `folder` as a shell would; returns (exit code, all that it printed)."""
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "OMP_NUM_THREADS": "1",
+        "XDG_CACHE_HOME": str(folder / ".cache"),
+    }
+    environment.pop("PYTHONPATH", None)
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", *arguments],
+        cwd=folder, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    return done.returncode, done.stdout + done.stderr
+
+
+def jobs(output):
+    """Rule -> number of jobs, from snakemake's table of job counts."""
+    table = output[output.index("Job stats:") :]
+    return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table, re.M)}
+
+
+def runs(output):
+    """The (experiment, arm) whose training a dry run plans."""
+    return set(re.findall(r"output: results/smoke/runs/(\w+)/(\w+)/seed0/checkpoints\.csv", output))
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    return copy_sources(tmp_path_factory.mktemp("dry"))
+
+
+def test_a_table_plans_only_the_experiments_that_it_needs(copy):
+    code, output = snakemake(copy, "-n", "--config", "scale=smoke", "--", "table3")
+    assert code == 0, output
+    assert {name[:2] for name, _ in runs(output)} == {"01", "02", "03", "04"}
+    planned = jobs(output)
+    assert planned["train"] == 8  # baseline and PCPO, not the other arms
+    assert planned["table"] == 1
+    assert not {"world_flux", "world_sd35m", "align", "figure"} & set(planned)
+
+
+def test_one_experiment_by_name(copy):
+    code, output = snakemake(copy, "-n", "--config", "scale=smoke", "--", "experiment_10")
+    assert code == 0, output
+    assert runs(output) == {
+        ("10_dancegrpo_flux_uniform", arm) for arm in ("baseline", "pcpo", "uniform")
+    }
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("scael=smoke", "unknown key scael"),
+        ("scale=huge", "unknown scale 'huge'"),
+        ("experiments=[nothing]", "unknown experiment 'nothing'"),
+    ],
+)
+def test_a_wrong_setting_is_named(copy, setting, message):
+    code, output = snakemake(copy, "-n", "--config", setting)
+    assert code == 1
+    assert message in output
+    assert "known: " in output
+    assert "Traceback" not in output
+    assert not (copy / "results").exists()
+
+
+def test_a_mistake_in_a_file_is_named_with_its_key(tmp_path):
+    copy_sources(tmp_path)
+    file = tmp_path / "config" / "experiments" / "05_dancegrpo_sd14_hps.yaml"
+    file.write_text(file.read_text() + "clip_rnage: 1e-4\n")
+    code, output = snakemake(tmp_path, "-n", "--config", "scale=smoke")
+    assert code == 1
+    assert "05_dancegrpo_sd14_hps.yaml: clip_rnage: unknown key" in output
+    assert "Traceback" not in output
+
+
+# --- the whole of it, at smoke scale ----------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = copy_sources(tmp_path_factory.mktemp("smoke"))
+    code, output = snakemake(folder, "--cores", "2", "--config", "scale=smoke")
+    assert code == 0, output[-6000:]
+    return folder
+
+
+def expected_outputs():
+    paths = Paths("smoke")
+    for table in TABLES:
+        yield from (paths.table.format(table=table) + f".{suffix}" for suffix in TABLE_SUFFIXES)
+    for figure in FIGURES:
+        yield from (paths.figure.format(figure=figure) + f".{suffix}" for suffix in ("pdf", "png"))
+    yield paths.compare
+    yield from (paths.world(name) for name in ("accuracy.csv", "rewards.csv"))
+
+
+@pytest.mark.slow
+def test_from_an_empty_folder_to_every_table_and_figure(finished):
+    for file in expected_outputs():
+        assert (finished / file).stat().st_size > 100, file
+    compared = pd.read_csv(finished / "results/smoke/compare.csv")
+    assert set(compared["table"]) == set(TABLES)
+    assert (compared["scale"] == "smoke").all()
+    assert not list(finished.glob("results/**/*.part"))
+
+
+@pytest.mark.slow
+def test_then_there_is_nothing_to_be_done(finished):
+    code, output = snakemake(finished, "--cores", "2", "--config", "scale=smoke")
+    assert code == 0
+    assert "Nothing to be done" in output
+
+
+@pytest.mark.slow
+def test_an_edited_table_is_redrawn_and_nothing_else(finished):
+    (finished / "pcpo" / "tables" / "effects.py").touch()
+    code, output = snakemake(finished, "-n", "--config", "scale=smoke")
+    assert code == 0
+    assert set(jobs(output)) == {"all", "compare_tables", "table", "total"}
