@@ -13,7 +13,9 @@ SNAKEFILES := Snakefile $(wildcard rules/*.smk)
 
 demo: $(READY)
 	$(RUN) snakemake --cores all --config scale=demo
-	@echo "Tables: results/demo/tables   Figures: results/demo/figures   Paper beside ours: results/demo/compare.csv"
+	@echo; echo "How well the base models follow their prompts (results/demo/world/accuracy.csv):"
+	@cat results/demo/world/accuracy.csv
+	@echo; echo "Tables: results/demo/tables   Figures: results/demo/figures   Paper beside ours: results/demo/compare.csv"
 
 smoke: $(READY)
 	$(RUN) snakemake --cores all --config scale=smoke
@@ -28,7 +30,7 @@ lint: $(READY)
 	$(RUN) snakemake --lint --config scale=smoke
 
 unit: $(READY)
-	$(RUN) pytest -n 2 -m "not gpu" --durations=10
+	$(RUN) pytest -n 2 --dist loadfile -m "not gpu" --durations=10
 
 bench: $(READY)
 	$(RUN) python -m pcpo.cli.bench --sqrtm

@@ -15,7 +15,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,10 +114,13 @@ class RunFolder:
         pd.DataFrame(state.updates).to_parquet(part / "updates.parquet", index=False)
         _replace_folder(part, self.path / "resume")
 
-    def load_state(self, policy: Policy, optimizer: torch.optim.Optimizer) -> RunState | None:
+    def load_state(
+        self, policy: Policy, optimizer: torch.optim.Optimizer, due: Iterable[int] = ()
+    ) -> RunState | None:
         """Restore weights and optimiser; None where there is nothing to go on from.
 
-        Raises ValueError if the state is damaged or of another configuration.
+        due: epochs that leave a checkpoint. Raises StaleState if the state is of another
+        configuration or one of its checkpoints is gone, and ValueError if it is damaged.
         """
         folder = self.path / "resume"
         if not folder.exists() and (self.path / "resume.old").exists():
@@ -129,6 +132,9 @@ class RunFolder:
             record = json.loads((folder / "state.json").read_text())
             if record["fingerprint"] != self.fingerprint:
                 raise StaleState(f"{folder}: the state is of another configuration or model")
+            for epoch in due:
+                if epoch <= record["epoch"] and not self.checkpoint(epoch).is_dir():
+                    raise StaleState(f"{self.checkpoint(epoch)}: this checkpoint is gone")
             tensors = load_file(folder / "state.safetensors")
             updates = pd.read_parquet(folder / "updates.parquet").to_dict("records")
             _restore_weights(parameters, tensors)
@@ -163,7 +169,7 @@ class RunFolder:
 
 
 class StaleState(ValueError):
-    """A resume state that belongs to another configuration, model or code."""
+    """A resume state of another configuration or model, or without its checkpoints."""
 
 
 def _restore_weights(parameters: Mapping[str, nn.Parameter], tensors: dict[str, Tensor]) -> None:
@@ -189,19 +195,29 @@ def _restore_optimizer(
     )
 
 
+_AGAIN = "delete {} so that the workflow trains the run again"
+
+
 def read_manifest(path: Path) -> dict[int, Path]:
     """Epoch -> checkpoint folder of a complete run.
 
-    Raises FileNotFoundError for a missing manifest or a checkpoint that it names.
+    Raises FileNotFoundError for a missing manifest or a checkpoint that it names, and ValueError
+    for a damaged manifest.
     """
     if not path.exists():
         raise FileNotFoundError(f"{path}: the run is not complete; train it first")
-    with path.open(newline="") as handle:
-        folders = {int(row["epoch"]): path.parent / row["folder"] for row in csv.DictReader(handle)}
+    try:
+        with path.open(newline="") as handle:
+            rows = list(csv.DictReader(handle))
+        folders = {int(row["epoch"]): path.parent / row["folder"] for row in rows}
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: damaged manifest ({error}); {_AGAIN.format(path)}") from error
+    if not folders:
+        raise ValueError(f"{path}: the manifest is empty; {_AGAIN.format(path)}")
     for epoch, folder in folders.items():
         if not folder.is_dir():
             raise FileNotFoundError(
                 f"{folder}: the checkpoint of epoch {epoch} is missing, though {path} names it; "
-                f"delete {path} so that the workflow trains the run again"
+                f"{_AGAIN.format(path)}"
             )
     return folders

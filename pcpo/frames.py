@@ -106,6 +106,7 @@ _METRIC = _RUN | {
     "value": "f",
     "images": "i",
     "reference_images": "i",
+    "dimensions": "i",  # of the features
 }
 METRICS_OVERALL = FrameSpec("metrics_overall", ("experiment", "arm", "seed", "metric"), _METRIC)
 METRICS_PER_PROMPT = FrameSpec(

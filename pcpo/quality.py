@@ -87,6 +87,7 @@ def measure(
                 "seed": seed,
                 "metric": slot,
                 "measured": source.measured,
+                "dimensions": own.shape[1],
             }
             values = []
             for (prompt_id, prompt), rows in images.index.groupby(key[:2], sort=True):

@@ -88,7 +88,7 @@ def train(
         eps=config.epsilon,
     )
     try:
-        state = folder.load_state(policy, optimizer)
+        state = folder.load_state(policy, optimizer, checkpoint_epochs(experiment))
     except StaleState as stale:
         log(f"{stale}; starting over")
         folder.clear()

@@ -127,6 +127,7 @@ def metrics(numbers=tuple(_FACTS), prompts=12, seed=0):
                     "value": values.mean() - 20,
                     "images": 32 * prompts,
                     "reference_images": 32 * prompts,
+                    "dimensions": 64,
                 }
                 if slot != "lpips_diversity":
                     overall.append(row)

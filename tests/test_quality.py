@@ -48,7 +48,7 @@ def sets(tmp_path_factory):
     root = tmp_path_factory.mktemp("images")
     found = {}
     for arm, pixels in {"base": images(0), "baseline": images(1), "pcpo": images(2, 20)}.items():
-        write_images(root / arm, ROWS, iter(pixels.numpy()))
+        write_images(root / arm, ROWS, iter(pixels))
         found[arm] = ImageSet(root / arm, {"toy": extract})
     return found
 
@@ -97,7 +97,7 @@ def test_images_of_other_prompts_or_seeds_are_refused(sets, tmp_path):
         "seeds": [(i, prompt, seed + 1) for i, prompt, seed in ROWS],
         "fewer": ROWS[:16],
     }.items():
-        write_images(tmp_path / name, rows, iter(images(1).numpy()))
+        write_images(tmp_path / name, rows, iter(images(1)))
         other = ImageSet(tmp_path / name, {"toy": extract})
         with pytest.raises(ValueError, match="different prompts or seeds") as caught:
             measure(sets | {"pcpo": other}, sets["base"], QUALITY, "02_ddpo_aesthetic", 0)

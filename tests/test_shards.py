@@ -18,16 +18,16 @@ def expected():
 
 
 def test_shards_round_trip(tmp_path, expected):
-    write_images(tmp_path / "images", ROWS, iter(expected.numpy()))
+    write_images(tmp_path / "images", ROWS, iter(expected))
     folder = tmp_path / "images"
     assert {p.name for p in folder.iterdir()} == {
         "index.csv", "prompt_007.zip", "prompt_008.zip", "prompt_009.zip"
     }  # fmt: skip
     index = read_index(folder)
     assert list(index[["prompt_id", "prompt", "seed"]].itertuples(index=False, name=None)) == ROWS
-    assert np.array_equal(read_images(folder, index), expected.numpy())
+    assert np.array_equal(read_images(folder, index), expected)
     some = index.iloc[[10, 2, 5]]
-    assert np.array_equal(read_images(folder, some), expected[[10, 2, 5]].numpy())
+    assert np.array_equal(read_images(folder, some), expected[[10, 2, 5]])
     with zipfile.ZipFile(folder / "prompt_008.zip") as archive:  # as a person would open it
         picture = Image.open(archive.open("seed_0003.png"))
         assert np.array_equal(np.asarray(picture), expected[7].transpose(1, 2, 0))
@@ -35,16 +35,16 @@ def test_shards_round_trip(tmp_path, expected):
 
 def test_equal_images_give_equal_bytes(tmp_path, expected):
     for name in ("one", "two"):
-        write_images(tmp_path / name, ROWS, iter(expected.numpy()))
+        write_images(tmp_path / name, ROWS, iter(expected))
     for file in (tmp_path / "one").iterdir():
         assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes()
 
 
 def test_a_generation_that_stops_leaves_no_index(tmp_path, expected):
-    write_images(tmp_path, ROWS, iter(expected.numpy()))
+    write_images(tmp_path, ROWS, iter(expected))
 
     def failing():
-        yield from expected[:6].numpy()
+        yield from expected[:6]
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -55,7 +55,7 @@ def test_a_generation_that_stops_leaves_no_index(tmp_path, expected):
 
 @pytest.mark.parametrize("damage", ["truncated", "missing", "empty", "picture"])
 def test_a_damaged_shard_is_named(tmp_path, expected, damage):
-    write_images(tmp_path, ROWS, iter(expected.numpy()))
+    write_images(tmp_path, ROWS, iter(expected))
     shard = tmp_path / "prompt_008.zip"
     if damage == "truncated":
         shard.write_bytes(shard.read_bytes()[:-40])
@@ -72,7 +72,7 @@ def test_a_damaged_shard_is_named(tmp_path, expected, damage):
 
 
 def test_a_grey_image_is_refused(tmp_path, expected):
-    write_images(tmp_path, ROWS, iter(expected.numpy()))
+    write_images(tmp_path, ROWS, iter(expected))
     with zipfile.ZipFile(tmp_path / "prompt_007.zip", "w") as archive:
         for seed in range(4):
             with archive.open(f"seed_{seed:04d}.png", "w") as file:

@@ -1,6 +1,7 @@
 """The loop on small pipelines: on-policy ratios, gradients, resuming, and what stops a run."""
 
 import resource
+import shutil
 import signal
 
 import numpy as np
@@ -251,6 +252,17 @@ def test_a_complete_run_writes_its_outputs_again_without_training(models, tmp_pa
     pd.testing.assert_frame_equal(run(models, tmp_path, chosen, reward=untouched), before)
 
 
+def test_a_checkpoint_that_is_gone_is_trained_again(models, tmp_path):
+    chosen = experiment(1, epochs=2)
+    before = run(models, tmp_path, chosen)
+    shutil.rmtree(tmp_path / "checkpoints" / "epoch_00001")
+    log = []
+    after = run(models, tmp_path, chosen, log=log.append)
+    assert "epoch_00001: this checkpoint is gone; starting over" in log[0]
+    assert list(read_manifest(tmp_path / "checkpoints.csv")) == [1, 2]
+    pd.testing.assert_frame_equal(before.drop(columns="seconds"), after.drop(columns="seconds"))
+
+
 def test_sigterm_is_the_callers_again_afterwards(models, tmp_path):
     before = signal.getsignal(signal.SIGTERM)
     run(models, tmp_path, experiment(1, epochs=1))
@@ -306,6 +318,21 @@ def test_a_stop_between_the_two_renames_loses_nothing(models, tmp_path):
     log = []
     run(models, tmp_path, chosen, log=log.append)
     assert log == ["going on after epoch 1"]
+
+
+def test_a_manifest_that_cannot_be_used_is_named(tmp_path):
+    path = tmp_path / "checkpoints.csv"
+    with pytest.raises(FileNotFoundError, match=r"checkpoints\.csv: the run is not complete"):
+        read_manifest(path)
+    for text in ("", "epoch,folder\n", "epoch,folder\n1\n", "epoch,folder\n1x,a\n", "a,b\n1,2\n"):
+        path.write_text(text)
+        with pytest.raises(
+            ValueError, match=r"checkpoints\.csv: .*manifest.* trains the run again"
+        ):
+            read_manifest(path)
+    path.write_text("epoch,folder\n3,checkpoints/epoch_00003\n")
+    with pytest.raises(FileNotFoundError, match=r"epoch_00003: the checkpoint of epoch 3 is miss"):
+        read_manifest(path)
 
 
 def test_a_second_writer_is_refused(tmp_path):

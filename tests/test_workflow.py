@@ -106,14 +106,6 @@ def test_a_mistake_in_a_file_is_named_with_its_key(tmp_path):
 # --- the whole of it, at smoke scale ----------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    folder = copy_sources(tmp_path_factory.mktemp("smoke"))
-    code, output = snakemake(folder, "--cores", "2", "--config", "scale=smoke")
-    assert code == 0, output[-6000:]
-    return folder
-
-
 def expected_outputs():
     paths = Paths("smoke")
     for table in TABLES:
@@ -125,25 +117,35 @@ def expected_outputs():
 
 
 @pytest.mark.slow
-def test_from_an_empty_folder_to_every_table_and_figure(finished):
+def test_from_an_empty_folder_to_every_table_and_figure(tmp_path):
+    """One test, because it is minutes of work that its steps share."""
+    copy_sources(tmp_path)
+    everything = ("--cores", "2", "--config", "scale=smoke")
+    code, output = snakemake(tmp_path, *everything)
+    assert code == 0, output[-6000:]
     for file in expected_outputs():
-        assert (finished / file).stat().st_size > 100, file
-    compared = pd.read_csv(finished / "results/smoke/compare.csv")
+        assert (tmp_path / file).stat().st_size > 100, file
+    compared = pd.read_csv(tmp_path / "results/smoke/compare.csv")
     assert set(compared["table"]) == set(TABLES)
     assert (compared["scale"] == "smoke").all()
-    assert not list(finished.glob("results/**/*.part"))
+    assert not list(tmp_path.glob("results/**/*.part"))
 
-
-@pytest.mark.slow
-def test_then_there_is_nothing_to_be_done(finished):
-    code, output = snakemake(finished, "--cores", "2", "--config", "scale=smoke")
+    code, output = snakemake(tmp_path, *everything)
     assert code == 0
     assert "Nothing to be done" in output
 
-
-@pytest.mark.slow
-def test_an_edited_table_is_redrawn_and_nothing_else(finished):
-    (finished / "pcpo" / "tables" / "effects.py").touch()
-    code, output = snakemake(finished, "-n", "--config", "scale=smoke")
+    # An edited table is redrawn, and nothing else is done again.
+    (tmp_path / "pcpo" / "tables" / "effects.py").touch()
+    code, output = snakemake(tmp_path, "-n", *everything)
     assert code == 0
     assert set(jobs(output)) == {"all", "compare_tables", "table", "total"}
+
+    # A value of one experiment trains its runs again, and what follows from them.
+    file = tmp_path / "config" / "scale" / "smoke.yaml"
+    file.write_text(file.read_text().replace("  05_dancegrpo_sd14_hps:\n", CHANGED))
+    code, output = snakemake(tmp_path, "-n", *everything)
+    assert code == 0
+    assert {name for name, _ in runs(output)} == {"05_dancegrpo_sd14_hps"}
+
+
+CHANGED = "  05_dancegrpo_sd14_hps:\n    clip_range: 1e-3\n"

@@ -28,7 +28,7 @@ def load_policy(experiment: Experiment, scale: Scale, device: str) -> tuple[Poli
     return policy, samplers.build(experiment.sampler, policy.scheduler_config)
 
 
-def load_reward(scale: Scale, key: str, device: str, **options: object) -> Reward:
+def load_reward(scale: Scale, key: str, device: str, /, **options: object) -> Reward:
     """The reward under `rewards.<key>` of the scale; `options` win over the scale's own."""
     source = scale.rewards[key]
     return rewards.load(

@@ -16,8 +16,8 @@ def credit_weights(credit: pd.DataFrame, experiments: Sequence[Any], arm: str = 
     """One column per experiment: weights above, weight per integration interval below.
 
     From the `credit` frame: `native_weight` of Eq. (4) / (8), and the `weight` that `arm` trains
-    with. Proportional credit is a constant below. Hollow points are steps that are not trained;
-    crosses are steps for which no sampler variance realises the weight (diffusion only).
+    with. Proportional credit is a constant below. Hollow points are steps that are not trained
+    (above only); crosses are steps for which no sampler variance realises the weight (diffusion only).
     """
     figure, axes = style.panels(2, max(1, len(experiments)), sharex="col")
     for column, experiment in enumerate(experiments):
@@ -34,7 +34,10 @@ def credit_weights(credit: pd.DataFrame, experiments: Sequence[Any], arm: str = 
             ("native_weight", style.COLOURS["baseline"], "native"),
             ("weight", style.COLOURS[arm], style.LABELS[arm]),
         ):
-            for panel, values in ((top, steps[name]), (bottom, steps[name] / length)):
+            # Untrained steps stand above alone: per interval a nearly empty last one would dwarf
+            # all others (Flow-GRPO's has 0.009 of the unit).
+            relative = (steps[name] / length).where(steps["trained"])
+            for panel, values in ((top, steps[name]), (bottom, relative)):
                 panel.plot(steps["timestep"], values, color=colour, label=label)
                 for trained, face in ((True, colour), (False, "white")):
                     chosen = steps["trained"] == trained
