@@ -17,7 +17,8 @@ def credit_weights(credit: pd.DataFrame, experiments: Sequence[Any], arm: str = 
 
     From the `credit` frame: `native_weight` of Eq. (4) / (8), and the `weight` that `arm` trains
     with. Proportional credit is a constant below. Hollow points are steps that are not trained
-    (above only); crosses are steps for which no sampler variance realises the weight (diffusion only).
+    (above only); crosses are steps for which no sampler variance realises the weight (diffusion
+    only).
     """
     figure, axes = style.panels(2, max(1, len(experiments)), sharex="col")
     for column, experiment in enumerate(experiments):
