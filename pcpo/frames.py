@@ -202,3 +202,11 @@ def read(paths: str | Path | Iterable[str | Path], spec: FrameSpec) -> pd.DataFr
     frame = pd.concat(frames, ignore_index=True)
     check(frame, spec, f"{len(frames)} files of '{spec.name}'")
     return frame
+
+
+def selected_epoch(path: str | Path, arm: str) -> int:
+    """The epoch that a selection file gives an arm; ValueError if it does not have the arm."""
+    selection = read(path, SELECTION).set_index("arm")
+    if arm not in selection.index:
+        raise ValueError(f"{path}: has no row for arm '{arm}', only {list(selection.index)}")
+    return int(selection.loc[arm, "epoch"])

@@ -32,7 +32,6 @@ def main() -> None:
     log = Log(args.log)
     experiment, scale = load_experiment(args.experiment, args.scale), load_scale(args.scale)
     policy, sampler = load_policy(experiment, scale, args.device)
-    selection = frames.read(args.selection, frames.SELECTION).set_index("arm")
     wanted = {key for dataset in experiment.alignment for key in scale.alignment[dataset].values()}
     functions = {key: load_reward(scale, key, args.device) for key in sorted(wanted)}
     parts = []
@@ -41,7 +40,7 @@ def main() -> None:
         if arm != "base":
             manifest = read_manifest(Path(folder) / "checkpoints.csv")
             last = experiment.alignment_checkpoint == "last"
-            epoch = max(manifest) if last else int(selection.loc[arm, "epoch"])
+            epoch = max(manifest) if last else frames.selected_epoch(args.selection, arm)
             policy.load_weights(manifest[epoch])
         for dataset in experiment.alignment:
             prompts = read_prompts(scale.prompts[dataset])

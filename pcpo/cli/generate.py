@@ -32,8 +32,9 @@ def main() -> None:
     experiment, scale = load_experiment(args.experiment, args.scale), load_scale(args.scale)
     policy, sampler = load_policy(experiment, scale, args.device)
     if args.arm != "base":
-        selection = frames.read(args.selection, frames.SELECTION).set_index("arm")
-        epoch = int(selection.loc[args.arm, "epoch"])
+        if args.run is None or args.selection is None:
+            raise ValueError(f"--arm {args.arm}: --run and --selection are missing")
+        epoch = frames.selected_epoch(args.selection, args.arm)
         policy.load_weights(read_manifest(args.run / "checkpoints.csv")[epoch])
         log(f"{experiment.name} {args.arm}: checkpoint of epoch {epoch}")
     rows = evaluation_rows(experiment, scale, experiment.evaluation.seeds)

@@ -34,6 +34,8 @@ def main() -> None:
     setup()
     log = Log(args.log)
     experiment, scale = load_experiment(args.experiment, args.scale), load_scale(args.scale)
+    if len(args.run) < 2:
+        raise ValueError("--run: give the baseline's folder and at least one other arm's")
     rows = evaluation_rows(experiment, scale, experiment.evaluation.validation_seeds)
     items = [(prompt, seed) for _, prompt, seed in rows]
     policy, sampler = load_policy(experiment, scale, args.device)

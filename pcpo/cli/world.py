@@ -78,11 +78,12 @@ def _call(
 ) -> Any:
     """`function(*places, seed=seed, **sizes[stage])`; a wrong key is the user's to mend."""
     values = dict(sizes.get(stage) or {})
+    where = getattr(sizes.get(stage), "where", f"world.{stage}")
     try:
         inspect.signature(function).bind(*places, seed=seed, **values)
     except TypeError as error:
         known = ", ".join(list(inspect.signature(function).parameters)[len(places) :])
-        raise ValueError(f"world.{stage} in the scale file: {error}; keys are {known}.") from None
+        raise ValueError(f"{where}: {error}; keys are {known}.") from None
     console.setup()  # after the stage's imports
     return function(*places, seed=seed, **values)
 

@@ -171,16 +171,35 @@ def _write_csv(file: Path, rows: list[tuple[str, ...]]) -> None:
     os.replace(part, file)
 
 
-def read_sizes(file: Path) -> dict[str, Any]:
+class Sizes(dict[str, Any]):
+    """A block of a scale file that names itself where a key is missing."""
+
+    def __init__(self, values: Mapping[str, Any], where: str) -> None:
+        blocks = {
+            key: Sizes(value, f"{where}.{key}") if isinstance(value, Mapping) else value
+            for key, value in values.items()
+        }
+        super().__init__(blocks)
+        self.where = where
+
+    def __missing__(self, key: str) -> Any:
+        raise ValueError(f"{self.where}.{key}: this key is missing")
+
+
+def read_sizes(file: Path) -> Sizes:
     """The block `world:` of a scale file.
 
     Raises:
-        ValueError: the file has none.
+        ValueError: the file has none, or is not YAML.
     """
-    sizes = yaml.safe_load(file.read_text(encoding="utf-8")).get("world")
+    try:
+        data = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{file}: not valid YAML: {error}") from error
+    sizes = data.get("world") if isinstance(data, dict) else None
     if not sizes:
         raise ValueError(f"{file} has no block 'world:'; only scales with a demo world train one.")
-    return sizes
+    return Sizes(sizes, f"{file}: world")
 
 
 def main() -> None:
