@@ -206,7 +206,8 @@ def read(paths: str | Path | Iterable[str | Path], spec: FrameSpec) -> pd.DataFr
 
 def selected_epoch(path: str | Path, arm: str) -> int:
     """The epoch that a selection file gives an arm; ValueError if it does not have the arm."""
-    selection = read(path, SELECTION).set_index("arm")
-    if arm not in selection.index:
-        raise ValueError(f"{path}: has no row for arm '{arm}', only {list(selection.index)}")
-    return int(selection.loc[arm, "epoch"])
+    selection = read(path, SELECTION)
+    epochs = dict(zip(selection["arm"], selection["epoch"].astype(int).tolist(), strict=True))
+    if arm not in epochs:
+        raise ValueError(f"{path}: has no row for arm '{arm}', only {', '.join(epochs)}")
+    return epochs[arm]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pcpo.config import CONFIG
+from pcpo.config.files import CONFIG
 from pcpo.paths import FIGURES, TABLE_SUFFIXES, TABLES, Paths
 
 ROOT = CONFIG.parent

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
-from pcpo.cli.console import Log, run, setup
+from pcpo.cli.console import Log, experiment_parser, run, setup
 from pcpo.config import load_experiment, load_scale
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("experiment")
-    parser.add_argument("--scale", default="demo")
-    parser.add_argument("--seed", type=int, default=0)
+    parser = experiment_parser(__doc__)
     parser.add_argument("--selection", type=Path, required=True)
     parser.add_argument("--arm", nargs=2, action="append", metavar=("ARM", "RUN"), default=[])
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--log", type=Path)
-    parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
 
     import pandas as pd

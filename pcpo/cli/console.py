@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import os
 import sys
@@ -51,6 +52,17 @@ def setup() -> None:
             logging = importlib.import_module(f"{name}.utils.logging")
             logging.disable_progress_bar()
             logging.set_verbosity_error()
+
+
+def experiment_parser(description: str | None) -> argparse.ArgumentParser:
+    """What every command on an experiment takes."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("experiment", help="number or name of config/experiments/")
+    parser.add_argument("--scale", default="demo", help="a file of config/scale/")
+    parser.add_argument("--seed", type=int, default=0, help="of the training runs")
+    parser.add_argument("--log", type=Path, help="file for plain lines; stdout without it")
+    parser.add_argument("--device", default="cpu")
+    return parser
 
 
 def run(main: Callable[[], None]) -> None:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
-from pcpo.cli.console import Log, run, setup
+from pcpo.cli.console import Log, experiment_parser, run, setup
 from pcpo.config import load_scale
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("experiment")
-    parser.add_argument("--scale", default="demo")
-    parser.add_argument("--seed", type=int, default=0)
+    parser = experiment_parser(__doc__)
     parser.add_argument("--base", type=Path, required=True, help="folder of the base's images")
     parser.add_argument("--arm", nargs=2, action="append", metavar=("ARM", "FOLDER"), default=[])
     parser.add_argument("--overall", type=Path, required=True)
     parser.add_argument("--per-prompt", type=Path, required=True)
-    parser.add_argument("--log", type=Path)
     args = parser.parse_args()
 
     from pcpo import features, frames

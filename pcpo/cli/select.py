@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
 
-from pcpo.cli.console import Log, run, setup
+from pcpo.cli.console import Log, experiment_parser, run, setup
 from pcpo.config import load_experiment, load_scale
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("experiment")
-    parser.add_argument("--scale", default="demo")
-    parser.add_argument("--seed", type=int, default=0)
+    parser = experiment_parser(__doc__)
     parser.add_argument("--run", type=Path, action="append", required=True,
                         help="folder of an arm's run; the first is the baseline")  # fmt: skip
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--log", type=Path)
-    parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
 
     import numpy as np

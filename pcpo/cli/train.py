@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import sys
@@ -10,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pcpo.cli.console import Log, run, setup
+from pcpo.cli.console import Log, experiment_parser, run, setup
 from pcpo.config import TRAINING_FIELDS, Arm, Experiment, load_arm, load_experiment, load_scale
 
 
@@ -55,14 +54,9 @@ class Progress:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("experiment", help="number or name of config/experiments/")
+    parser = experiment_parser(__doc__)
     parser.add_argument("arm", help="a key of config/arms.yaml")
-    parser.add_argument("--scale", default="demo")
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
-    parser.add_argument("--log", type=Path)
-    parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     experiment, arm = load_experiment(args.experiment, args.scale), load_arm(args.arm)
     scale = load_scale(args.scale)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pcpo.cli import console
-from pcpo.config import CONFIG
+from pcpo.config.files import CONFIG
 
 ROOT = CONFIG.parent
 OUT = ["--out", "out"]

@@ -1,0 +1,63 @@
+"""Experiments: one YAML file is one column of the paper's Table 7, a scale lays sizes over it.
+
+An experiment is resolved from four layers, later ones win:
+
+    config/defaults.yaml `common`, then the block of its algorithm   values that Table 7 lacks
+    config/experiments/<name>.yaml                                    the column of Table 7
+    config/scale/<scale>.yaml `all`                                   sizes of the scale
+    config/scale/<scale>.yaml `experiments.<name>`                    sizes of this experiment there
+
+A scale may change sizes and the numbers that depend on them (`SCALE_MAY_CHANGE`), never the method.
+This module imports the standard library, pydantic and yaml only: a Snakefile parses it.
+"""
+
+from pcpo.config.arms import Arm, arm_names, load_arm
+from pcpo.config.experiment import (
+    TRAINING_FIELDS,
+    Advantage,
+    Batch,
+    Evaluation,
+    Experiment,
+    LoRA,
+    Optimizer,
+    Reward,
+    Sampler,
+    Timesteps,
+)
+from pcpo.config.files import ConfigError
+from pcpo.config.resolve import load_experiment, load_experiments
+from pcpo.config.scale import (
+    SCALE_MAY_CHANGE,
+    FeatureSource,
+    ModelSource,
+    RewardSource,
+    Scale,
+    experiment_names,
+    load_scale,
+)
+
+__all__ = [
+    "SCALE_MAY_CHANGE",
+    "TRAINING_FIELDS",
+    "Advantage",
+    "Arm",
+    "Batch",
+    "ConfigError",
+    "Evaluation",
+    "Experiment",
+    "FeatureSource",
+    "LoRA",
+    "ModelSource",
+    "Optimizer",
+    "Reward",
+    "RewardSource",
+    "Sampler",
+    "Scale",
+    "Timesteps",
+    "arm_names",
+    "experiment_names",
+    "load_arm",
+    "load_experiment",
+    "load_experiments",
+    "load_scale",
+]

@@ -1,0 +1,60 @@
+"""Arms: what a run changes of an experiment, from config/arms.yaml."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Literal
+
+from pydantic import ValidationError, model_validator
+
+from pcpo.config import files
+from pcpo.config.files import ConfigError, Record, explain, load_yaml
+
+
+class Arm(Record):
+    """What an arm changes: the objective, how the ratio is computed, and the credit schedule."""
+
+    name: str
+    description: str
+    objective: Literal["ppo_clip", "log_hinge"]
+    log_ratio: Literal["sampler", "matching"]
+    credit: Literal["native", "proportional", "reweight", "uniform", "inverse_square"]
+    storage: Literal["original", "float32"]
+    timestep_fraction: float | None = None  # overrides the experiment's
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Arm:
+        if self.log_ratio == "sampler" and self.credit != "native":
+            raise ValueError("a credit other than native needs log_ratio: matching")
+        return self
+
+    def applies_to(self, sampler_kind: str) -> bool:
+        """`uniform` is a flow arm; `reweight` and `inverse_square` concern DDIM's variance."""
+        if self.credit == "uniform":
+            return sampler_kind != "ddim"
+        if self.credit in ("reweight", "inverse_square"):
+            return sampler_kind == "ddim"
+        return True
+
+
+@cache
+def arms_file() -> dict[str, Any]:
+    return load_yaml(files.CONFIG / "arms.yaml", "file")
+
+
+def load_arm(name: str) -> Arm:
+    """The arm of config/arms.yaml; ConfigError lists the known ones."""
+    arms = arms_file()
+    if name not in arms:
+        raise ConfigError(
+            f"{files.CONFIG / 'arms.yaml'}: unknown arm '{name}'; known: {', '.join(arms)}"
+        )
+    try:
+        return Arm(name=name, **arms[name])
+    except ValidationError as error:
+        where = f"{files.CONFIG / 'arms.yaml'}: {name}"
+        raise ConfigError(explain(error, [(where, arms[name])])) from error
+
+
+def arm_names() -> list[str]:
+    return list(arms_file())

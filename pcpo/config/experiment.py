@@ -1,0 +1,195 @@
+"""An experiment: one column of Table 7, with every value that its runs depend on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from pcpo.config.arms import load_arm
+from pcpo.config.files import Record
+
+
+class Reward(Record):
+    name: str
+    # Constructor options of the reward class that belong to the method, e.g. the training scale.
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class Sampler(Record):
+    kind: Literal["ddim", "dance_sde", "flow_grpo_sde"]
+    steps: int = Field(gt=1)
+    noise_level: float = Field(gt=0)  # eta of DDIM and DanceGRPO, a of Flow-GRPO
+    guidance_scale: float = Field(ge=1)  # classifier-free guidance; 1 is off
+    embedded_guidance: float | None = None  # FLUX.1-dev's distilled guidance input
+    resolution: int = Field(gt=0)  # pixels
+    shift: float | None = None  # of the flow's timesteps; None takes the scheduler's own
+    initial_noise_groups: int = 0  # that many initial noises shared over an iteration; 0: all own
+    storage_dtype: Literal["float32", "float16", "bfloat16"]  # in which the original keeps latents
+
+
+class Batch(Record):
+    prompts_per_iteration: int | None = None  # None: one random prompt per image, as DDPO
+    images_per_prompt: int | None = None
+    images_per_iteration: int = Field(gt=0)
+    gradient_updates: int = Field(gt=0)
+    micro_batch: int = Field(gt=0)  # images of one forward, in the rollout and in the update
+
+    @model_validator(mode="after")
+    def _arithmetic(self) -> Batch:
+        if (self.prompts_per_iteration is None) != (self.images_per_prompt is None):
+            raise ValueError("prompts_per_iteration and images_per_prompt go together")
+        if self.prompts_per_iteration is not None and self.images_per_prompt is not None:
+            product = self.prompts_per_iteration * self.images_per_prompt
+            if product != self.images_per_iteration:
+                raise ValueError(
+                    f"images_per_iteration is {self.images_per_iteration}, but "
+                    f"{self.prompts_per_iteration} prompts x {self.images_per_prompt} images "
+                    f"are {product}"
+                )
+        if self.images_per_iteration % self.gradient_updates:
+            raise ValueError(
+                f"images_per_iteration ({self.images_per_iteration}) does not divide into "
+                f"{self.gradient_updates} gradient_updates"
+            )
+        if (self.images_per_iteration // self.gradient_updates) % self.micro_batch:
+            raise ValueError(
+                f"an update of {self.images_per_iteration // self.gradient_updates} images does "
+                f"not divide into micro-batches of {self.micro_batch} (micro_batch)"
+            )
+        return self
+
+
+class Advantage(Record):
+    kind: Literal["per_prompt_running", "per_group", "group_mean_global_std"]
+    epsilon: float
+    clip: float = Field(gt=0)
+    buffer: int = 32  # per_prompt_running only: rewards remembered per prompt
+    min_count: int = 16  # below it, the whole batch's mean and std are used
+
+
+class Timesteps(Record):
+    skip_last: bool  # DanceGRPO and Flow-GRPO never train the last step
+    fraction: float = Field(gt=0, le=1)  # share of the trainable steps drawn for each image
+    order: Literal["shuffled", "sequential"]  # sequential: no draw, fraction must be 1
+
+
+class Optimizer(Record):
+    learning_rate: float = Field(gt=0)
+    betas: tuple[float, float]
+    weight_decay: float
+    epsilon: float
+    max_grad_norm: float = Field(gt=0)
+
+
+class LoRA(Record):
+    rank: int = Field(gt=0)
+    alpha: int = Field(gt=0)
+    init: Literal["gaussian", "kaiming"]
+    target_modules: tuple[str, ...]
+
+
+class Evaluation(Record):
+    prompts: int = Field(gt=0)  # at most so many of the experiment's prompts
+    seeds: int = Field(gt=1)  # images per prompt
+    validation_seeds: int = Field(gt=1)  # images per prompt that selection scores
+    batch: int = Field(gt=0)
+    # Levels of the training reward at which runs are compared (Table 10), in rising order, or
+    # fractions of the range that both arms cover, where no level is published for the scale.
+    reward_levels: tuple[float, ...] = ()
+    level_fractions: tuple[float, ...] = ()
+    matched_level: float | None = None  # level of Tables 2-4; None: the highest
+    tolerance: float = Field(ge=0)  # |difference of validation rewards| that counts as matched
+    candidate_window: int = 10  # epochs on either side of PCPO's crossing that are screened
+    alignment_images: int = 1  # images per prompt for Tables 5 and 9
+
+
+class Experiment(Record):
+    """One column of Table 7, resolved at a scale."""
+
+    name: str
+    number: int
+    scale: str
+    description: str
+    algorithm: Literal["ddpo", "dancegrpo", "flow_grpo"]
+    model: Literal["sd14", "sd15", "sd35m", "flux"]
+    prompts: str
+    reward: Reward
+    sampler: Sampler
+    batch: Batch
+    advantage: Advantage
+    timesteps: Timesteps
+    optimizer: Optimizer
+    lora: LoRA | None = None  # None: full fine-tuning
+    clip_range: float = Field(gt=0)
+    kl_beta: float | None = None
+    precision: Literal["fp32", "fp16", "bf16"]
+    epochs: int = Field(gt=0)
+    checkpoint_every: int = Field(gt=0)
+    evaluation: Evaluation
+    alignment: tuple[str, ...] = ()  # prompt sets of Tables 5 and 9
+    alignment_checkpoint: Literal["selected", "last"] = "selected"
+    arms: tuple[str, ...]
+
+    @field_validator("arms")
+    @classmethod
+    def _known_arms(cls, arms: tuple[str, ...]) -> tuple[str, ...]:
+        for arm in arms:
+            load_arm(arm)
+        return arms
+
+    @model_validator(mode="after")
+    def _method(self) -> Experiment:
+        for arm in self.arms:
+            if not load_arm(arm).applies_to(self.sampler.kind):
+                raise ValueError(f"arms: '{arm}' makes no sense with sampler {self.sampler.kind}")
+        if self.timesteps.order == "sequential" and self.timesteps.fraction != 1:
+            raise ValueError("timesteps.order: sequential trains every step; fraction must be 1")
+        grouped = self.advantage.kind != "per_prompt_running"
+        if grouped and self.batch.prompts_per_iteration is None:
+            raise ValueError(f"advantage.kind: {self.advantage.kind} needs prompts_per_iteration")
+        if self.kl_beta is not None and self.lora is None:
+            raise ValueError("kl_beta needs LoRA: the reference model is the adapter switched off")
+        if self.checkpoint_every > self.epochs:
+            raise ValueError(
+                f"checkpoint_every ({self.checkpoint_every}) is more than epochs ({self.epochs})"
+            )
+        return self
+
+    @property
+    def images_per_iteration(self) -> int:
+        return self.batch.images_per_iteration
+
+    @property
+    def gradient_updates(self) -> int:
+        return self.batch.gradient_updates
+
+    @property
+    def reward_levels(self) -> tuple[float, ...]:
+        return self.evaluation.reward_levels
+
+    @property
+    def base_images(self) -> str:
+        """Name of the base model's image set; experiments that sample alike share one."""
+        s, e = self.sampler, self.evaluation
+        return (
+            f"{self.model}_{self.prompts}_{s.kind}{s.steps}_cfg{s.guidance_scale:g}"
+            f"_{e.prompts}x{e.seeds}"
+        )
+
+    def digest(self, *sections: str) -> str:
+        """Short hash of the experiment, or of the named fields alone."""
+        data = self.model_dump(mode="json")
+        if sections:
+            data = {key: data[key] for key in sections}
+        return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
+
+
+# The fields that a trained run depends on; `arms` and `evaluation` do not belong to it.
+TRAINING_FIELDS = (
+    *("name", "scale", "algorithm", "model", "prompts", "reward", "sampler", "batch"),
+    *("advantage", "timesteps", "optimizer", "lora", "clip_range", "kl_beta", "precision"),
+    *("epochs", "checkpoint_every"),
+)
