@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from pcpo.config import Evaluation
 from pcpo.stats.speedup import common_levels, first_crossing
 
+SCREENED = 3  # checkpoints that a screening on fewer images leaves
+
 # epoch -> rewards of that checkpoint's validation images, in one fixed order of (prompt, seed)
 Validate = Callable[[int], NDArray[np.float64]]
 
@@ -111,12 +113,15 @@ def select_matched(
     validate: Validate,
     reference: NDArray[np.float64],
     evaluation: Evaluation,
+    screen: Validate | None = None,
+    screened: NDArray[np.bool_] | None = None,
 ) -> Selected:
     """The checkpoint nearest to the baseline's in validation reward.
 
     reference: validation rewards of the baseline's checkpoint, paired with those of `validate`.
     Candidates are the checkpoints within `candidate_window` epochs of the arm's own crossing.
-    Among equally near ones the earlier wins. Of two neighbouring checkpoints on either side of
+    `screen` scores a checkpoint on the images `screened` of the validation set alone; with it the
+    candidates are screened first and only the `SCREENED` nearest are scored in full. Among equally near ones the earlier wins. Of two neighbouring checkpoints on either side of
     the baseline's reward the one not below it is taken, which is to the arm's disadvantage; so
     the paper did for DanceGRPO. A match is accepted within the tolerance or within two paired
     standard errors.
@@ -128,6 +133,10 @@ def select_matched(
     if not candidates:  # sparse checkpoints: the ones on either side
         before = [e for e in epochs if e < centre]
         candidates = sorted({*before[-1:], _checkpoint_at(centre, epochs)})
+    searched = f"{len(candidates)} checkpoints (epochs {candidates[0]}-{candidates[-1]})"
+    if screen is not None and screened is not None and len(candidates) > SCREENED:
+        rough = {e: abs(float((screen(e) - reference[screened]).mean())) for e in candidates}
+        candidates = sorted(sorted(candidates, key=lambda e: (rough[e], e))[:SCREENED])
     values = {epoch: validate(epoch) for epoch in candidates}
     difference = {epoch: float((values[epoch] - reference).mean()) for epoch in candidates}
     best = min(candidates, key=lambda e: (abs(difference[e]), e))
@@ -147,8 +156,7 @@ def select_matched(
     accepted = max(evaluation.tolerance, 2 * error)
     near = abs(difference[best]) <= accepted
     reason = (
-        f"nearest of {len(candidates)} checkpoints (epochs {candidates[0]}-{candidates[-1]}) in "
-        f"validation reward; difference {difference[best]:+.4g} "
+        f"nearest of {searched} in validation reward; difference {difference[best]:+.4g} "
         f"{'within' if near else 'beyond'} {accepted:.3g} "
         f"(tolerance {evaluation.tolerance:g}, two paired standard errors {2 * error:.3g})"
     )

@@ -170,3 +170,22 @@ def test_levels_are_published_or_derived():
     assert base[0] < low < high < base[-1]  # a range that both arms cover
     flat = np.full(60, 5.0)
     assert math.isnan(matched_level(derived, base, flat))
+
+
+def test_screening_scores_only_the_nearest_in_full():
+    base, own = rising(0.02), rising(0.04)
+    validate, scored = validation(own), []
+
+    def full(epoch):
+        scored.append(epoch)
+        return validate(epoch)
+
+    few = np.arange(IMAGES) < 100
+    first = select_baseline(base, 6.0, list(range(1, 61)), validation(base))
+    chosen = select_matched(
+        own, first, list(range(1, 61)), full, validation(base)(first.epoch),
+        evaluation(tolerance=0.02), lambda epoch: validate(epoch)[few], few,
+    )  # fmt: skip
+    assert scored == [25, 26, 27]
+    assert chosen.epoch == 26
+    assert "epochs 17-37" in chosen.reason

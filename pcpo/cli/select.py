@@ -32,6 +32,7 @@ def main() -> None:
         raise ValueError("--run: give the baseline's folder and at least one other arm's")
     rows = evaluation_rows(experiment, scale, experiment.evaluation.validation_seeds)
     items = [(prompt, seed) for _, prompt, seed in rows]
+    screened = np.array([seed < experiment.evaluation.screening_seeds for _, seed in items])
     policy, sampler = load_policy(experiment, scale, args.device)
     reward = load_reward(scale, experiment.reward.name, args.device, **experiment.reward.options)
 
@@ -43,9 +44,10 @@ def main() -> None:
         manifests[arm] = read_manifest(folder / "checkpoints.csv")
     names = list(updates)
 
-    def validate(arm: str, epoch: int) -> np.ndarray:
+    def validate(arm: str, epoch: int, screening: bool = False) -> np.ndarray:
         policy.load_weights(manifests[arm][epoch])
-        values = score(policy, sampler, experiment, {"reward": reward}, items)["reward"]
+        chosen = [item for item, few in zip(items, screened, strict=True) if few or not screening]
+        values = score(policy, sampler, experiment, {"reward": reward}, chosen)["reward"]
         log(f"{arm} epoch {epoch}: validation reward {values.mean():.5g} on {len(values)} images")
         return values
 
@@ -63,6 +65,8 @@ def main() -> None:
             partial(validate, arm),
             reference,
             experiment.evaluation,
+            partial(validate, arm, screening=True),
+            screened,
         )
     for arm, selected in chosen.items():
         log(f"{arm}: epoch {selected.epoch}, matched {selected.matched}: {selected.reason}")

@@ -95,6 +95,7 @@ class Evaluation(Record):
     prompts: int = Field(gt=0)  # at most so many of the experiment's prompts
     seeds: int = Field(gt=1)  # images per prompt
     validation_seeds: int = Field(gt=1)  # images per prompt that selection scores
+    screening_seeds: int = Field(gt=0)  # of them, those on which candidates are screened
     batch: int = Field(gt=0)
     # Levels of the training reward at which runs are compared (Table 10), in rising order, or
     # fractions of the range that both arms cover, where no level is published for the scale.

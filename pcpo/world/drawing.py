@@ -121,8 +121,8 @@ def sample_layout(count: int, rng: np.random.Generator) -> Layout:
         return rng.uniform(low, high, (count, *shape)).astype(np.float32)
 
     return Layout(
-        centre=uniform(-0.16, 0.16, 2),
-        size=uniform(0.38, 0.60),
+        centre=uniform(-0.12, 0.12, 2),
+        size=uniform(0.44, 0.58),
         rotation=uniform(-0.16, 0.16),
         saturation=uniform(0.3, 1.0),
         brightness=uniform(0.85, 1.05),
