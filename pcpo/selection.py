@@ -121,10 +121,10 @@ def select_matched(
     reference: validation rewards of the baseline's checkpoint, paired with those of `validate`.
     Candidates are the checkpoints within `candidate_window` epochs of the arm's own crossing.
     `screen` scores a checkpoint on the images `screened` of the validation set alone; with it the
-    candidates are screened first and only the `SCREENED` nearest are scored in full. Among equally near ones the earlier wins. Of two neighbouring checkpoints on either side of
-    the baseline's reward the one not below it is taken, which is to the arm's disadvantage; so
-    the paper did for DanceGRPO. A match is accepted within the tolerance or within two paired
-    standard errors.
+    candidates are screened first and only the `SCREENED` nearest are scored in full. Among equally
+    near ones the earlier wins. Of two neighbouring checkpoints on either side of the baseline's
+    reward the one not below it is taken, which is to the arm's disadvantage; so the paper did for
+    DanceGRPO. A match is accepted within the tolerance or within two paired standard errors.
     """
     crossing = first_crossing(rewards, baseline.level)
     centre = crossing if crossing is not None else len(rewards)
