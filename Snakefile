@@ -1,9 +1,9 @@
 """The workflow: from base models to the paper's tables, at a scale.
 
-snakemake --cores all                 everything, at the scale of config/config.yaml
-snakemake --cores all table3          one table and what it needs
-snakemake --cores all experiment_05   one experiment, every arm, selected, sampled, measured
-snakemake --cores all --config scale=smoke
+snakemake --cores all                         everything, at the scale of config/config.yaml
+snakemake --cores all table3                  one table and what it needs
+snakemake --cores all 05_dancegrpo_sd14_hps   one experiment: every arm, selected and measured
+snakemake --cores all --config scale=smoke    the same code path with nothing learnt
 """
 
 from snakemake.utils import min_version

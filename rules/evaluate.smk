@@ -71,7 +71,7 @@ for experiment in EXPERIMENTS.values():
 
     rule:
         name:
-            f"experiment_{experiment.number:02d}"
+            experiment.name
         input:
             experiment_files(experiment),
 

@@ -69,7 +69,9 @@ def test_a_table_plans_only_the_experiments_that_it_needs(copy):
 
 
 def test_one_experiment_by_name(copy):
-    code, output = snakemake(copy, "-n", "--config", "scale=smoke", "--", "experiment_10")
+    code, output = snakemake(
+        copy, "-n", "--config", "scale=smoke", "--", "10_dancegrpo_flux_uniform"
+    )
     assert code == 0, output
     assert runs(output) == {
         ("10_dancegrpo_flux_uniform", arm) for arm in ("baseline", "pcpo", "uniform")

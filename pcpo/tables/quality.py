@@ -13,7 +13,19 @@ from pcpo.tables.paired import paired_difference
 from pcpo.tables.table import Column, Table
 
 SLOTS = ("fid", "fd_dinov2", "is_star", "lpips_diversity")
-FORMATS = {"fid": "{:.2f}", "fd_dinov2": "{:.2f}", "is_star": "{:.2f}", "lpips_diversity": "{:.4f}"}
+
+
+def _distance(value: Any, row: pd.Series) -> str:
+    """Two decimals as the paper prints; four below 1, where features of another scale lie."""
+    return f"{value:.2f}" if abs(value) >= 1 else f"{value:.4f}"
+
+
+FORMATS = {
+    "fid": _distance,
+    "fd_dinov2": _distance,
+    "is_star": "{:.2f}",
+    "lpips_diversity": "{:.4f}",
+}
 _METHODS = {"baseline": "Baseline", "pcpo": "PCPO"}
 
 
