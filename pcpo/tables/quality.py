@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ def _distance(value: Any, row: pd.Series) -> str:
     return f"{value:.2f}" if abs(value) >= 1 else f"{value:.4f}"
 
 
-FORMATS = {
+FORMATS: dict[str, str | Callable[[Any, pd.Series], str]] = {
     "fid": _distance,
     "fd_dinov2": _distance,
     "is_star": "{:.2f}",
