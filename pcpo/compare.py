@@ -58,7 +58,8 @@ def compare(tables: Mapping[str, pd.DataFrame], published: str | Path, scale: st
 
     `tables` maps a table's name to its frame (`pcpo.tables.Table.frame` or the .csv written from
     it); a table that is not given is "not measured". `published` is the folder config/paper.
-    `verdict` is one of `VERDICTS`; "undecided" means that the difference is within its noise.
+    `verdict` is one of `VERDICTS`; "undecided" means that the difference is within its noise, or
+    that the checkpoints do not match in reward.
 
     Raises FileNotFoundError where a published table is missing, ValueError for a frame without the
     columns that the verdict needs.
@@ -157,6 +158,9 @@ def judge(
         direction, reason = _paired_direction(cells, reference, column)
     if direction is None:
         return "not measured", reason
+    unmatched = cells.get("unmatched")  # the claim is about a matched reward
+    if isinstance(unmatched, str) and unmatched:
+        return "undecided", f"{unmatched}; {reason}"
     if direction == 0:
         return "undecided", reason
     return ("holds" if direction == claim.direction else "fails"), reason

@@ -53,12 +53,13 @@ def coefficient(coef, p, converged=True, note=""):
     return "table3", frame, "Algorithm fid", "coef"
 
 
-def paired(difference, error, overall=None):
+def paired(difference, error, overall=None, unmatched=""):
     overall = difference if overall is None else overall
     cells = {"fid_prompt_difference": difference, "fid_prompt_difference_se": error}
     rows = [
         {"row": "full baseline", "fid": 30.0},
-        {"row": "full pcpo", "fid": 30.0 + overall, "fid_prompts": 45} | cells,
+        {"row": "full pcpo", "fid": 30.0 + overall, "fid_prompts": 45, "unmatched": unmatched}
+        | cells,
     ]
     return "table2a", pd.DataFrame(rows).set_index("row"), "full pcpo", "fid"
 
@@ -84,6 +85,7 @@ def paired(difference, error, overall=None):
         (paired(-2.0, 0.5, overall=np.nan), "not measured", "no value"),
         (paired(0.0, 0.0), "undecided", "within noise"),
         (paired(-1.0, 0.0), "holds", "-inf"),
+        (paired(-2.0, 0.5, unmatched="configuration 1 not matched"), "undecided", "not matched"),
     ],
 )
 def test_verdicts(cell, verdict, reason):

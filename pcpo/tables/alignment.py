@@ -60,6 +60,7 @@ def _table5(
                 missing.add(number)
             if arm == "pcpo":
                 row |= _differences(chosen, experiment, "baseline", SCORES_5)
+            row["unmatched"] = notes.unmatched(selection, [experiment] if arm == "pcpo" else [])
             rows.append(row)
     columns = [
         Column("model", "Model", group=True),

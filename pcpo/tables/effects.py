@@ -54,6 +54,8 @@ def table3(
             for effect, coefficient in _EFFECTS.items():
                 found = fit.loc[coefficient, _FIT].to_dict()
                 rows[effect, slot] |= {f"{k}{suffix}": v for k, v in found.items()}
+    for row in rows.values():  # of the main columns
+        row["unmatched"] = notes.unmatched(selection, [numbered.get(n) for n in blocks[""]])
     columns = (
         Column("effect", "Effect", group=True),
         _metric_column(),
@@ -88,6 +90,7 @@ def table4(
             fit = _fit(values, "value ~ algorithm", (effect,), skip=number in absent)
             footnotes += _fit_notes(f"{model}, {labels.METRICS[slot]}", fit)
             row = {"row": f"{model} {slot}", "config": number, "model": model, "metric": slot}
+            row["unmatched"] = notes.unmatched(selection, [numbered.get(number)])
             rows.append(row | fit.loc[effect, _FIT].to_dict())
     columns = (
         Column("model", "Model", group=True),

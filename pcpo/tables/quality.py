@@ -96,6 +96,7 @@ def _quality(
                 row[slot] = value
                 if arm == "pcpo":
                     row |= _per_prompt_difference(per_prompt, experiment, slot)
+            row["unmatched"] = notes.unmatched(selection, [experiment] if arm == "pcpo" else [])
             rows.append(row)
 
     columns = [key, Column("method", "Method", group=True)]
