@@ -56,6 +56,7 @@ def coefficient(coef, p, converged=True, note=""):
 def paired(difference, error, overall=None, unmatched=""):
     overall = difference if overall is None else overall
     cells = {"fid_prompt_difference": difference, "fid_prompt_difference_se": error}
+    cells["fid_prompts"] = 45
     rows = [
         {"row": "full baseline", "fid": 30.0},
         {"row": "full pcpo", "fid": 30.0 + overall, "fid_prompts": 45, "unmatched": unmatched}
