@@ -37,6 +37,7 @@ bench: $(READY)
 
 # The lock holds no address of any index; pip takes its own.
 lock: $(READY)
+	$(VENV)/bin/python -m pip install --quiet uv
 	$(RUN) python -m uv pip compile pyproject.toml --extra test --generate-hashes \
 		--no-emit-index-url --no-annotate --no-header --python-version 3.11 \
 		--python-platform x86_64-unknown-linux-gnu --upgrade -o requirements.lock

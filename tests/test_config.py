@@ -163,11 +163,9 @@ def test_unknown_names_list_the_known_ones():
         load_arm("pcp")
 
 
-def test_parsing_imports_no_torch_and_is_quick():
+def test_parsing_imports_nothing_heavy():
     code = (
-        "import sys, time; start = time.perf_counter(); import pcpo.config, pcpo.paths;"
-        "print(time.perf_counter() - start);"
+        "import sys; import pcpo.config, pcpo.paths;"
         "assert not {'torch', 'pandas', 'numpy', 'diffusers'} & set(sys.modules)"
     )
-    out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert float(out.stdout) < 5  # README's bench holds the real figure, 0.5 s on a quiet machine
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -12,16 +12,14 @@ scale file are the arguments of the function that trains it.
 
 from __future__ import annotations
 
-import argparse
 import inspect
 import os
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pcpo.cli import console
-from pcpo.cli.world_rewards import read_sizes
+from pcpo.cli.stages import run_stages
 
 
 def prompts(sizes: Mapping[str, Any], out: Path, seed: int) -> None:
@@ -89,19 +87,7 @@ def _call(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("stages", nargs="+", choices=sorted(STAGES))
-    parser.add_argument("--sizes", type=Path, required=True, help="scale file with a world: block")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the demo world")
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-    sizes = read_sizes(arguments.sizes)
-    for name in arguments.stages:
-        start = time.process_time()
-        STAGES[name](sizes, arguments.out, arguments.seed)
-        print(f"{name}: {time.process_time() - start:.1f} CPU seconds", flush=True)
+    run_stages(__doc__, STAGES)
 
 
 if __name__ == "__main__":

@@ -12,17 +12,14 @@ measured on fresh drawings into `<out>/rewards.csv`.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import os
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from pcpo.cli import console
+from pcpo.cli.stages import run_stages
 
 if TYPE_CHECKING:
     from pcpo.world.captioned import CaptionedDrawings
@@ -171,52 +168,8 @@ def _write_csv(file: Path, rows: list[tuple[str, ...]]) -> None:
     os.replace(part, file)
 
 
-class Sizes(dict[str, Any]):
-    """A block of a scale file that names itself where a key is missing."""
-
-    def __init__(self, values: Mapping[str, Any], where: str) -> None:
-        blocks = {
-            key: Sizes(value, f"{where}.{key}") if isinstance(value, Mapping) else value
-            for key, value in values.items()
-        }
-        super().__init__(blocks)
-        self.where = where
-
-    def __missing__(self, key: str) -> Any:
-        raise ValueError(f"{self.where}.{key}: this key is missing")
-
-
-def read_sizes(file: Path) -> Sizes:
-    """The block `world:` of a scale file.
-
-    Raises:
-        ValueError: the file has none, or is not YAML.
-    """
-    try:
-        data = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{file}: not valid YAML: {error}") from error
-    sizes = data.get("world") if isinstance(data, dict) else None
-    if not sizes:
-        raise ValueError(f"{file} has no block 'world:'; only scales with a demo world train one.")
-    return Sizes(sizes, f"{file}: world")
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("stages", nargs="+", choices=sorted(STAGES))
-    parser.add_argument("--sizes", type=Path, required=True, help="scale file with a world: block")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the demo world")
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-    console.setup()
-    sizes = read_sizes(arguments.sizes)
-    for name in arguments.stages:
-        start = time.process_time()
-        STAGES[name](sizes, arguments.out, arguments.seed)
-        print(f"{name}: {time.process_time() - start:.1f} CPU seconds", flush=True)
+    run_stages(__doc__, STAGES)
 
 
 if __name__ == "__main__":

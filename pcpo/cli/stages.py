@@ -1,0 +1,65 @@
+"""Commands made of stages: the trainings of the demo world, by the sizes of a scale file."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pcpo.cli import console
+
+# (sizes, folder of the world, seed): train one part and leave it in the folder
+Stage = Callable[[Mapping[str, Any], Path, int], None]
+
+
+class Sizes(dict[str, Any]):
+    """A block of a scale file that names itself where a key is missing."""
+
+    def __init__(self, values: Mapping[str, Any], where: str) -> None:
+        blocks = {
+            key: Sizes(value, f"{where}.{key}") if isinstance(value, Mapping) else value
+            for key, value in values.items()
+        }
+        super().__init__(blocks)
+        self.where = where
+
+    def __missing__(self, key: str) -> Any:
+        raise ValueError(f"{self.where}.{key}: this key is missing")
+
+
+def read_sizes(file: Path) -> Sizes:
+    """The block `world:` of a scale file.
+
+    Raises:
+        ValueError: the file has none, or is not YAML.
+    """
+    try:
+        data = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{file}: not valid YAML: {error}") from error
+    sizes = data.get("world") if isinstance(data, dict) else None
+    if not sizes:
+        raise ValueError(f"{file} has no block 'world:'; only scales with a demo world train one.")
+    return Sizes(sizes, f"{file}: world")
+
+
+def run_stages(description: str | None, stages: Mapping[str, Stage]) -> None:
+    """Run the stages that the command line names, in its order and in one process."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("stages", nargs="+", choices=sorted(stages))
+    parser.add_argument("--sizes", type=Path, required=True, help="scale file with a world: block")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the demo world")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    console.setup()
+    sizes = read_sizes(arguments.sizes)
+    for name in arguments.stages:
+        start = time.process_time()
+        stages[name](sizes, arguments.out, arguments.seed)
+        print(f"{name}: {time.process_time() - start:.1f} CPU seconds", flush=True)
