@@ -65,8 +65,9 @@ def main() -> None:
 
     import torch
 
-    from pcpo import policies, rewards
+    from pcpo import policies
     from pcpo.checkpoints import RunFolder
+    from pcpo.cli.evaluation import load_reward
     from pcpo.prompts import derive_seed, read_prompts
     from pcpo.training import train
 
@@ -87,12 +88,8 @@ def main() -> None:
             train=True,
             device=args.device,
         )
-        reward_source = scale.rewards[experiment.reward.name]
-        reward = rewards.load(
-            reward_source.implementation or experiment.reward.name,
-            reward_source.path,
-            device=args.device,
-            **(reward_source.options | experiment.reward.options),
+        reward = load_reward(
+            scale, experiment.reward.name, args.device, **experiment.reward.options
         )
         log(f"{experiment.name} ({experiment.description}), arm {arm.name}: {arm.description}")
         for part in ("captioner_name", "engine"):  # what stands behind the reward, where it varies
