@@ -15,19 +15,18 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
 
 from pcpo import frames
+from pcpo.learner import Learner
 from pcpo.policies.base import Policy
 
 
@@ -82,9 +81,13 @@ class RunFolder:
     def checkpoint(self, epoch: int) -> Path:
         return self.path / "checkpoints" / f"epoch_{epoch:05d}"
 
-    def save_weights(self, policy: Policy, epoch: int) -> None:
+    def save_weights(self, policy: Policy, epoch: int, write: bool = True) -> None:
+        """Write a checkpoint; without `write` only take part in gathering sharded weights."""
         folder = self.checkpoint(epoch)
         part = folder.with_name(folder.name + ".part")
+        if not write:
+            policy.save_weights(part, write=False)
+            return
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         with _full_disk_is_an_os_error(part):
@@ -93,31 +96,28 @@ class RunFolder:
 
     # --- resuming -------------------------------------------------------------------------
 
-    def save_state(self, state: RunState, policy: Policy, optimizer: torch.optim.Optimizer) -> None:
-        """Write the resume state, all or nothing."""
+    def save_state(self, state: RunState, learner: Learner, write: bool = True) -> None:
+        """Write the resume state, all or nothing; without `write` only help to gather it."""
+        tensors = {key: value.cpu().contiguous() for key, value in learner.tensors()}
+        if not write:
+            return
         part = self.path / "resume.part"
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
-        names = list(policy.trainable())
-        tensors = {f"weight.{n}": p.detach().contiguous() for n, p in policy.trainable().items()}
-        for index, moments in optimizer.state_dict()["state"].items():
-            for key, value in moments.items():
-                tensors[f"optimizer.{key}.{names[index]}"] = torch.as_tensor(value).contiguous()
         with _full_disk_is_an_os_error(part):
             save_file(tensors, part / "state.safetensors")
         record = {
             "fingerprint": self.fingerprint,
             "epoch": state.epoch,
             "advantages": state.advantages,
+            "scaler": learner.scaler.state_dict(),
         }
         (part / "state.json").write_text(json.dumps(record))
         pd.DataFrame(state.updates).to_parquet(part / "updates.parquet", index=False)
         _replace_folder(part, self.path / "resume")
 
-    def load_state(
-        self, policy: Policy, optimizer: torch.optim.Optimizer, due: Iterable[int] = ()
-    ) -> RunState | None:
-        """Restore weights and optimiser; None where there is nothing to go on from.
+    def load_state(self, learner: Learner, due: Iterable[int] = ()) -> RunState | None:
+        """Restore what an update changes; None where there is nothing to go on from.
 
         due: epochs that leave a checkpoint. Raises StaleState if the state is of another
         configuration or one of its checkpoints is gone, and ValueError if it is damaged.
@@ -127,7 +127,6 @@ class RunFolder:
             (self.path / "resume.old").rename(folder)  # stopped between the two renames
         if not folder.exists():
             return None
-        parameters = policy.trainable()
         try:
             record = json.loads((folder / "state.json").read_text())
             if record["fingerprint"] != self.fingerprint:
@@ -137,8 +136,7 @@ class RunFolder:
                     raise StaleState(f"{self.checkpoint(epoch)}: this checkpoint is gone")
             tensors = load_file(folder / "state.safetensors")
             updates = pd.read_parquet(folder / "updates.parquet").to_dict("records")
-            _restore_weights(parameters, tensors)
-            _restore_optimizer(optimizer, list(parameters), tensors)
+            learner.restore(tensors, record["scaler"])
         except StaleState:
             raise
         except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
@@ -170,29 +168,6 @@ class RunFolder:
 
 class StaleState(ValueError):
     """A resume state of another configuration or model, or without its checkpoints."""
-
-
-def _restore_weights(parameters: Mapping[str, nn.Parameter], tensors: dict[str, Tensor]) -> None:
-    with torch.no_grad():
-        for name, parameter in parameters.items():
-            parameter.copy_(tensors[f"weight.{name}"])
-
-
-def _restore_optimizer(
-    optimizer: torch.optim.Optimizer, names: list[str], tensors: dict[str, Tensor]
-) -> None:
-    moments: dict[int, dict[str, Tensor]] = {}
-    for index, name in enumerate(names):
-        own = {
-            key: tensors[f"optimizer.{key}.{name}"]
-            for key in ("step", "exp_avg", "exp_avg_sq")
-            if f"optimizer.{key}.{name}" in tensors
-        }
-        if own:
-            moments[index] = own
-    optimizer.load_state_dict(
-        {"state": moments, "param_groups": optimizer.state_dict()["param_groups"]}
-    )
 
 
 _AGAIN = "delete {} so that the workflow trains the run again"

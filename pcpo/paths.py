@@ -74,6 +74,11 @@ class Paths:
     def world(self, part: str) -> str:
         return f"{self.root}/world/{part}"
 
+    @property
+    def embeddings(self) -> str:
+        """Of prompts, below it one folder per set of text encoders; not declared by any rule."""
+        return f"{self.root}/embeddings"
+
     # training
     @property
     def run(self) -> str:

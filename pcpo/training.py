@@ -6,6 +6,8 @@ made before the loop starts: a credit schedule and an objective (`Arm`).
 Departures from the originals, on purpose:
 - rollout and update share one forward with one batch shape, and an update replays the rollout's
   micro-batches as they were sampled; so the on-policy log-ratio of the matching arms is exactly 0;
+- every forward of an update holds `micro_batch` (image, timestep) pairs, each image at a step of
+  its own, and is one of the shape of the rollout's;
 - images are grouped by prompt id, and noise depends on (seed, epoch, slot), not on the process;
 - where the originals shuffle images between updates, the prompts are shuffled before the rollout.
 """
@@ -29,8 +31,10 @@ from pcpo import samplers
 from pcpo.checkpoints import RunFolder, RunState, StaleState
 from pcpo.config import Arm, Experiment
 from pcpo.credit import CreditSchedule, credit_schedule
+from pcpo.distributed import Processes
+from pcpo.learner import Learner
 from pcpo.objectives import OBJECTIVES, kl, matching_log_ratio
-from pcpo.policies.base import Conditioning, Policy
+from pcpo.policies.base import Policy
 from pcpo.prompts import derive_seed, iteration_prompts
 from pcpo.samplers import Sampler
 from pcpo.samplers.flow_sde import FlowSDE
@@ -48,7 +52,7 @@ class TrainingDiverged(ValueError):
 @dataclass(frozen=True)
 class _MicroBatch:
     prompt_ids: list[int]
-    conditioning: Conditioning
+    texts: list[str]
     trajectory: Trajectory
 
 
@@ -71,51 +75,57 @@ def train(
     folder: RunFolder,
     report: Report = lambda row: None,
     log: Callable[[str], None] = print,
+    processes: Processes | None = None,
 ) -> None:
     """Train one run to its last epoch, going on from where an earlier process stopped.
 
-    Calls `report` with a row of `frames.UPDATES` after each gradient update. Raises
-    TrainingDiverged on a NaN, after which the next call goes on from the last checkpoint.
+    Several processes call it alike and share the work; the first one reports and writes. Calls
+    `report` with a row of `frames.UPDATES` after each gradient update. Raises TrainingDiverged on
+    a NaN, after which the next call goes on from the last checkpoint.
     """
-    batch, config = experiment.batch, experiment.optimizer
+    processes = processes or Processes(device=str(policy.device))
+    batch = experiment.batch
     sampler, schedule = build_sampler(experiment, arm, policy)
+    sampler = sampler.to(policy.device)
     advantage = advantage_kinds.build(experiment.advantage)
-    optimizer = torch.optim.AdamW(
-        list(policy.trainable().values()),
-        lr=config.learning_rate,
-        betas=config.betas,
-        weight_decay=config.weight_decay,
-        eps=config.epsilon,
-    )
+    learner = Learner.start(experiment, policy)
     try:
-        state = folder.load_state(policy, optimizer, checkpoint_epochs(experiment))
+        state = folder.load_state(learner, checkpoint_epochs(experiment))
     except StaleState as stale:
         log(f"{stale}; starting over")
-        folder.clear()
+        processes.barrier()
+        if processes.is_main:
+            folder.clear()
         state = None
     if state is None:
         state = RunState(0, [], {})
     else:
         advantage.restore(state.advantages)
         log(f"going on after epoch {state.epoch}")
-    micro_per_update = batch.images_per_iteration // batch.gradient_updates // batch.micro_batch
+    streams = _prompt_streams(experiment, len(prompts), seed, state.epoch)
+    _prepare_prompts(policy, [prompts[i] for ids in streams for i in ids], processes)
+    # Whose micro-batches: a contiguous share of each update's.
+    per_update = batch.images_per_iteration // batch.gradient_updates // batch.micro_batch
+    own = processes.share(per_update)
 
     with _StopRequest() as stop:
-        for epoch in range(state.epoch + 1, experiment.epochs + 1):
+        for epoch, ids in enumerate(streams, state.epoch + 1):
             started = time.monotonic()
-            ids = iteration_prompts(
-                batch, len(prompts), seed, epoch, shuffle=experiment.algorithm == "flow_grpo"
-            )
+            shares = [range(u * per_update + own.start, u * per_update + own.stop)
+                      for u in range(batch.gradient_updates)]  # fmt: skip
             rollout, rewards = _rollout(
-                experiment, arm, seed, epoch, ids, sampler, policy, reward, prompts
-            )
+                experiment, arm, seed, epoch, ids, [m for share in shares for m in share],
+                sampler, policy, reward, prompts, processes,
+            )  # fmt: skip
+            policy.release()
             values = _advantages(advantage, ids, rewards, epoch)
             for update in range(batch.gradient_updates):
-                chosen = slice(update * micro_per_update, (update + 1) * micro_per_update)
-                images = slice(chosen.start * batch.micro_batch, chosen.stop * batch.micro_batch)
+                images = batch.images_per_iteration // batch.gradient_updates
                 statistics = _update(
-                    experiment, arm, schedule, sampler, policy, optimizer,
-                    rollout[chosen], values[images], seed=seed, epoch=epoch, update=update + 1,
+                    experiment, arm, schedule, sampler, learner,
+                    rollout[update * len(own) : (update + 1) * len(own)],
+                    values[update * images : (update + 1) * images], own,
+                    processes, seed=seed, epoch=epoch, update=update + 1,
                 )  # fmt: skip
                 row = {
                     "experiment": experiment.name,
@@ -128,23 +138,47 @@ def train(
                     "images": len(ids),
                     **statistics,
                     "clip_range": experiment.clip_range,
-                    "learning_rate": config.learning_rate,
+                    "learning_rate": experiment.optimizer.learning_rate,
                     "seconds": time.monotonic() - started,
                 }
                 started = time.monotonic()
                 state.updates.append(row)
-                report(row)
+                if learner.ema is not None:
+                    learner.ema.step(len(state.updates))
+                if processes.is_main:
+                    report(row)
             state.epoch, state.advantages = epoch, advantage.state()
             due = epoch % experiment.checkpoint_every == 0 or epoch == experiment.epochs
+            stopping = processes.any(stop.requested)
             if due:
-                folder.save_weights(policy, epoch)
-            if due or stop.requested:
-                folder.save_state(state, policy, optimizer)
-            if stop.requested and epoch < experiment.epochs:
+                with learner.evaluated():
+                    folder.save_weights(policy, epoch, write=processes.is_main)
+            if due or stopping:
+                folder.save_state(state, learner, write=processes.is_main)
+            if stopping and epoch < experiment.epochs:
                 raise InterruptedError(
                     f"stopped after epoch {epoch}; the next start goes on from there"
                 )
-    folder.finish(checkpoint_epochs(experiment), state.updates)
+    if processes.is_main:
+        folder.finish(checkpoint_epochs(experiment), state.updates)
+    processes.barrier()
+
+
+def _prompt_streams(experiment: Experiment, count: int, seed: int, done: int) -> list[list[int]]:
+    """Prompt ids of every iteration still to come."""
+    shuffle = experiment.algorithm == "flow_grpo"
+    return [
+        iteration_prompts(experiment.batch, count, seed, epoch, shuffle=shuffle)
+        for epoch in range(done + 1, experiment.epochs + 1)
+    ]
+
+
+def _prepare_prompts(policy: Policy, prompts: list[str], processes: Processes) -> None:
+    """Have every prompt of the run encoded, each by one process, and the text encoders closed."""
+    distinct = sorted({"", *prompts})
+    policy.prepare(distinct[processes.rank :: processes.size])
+    processes.barrier()
+    policy.release()
 
 
 def checkpoint_epochs(experiment: Experiment) -> list[int]:
@@ -159,18 +193,23 @@ def _rollout(
     seed: int,
     epoch: int,
     ids: list[int],
+    micro_batches: Sequence[int],
     sampler: Sampler,
     policy: Policy,
     reward: Reward,
     prompts: Sequence[str],
+    processes: Processes,
 ) -> tuple[list[_MicroBatch], np.ndarray]:
-    """Sample and score the images of one iteration, in slots of `micro_batch` images."""
+    """Sample and score this process's micro-batches of one iteration.
+
+    Returns them, and the rewards of all images of the iteration in the order of their slots.
+    """
     config, size = experiment.sampler, experiment.batch.micro_batch
     storage = DTYPES[config.storage_dtype if arm.storage == "original" else "float32"]
     rollout: list[_MicroBatch] = []
     rewards: list[Tensor] = []
-    for start in range(0, len(ids), size):
-        slots = range(start, start + size)
+    for index in micro_batches:
+        slots = range(index * size, (index + 1) * size)
         texts = [prompts[ids[slot]] for slot in slots]
         conditioning = policy.encode(texts)
         initial_keys: list[tuple[str | int, ...]] = [
@@ -195,8 +234,11 @@ def _rollout(
                 f"for {size} images"
             )
         rewards.append(scores)
-        rollout.append(_MicroBatch([ids[slot] for slot in slots], conditioning, trajectory))
-    return rollout, torch.cat(rewards).numpy()
+        # Trajectories wait in host memory: at 50 steps an iteration of SD has gigabytes of them.
+        rollout.append(_MicroBatch([ids[s] for s in slots], texts, trajectory.to("cpu")))
+    order = processes.gather(torch.tensor(micro_batches)).flatten()
+    scores = processes.gather(torch.stack(rewards)).flatten(0, 1)
+    return rollout, scores[order.argsort()].flatten().numpy()
 
 
 def _noise_slot(slot: int, images: int, groups: int) -> int:
@@ -230,80 +272,100 @@ def _update(
     arm: Arm,
     schedule: CreditSchedule,
     sampler: Sampler,
-    policy: Policy,
-    optimizer: torch.optim.Optimizer,
+    learner: Learner,
     rollout: list[_MicroBatch],
     advantages: Tensor,
+    own: range,
+    processes: Processes,
     *,
     seed: int,
     epoch: int,
     update: int,
 ) -> dict[str, float]:
-    """One gradient update over whole micro-batches, accumulated over images and timesteps."""
-    objective = OBJECTIVES[arm.objective]
+    """One gradient update over whole micro-batches, accumulated over images and timesteps.
+
+    rollout: this process's micro-batches, numbers `own` of the update; advantages: of all its
+    images. Nothing is read back from the device before the update is complete.
+    """
+    objective, policy = OBJECTIVES[arm.objective], learner.policy
     size = experiment.batch.micro_batch
     guidance = experiment.sampler.guidance_scale
     fraction = arm.timestep_fraction or experiment.timesteps.fraction
     rng = np.random.default_rng(derive_seed("timesteps", seed, epoch, update))
-    parameters = list(policy.trainable().values())
+    # Drawn for all images of the update, whoever trains them.
+    steps = _trained_steps(schedule, fraction, len(advantages), rng)
+    forwards = len(advantages) // size * steps.shape[1]
+    # A sharded gradient is averaged over the processes, the others are summed below.
+    share = processes.size if policy.sharded else 1
     weights = schedule.weights.float().to(policy.device)
-    losses, log_ratios, clipped, gated, divergences = [], [], [], [], []
-    for index, micro in enumerate(rollout):
-        own = advantages[index * size : (index + 1) * size].to(policy.device)
-        steps = _trained_steps(schedule, fraction, size, rng).to(policy.device)
-        rows = torch.arange(size, device=policy.device)
-        t = micro.trajectory
-        for step in steps.unbind(1):
-            x = t.latents[rows, step]
-            timesteps = sampler.timesteps.to(policy.device)[step]
-            prediction = policy.predict(x, timesteps, micro.conditioning, guidance)
+    terms = _Terms()
+    for micro, index in zip(rollout, own, strict=True):
+        images = slice(index * size, (index + 1) * size)
+        advantage = advantages[images].to(policy.device)
+        conditioning = policy.encode(micro.texts)
+        for step in steps[images].to(policy.device).unbind(1):
+            t = micro.trajectory.at(step, policy.device)
+            x, timesteps = t.latents, sampler.timesteps[step]
+            prediction = policy.predict(x, timesteps, conditioning, guidance)
             if arm.log_ratio == "matching":
-                old, z = t.predictions_old[rows, step], t.noise[rows, step]
-                log_ratio = matching_log_ratio(prediction, old, z, weights[step])
+                log_ratio = matching_log_ratio(
+                    prediction, t.predictions_old, t.noise, weights[step]
+                )
             else:
                 assert t.next_latents is not None and t.log_probs is not None
-                new = sampler.log_prob(step, x, prediction, t.next_latents[rows, step])
-                log_ratio = new - t.log_probs[rows, step]
-            result = objective(log_ratio, own, experiment.clip_range)
+                log_ratio = sampler.log_prob(step, x, prediction, t.next_latents) - t.log_probs
+            result = objective(log_ratio, advantage, experiment.clip_range)
             loss = result.loss
+            divergence = torch.full_like(loss, math.nan)
             if experiment.kl_beta is not None:
                 assert isinstance(sampler, FlowSDE)
                 with torch.no_grad(), policy.reference():
-                    reference = policy.predict(x, timesteps, micro.conditioning, guidance)
-                scale = sampler.kl_scale().float().to(policy.device)[step]
+                    reference = policy.predict(x, timesteps, conditioning, guidance)
+                scale = sampler.kl_scale().float()[step]
                 divergence = kl(prediction, reference, scale).mean()
                 loss = loss + experiment.kl_beta * divergence
-                divergences.append(divergence.item())
-            if not torch.isfinite(loss):
-                raise TrainingDiverged(
-                    f"epoch {epoch}, update {update}, sampler steps {step.unique().tolist()}: the "
-                    "loss is NaN or infinite; the last checkpoint is kept; lower "
-                    "optimizer.learning_rate"
-                )
-            (loss / (len(rollout) * steps.shape[1])).backward()
-            losses.append(loss.item())
-            log_ratios.append(log_ratio.detach().double().cpu())
-            clipped.append(result.clip_fraction.item())
-            gated.append(result.effective_clip_fraction.item())
-    norm = torch.nn.utils.clip_grad_norm_(parameters, experiment.optimizer.max_grad_norm)
-    if not torch.isfinite(norm):
-        raise TrainingDiverged(f"epoch {epoch}, update {update}: the gradient norm is not finite")
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
-    ratios = torch.cat(log_ratios).numpy()
+            learner.backward(loss * share / forwards)
+            terms.add(
+                step=step, log_ratio=log_ratio, loss=loss, kl=divergence,
+                clip_fraction=result.clip_fraction,
+                effective_clip_fraction=result.effective_clip_fraction,
+            )  # fmt: skip
+    gathered = {key: processes.gather(value) for key, value in terms.stacked().items()}
+    where, lost = f"epoch {epoch}, update {update}", ~torch.isfinite(gathered["loss"])
+    trained = gathered.pop("step")
+    if lost.any():
+        raise TrainingDiverged(
+            f"{where}, sampler steps {trained[lost].unique().tolist()}: the loss is NaN or "
+            "infinite; the last checkpoint is kept; lower optimizer.learning_rate"
+        )
+    norm = learner.step(processes)
+    if not math.isfinite(norm) and not learner.skips_overflows:
+        raise TrainingDiverged(f"{where}: the gradient norm is not finite")
+    ratios = gathered.pop("log_ratio").double().flatten().numpy()
     quantiles = np.quantile(ratios, np.asarray(QUANTILES) / 100)
     return {
-        "loss": float(np.mean(losses)),
-        "clip_fraction": float(np.mean(clipped)),
-        "effective_clip_fraction": float(np.mean(gated)),
+        **{key: float(value.double().mean()) for key, value in gathered.items()},
         "log_ratio_mean": float(ratios.mean()),
         "log_ratio_std": float(ratios.std()),
         "ratio_mean": float(np.exp(ratios).mean()),
         "ratio_std": float(np.exp(ratios).std()),
         **{f"log_ratio_q{q:02d}": float(v) for q, v in zip(QUANTILES, quantiles, strict=True)},
-        "grad_norm": float(norm),
-        "kl": float(np.mean(divergences)) if divergences else math.nan,
+        "grad_norm": norm,
     }
+
+
+class _Terms:
+    """Statistics of an update's forwards, left on the device until they are all there."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, list[Tensor]] = {}
+
+    def add(self, **values: Tensor) -> None:
+        for key, value in values.items():
+            self.values.setdefault(key, []).append(value.detach())
+
+    def stacked(self) -> dict[str, Tensor]:
+        return {key: torch.stack(values) for key, values in self.values.items()}
 
 
 class _StopRequest:

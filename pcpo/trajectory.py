@@ -6,7 +6,7 @@ Shapes: B images of a micro-batch, T sampler steps, `...` the latent of one imag
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -36,6 +36,20 @@ class Trajectory:
     final: Tensor
     log_probs: Tensor | None
     next_latents: Tensor | None
+
+    def to(self, device: torch.device | str) -> Trajectory:
+        moved = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
+        return replace(self, **moved)
+
+    def at(self, step: Tensor, device: torch.device | str) -> Trajectory:
+        """Each image at a step of its own, `(B,)`: every `(B, T, ...)` becomes `(B, ...)`."""
+        rows, index = torch.arange(len(step)), step.cpu()
+        picked = {
+            key: value[rows, index].to(device)
+            for key, value in vars(self).items()
+            if isinstance(value, Tensor) and key != "final"
+        }
+        return replace(self, **picked)
 
 
 def gaussian_noise(keys: list[tuple[str | int, ...]], count: int, shape: tuple[int, ...]) -> Tensor:

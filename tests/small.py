@@ -47,15 +47,8 @@ def policy(
     """The experiment's small base model; `seed` is that of the LoRA's initialisation."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return policies.load(
-            of.model,
-            models[of.model],
-            resolution=of.sampler.resolution,
-            precision=of.precision,
-            embedded_guidance=of.sampler.embedded_guidance,
-            lora=lora or of.lora,
-            train=train,
-        )
+        of = of.model_copy(update={"lora": lora or of.lora})
+        return policies.load(of, models[of.model], train=train)
 
 
 def perturb(chosen: Policy, seed: int = 0, size: float = 0.3) -> None:

@@ -102,7 +102,7 @@ def captured_gradients(work):
 
 def ddpo_by_hand(chosen, fresh):
     """One epoch of DDPO in plain torch, with diffusers' own scheduler: gradients by update."""
-    unet, pipeline = fresh.denoiser, fresh.pipeline
+    unet, pipeline, encoders = fresh.denoiser, fresh.pipeline, fresh.open_encoders()
     parameters = [p for p in unet.parameters() if p.requires_grad]
     config = chosen.optimizer
     adam = torch.optim.AdamW(
@@ -111,11 +111,12 @@ def ddpo_by_hand(chosen, fresh):
     scheduler = DDIMScheduler.from_config(pipeline.scheduler.config)
     scheduler.set_timesteps(chosen.sampler.steps)
     ids = captured_prompts(chosen)
-    empty, _ = pipeline.encode_prompt([""], "cpu", 1, False)
+    encoders.text_encoder.requires_grad_(False)
+    empty, _ = encoders.encode_prompt([""], "cpu", 1, False)
     guidance = chosen.sampler.guidance_scale
 
     def gaussian(x, t, slot):
-        text, _ = pipeline.encode_prompt([PROMPTS[ids[slot]]], "cpu", 1, False)
+        text, _ = encoders.encode_prompt([PROMPTS[ids[slot]]], "cpu", 1, False)
         nothing = unet(x, t, empty).sample
         prediction = nothing + guidance * (unet(x, t, text).sample - nothing)
         zero = torch.zeros_like(x)

@@ -19,15 +19,16 @@ def main() -> None:
 
     from pcpo import frames
     from pcpo.checkpoints import read_manifest
-    from pcpo.cli.evaluation import load_policy, load_reward, score
+    from pcpo.cli.evaluation import device_of, load_policy, load_reward, score
     from pcpo.prompts import read_prompts
 
     setup()
     log = Log(args.log)
     experiment, scale = load_experiment(args.experiment, args.scale), load_scale(args.scale)
-    policy, sampler = load_policy(experiment, scale, args.device)
+    device = device_of(args, scale)
+    policy, sampler = load_policy(experiment, scale, device)
     wanted = {key for dataset in experiment.alignment for key in scale.alignment[dataset].values()}
-    functions = {key: load_reward(scale, key, args.device) for key in sorted(wanted)}
+    functions = {key: load_reward(scale, key, device) for key in sorted(wanted)}
     parts = []
     for arm, folder in [("base", ""), *args.arm]:
         epoch = 0

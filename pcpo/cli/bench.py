@@ -68,15 +68,7 @@ def epoch_seconds(number: int, epochs: int = 3) -> tuple[float, int]:
     with tempfile.TemporaryDirectory() as folder:
         vae = PatchLinearVAE.fit(images, fold=fold)
         build(vae).save_pretrained(folder + "/model")
-        policy = policies.load(
-            experiment.model,
-            ModelSource(path=folder + "/model"),
-            resolution=32,
-            precision="fp32",
-            embedded_guidance=experiment.sampler.embedded_guidance,
-            lora=experiment.lora,
-            train=True,
-        )
+        policy = policies.load(experiment, ModelSource(path=folder + "/model"), train=True)
         setup()
         prompts = [f"a red circle {i}" for i in range(16)]
         run_folder = RunFolder(Path(folder) / "run", "bench")

@@ -61,7 +61,7 @@ def experiment_parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--scale", default="demo", help="a file of config/scale/")
     parser.add_argument("--seed", type=int, default=0, help="of the training runs")
     parser.add_argument("--log", type=Path, help="file for plain lines; stdout without it")
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", help="cpu or cuda; the scale's own without it")
     return parser
 
 

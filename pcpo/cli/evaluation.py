@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from pcpo import policies, rewards, samplers
 from pcpo.config import Experiment, Scale
+from pcpo.distributed import Processes
 from pcpo.generation import generate
+from pcpo.paths import Paths
 from pcpo.policies.base import Policy
 from pcpo.prompts import evaluation_prompts, read_prompts
 from pcpo.rewards import Reward
@@ -17,15 +21,22 @@ from pcpo.samplers import Sampler
 
 def load_policy(experiment: Experiment, scale: Scale, device: str) -> tuple[Policy, Sampler]:
     """The base model and the experiment's native sampler, with which every arm is evaluated."""
-    policy = policies.load(
-        experiment.model,
-        scale.models[experiment.model],
-        resolution=experiment.sampler.resolution,
-        precision=experiment.precision,
-        embedded_guidance=experiment.sampler.embedded_guidance,
-        device=device,
-    )
-    return policy, samplers.build(experiment.sampler, policy.scheduler_config)
+    source = scale.models[experiment.model]
+    policy = policies.load(experiment, source, device=device, embeddings=embeddings(scale))
+    if experiment.execution.compile:
+        policy.compile()
+    sampler = samplers.build(experiment.sampler, policy.scheduler_config)
+    return policy, sampler.to(policy.device)
+
+
+def embeddings(scale: Scale) -> Path:
+    """Where the scale's prompt embeddings are kept."""
+    return Path(Paths(scale.name).embeddings)
+
+
+def device_of(args: argparse.Namespace, scale: Scale) -> str:
+    """The device that the command line or else the scale names; ValueError if it is not there."""
+    return Processes.start(args.device or scale.device).device
 
 
 def load_reward(scale: Scale, key: str, device: str, /, **options: object) -> Reward:

@@ -18,14 +18,15 @@ def main() -> None:
 
     from pcpo import frames
     from pcpo.checkpoints import read_manifest
-    from pcpo.cli.evaluation import evaluation_rows, load_policy
+    from pcpo.cli.evaluation import device_of, evaluation_rows, load_policy
     from pcpo.generation import generate
     from pcpo.shards import write_images
 
     setup()
     log = Log(args.log)
     experiment, scale = load_experiment(args.experiment, args.scale), load_scale(args.scale)
-    policy, sampler = load_policy(experiment, scale, args.device)
+    device = device_of(args, scale)
+    policy, sampler = load_policy(experiment, scale, device)
     if args.arm != "base":
         if args.run is None or args.selection is None:
             raise ValueError(f"--arm {args.arm}: --run and --selection are missing")

@@ -22,7 +22,7 @@ def main() -> None:
 
     from pcpo import frames
     from pcpo.checkpoints import read_manifest
-    from pcpo.cli.evaluation import evaluation_rows, load_policy, load_reward, score
+    from pcpo.cli.evaluation import device_of, evaluation_rows, load_policy, load_reward, score
     from pcpo.selection import matched_level, select_baseline, select_matched
 
     setup()
@@ -33,8 +33,9 @@ def main() -> None:
     rows = evaluation_rows(experiment, scale, experiment.evaluation.validation_seeds)
     items = [(prompt, seed) for _, prompt, seed in rows]
     screened = np.array([seed < experiment.evaluation.screening_seeds for _, seed in items])
-    policy, sampler = load_policy(experiment, scale, args.device)
-    reward = load_reward(scale, experiment.reward.name, args.device, **experiment.reward.options)
+    device = device_of(args, scale)
+    policy, sampler = load_policy(experiment, scale, device)
+    reward = load_reward(scale, experiment.reward.name, device, **experiment.reward.options)
 
     updates, manifests = {}, {}
     for folder in args.run:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +18,14 @@ from pcpo.config import TRAINING_FIELDS, Arm, Experiment, load_arm, load_experim
 
 def fingerprint(experiment: Experiment, arm: Arm, seed: int, model: str, prompts: list[str]) -> str:
     """What a resumed run must share with the one that was stopped."""
+    from pcpo import policies
+
     digest = hashlib.sha256()
     digest.update(experiment.digest(*TRAINING_FIELDS).encode())
     digest.update(json.dumps(arm.model_dump(), sort_keys=True).encode())
     digest.update(f"{seed}\n".encode())
     digest.update("\n".join(prompts).encode())
-    for file in sorted(Path(model).rglob("*.safetensors")):
-        with file.open("rb") as handle:  # the header names every tensor; enough of the values too
-            digest.update(f"{file.name} {file.stat().st_size}".encode() + handle.read(1 << 22))
+    digest.update(policies.digest(model).encode())
     return digest.hexdigest()
 
 
@@ -67,37 +70,67 @@ def main() -> None:
 
     from pcpo import policies
     from pcpo.checkpoints import RunFolder
-    from pcpo.cli.evaluation import load_reward
+    from pcpo.cli.evaluation import embeddings, load_reward
+    from pcpo.distributed import Processes
     from pcpo.prompts import derive_seed, read_prompts
     from pcpo.training import train
 
     setup()
-    log = Log(args.log)
+    processes = Processes.start(args.device or scale.device)
+    log = Log(args.log if processes.is_main else Path(os.devnull))
     prompts = read_prompts(scale.prompts[experiment.prompts])
     source = scale.models[experiment.model]
     folder = RunFolder(args.out, fingerprint(experiment, arm, args.seed, source.path, prompts))
-    with folder.lock():
+    with folder.lock() if processes.is_main else nullcontext(), out_of_memory(experiment):
         torch.manual_seed(derive_seed("adapter", args.seed))  # LoRA's random initialisation
         policy = policies.load(
-            experiment.model,
+            experiment,
             source,
-            resolution=experiment.sampler.resolution,
-            precision=experiment.precision,
-            embedded_guidance=experiment.sampler.embedded_guidance,
-            lora=experiment.lora,
             train=True,
-            device=args.device,
+            device=processes.device,
+            embeddings=embeddings(scale),
         )
+        if experiment.execution.sharding == "fsdp":
+            policy.shard()
+        if experiment.execution.compile:
+            policy.compile()
         reward = load_reward(
-            scale, experiment.reward.name, args.device, **experiment.reward.options
+            scale, experiment.reward.name, processes.device, **experiment.reward.options
         )
         log(f"{experiment.name} ({experiment.description}), arm {arm.name}: {arm.description}")
         for part in ("captioner_name", "engine"):  # what stands behind the reward, where it varies
             if hasattr(reward, part):
                 log(f"reward {experiment.reward.name}: {part} = {getattr(reward, part)}")
         progress = Progress(experiment.epochs, f"{experiment.name} {arm.name}", log)
-        train(experiment, arm, args.seed, policy, reward, prompts, folder, progress, log)
+        train(experiment, arm, args.seed, policy, reward, prompts, folder, progress, log, processes)
         log("done")
+
+
+@contextmanager
+def out_of_memory(experiment: Experiment) -> Iterator[None]:
+    """Turn CUDA's own errors into what to change, or how to go on."""
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        from pcpo.plan import suggest_micro_batch
+
+        gigabytes = torch.cuda.get_device_properties(0).total_memory / 1e9
+        size = experiment.batch.micro_batch
+        fits = suggest_micro_batch(experiment, gigabytes)
+        advice = (
+            f"the plan suggests {fits}" if 0 < fits < size else "the plan knows no size that fits"
+        )
+        raise ValueError(
+            f"the GPU's {gigabytes:.0f} GB are not enough for {experiment.name}: lower "
+            f"batch.micro_batch, now {size} ({advice}), or set execution.activation_checkpointing "
+            f"or more execution.gpus in config/scale/{experiment.scale}.yaml ({error})"
+        ) from error
+    except torch.AcceleratorError as error:
+        raise ValueError(
+            f"the GPU failed ({error}); start again: the run goes on from its last saved state"
+        ) from error
 
 
 if __name__ == "__main__":

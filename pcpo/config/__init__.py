@@ -13,10 +13,12 @@ This module imports the standard library, pydantic and yaml only: a Snakefile pa
 
 from pcpo.config.arms import Arm, arm_names, load_arm
 from pcpo.config.experiment import (
+    EMA,
     TRAINING_FIELDS,
     Advantage,
     Batch,
     Evaluation,
+    Execution,
     Experiment,
     LoRA,
     Optimizer,
@@ -37,6 +39,7 @@ from pcpo.config.scale import (
 )
 
 __all__ = [
+    "EMA",
     "SCALE_MAY_CHANGE",
     "TRAINING_FIELDS",
     "Advantage",
@@ -44,6 +47,7 @@ __all__ = [
     "Batch",
     "ConfigError",
     "Evaluation",
+    "Execution",
     "Experiment",
     "FeatureSource",
     "LoRA",

@@ -91,6 +91,29 @@ class LoRA(Record):
     target_modules: tuple[str, ...]
 
 
+class EMA(Record):
+    """Moving average of the trained weights, which is what checkpoints then hold (Flow-GRPO)."""
+
+    decay: float = Field(gt=0, lt=1)  # its ceiling; update s takes min((1 + s) / (10 + s), decay)
+    every: int = Field(gt=0)  # gradient updates between two steps of the average
+
+
+class Execution(Record):
+    """How a run uses the machine. No key changes a result beyond floating-point rounding."""
+
+    gpus: int = Field(default=1, gt=0)  # processes that share the images of an iteration
+    sharding: Literal["none", "fsdp"] = "none"  # of the denoiser over these processes
+    compile: bool = False
+    activation_checkpointing: bool = False
+    channels_last: bool = False  # UNet only
+
+    @model_validator(mode="after")
+    def _sharded_over_several(self) -> Execution:
+        if self.sharding == "fsdp" and self.gpus == 1:
+            raise ValueError("sharding: fsdp needs gpus: 2 or more")
+        return self
+
+
 class Evaluation(Record):
     prompts: int = Field(gt=0)  # at most so many of the experiment's prompts
     seeds: int = Field(gt=1)  # images per prompt
@@ -124,11 +147,13 @@ class Experiment(Record):
     timesteps: Timesteps
     optimizer: Optimizer
     lora: LoRA | None = None  # None: full fine-tuning
+    ema: EMA | None = None
     clip_range: float = Field(gt=0)
     kl_beta: float | None = None
     precision: Literal["fp32", "fp16", "bf16"]
     epochs: int = Field(gt=0)
     checkpoint_every: int = Field(gt=0)
+    execution: Execution = Execution()
     evaluation: Evaluation
     alignment: tuple[str, ...] = ()  # prompt sets of Tables 5 and 9
     alignment_checkpoint: Literal["selected", "last"] = "selected"
@@ -153,6 +178,14 @@ class Experiment(Record):
             raise ValueError(f"advantage.kind: {self.advantage.kind} needs prompts_per_iteration")
         if self.kl_beta is not None and self.lora is None:
             raise ValueError("kl_beta needs LoRA: the reference model is the adapter switched off")
+        forwards = self.images_per_iteration // self.gradient_updates // self.batch.micro_batch
+        if forwards % self.execution.gpus:
+            raise ValueError(
+                f"execution.gpus: an update of {forwards} micro-batches does not divide among "
+                f"{self.execution.gpus} processes; change gpus or batch.micro_batch"
+            )
+        if self.execution.sharding == "fsdp" and self.precision == "fp16":
+            raise ValueError("execution.sharding: fsdp needs precision bf16 or fp32, not fp16")
         if self.checkpoint_every > self.epochs:
             raise ValueError(
                 f"checkpoint_every ({self.checkpoint_every}) is more than epochs ({self.epochs})"
@@ -188,9 +221,9 @@ class Experiment(Record):
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
 
 
-# The fields that a trained run depends on; `arms` and `evaluation` do not belong to it.
+# The fields that a trained run depends on; `arms`, `execution` and `evaluation` are not among them.
 TRAINING_FIELDS = (
     *("name", "scale", "algorithm", "model", "prompts", "reward", "sampler", "batch"),
-    *("advantage", "timesteps", "optimizer", "lora", "clip_range", "kl_beta", "precision"),
-    *("epochs", "checkpoint_every"),
+    *("advantage", "timesteps", "optimizer", "lora", "ema", "clip_range", "kl_beta"),
+    *("precision", "epochs", "checkpoint_every"),
 )

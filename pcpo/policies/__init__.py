@@ -6,13 +6,15 @@ adapter loads the real weights and the demo's small ones.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import inspect
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pcpo.config import LoRA, ModelSource
+    from pcpo.config import Experiment, ModelSource
     from pcpo.policies.base import Policy
 
 ADAPTERS = {
@@ -21,42 +23,89 @@ ADAPTERS = {
     "sd35m": "stable_diffusion_3",
     "flux": "flux",
 }
+TEXT = ("text_encoder", "tokenizer")  # beginnings of the components that encode prompts
 
 
 def load(
-    model: str,
+    experiment: Experiment,
     source: ModelSource,
     *,
-    resolution: int,
-    precision: str,
-    embedded_guidance: float | None = None,
-    lora: LoRA | None = None,
     train: bool = False,
     device: str = "cpu",
+    embeddings: Path | None = None,
 ) -> Policy:
-    """Load a base model; with `train` its LoRA (or all of the denoiser) takes gradients.
+    """The experiment's base model; with `train` its LoRA (or all of the denoiser) takes gradients.
 
-    Raises FileNotFoundError if `source.path` is a missing local folder, and OSError or ValueError
-    if it is incomplete or damaged.
+    embeddings: folder in which prompt embeddings are kept, below it by text encoder; in memory if
+    None. Raises FileNotFoundError if `source.path` is a missing local folder, and OSError or
+    ValueError if it is incomplete or damaged.
     """
-    path = Path(source.path)
-    if path.is_absolute() or path.parts[0] in ("results", "data", ".", ".."):
-        index = path / "model_index.json"
-        if not index.exists():
-            raise FileNotFoundError(f"{index} is missing: there is no pipeline in {path}")
-        # diffusers loads a component of our own package (the demo's VAE) only once imported.
-        for component in json.loads(index.read_text()).values():
-            if isinstance(component, list) and str(component[0]).startswith("pcpo."):
-                importlib.import_module(component[0])
-    module = importlib.import_module(f"pcpo.policies.{ADAPTERS[model]}")
-    policy: Policy = module.Adapter(
-        source.path,
-        source.revision,
-        resolution=resolution,
-        precision=precision,
-        embedded_guidance=embedded_guidance,
+    from safetensors import SafetensorError
+
+    from pcpo.embeddings import PromptEmbeddings
+
+    _check_folder(source)
+    adapter = importlib.import_module(f"pcpo.policies.{ADAPTERS[experiment.model]}").Adapter
+    dtypes = adapter.component_dtypes(experiment.precision, experiment.lora)
+
+    def open_pipeline(*without: str) -> Any:
+        try:
+            pipeline = adapter.pipeline_class.from_pretrained(
+                source.path,
+                revision=source.revision,
+                use_safetensors=True,
+                torch_dtype=dtypes,
+                **dict.fromkeys((*adapter.without, *without)),
+            )
+        except SafetensorError as error:
+            raise ValueError(
+                f"{source.path}: a file of the pipeline is damaged: {error}"
+            ) from error
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline
+
+    components = inspect.signature(adapter.pipeline_class).parameters
+    if embeddings is not None:
+        embeddings /= f"{digest(source.path, *TEXT)}_{experiment.precision}"
+    policy: Policy = adapter(
+        open_pipeline(*(name for name in components if name.startswith(TEXT))),
+        lambda: open_pipeline(adapter.denoiser_name, "vae"),
+        PromptEmbeddings(embeddings),
+        resolution=experiment.sampler.resolution,
+        precision=experiment.precision,
+        embedded_guidance=experiment.sampler.embedded_guidance,
+        execution=experiment.execution,
         device=device,
     )
     if train:
-        policy.make_trainable(lora)
+        policy.make_trainable(experiment.lora)
     return policy
+
+
+def _check_folder(source: ModelSource) -> None:
+    path = Path(source.path)
+    if not (path.is_absolute() or path.parts[0] in ("results", "data", ".", "..")):
+        return  # a repository
+    index = path / "model_index.json"
+    if not index.exists():
+        raise FileNotFoundError(f"{index} is missing: there is no pipeline in {path}")
+    # diffusers loads a component of our own package (the demo's VAE) only once imported.
+    for component in json.loads(index.read_text()).values():
+        if isinstance(component, list) and str(component[0]).startswith("pcpo."):
+            importlib.import_module(component[0])
+
+
+def digest(path: str | Path, *components: str) -> str:
+    """Short hash of a pipeline's weights: names, sizes and the first 4 MB of every file.
+
+    components: beginnings of the names of the components that count; all without any. The head of
+    a safetensors file names every tensor, and 4 MB hold enough of the values.
+    """
+    sha = hashlib.sha256()
+    for file in sorted(Path(path).rglob("*")):
+        name = file.relative_to(path).as_posix()
+        kind = file.suffix in (".safetensors", ".json", ".txt", ".model")
+        if kind and file.is_file() and (not components or name.startswith(components)):
+            with file.open("rb") as handle:
+                sha.update(f"{name} {file.stat().st_size} ".encode() + handle.read(1 << 22))
+    return sha.hexdigest()[:16]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -10,60 +11,88 @@ from typing import Any, ClassVar
 
 import torch
 from diffusers import DiffusionPipeline
+from huggingface_hub import save_torch_state_dict
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from pcpo.config import LoRA
+from pcpo.config import Execution, LoRA
+from pcpo.distributed import whole
+from pcpo.embeddings import Conditioning, PromptEmbeddings
 
 LORA_FILE = "pytorch_lora_weights.safetensors"
 FULL_FILE = "diffusion_pytorch_model.safetensors"
+INDEX_FILE = f"{FULL_FILE}.index.json"  # of weights in several files, as diffusers writes them
 _UNFIT = "the checkpoint is damaged or does not fit the base model"
-_AUTOCAST = {"fp16": torch.float16, "bf16": torch.bfloat16}
-
-# One row per prompt, by the name under which the denoiser takes it.
-Conditioning = dict[str, Tensor]
+HALF = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 class Policy(ABC):
     """A text-to-image model as a policy: encode prompts, predict, decode.
 
-    denoiser: the network that is trained, in fp32; `precision` is the dtype of its autocast.
+    denoiser: the network that is trained. Where `precision` is half, it runs under autocast:
+        frozen weights are held in half, whatever is trained in fp32.
     latent_shape: of one image, as the sampler sees it.
+
+    pipeline: diffusers pipeline of denoiser, VAE and scheduler, on the CPU.
+    open_encoders: gives a pipeline of tokenizers and text encoders. They are opened when a prompt
+        is met that `embeddings` do not hold, and closed by `release`.
     """
 
     pipeline_class: ClassVar[type[DiffusionPipeline]]
     denoiser_name: ClassVar[str]  # the pipeline's component: "unet" or "transformer"
+    vae_in_fp32: ClassVar[bool] = False  # whatever the precision
+    without: ClassVar[tuple[str, ...]] = ()  # optional components that are never loaded
+    compile_blocks: ClassVar[bool] = True  # compile repeated blocks, or the denoiser as a whole
 
     def __init__(
         self,
-        path: str,
-        revision: str | None,
+        pipeline: Any,
+        open_encoders: Callable[[], Any],
+        embeddings: PromptEmbeddings,
         *,
         resolution: int,
         precision: str,
-        embedded_guidance: float | None,
-        device: str,
+        embedded_guidance: float | None = None,
+        execution: Execution | None = None,
+        device: str = "cpu",
     ) -> None:
-        try:
-            self.pipeline: Any = self.pipeline_class.from_pretrained(
-                path, revision=revision, use_safetensors=True
-            )
-        except SafetensorError as error:
-            raise ValueError(f"{path}: a file of the pipeline is damaged: {error}") from error
-        self.pipeline.set_progress_bar_config(disable=True)
-        self.pipeline.to(device)
-        for component in self.pipeline.components.values():
-            if isinstance(component, nn.Module):
-                component.requires_grad_(False).eval()
+        self.pipeline = pipeline
+        self.open_encoders = open_encoders
+        self.embeddings = embeddings
         self.device = torch.device(device)
         self.resolution = resolution
         self.precision = precision
         self.embedded_guidance = embedded_guidance
+        self.execution = execution or Execution()
         self.lora: LoRA | None = None
-        self._encoded: dict[str, Conditioning] = {}
+        self.sharded = False
+        self._encoders: Any = None
+        self._compiled = False
+        self._empties: dict[int, Conditioning] = {}
+        for component in (self.denoiser, pipeline.vae):
+            component.requires_grad_(False).eval()
+        self.denoiser.to(self.device)
+        if self.execution.channels_last:
+            self.denoiser.to(memory_format=torch.channels_last)
+        if self.execution.activation_checkpointing:
+            self.denoiser.enable_gradient_checkpointing()
+
+    @classmethod
+    def component_dtypes(cls, precision: str, lora: LoRA | None) -> dict[str, torch.dtype]:
+        """In which dtype each component of the pipeline is held.
+
+        Half precision is for what is frozen: a denoiser that is trained as a whole keeps fp32
+        master weights (DanceGRPO train_grpo_sd.py; accelerate's autocast in all three).
+        """
+        half = HALF.get(precision, torch.float32)
+        return {
+            "default": half,
+            cls.denoiser_name: torch.float32 if lora is None else half,
+            "vae": torch.float32 if cls.vae_in_fp32 else half,
+        }
 
     @property
     def denoiser(self) -> Any:
@@ -79,8 +108,8 @@ class Policy(ABC):
         """Shape of one image's latents."""
 
     @abstractmethod
-    def _encode(self, prompts: list[str]) -> Conditioning:
-        """Text embeddings, one row per prompt."""
+    def _encode(self, encoders: Any, prompts: list[str]) -> Conditioning:
+        """Text embeddings by the pipeline `encoders`, one row per prompt."""
 
     @abstractmethod
     def _forward(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
@@ -90,14 +119,46 @@ class Policy(ABC):
     def _to_vae(self, latents: Tensor) -> Tensor:
         """Sampler latents as the VAE takes them, `(B, C, h, w)`, unscaled."""
 
-    @torch.no_grad()
+    # --- text ---------------------------------------------------------------------------------
+
     def encode(self, prompts: Sequence[str]) -> Conditioning:
-        """Text embeddings of `prompts`, row by row; each distinct prompt is encoded once."""
-        for prompt in dict.fromkeys(prompts):
-            if prompt not in self._encoded:
-                self._encoded[prompt] = self._encode([prompt])
-        rows = [self._encoded[prompt] for prompt in prompts]
-        return {key: torch.cat([row[key] for row in rows]) for key in rows[0]}
+        """Text embeddings of `prompts` on the policy's device, row by row.
+
+        Each distinct prompt is encoded once, alone, so that its embedding depends on it alone.
+        """
+        rows = [self._row(prompt) for prompt in prompts]
+        return {key: torch.cat([row[key] for row in rows]).to(self.device) for key in rows[0]}
+
+    @torch.no_grad()
+    def _row(self, prompt: str) -> Conditioning:
+        row = self.embeddings.get(prompt)
+        if row is None:
+            if self._encoders is None:
+                self._encoders = self.open_encoders().to(self.device)
+            row = self._encode(self._encoders, [prompt])
+            row = {key: value.cpu() for key, value in row.items()}
+            self.embeddings.put(prompt, row)
+        return row
+
+    def _empty(self, count: int) -> Conditioning:
+        """Rows of the empty prompt, kept on the device: every guided forward takes them."""
+        if count not in self._empties:
+            self._empties[count] = self.encode([""] * count)
+        return self._empties[count]
+
+    def prepare(self, prompts: Sequence[str]) -> None:
+        """Encode the prompts (and the empty one of guidance) that are met for the first time."""
+        for prompt in dict.fromkeys(["", *prompts]):
+            if prompt not in self.embeddings:
+                self._row(prompt)
+
+    def release(self) -> None:
+        """Close the text encoders and move the VAE off the device: an update needs neither."""
+        self._encoders = None
+        if self.device.type != "cpu":
+            self.pipeline.vae.to("cpu")
+
+    # --- images -------------------------------------------------------------------------------
 
     def predict(
         self,
@@ -111,14 +172,16 @@ class Policy(ABC):
         latents: fp32 `(B, ...)`; timesteps: `(B,)` in 0..1000. With a guidance scale above 1 both
         branches run in one batch `[unconditional; conditional]`, and gradients flow through both.
         """
-        with self._autocast():
+        with self._autocast(), self._one_graph():
             if guidance_scale == 1:
-                return self._forward(latents, timesteps, conditioning).float()
-            empty = self.encode([""] * len(latents))
-            both = {key: torch.cat([empty[key], conditioning[key]]) for key in conditioning}
-            output = self._forward(torch.cat([latents] * 2), torch.cat([timesteps] * 2), both)
-        unconditional, conditional = output.float().chunk(2)
-        return unconditional + guidance_scale * (conditional - unconditional)
+                guided = self._forward(latents, timesteps, conditioning).float()
+            else:
+                empty = self._empty(len(latents))
+                both = {key: torch.cat([empty[key], conditioning[key]]) for key in conditioning}
+                output = self._forward(torch.cat([latents] * 2), torch.cat([timesteps] * 2), both)
+                unconditional, conditional = output.float().chunk(2)
+                guided = unconditional + guidance_scale * (conditional - unconditional)
+        return guided if torch.is_grad_enabled() else guided.detach()
 
     def conditioned(
         self, conditioning: Conditioning, guidance_scale: float
@@ -131,23 +194,58 @@ class Policy(ABC):
         return predict
 
     def _autocast(self) -> Any:
-        if self.precision not in _AUTOCAST:
+        if self.precision not in HALF:
             return nullcontext()
-        return torch.autocast(self.device.type, dtype=_AUTOCAST[self.precision])
+        return torch.autocast(self.device.type, dtype=HALF[self.precision])
+
+    def _one_graph(self) -> Any:
+        """Record gradients in the rollout too where the graph's kernels may depend on it.
+
+        A compiler fuses an inference graph differently from a training graph, and their results
+        differ in the last bits: with two graphs the on-policy log-ratio is not 0.
+        """
+        return torch.enable_grad() if self._compiled or self.device.type != "cpu" else nullcontext()
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """Images `uint8 (B, 3, H, W)` on the CPU, rounded once from the VAE's floats."""
-        vae = self.pipeline.vae
+        vae = self.pipeline.vae.to(self.device)
         z = self._to_vae(latents) / vae.config.scaling_factor
         z = z + (getattr(vae.config, "shift_factor", None) or 0.0)
         images = vae.decode(z.to(vae.dtype)).sample.float()
         return ((images / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8).cpu()
 
+    # --- how it runs --------------------------------------------------------------------------
+
+    def shard(self) -> None:
+        """Split the denoiser over the processes, block by block (FSDP2).
+
+        Blocks are gathered in half precision and gradients reduced in fp32. Call it on every
+        process after `make_trainable` and before `compile`.
+        """
+        from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+
+        half = HALF.get(self.precision)
+        mixed = MixedPrecisionPolicy(param_dtype=half, reduce_dtype=torch.float32)
+        blocks = set(self.denoiser._no_split_modules or ())
+        for module in list(self.denoiser.modules()):
+            if type(module).__name__ in blocks:
+                fully_shard(module, mp_policy=mixed)
+        fully_shard(self.denoiser, mp_policy=mixed)
+        self.sharded = True
+
+    def compile(self) -> None:
+        """Compile the denoiser's forward, once for rollout and update (`_one_graph`)."""
+        if self.compile_blocks:
+            self.denoiser.compile_repeated_blocks(dynamic=False)
+        else:
+            self.denoiser.compile(dynamic=False)
+        self._compiled = True
+
     # --- what is trained ------------------------------------------------------------------
 
     def make_trainable(self, lora: LoRA | None) -> None:
-        """Give the denoiser a LoRA adapter, or open all of it where `lora` is None."""
+        """Give the denoiser an fp32 LoRA adapter, or open all of it where `lora` is None."""
         self.lora = lora
         if lora is None:
             self.denoiser.requires_grad_(True)
@@ -159,6 +257,8 @@ class Policy(ABC):
             target_modules=list(lora.target_modules),
         )
         self.denoiser.add_adapter(config)
+        for parameter in self.trainable().values():
+            parameter.data = parameter.data.float()
 
     def trainable(self) -> dict[str, nn.Parameter]:
         """The parameters that take gradients, by name."""
@@ -175,32 +275,43 @@ class Policy(ABC):
 
     # --- weights on disk, in diffusers' own layouts ---------------------------------------
 
-    def save_weights(self, folder: Path) -> None:
-        """Write what plain diffusers loads: `load_lora_weights`, or the denoiser's own folder."""
+    def save_weights(self, folder: Path, write: bool = True) -> None:
+        """Write what plain diffusers loads: `load_lora_weights`, or the denoiser's own folder.
+
+        Where the denoiser is sharded every process calls it, and one has `write`.
+        """
         if self.lora is None:
-            self.denoiser.save_pretrained(folder)
+            state = _whole(self.denoiser.state_dict())
+            if write:
+                self.denoiser.save_config(folder)
+                pattern = FULL_FILE.replace(".safetensors", "{suffix}.safetensors")
+                save_torch_state_dict(
+                    state, folder, filename_pattern=pattern, max_shard_size="10GB"
+                )
             return
+        layers = _whole(get_peft_model_state_dict(self.denoiser))
         config = self.denoiser.peft_config["default"].to_dict()
-        self.pipeline_class.save_lora_weights(
-            folder,
-            **{
-                f"{self.denoiser_name}_lora_layers": get_peft_model_state_dict(self.denoiser),
-                f"{self.denoiser_name}_lora_adapter_metadata": config,
-            },
-        )
+        if write:
+            self.pipeline_class.save_lora_weights(
+                folder,
+                **{
+                    f"{self.denoiser_name}_lora_layers": layers,
+                    f"{self.denoiser_name}_lora_adapter_metadata": config,
+                },
+            )
 
     def load_weights(self, folder: Path) -> None:
         """Load a checkpoint's weights into a policy that was loaded without `train`.
 
         Raises FileNotFoundError, or ValueError if the weights are damaged or of another model.
         """
-        lora, full = folder / LORA_FILE, folder / FULL_FILE
+        lora, full, index = (folder / name for name in (LORA_FILE, FULL_FILE, INDEX_FILE))
         if lora.exists():
             self._load_lora(lora)
-        elif full.exists():
+        elif full.exists() or index.exists():
             try:
-                self.denoiser.load_state_dict(load_file(full))
-            except (RuntimeError, SafetensorError) as error:
+                self.denoiser.load_state_dict(_read_full(folder))
+            except (RuntimeError, KeyError, ValueError, SafetensorError) as error:
                 raise ValueError(f"{full}: {_UNFIT}: {error}") from error
         else:
             raise FileNotFoundError(f"{folder} holds neither {LORA_FILE} nor {FULL_FILE}")
@@ -214,7 +325,27 @@ class Policy(ABC):
                 saved = len(handle.keys())
         except (RuntimeError, ValueError, OSError, SafetensorError) as error:
             raise ValueError(f"{file}: {_UNFIT}: {error}") from error
+        adapter = {n: p for n, p in self.denoiser.named_parameters() if ".lora_" in n}
         # diffusers only warns of weights that find no place.
-        loaded = sum(".lora_" in name for name, _ in self.denoiser.named_parameters())
-        if loaded != saved:
-            raise ValueError(f"{file}: {_UNFIT}: {loaded} of its {saved} tensors find a place")
+        if len(adapter) != saved:
+            raise ValueError(
+                f"{file}: {_UNFIT}: {len(adapter)} of its {saved} tensors find a place"
+            )
+        for parameter in adapter.values():  # as they were trained
+            parameter.data = parameter.data.float()
+
+
+def _whole(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict on the CPU, gathered from its shards."""
+    return {name: whole(value).cpu() for name, value in state.items()}
+
+
+def _read_full(folder: Path) -> dict[str, Tensor]:
+    """The denoiser's weights from one file or from several with an index."""
+    files = [FULL_FILE]
+    if (folder / INDEX_FILE).exists():
+        files = sorted(set(json.loads((folder / INDEX_FILE).read_text())["weight_map"].values()))
+    state: dict[str, Tensor] = {}
+    for name in files:
+        state |= load_file(folder / name)
+    return state

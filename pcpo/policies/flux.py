@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from diffusers import FluxPipeline
 from torch import Tensor
 
-from pcpo.policies.base import Conditioning, Policy
+from pcpo.embeddings import Conditioning
+from pcpo.policies.base import Policy
 
 T5_TOKENS = 512  # DanceGRPO preprocess_flux_embedding.py
 
@@ -16,6 +19,7 @@ class Adapter(Policy):
 
     pipeline_class = FluxPipeline
     denoiser_name = "transformer"
+    without = ("image_encoder", "feature_extractor")
 
     @property
     def _side(self) -> int:
@@ -26,12 +30,12 @@ class Adapter(Policy):
     def latent_shape(self) -> tuple[int, ...]:
         return (self._side**2, self.denoiser.config.in_channels)
 
-    def _encode(self, prompts: list[str]) -> Conditioning:
-        embeds, pooled, _ = self.pipeline.encode_prompt(
+    def _encode(self, encoders: Any, prompts: list[str]) -> Conditioning:
+        embeds, pooled, _ = encoders.encode_prompt(
             prompts,
             None,
             device=self.device,
-            max_sequence_length=min(T5_TOKENS, self.pipeline.tokenizer_2.model_max_length),
+            max_sequence_length=min(T5_TOKENS, encoders.tokenizer_2.model_max_length),
         )
         return {"encoder_hidden_states": embeds, "pooled_projections": pooled}
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from diffusers import StableDiffusionPipeline
 from torch import Tensor
 
-from pcpo.policies.base import Conditioning, Policy
+from pcpo.embeddings import Conditioning
+from pcpo.policies.base import Policy
 
 
 class Adapter(Policy):
@@ -13,14 +16,16 @@ class Adapter(Policy):
 
     pipeline_class = StableDiffusionPipeline
     denoiser_name = "unet"
+    without = ("safety_checker", "feature_extractor", "image_encoder")
+    compile_blocks = False  # most of its time is convolutions outside the repeated blocks
 
     @property
     def latent_shape(self) -> tuple[int, ...]:
         side = self.resolution // self.pipeline.vae_scale_factor
         return (self.denoiser.config.in_channels, side, side)
 
-    def _encode(self, prompts: list[str]) -> Conditioning:
-        embeds, _ = self.pipeline.encode_prompt(
+    def _encode(self, encoders: Any, prompts: list[str]) -> Conditioning:
+        embeds, _ = encoders.encode_prompt(
             prompts, self.device, num_images_per_prompt=1, do_classifier_free_guidance=False
         )
         return {"encoder_hidden_states": embeds}

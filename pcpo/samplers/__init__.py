@@ -28,6 +28,11 @@ class Sampler(ABC):
     def __len__(self) -> int:
         return len(self.timesteps)
 
+    def to(self, device: torch.device | str) -> Self:
+        """The same sampler with its schedules on a device, so that no step has to move them."""
+        tensors = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
+        return replace(self, **tensors)
+
     def with_sigma(self, sigma: Tensor) -> Self:
         """The same sampler with another variance schedule."""
         return replace(self, sigma=sigma)

@@ -1,0 +1,73 @@
+"""Prompt embeddings, computed once and kept on disk: runs need no text encoder after that.
+
+    <folder>/<sha256 of the prompt>.safetensors     one row of each tensor that the denoiser takes
+
+Files are replaced whole, so that processes may share the folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import OrderedDict
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+# One row per prompt, by the name under which the denoiser takes it.
+Conditioning = dict[str, Tensor]
+RECENT = 256  # rows kept in memory; a FLUX row has 4 MB
+
+
+class PromptEmbeddings:
+    """The embeddings of one set of text encoders; without a folder in memory alone."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder
+        self._rows: OrderedDict[str, Conditioning] = OrderedDict()
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def _file(self, prompt: str) -> Path | None:
+        if self.folder is None:
+            return None
+        return self.folder / f"{hashlib.sha256(prompt.encode()).hexdigest()}.safetensors"
+
+    def __contains__(self, prompt: str) -> bool:
+        file = self._file(prompt)
+        return prompt in self._rows or (file is not None and file.exists())
+
+    def get(self, prompt: str) -> Conditioning | None:
+        """The row of a prompt, or None where it has not been computed (or its file is damaged)."""
+        if prompt in self._rows:
+            self._rows.move_to_end(prompt)
+            return self._rows[prompt]
+        file = self._file(prompt)
+        if file is None or not file.exists():
+            return None
+        try:
+            row = load_file(file)
+        except SafetensorError:
+            return None  # computed anew, and replaced
+        self._keep(prompt, row)
+        return row
+
+    def put(self, prompt: str, row: Conditioning) -> None:
+        """Keep a row `(1, ...)` of each tensor; raises OSError if it cannot be written."""
+        file = self._file(prompt)
+        if file is not None:
+            part = file.with_suffix(f".{os.getpid()}.part")
+            try:
+                save_file({key: value.contiguous() for key, value in row.items()}, part)
+            except SafetensorError as error:
+                raise OSError(f"{part}: cannot be written: {error}") from error
+            os.replace(part, file)
+        self._keep(prompt, row)
+
+    def _keep(self, prompt: str, row: Conditioning) -> None:
+        self._rows[prompt] = row
+        if self.folder is not None:
+            while len(self._rows) > RECENT:
+                self._rows.popitem(last=False)
