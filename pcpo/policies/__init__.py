@@ -54,7 +54,7 @@ def load(
                 source.path,
                 revision=source.revision,
                 use_safetensors=True,
-                torch_dtype=dtypes,
+                dtype=dtypes,
                 **dict.fromkeys((*adapter.without, *without)),
             )
         except SafetensorError as error:

@@ -1,0 +1,79 @@
+"""Two processes (gloo) give what one gives: prompts, noise, rewards, losses, weights."""
+
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from pcpo.config.files import CONFIG
+from pcpo.distributed import Processes
+from tests.train_in_processes import chosen, run
+
+
+def launch(number, folder, epochs, sharding, source):
+    """The same in two processes, as rules/train.smk launches them."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+            *("--nproc-per-node", "2", "--module", "tests.train_in_processes"),
+            *map(str, (number, folder, epochs, sharding, source)),
+        ],
+        cwd=CONFIG.parent, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("processes: 2") == 2  # not two runs of one process each
+
+
+def updates(folder):
+    return pd.read_parquet(folder / "updates.parquet")
+
+
+def state(folder):
+    return load_file(folder / "resume" / "state.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("number", "sharding"), [(9, "none"), (1, "none"), (10, "fsdp")], ids=["kl+ema", "ddpo", "fsdp"]
+)
+def test_two_processes_give_the_losses_of_one(models, tmp_path, number, sharding):
+    source = models[chosen(number).model].path
+    run(number, tmp_path / "one", 2, "none", source)
+    launch(number, tmp_path / "two", 2, sharding, source)
+    one, two = updates(tmp_path / "one"), updates(tmp_path / "two")
+    assert one["reward_mean"].nunique() > 1
+    # The first epoch's images depend on nothing that is summed in another order.
+    first = one["epoch"] == 1
+    pd.testing.assert_series_equal(
+        one[first]["reward_mean"], two[first]["reward_mean"], check_exact=True
+    )
+    for column in ("loss", "reward_mean", "clip_fraction", "grad_norm", "kl"):
+        pd.testing.assert_series_equal(one[column], two[column], rtol=1e-3, atol=1e-7)
+    before, after = state(tmp_path / "one"), state(tmp_path / "two")
+    assert before.keys() == after.keys()
+    for name in before:
+        torch.testing.assert_close(after[name], before[name], rtol=1e-3, atol=1e-5)
+
+
+def test_a_sharded_run_goes_on_in_a_single_process(models, tmp_path):
+    source = models["flux"].path
+    launch(6, tmp_path / "two", 1, "fsdp", source)
+    run(6, tmp_path / "two", 2, "none", source)
+    run(6, tmp_path / "one", 2, "none", source)
+    assert len(updates(tmp_path / "two")) == len(updates(tmp_path / "one"))
+    for name, value in state(tmp_path / "one").items():
+        torch.testing.assert_close(state(tmp_path / "two")[name], value, rtol=1e-3, atol=1e-5)
+
+
+def test_micro_batches_that_do_not_divide_are_refused():
+    assert list(Processes(rank=1, size=2).share(6)) == [3, 4, 5]
+    with pytest.raises(ValueError, match=r"5 micro-batches .* 2 processes; change execution.gpus"):
+        Processes(rank=0, size=2).share(5)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_missing_device_is_named():
+    with pytest.raises(ValueError, match="no CUDA device is visible"):
+        Processes.start("cuda")

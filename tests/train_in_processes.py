@@ -1,0 +1,41 @@
+"""One run in as many processes as the launcher starts; see test_distributed.py."""
+
+import sys
+from pathlib import Path
+
+import pcpo.cli.console  # noqa: F401  (one thread per process; before torch is imported)
+
+# isort: split
+from pcpo.checkpoints import RunFolder
+from pcpo.config import ModelSource, load_arm
+from pcpo.distributed import Processes
+from pcpo.training import train
+from tests.small import PROMPTS, brightness, experiment, policy
+
+
+def chosen(number, epochs=2, sharding="none", gpus=1):
+    groups = {"prompts_per_iteration": 4, "images_per_prompt": 2} if number > 4 else {}
+    return experiment(
+        number,
+        epochs=epochs,
+        batch={"images_per_iteration": 8, **groups},
+        execution={"sharding": sharding, "gpus": gpus},
+    )
+
+
+def run(number, folder, epochs, sharding, source):
+    processes = Processes.start("cpu")
+    own = chosen(number, epochs, sharding, processes.size)
+    model = policy({own.model: ModelSource(path=source)}, own, train=True)
+    if sharding == "fsdp":
+        model.shard()
+    train(
+        own, load_arm("pcpo"), 0, model, brightness, PROMPTS,
+        RunFolder(Path(folder), "the same"), log=lambda message: None, processes=processes,
+    )  # fmt: skip
+    return processes.size
+
+
+if __name__ == "__main__":
+    number, folder, epochs, sharding, source = sys.argv[1:]
+    print("processes:", run(int(number), folder, int(epochs), sharding, source))
