@@ -1,6 +1,6 @@
 """A run's folder: checkpoints that others load, the state from which a run goes on, and its lock.
 
-    <run>/checkpoints/epoch_00005/    weights in diffusers' layout
+    <run>/checkpoints/epoch_00005/    weights in diffusers' layout, and checkpoint.json: of what run
     <run>/resume/                     state.safetensors, state.json, updates.parquet (newest only)
     <run>/lock                        held while a process trains here
 
@@ -15,7 +15,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,11 +59,18 @@ def _full_disk_is_an_os_error(folder: Path) -> Iterator[None]:
 
 
 class RunFolder:
-    """The folder of one training run."""
+    """The folder of one training run.
 
-    def __init__(self, path: Path, fingerprint: str) -> None:
+    fingerprint: of all that the run depends on; about: what its checkpoints say of themselves,
+    for `verify_checkpoint`.
+    """
+
+    def __init__(
+        self, path: Path, fingerprint: str, about: Mapping[str, str | int] | None = None
+    ) -> None:
         self.path = path
         self.fingerprint = fingerprint
+        self.about = dict(about or {})
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -92,6 +99,7 @@ class RunFolder:
         part.mkdir(parents=True)
         with _full_disk_is_an_os_error(part):
             policy.save_weights(part)
+        (part / "checkpoint.json").write_text(json.dumps(self.about | {"epoch": epoch}, indent=1))
         _replace_folder(part, folder)
 
     # --- resuming -------------------------------------------------------------------------
@@ -196,3 +204,26 @@ def read_manifest(path: Path) -> dict[int, Path]:
                 f"{_AGAIN.format(path)}"
             )
     return folders
+
+
+def verify_checkpoint(folder: Path, **expected: str | int) -> None:
+    """Refuse a checkpoint that is not of the expected experiment, arm, base model, ...
+
+    Raises ValueError that names the difference, and FileNotFoundError for a folder that does not
+    say what it holds.
+    """
+    file = folder / "checkpoint.json"
+    if not file.exists():
+        raise FileNotFoundError(
+            f"{file} is missing: this is no checkpoint of a run here"
+        )
+    try:
+        about = json.loads(file.read_text())
+    except ValueError as error:
+        raise ValueError(f"{file}: damaged ({error}); train the run again") from error
+    for key, value in expected.items():
+        if about.get(key) != value:
+            raise ValueError(
+                f"{file}: {key} is {about.get(key)!r}, but {value!r} is needed: this checkpoint is "
+                "of another run or base model; train the run again or give its own folder"
+            )

@@ -31,6 +31,8 @@ def generate(
 
     `stream` names the family of noises; images of different streams are independent.
     """
+    policy.prepare([prompt for prompt, _ in items])
+    policy.release()
     for start in range(0, len(items), forward_batch):
         own = list(items[start : start + forward_batch])
         padded = own + [own[-1]] * (forward_batch - len(own))

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from pcpo import frames
-from pcpo.checkpoints import RunFolder, read_manifest
+from pcpo.checkpoints import RunFolder, read_manifest, verify_checkpoint
 from pcpo.config import load_arm
 from pcpo.training import QUANTILES, TrainingDiverged, checkpoint_epochs, train
 from pcpo.trajectory import gaussian_noise
@@ -451,3 +451,20 @@ def test_shared_initial_noise_groups(models, tmp_path):
     first, same, second, _ = (image.int() for _, image in seen)
     assert (first - same).abs().max() <= 8
     assert (first - second).abs().max() > 30
+
+
+def test_a_checkpoint_says_whose_it_is_and_others_are_refused(models, tmp_path):
+    chosen = experiment(1, epochs=1)
+    folder = RunFolder(tmp_path, "same", {"experiment": chosen.name, "arm": "pcpo", "base": "abc"})
+    train(
+        chosen, load_arm("pcpo"), 0, policy(models, chosen, train=True), brightness, PROMPTS,
+        folder, log=lambda message: None,
+    )  # fmt: skip
+    checkpoint = folder.checkpoint(1)
+    verify_checkpoint(checkpoint, experiment=chosen.name, arm="pcpo", epoch=1, base="abc")
+    for key, wanted in {"experiment": "02_ddpo_aesthetic", "base": "abd", "epoch": 2}.items():
+        with pytest.raises(ValueError, match=f"{checkpoint}.*{key} is .* '?{wanted}'? is needed"):
+            verify_checkpoint(checkpoint, **{key: wanted})
+    (checkpoint / "checkpoint.json").unlink()
+    with pytest.raises(FileNotFoundError, match="no checkpoint of a run here"):
+        verify_checkpoint(checkpoint, epoch=1)

@@ -18,8 +18,7 @@ def main() -> None:
     import pandas as pd
 
     from pcpo import frames
-    from pcpo.checkpoints import read_manifest
-    from pcpo.cli.evaluation import device_of, load_policy, load_reward, score
+    from pcpo.cli.evaluation import device_of, load_checkpoint, load_policy, load_reward, score
     from pcpo.prompts import read_prompts
 
     setup()
@@ -33,10 +32,9 @@ def main() -> None:
     for arm, folder in [("base", ""), *args.arm]:
         epoch = 0
         if arm != "base":
-            manifest = read_manifest(Path(folder) / "checkpoints.csv")
             last = experiment.alignment_checkpoint == "last"
-            epoch = max(manifest) if last else frames.selected_epoch(args.selection, arm)
-            policy.load_weights(manifest[epoch])
+            selected = None if last else frames.selected_epoch(args.selection, arm)
+            epoch = load_checkpoint(policy, Path(folder), selected, arm, experiment, scale)
         for dataset in experiment.alignment:
             prompts = read_prompts(scale.prompts[dataset])
             rows = [

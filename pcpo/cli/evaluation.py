@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pcpo import policies, rewards, samplers
+from pcpo.checkpoints import read_manifest, verify_checkpoint
 from pcpo.config import Experiment, Scale
 from pcpo.distributed import Processes
 from pcpo.generation import generate
@@ -27,6 +28,25 @@ def load_policy(experiment: Experiment, scale: Scale, device: str) -> tuple[Poli
         policy.compile()
     sampler = samplers.build(experiment.sampler, policy.scheduler_config)
     return policy, sampler.to(policy.device)
+
+
+def load_checkpoint(
+    policy: Policy, run: Path, epoch: int | None, arm: str, experiment: Experiment, scale: Scale
+) -> int:
+    """Load a run's checkpoint of an epoch, or its last; returns the epoch.
+
+    Raises ValueError or FileNotFoundError if the run has none, or it is of another run or base.
+    """
+    manifest = read_manifest(run / "checkpoints.csv")
+    epoch = max(manifest) if epoch is None else epoch
+    if epoch not in manifest:
+        raise ValueError(f"{run / 'checkpoints.csv'}: there is no checkpoint of epoch {epoch}")
+    verify_checkpoint(
+        manifest[epoch], experiment=experiment.name, arm=arm, epoch=epoch,
+        base=policies.digest(scale.models[experiment.model].path),
+    )  # fmt: skip
+    policy.load_weights(manifest[epoch])
+    return epoch
 
 
 def embeddings(scale: Scale) -> Path:

@@ -17,8 +17,7 @@ def main() -> None:
     args = parser.parse_args()
 
     from pcpo import frames
-    from pcpo.checkpoints import read_manifest
-    from pcpo.cli.evaluation import device_of, evaluation_rows, load_policy
+    from pcpo.cli.evaluation import device_of, evaluation_rows, load_checkpoint, load_policy
     from pcpo.generation import generate
     from pcpo.shards import write_images
 
@@ -31,7 +30,7 @@ def main() -> None:
         if args.run is None or args.selection is None:
             raise ValueError(f"--arm {args.arm}: --run and --selection are missing")
         epoch = frames.selected_epoch(args.selection, args.arm)
-        policy.load_weights(read_manifest(args.run / "checkpoints.csv")[epoch])
+        load_checkpoint(policy, args.run, epoch, args.arm, experiment, scale)
         log(f"{experiment.name} {args.arm}: checkpoint of epoch {epoch}")
     rows = evaluation_rows(experiment, scale, experiment.evaluation.seeds)
     images = generate(

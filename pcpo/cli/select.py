@@ -22,7 +22,14 @@ def main() -> None:
 
     from pcpo import frames
     from pcpo.checkpoints import read_manifest
-    from pcpo.cli.evaluation import device_of, evaluation_rows, load_policy, load_reward, score
+    from pcpo.cli.evaluation import (
+        device_of,
+        evaluation_rows,
+        load_checkpoint,
+        load_policy,
+        load_reward,
+        score,
+    )
     from pcpo.selection import matched_level, select_baseline, select_matched
 
     setup()
@@ -37,16 +44,16 @@ def main() -> None:
     policy, sampler = load_policy(experiment, scale, device)
     reward = load_reward(scale, experiment.reward.name, device, **experiment.reward.options)
 
-    updates, manifests = {}, {}
+    updates, manifests, runs = {}, {}, {}
     for folder in args.run:
         frame = frames.read(folder / "updates.parquet", frames.UPDATES)
         arm = str(frame["arm"].iloc[0])
         updates[arm] = frame.groupby("epoch")["reward_mean"].first().to_numpy()
-        manifests[arm] = read_manifest(folder / "checkpoints.csv")
+        manifests[arm], runs[arm] = read_manifest(folder / "checkpoints.csv"), folder
     names = list(updates)
 
     def validate(arm: str, epoch: int, screening: bool = False) -> np.ndarray:
-        policy.load_weights(manifests[arm][epoch])
+        load_checkpoint(policy, runs[arm], epoch, arm, experiment, scale)
         chosen = [item for item, few in zip(items, screened, strict=True) if few or not screening]
         values = score(policy, sampler, experiment, {"reward": reward}, chosen)["reward"]
         log(f"{arm} epoch {epoch}: validation reward {values.mean():.5g} on {len(values)} images")

@@ -80,7 +80,11 @@ def main() -> None:
     log = Log(args.log if processes.is_main else Path(os.devnull))
     prompts = read_prompts(scale.prompts[experiment.prompts])
     source = scale.models[experiment.model]
-    folder = RunFolder(args.out, fingerprint(experiment, arm, args.seed, source.path, prompts))
+    about = {"experiment": experiment.name, "arm": arm.name, "seed": args.seed}
+    about |= {"model": experiment.model, "base": policies.digest(source.path)}
+    folder = RunFolder(
+        args.out, fingerprint(experiment, arm, args.seed, source.path, prompts), about
+    )
     with folder.lock() if processes.is_main else nullcontext(), out_of_memory(experiment):
         torch.manual_seed(derive_seed("adapter", args.seed))  # LoRA's random initialisation
         policy = policies.load(

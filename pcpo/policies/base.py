@@ -227,20 +227,25 @@ class Policy(ABC):
 
         half = HALF.get(self.precision)
         mixed = MixedPrecisionPolicy(param_dtype=half, reduce_dtype=torch.float32)
-        blocks = set(self.denoiser._no_split_modules or ())
-        for module in list(self.denoiser.modules()):
-            if type(module).__name__ in blocks:
-                fully_shard(module, mp_policy=mixed)
+        for block in self._blocks():
+            fully_shard(block, mp_policy=mixed)
         fully_shard(self.denoiser, mp_policy=mixed)
         self.sharded = True
 
     def compile(self) -> None:
         """Compile the denoiser's forward, once for rollout and update (`_one_graph`)."""
-        if self.compile_blocks:
-            self.denoiser.compile_repeated_blocks(dynamic=False)
-        else:
-            self.denoiser.compile(dynamic=False)
+        for module in self._blocks() if self.compile_blocks else [self.denoiser]:
+            module.compile(dynamic=False)
         self._compiled = True
+
+    def _blocks(self) -> list[nn.Module]:
+        """The blocks that the denoiser's class names as its units; sharded classes derive."""
+        names = set(self.denoiser._no_split_modules or ())
+        return [
+            module
+            for module in self.denoiser.modules()
+            if names & {cls.__name__ for cls in type(module).__mro__}
+        ]
 
     # --- what is trained ------------------------------------------------------------------
 
