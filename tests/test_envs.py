@@ -1,6 +1,7 @@
 """The conda environments pin the versions of the lock, and the lock names no index."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,27 @@ def test_pins_are_the_locks(path):
     for package in packages:
         name, version = package.split("==")
         assert LOCK[name] == version
+
+
+@pytest.mark.parametrize("name", ["train", "evaluate"])
+def test_environments_hold_what_their_commands_import(name):
+    """Packages that one reward or metric alone imports, which only a real run would miss."""
+    text = Path(f"envs/{name}.yaml").read_text()
+    needed = {"rapidocr", "onnxruntime", "open-clip-torch", "rapidfuzz", "huggingface-hub"}
+    needed |= {"lpips", "torch-fidelity"} if name == "evaluate" else set()
+    assert needed <= set(re.findall(r"^ +- ([\w.-]+)==", text, re.M))
+
+
+def test_every_dependency_is_locked():
+    project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+    for line in project["dependencies"] + project["optional-dependencies"]["test"]:
+        name = re.match(r"[\w.-]+", line).group().replace("_", "-").lower()
+        assert name in LOCK, f"run `make lock`: {line}"
+
+
+def test_no_package_needs_a_display():
+    assert "opencv-python-headless" in LOCK
+    assert "opencv-python" not in LOCK  # needs libGL, which servers lack
 
 
 def test_lock_is_hashed_and_names_no_host():

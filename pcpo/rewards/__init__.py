@@ -1,7 +1,8 @@
 """Rewards: one image and its prompt -> one number. This folder is the registry.
 
-A reward named `hps` is the class `Reward` in `pcpo/rewards/hps.py`; files whose name starts with an
-underscore are parts that rewards share. A reward knows nothing of training: in a notebook,
+A reward named `hps` is the class `Reward` in `pcpo/rewards/hps.py`, a subclass of `_base.Reward`
+that defines `_score`; files whose name starts with an underscore are parts that rewards share. A
+reward knows nothing of training: in a notebook,
 
     reward = pcpo.rewards.load("pickscore", "models/PickScore_v1", device="cuda")
     scores = reward(images, prompts)  # uint8 (B, 3, H, W), B strings -> float32 (B,)
@@ -13,29 +14,17 @@ same folder layouts.
 from __future__ import annotations
 
 import importlib
+import pickle
 import pkgutil
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 
-from pcpo.rewards._jpeg import through_jpeg
+from pcpo.rewards._base import Reward
 
-
-class Reward(Protocol):
-    """What every `pcpo/rewards/<name>.py` defines under the name `Reward`."""
-
-    def __call__(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
-        """uint8 (B, 3, H, W) RGB and B prompts -> float32 (B,) on the CPU, row by row.
-
-        Entry k depends on image k and prompt k alone, up to floating-point rounding.
-
-        Raises:
-            ValueError: wrong dtype or shape, or not as many prompts as images.
-        """
-        ...
+__all__ = ["Reward", "load", "names"]
 
 
 def names() -> tuple[str, ...]:
@@ -48,9 +37,11 @@ def load(name: str, path: str | Path, device: str = "cpu", **options: Any) -> Re
     """The reward `name` with the weights of the folder `path`.
 
     `options` go to the reward's constructor; its docstring lists them and the folder's layout.
+    Published pickles are read as tensors only (torch's `weights_only`), never executed.
 
     Raises:
-        ValueError: unknown name, an option that the reward does not have, or damaged weights.
+        ValueError: unknown name, an option that the reward does not have, damaged weights, or a
+            pickle that holds more than tensors.
         FileNotFoundError: a file of the layout is missing.
     """
     if name not in names():
@@ -63,48 +54,24 @@ def load(name: str, path: str | Path, device: str = "cpu", **options: Any) -> Re
     # the caller's global random state.
     with torch.random.fork_rng(devices=[]):
         try:
-            return cls(path, device=device, **options)
+            return cls(path, device=device, **options).eval()
         except TypeError as error:
             if "unexpected keyword argument" in str(error) and "__init__" in str(error):
                 raise ValueError(f"Reward '{name}': {error}; see its docstring.") from error
             raise
-        except (RuntimeError, SafetensorError) as error:
+        except pickle.UnpicklingError as error:
+            raise ValueError(
+                f"Reward '{name}': a checkpoint in {path} is refused: it is damaged, or a pickle "
+                f"of more than tensors, which could run any code ({_offence(error)}). Fetch the "
+                "published file again, or save its tensors as safetensors where you trust it."
+            ) from error
+        except (EOFError, RuntimeError, SafetensorError) as error:
             raise ValueError(
                 f"Reward '{name}': the weights in {path} cannot be loaded: {error}"
             ) from error
 
 
-def check_inputs(images: torch.Tensor, prompts: Sequence[str]) -> None:
-    """Raise ValueError unless `images` is uint8 (B, 3, H, W) and `prompts` has B strings."""
-    if not isinstance(images, torch.Tensor) or images.dtype != torch.uint8:
-        kind = images.dtype if isinstance(images, torch.Tensor) else type(images).__name__
-        raise ValueError(f"Images must be a torch.uint8 tensor with values 0..255, not {kind}.")
-    if images.ndim != 4 or images.shape[1] != 3:
-        raise ValueError(f"Images must be (B, 3, H, W) RGB, not {tuple(images.shape)}.")
-    if isinstance(prompts, str):
-        raise ValueError("Prompts must be a sequence of strings, one per image, not one string.")
-    if len(prompts) != len(images):
-        raise ValueError(f"{len(images)} images need as many prompts, not {len(prompts)}.")
-
-
-def score_in_batches(
-    score: Callable[[torch.Tensor, Sequence[str]], torch.Tensor],
-    images: torch.Tensor,
-    prompts: Sequence[str],
-    batch_size: int,
-    jpeg_quality: int | None = None,
-) -> torch.Tensor:
-    """Check the inputs, apply `score` to at most `batch_size` rows at a time without gradients.
-
-    With `jpeg_quality`, images are written and re-read as JPEG first, as some original training
-    code does before scoring (PIL's own default is 75).
-    """
-    check_inputs(images, prompts)
-    if jpeg_quality is not None:
-        images = through_jpeg(images, jpeg_quality)
-    scores = [torch.empty(0)]
-    with torch.no_grad():
-        for start in range(0, len(images), batch_size):
-            rows = slice(start, start + batch_size)
-            scores.append(score(images[rows], prompts[rows]).float().cpu())
-    return torch.cat(scores)
+def _offence(error: pickle.UnpicklingError) -> str:
+    """What torch objects to, out of its long advice to switch the protection off."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    return next((line for line in lines if "GLOBAL" in line), lines[0].split(". ")[0])

@@ -44,6 +44,10 @@ class BlipScorer(nn.Module):
         size = self.vision.config.image_size
         return size if isinstance(size, int) else size[0]
 
+    @property
+    def device(self) -> torch.device:
+        return self.vision.device
+
     def forward(
         self, pixels: torch.Tensor, input_ids: torch.Tensor, attention_mask: torch.Tensor
     ) -> torch.Tensor:

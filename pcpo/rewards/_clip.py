@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
+from torch import nn
 from transformers import (
     AutoTokenizer,
     CLIPImageProcessorPil,
@@ -14,11 +15,11 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from pcpo.rewards._files import require_folder
+from pcpo.rewards._files import load_pretrained, require_folder
 from pcpo.rewards._pixels import clip_pixels, clip_processor
 
 
-class ClipEmbedder:
+class ClipEmbedder(nn.Module):
     """CLIPModel with its tokenizer and image preprocessing.
 
     Args:
@@ -34,11 +35,10 @@ class ClipEmbedder:
         device: str = "cpu",
         processor: str | Path | None = None,
     ):
+        super().__init__()
         folder = require_folder(path, "a transformers CLIPModel")
         texts = folder if processor is None else require_folder(processor, "a CLIP processor")
-        self.device = device
-        model = CLIPModel.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
-        self.model = model.eval().to(device)
+        self.model = load_pretrained(CLIPModel, folder).to(device)
         self._texts = texts
         if (texts / "preprocessor_config.json").is_file():
             self.processor = CLIPImageProcessorPil.from_pretrained(texts, local_files_only=True)
@@ -52,7 +52,7 @@ class ClipEmbedder:
 
     def images(self, images: torch.Tensor) -> torch.Tensor:
         """uint8 (B, 3, H, W) -> float32 (B, d), rows of length 1."""
-        pixels = clip_pixels(images, self.processor).to(self.device)
+        pixels = clip_pixels(images, self.processor).to(self.model.device)
         features = self.model.get_image_features(pixel_values=pixels).pooler_output
         return torch.nn.functional.normalize(features.float(), dim=-1)
 
@@ -61,7 +61,7 @@ class ClipEmbedder:
         length = self.model.config.text_config.max_position_embeddings
         tokens = self.tokenizer(
             list(texts), padding=True, truncation=True, max_length=length, return_tensors="pt"
-        ).to(self.device)
+        ).to(self.model.device)
         features = self.model.get_text_features(
             input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
         ).pooler_output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -36,3 +37,22 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
         return load_file(path)
     state = torch.load(path, map_location="cpu", weights_only=True)
     return state.get("state_dict", state)
+
+
+def load_pretrained(cls: Any, folder: Path, dtype: torch.dtype = torch.float32) -> Any:
+    """`cls.from_pretrained(folder)` in evaluation mode, from this disk alone.
+
+    Raises:
+        ValueError: the folder's weights lack some that the model has: transformers would leave
+            them random.
+    """
+    model, report = cls.from_pretrained(
+        folder, local_files_only=True, dtype=dtype, output_loading_info=True
+    )
+    if report["missing_keys"]:
+        missing = sorted(report["missing_keys"])
+        raise ValueError(
+            f"The weights in {folder} lack {len(missing)} tensors of a {type(model).__name__}, "
+            f"for example {missing[0]}: they belong to another model."
+        )
+    return model.eval()

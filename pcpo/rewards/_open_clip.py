@@ -8,11 +8,12 @@ from pathlib import Path
 
 import open_clip
 import torch
+from torch import nn
 
 from pcpo.rewards._files import require_file, require_folder
 
 
-class OpenClipScorer:
+class OpenClipScorer(nn.Module):
     """An open_clip model and its tokenizer.
 
     Args:
@@ -32,6 +33,7 @@ class OpenClipScorer:
         checkpoint: str | None = None,
         half: bool = False,
     ):
+        super().__init__()
         folder = require_folder(path, "an open_clip model")
         if (folder / "open_clip_config.json").is_file():
             name, weights = f"local-dir:{folder}", None
@@ -43,8 +45,7 @@ class OpenClipScorer:
         model = open_clip.create_model(name, pretrained=weights, require_pretrained=True)
         self.model = model.eval().to(device)
         self.tokenizer = open_clip.get_tokenizer(name)
-        self.device = device
-        self.half = half
+        self.autocast = half
 
     @property
     def image_size(self) -> int:
@@ -59,9 +60,11 @@ class OpenClipScorer:
 
     def cosine(self, pixels: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
         """float (B, 3, size, size) normalised, B strings -> (B,) in [-1, 1]."""
-        tokens = self.tokenizer(list(prompts)).to(self.device)
-        device_type = torch.device(self.device).type
-        with torch.autocast(device_type, torch.float16) if self.half else nullcontext():
-            image = self.model.encode_image(pixels.to(self.device), normalize=True)
+        device = self.model.logit_scale.device
+        tokens = self.tokenizer(list(prompts)).to(device)
+        with torch.autocast(device.type, torch.float16) if self.autocast else nullcontext():
+            image = self.model.encode_image(pixels.to(device), normalize=True)
             text = self.model.encode_text(tokens, normalize=True)
-            return (image * text).sum(dim=-1)
+            # The diagonal of image @ text.T as a matrix product: autocast rounds that to fp16, as
+            # the originals have it, and would leave a sum of products in fp32.
+            return (image[:, None] @ text[:, :, None]).flatten()

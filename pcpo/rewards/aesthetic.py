@@ -11,13 +11,13 @@ from pathlib import Path
 
 import torch
 
-from pcpo.rewards import score_in_batches
+from pcpo.rewards import _base
 from pcpo.rewards._clip import ClipEmbedder
 from pcpo.rewards._files import read_state_dict, require_file, require_folder
 from pcpo.rewards._linear_chain import chain_from_state_dict
 
 
-class Reward:
+class Reward(_base.Reward):
     """head(e / |e|) for the projected CLIP image embedding e, in fp32.
 
     Args:
@@ -38,16 +38,12 @@ class Reward:
         jpeg_quality: int | None = None,
         batch_size: int = 64,
     ):
+        super().__init__(batch_size, jpeg_quality)
         folder = require_folder(path, "backbone/ and an aesthetic head")
         file = require_file(folder / head, "the weights of the aesthetic head")
         self.clip = ClipEmbedder(folder / "backbone", device)
-        self.jpeg_quality = jpeg_quality
         self.head = chain_from_state_dict(read_state_dict(file), file).to(device)
-        self.batch_size = batch_size
-
-    def __call__(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
-        """uint8 (B, 3, H, W), B prompts (ignored) -> float32 (B,)."""
-        return score_in_batches(self._score, images, prompts, self.batch_size, self.jpeg_quality)
 
     def _score(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
+        """About 1 to 10; the prompts are ignored."""
         return self.head(self.clip.images(images))

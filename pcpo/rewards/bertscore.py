@@ -15,9 +15,9 @@ import torch
 from torch.nn import functional
 from transformers import AutoModel, AutoTokenizer
 
-from pcpo.rewards import score_in_batches
+from pcpo.rewards import _base
 from pcpo.rewards._clip_captioner import ClipCaptioner
-from pcpo.rewards._files import require_folder
+from pcpo.rewards._files import load_pretrained, require_folder
 from pcpo.rewards._qwen_captioner import QwenCaptioner
 
 CAPTIONERS: dict[str, Callable[[Path, str], Callable[[torch.Tensor], list[str]]]] = {
@@ -26,7 +26,7 @@ CAPTIONERS: dict[str, Callable[[Path, str], Callable[[torch.Tensor], list[str]]]
 }
 
 
-class Reward:
+class Reward(_base.Reward):
     """BERTScore recall of the prompt in a caption of the image.
 
     Args:
@@ -54,6 +54,7 @@ class Reward:
         jpeg_quality: int | None = None,
         batch_size: int = 64,
     ):
+        super().__init__(batch_size, jpeg_quality)
         folder = require_folder(path, "encoder/ and captioner/")
         encoder = require_folder(folder / "encoder", "a transformers encoder and its tokenizer")
         if captioner not in CAPTIONERS:
@@ -63,21 +64,16 @@ class Reward:
         self.tokenizer = AutoTokenizer.from_pretrained(
             encoder, use_fast=True, local_files_only=True
         )
-        model = AutoModel.from_pretrained(encoder, local_files_only=True, dtype=torch.float32)
-        self.encoder = model.eval().to(device)
-        layers = self.encoder.config.num_hidden_layers
+        self.encoder = load_pretrained(AutoModel, encoder).to(device)
+        config = self.encoder.config
+        layers = config.num_hidden_layers
         if not 0 <= layer <= layers:
             raise ValueError(f"layer {layer} is not one of the {layers} layers of {encoder}.")
         self.layer = layer
-        self.device = device
-        self.jpeg_quality = jpeg_quality
-        self.batch_size = batch_size
-
-    def __call__(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
-        """uint8 (B, 3, H, W), B prompts -> float32 (B,), at most 1."""
-        return score_in_batches(self._score, images, prompts, self.batch_size, self.jpeg_quality)
+        self.max_tokens = min(self.tokenizer.model_max_length, config.max_position_embeddings)
 
     def _score(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
+        """At most 1."""
         candidates = self.captioner(images)
         references = [f"The image contains {prompt}" for prompt in prompts]
         return self.bert_score(candidates, references)[1]
@@ -103,9 +99,10 @@ class Reward:
                 [text.strip() for text in texts[start : start + self.batch_size]],
                 padding=True,
                 truncation=True,
+                max_length=self.max_tokens,
                 return_special_tokens_mask=True,
                 return_tensors="pt",
-            ).to(self.device)
+            ).to(self.encoder.device)
             output = self.encoder(
                 input_ids=tokens["input_ids"],
                 attention_mask=tokens["attention_mask"],

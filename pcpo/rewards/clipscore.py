@@ -12,12 +12,12 @@ from pathlib import Path
 import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
 
-from pcpo.rewards import score_in_batches
+from pcpo.rewards import _base
 from pcpo.rewards._open_clip import OpenClipScorer
 from pcpo.rewards._pixels import pil_images
 
 
-class Reward:
+class Reward(_base.Reward):
     """Cosine of image and prompt; no factor, no prefix before the prompt.
 
     Args:
@@ -37,17 +37,13 @@ class Reward:
         half: bool = False,
         batch_size: int = 64,
     ):
+        super().__init__(batch_size, jpeg_quality)
         self.scorer = OpenClipScorer(path, device, half=half)
         # The model's published preprocessing squashes to a square (PIL bicubic), without a crop.
         config = self.scorer.preprocess_config | {"resize_mode": "squash"}
         self.preprocess = image_transform_v2(PreprocessCfg(**config), is_train=False)
-        self.jpeg_quality = jpeg_quality
-        self.batch_size = batch_size
-
-    def __call__(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
-        """uint8 (B, 3, H, W), B prompts -> float32 (B,) in [-1, 1]."""
-        return score_in_batches(self._score, images, prompts, self.batch_size, self.jpeg_quality)
 
     def _score(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
+        """In [-1, 1]."""
         pixels = torch.stack([self.preprocess(image) for image in pil_images(images)])
         return self.scorer.cosine(pixels, prompts)

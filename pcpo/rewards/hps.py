@@ -12,13 +12,13 @@ from pathlib import Path
 import torch
 from torch.nn import functional
 
-from pcpo.rewards import score_in_batches
+from pcpo.rewards import _base
 from pcpo.rewards._open_clip import OpenClipScorer
 
 CHECKPOINTS = {"v2.0": "HPS_v2_compressed.pt", "v2.1": "HPS_v2.1_compressed.pt"}
 
 
-class Reward:
+class Reward(_base.Reward):
     """HPS of an open_clip model.
 
     Args:
@@ -26,7 +26,9 @@ class Reward:
             folder (open_clip_config.json, weights, tokenizer), which then says all.
         device: torch device.
         version: "v2.1" or "v2.0": which published checkpoint to read.
-        jpeg_quality: score the image after JPEG compression (75 in DanceGRPO's SD trainer).
+        jpeg_quality: score the image after JPEG compression (75 in DanceGRPO's SD trainer, after a
+            resize to 512 x 512; that trainer also truncates to uint8 where all others round, half
+            a grey level darker on average, which is not offered here).
         half: autocast to fp16 (the original on a GPU); False for evaluation.
         batch_size: images per forward pass.
     """
@@ -40,17 +42,13 @@ class Reward:
         half: bool = False,
         batch_size: int = 64,
     ):
+        super().__init__(batch_size, jpeg_quality)
         if version not in CHECKPOINTS:
             raise ValueError(f"version must be one of {', '.join(CHECKPOINTS)}, not '{version}'.")
         self.scorer = OpenClipScorer(path, device, "ViT-H-14", CHECKPOINTS[version], half)
-        self.jpeg_quality = jpeg_quality
-        self.batch_size = batch_size
-
-    def __call__(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
-        """uint8 (B, 3, H, W), B prompts -> float32 (B,): cosines, about 0.2 to 0.4."""
-        return score_in_batches(self._score, images, prompts, self.batch_size, self.jpeg_quality)
 
     def _score(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
+        """Cosines, about 0.2 to 0.4."""
         config = self.scorer.preprocess_config
         mean = torch.tensor(config["mean"]).view(3, 1, 1)
         std = torch.tensor(config["std"]).view(3, 1, 1)

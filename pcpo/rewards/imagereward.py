@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from transformers import AutoTokenizer
 
-from pcpo.rewards import score_in_batches
+from pcpo.rewards import _base
 from pcpo.rewards._blip import load_scorer
 from pcpo.rewards._files import read_state_dict, require_file, require_folder
 from pcpo.rewards._pixels import clip_pixels, clip_processor
@@ -21,7 +21,7 @@ MEAN, STD = 0.16717362830052426, 1.0333394966054072
 MAX_TOKENS = 35  # longer prompts are cut
 
 
-class Reward:
+class Reward(_base.Reward):
     """ImageReward from a folder.
 
     Args:
@@ -41,6 +41,7 @@ class Reward:
         jpeg_quality: int | None = None,
         batch_size: int = 64,
     ):
+        super().__init__(batch_size, jpeg_quality)
         folder = require_folder(path, "ImageReward")
         file = require_file(folder / checkpoint, "the weights of ImageReward")
         config_file = require_file(folder / "med_config.json", "ImageReward's BERT configuration")
@@ -49,22 +50,16 @@ class Reward:
         self.tokenizer = AutoTokenizer.from_pretrained(tokenizer, local_files_only=True)
         self.model = load_scorer(read_state_dict(file), config, file).to(device)
         self.processor = clip_processor(self.model.image_size)
-        self.device = device
-        self.jpeg_quality = jpeg_quality
-        self.batch_size = batch_size
-
-    def __call__(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
-        """uint8 (B, 3, H, W), B prompts -> float32 (B,), about standard normal."""
-        return score_in_batches(self._score, images, prompts, self.batch_size, self.jpeg_quality)
 
     def _score(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
+        """About standard normal."""
         tokens = self.tokenizer(
             list(prompts),
             padding="max_length",
             truncation=True,
             max_length=min(MAX_TOKENS, self.tokenizer.model_max_length),
             return_tensors="pt",
-        ).to(self.device)
-        pixels = clip_pixels(images, self.processor).to(self.device)
+        ).to(self.model.device)
+        pixels = clip_pixels(images, self.processor).to(self.model.device)
         raw = self.model(pixels, tokens["input_ids"], tokens["attention_mask"])
         return (raw - MEAN) / STD

@@ -14,7 +14,7 @@ from typing import Protocol
 import torch
 from rapidfuzz.distance import Levenshtein
 
-from pcpo.rewards import score_in_batches
+from pcpo.rewards import _base
 from pcpo.rewards._files import require_folder
 
 
@@ -26,7 +26,7 @@ class Reader(Protocol):
         ...
 
 
-class Reward:
+class Reward(_base.Reward):
     """Reads the image with an OCR engine.
 
     Args:
@@ -39,7 +39,7 @@ class Reward:
         batch_size: images per forward pass.
 
     Attributes:
-        engine: name of the engine, to be reported with every score.
+        engine: name of the engine with version and models, to be reported with every score.
     """
 
     def __init__(
@@ -51,30 +51,24 @@ class Reward:
         jpeg_quality: int | None = None,
         batch_size: int = 256,
     ):
+        super().__init__(batch_size, jpeg_quality)
         if engine == "rapidocr":
             from pcpo.rewards._rapid_ocr import RapidOcr
 
-            self.reader: Reader = RapidOcr(channels)
+            reader = RapidOcr(channels)
+            self.reader: Reader = reader
+            self.engine = reader.name
         elif engine == "recogniser":
             from pcpo.rewards._recogniser import load_recogniser
 
             folder = require_folder(path, "the recogniser of the demo world")
             self.reader = load_recogniser(folder).to(device)
+            self.engine = engine
         else:
             raise ValueError(f"engine must be 'rapidocr' or 'recogniser', not '{engine}'.")
-        self.engine = engine
-        self.jpeg_quality = jpeg_quality
-        self.batch_size = batch_size
-
-    def __call__(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
-        """uint8 (B, 3, H, W), B prompts with a quoted text -> float32 (B,) in [0, 1].
-
-        Raises:
-            ValueError: a prompt without text in double quotes.
-        """
-        return score_in_batches(self._score, images, prompts, self.batch_size, self.jpeg_quality)
 
     def _score(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
+        """In [0, 1]; ValueError for a prompt without a text in double quotes."""
         targets = [quoted_text(prompt) for prompt in prompts]
         pairs = zip(self.reader.read(images), targets, strict=True)
         return torch.tensor([similarity(read, target) for read, target in pairs])

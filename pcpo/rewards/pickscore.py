@@ -11,13 +11,13 @@ from pathlib import Path
 
 import torch
 
-from pcpo.rewards import score_in_batches
+from pcpo.rewards import _base
 from pcpo.rewards._clip import ClipEmbedder
 
 SCALES = ("logit", "logit/26", "cosine")
 
 
-class Reward:
+class Reward(_base.Reward):
     """PickScore of a transformers CLIP folder.
 
     Args:
@@ -41,19 +41,14 @@ class Reward:
         jpeg_quality: int | None = None,
         batch_size: int = 64,
     ):
+        super().__init__(batch_size, jpeg_quality)
         if scale not in SCALES:
             raise ValueError(f"scale must be one of {', '.join(SCALES)}, not '{scale}'.")
         if processor is not None:
             processor = Path(path) / processor  # an absolute path stays as it is
         self.clip = ClipEmbedder(path, device, processor)
-        self.jpeg_quality = jpeg_quality
-        self.batch_size = batch_size
         logit_scale = self.clip.model.logit_scale.detach().exp().item()
         self.factor = {"logit": logit_scale, "logit/26": logit_scale / 26, "cosine": 1.0}[scale]
-
-    def __call__(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
-        """uint8 (B, 3, H, W), B prompts -> float32 (B,)."""
-        return score_in_batches(self._score, images, prompts, self.batch_size, self.jpeg_quality)
 
     def _score(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
         # Row-wise product; the original computes all pairs and keeps the diagonal.

@@ -40,6 +40,67 @@ def test_wrong_inputs_are_refused(tiny_reward, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_different_inputs_have_different_scores(tiny_reward, name):
+    scores = tiny_reward(name)(noise_images(8), prompts_for(name, 8))
+    assert scores.std() > 2e-4
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_score_that_is_not_finite_names_the_reward_and_the_row(tiny_reward, name, monkeypatch):
+    reward = tiny_reward(name, batch_size=2)
+    score = reward._score
+
+    def broken(images, prompts):
+        found = score(images, prompts)
+        return torch.where(torch.tensor([p == third for p in prompts]), torch.nan, found)
+
+    prompts = prompts_for(name, 4)
+    third = prompts[2]
+    monkeypatch.setattr(reward, "_score", broken)
+    with pytest.raises(ValueError, match=rf"'{name}' returned nan for row 2, prompt '{third}'"):
+        reward(noise_images(4), prompts)
+
+
+@pytest.mark.parametrize("shape", [(3,), (4, 1), ()])
+def test_another_number_of_scores_than_images_is_refused(tiny_reward, monkeypatch, shape):
+    reward = tiny_reward("pickscore")
+    monkeypatch.setattr(reward, "_score", lambda images, prompts: torch.zeros(shape))
+    with pytest.raises(ValueError, match="'pickscore' returned scores of shape .* for 4 images"):
+        reward(noise_images(4), prompts_for("pickscore", 4))
+
+
+def inside(value):
+    """Attributes of an object that is no registry of a torch module."""
+    return () if isinstance(value, dict) else getattr(value, "__dict__", {}).values()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_to_moves_every_network(tiny_reward, name):
+    """The device "meta" has no values: a network left on the CPU would still give a score."""
+    reward = tiny_reward(name)
+    assert not reward.training
+    assert sum(1 for _ in reward.parameters()) > 0
+    assert reward.to("meta") is reward
+    assert {t.device.type for t in (*reward.parameters(), *reward.buffers())} == {"meta"}
+    for module in reward.modules():  # nothing lies where `to` does not look
+        parts = [part for value in vars(module).values() for part in (value, *inside(value))]
+        assert not any(isinstance(part, torch.Tensor | torch.nn.Module) for part in parts)
+    with pytest.raises((NotImplementedError, RuntimeError)):
+        reward(noise_images(2), prompts_for(name, 2))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", NAMES)
+def test_scores_on_a_gpu_and_back(tiny_reward, name):
+    reward, images, prompts = tiny_reward(name), noise_images(4), prompts_for(name, 4)
+    expected = reward(images, prompts)
+    on_gpu = reward.to("cuda")(images, prompts)
+    torch.testing.assert_close(on_gpu, expected, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(reward(images.cuda(), prompts), on_gpu)
+    assert torch.equal(reward.to("cpu")(images, prompts), expected)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_no_images_no_scores(tiny_reward, name):
     assert tiny_reward(name)(noise_images(1)[:0], []).shape == (0,)
 
