@@ -25,7 +25,15 @@ wildcard_constraints:
     table="|".join(TABLES),
 
 
-include: "rules/assets.smk"
+if SCALE.world:
+
+    include: "rules/assets.smk"
+
+else:
+
+    include: "rules/downloads.smk"
+
+
 include: "rules/train.smk"
 include: "rules/select.smk"
 include: "rules/generate.smk"

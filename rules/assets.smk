@@ -1,5 +1,5 @@
 # Base models, reward models, features and prompts. At the demo scale they are trained here, from
-# scratch; at the other scales they are downloaded.
+# scratch; at the real scales they are downloaded (downloads.smk).
 
 WORLD_SIZES = f"config/scale/{SCALE.name}.yaml"
 WORLD_MODELS = (
@@ -9,129 +9,122 @@ WORLD_MODELS = (
 )  # each one training run; `sd` leaves two checkpoints
 WORLD_FOLDERS = {"sd": ("sd14", "sd15"), "sd35m": ("sd35m",), "flux": ("flux",)}
 WORLD_CODE = code("world/drawing.py", "world/words.py", "world/tokenizers.py")
-WORLD_REPORT = []
 
 
-if SCALE.world:
-    WORLD_REPORT = [P.world("accuracy.csv"), P.world("rewards.csv")]
+rule world_judge:
+    """The prompt sets, and the network that stands for Inception, DINOv2 and LPIPS."""
+    input:
+        WORLD_CODE,
+        code("world/prompts.py", "world/judge.py"),
+    output:
+        sorted(set(SCALE.prompts.values())),
+        multiext(P.world("judge/"), "config.json", "model.safetensors"),
+    log:
+        P.log("world_judge"),
+    benchmark:
+        P.benchmark("world_judge")
+    priority: 30
+    conda:
+        "../envs/train.yaml"
+    params:
+        out=lambda wc: P.world(""),
+        scale_file=WORLD_SIZES,
+        sizes=SCALE.world["judge"],
+    shell:
+        "python -m pcpo.cli.world prompts judge --sizes {params.scale_file} --out {params.out} > {log}"
 
-    rule world_judge:
-        """The prompt sets, and the network that stands for Inception, DINOv2 and LPIPS."""
+
+for model in WORLD_MODELS:
+
+    rule:
+        name:
+            f"world_{model}"
         input:
             WORLD_CODE,
-            code("world/prompts.py", "world/judge.py"),
+            code("world/vae.py", "world/pretraining.py"),
         output:
-            sorted(set(SCALE.prompts.values())),
-            multiext(P.world("judge/"), "config.json", "model.safetensors"),
+            [P.world(f"{folder}/model_index.json") for folder in WORLD_FOLDERS[model]],
         log:
-            P.log("world_judge"),
+            P.log(f"world_{model}"),
         benchmark:
-            P.benchmark("world_judge")
-        priority: 30
+            P.benchmark(f"world_{model}")
+        priority: 20
         conda:
             "../envs/train.yaml"
         params:
             out=lambda wc: P.world(""),
             scale_file=WORLD_SIZES,
-            sizes=SCALE.world["judge"],
+            sizes=SCALE.world[model],
+            model=model,
         shell:
-            "python -m pcpo.cli.world prompts judge --sizes {params.scale_file} --out {params.out} > {log}"
+            "python -m pcpo.cli.world {params.model} --sizes {params.scale_file} --out {params.out} > {log}"
 
-    for model in WORLD_MODELS:
 
-        rule:
-            name:
-                f"world_{model}"
-            input:
-                WORLD_CODE,
-                code("world/vae.py", "world/pretraining.py"),
-            output:
-                [
-                    P.world(f"{folder}/model_index.json")
-                    for folder in WORLD_FOLDERS[model]
-                ],
-            log:
-                P.log(f"world_{model}"),
-            benchmark:
-                P.benchmark(f"world_{model}")
-            priority: 20
-            conda:
-                "../envs/train.yaml"
-            params:
-                out=lambda wc: P.world(""),
-                scale_file=WORLD_SIZES,
-                sizes=SCALE.world[model],
-                model=model,
-            shell:
-                "python -m pcpo.cli.world {params.model} --sizes {params.scale_file} --out {params.out} > {log}"
+rule world_clip_rewards:
+    """The rewards that start from a CLIP."""
+    input:
+        WORLD_CODE,
+        code("world/clip.py", "world/preference.py", "world/aesthetic_head.py"),
+    output:
+        [
+            P.world(f"rewards/{name}/accuracy.csv")
+            for name in ("pickscore", "hps", "aesthetic", "bertscore", "clipscore")
+        ],
+    log:
+        P.log("world_clip_rewards"),
+    benchmark:
+        P.benchmark("world_clip_rewards")
+    priority: 30
+    conda:
+        "../envs/train.yaml"
+    params:
+        out=lambda wc: P.world(""),
+        scale_file=WORLD_SIZES,
+        sizes={key: SCALE.world[key] for key in ("clip", "preference", "aesthetic")},
+    shell:
+        "python -m pcpo.cli.world_rewards clip preference aesthetic bertscore clipscore"
+        " --sizes {params.scale_file} --out {params.out} > {log}"
 
-    rule world_clip_rewards:
-        """The rewards that start from a CLIP."""
-        input:
-            WORLD_CODE,
-            code("world/clip.py", "world/preference.py", "world/aesthetic_head.py"),
-        output:
-            [
-                P.world(f"rewards/{name}/accuracy.csv")
-                for name in ("pickscore", "hps", "aesthetic", "bertscore", "clipscore")
-            ],
-        log:
-            P.log("world_clip_rewards"),
-        benchmark:
-            P.benchmark("world_clip_rewards")
-        priority: 30
-        conda:
-            "../envs/train.yaml"
-        params:
-            out=lambda wc: P.world(""),
-            scale_file=WORLD_SIZES,
-            sizes={key: SCALE.world[key] for key in ("clip", "preference", "aesthetic")},
-        shell:
-            "python -m pcpo.cli.world_rewards clip preference aesthetic bertscore clipscore"
-            " --sizes {params.scale_file} --out {params.out} > {log}"
 
-    rule world_other_rewards:
-        """ImageReward's ranker and the reader of words."""
-        input:
-            WORLD_CODE,
-            code("world/blip.py", "world/recogniser.py"),
-        output:
-            [P.world(f"rewards/{name}/accuracy.csv") for name in ("imagereward", "ocr")],
-        log:
-            P.log("world_other_rewards"),
-        benchmark:
-            P.benchmark("world_other_rewards")
-        conda:
-            "../envs/train.yaml"
-        params:
-            out=lambda wc: P.world(""),
-            scale_file=WORLD_SIZES,
-            sizes={key: SCALE.world[key] for key in ("imagereward", "ocr")},
-        shell:
-            "python -m pcpo.cli.world_rewards imagereward ocr"
-            " --sizes {params.scale_file} --out {params.out} > {log}"
+rule world_other_rewards:
+    """ImageReward's ranker and the reader of words."""
+    input:
+        WORLD_CODE,
+        code("world/blip.py", "world/recogniser.py"),
+    output:
+        [P.world(f"rewards/{name}/accuracy.csv") for name in ("imagereward", "ocr")],
+    log:
+        P.log("world_other_rewards"),
+    benchmark:
+        P.benchmark("world_other_rewards")
+    conda:
+        "../envs/train.yaml"
+    params:
+        out=lambda wc: P.world(""),
+        scale_file=WORLD_SIZES,
+        sizes={key: SCALE.world[key] for key in ("imagereward", "ocr")},
+    shell:
+        "python -m pcpo.cli.world_rewards imagereward ocr"
+        " --sizes {params.scale_file} --out {params.out} > {log}"
 
-    rule world_report:
-        """How well the base models follow their prompts, and how good the rewards are."""
-        input:
-            [f"{source.path}/model_index.json" for source in SCALE.models.values()],
-            feature_files(),
-            reward_files(
-                *(
-                    name
-                    for name in SCALE.rewards
-                    if not SCALE.rewards[name].implementation
-                )
-            ),
-        output:
-            WORLD_REPORT,
-        log:
-            P.log("world_report"),
-        conda:
-            "../envs/evaluate.yaml"
-        params:
-            out=lambda wc: P.world(""),
-            scale_file=WORLD_SIZES,
-        shell:
-            "python -m pcpo.cli.world accuracy --sizes {params.scale_file} --out {params.out} > {log}"
-            " && python -m pcpo.cli.world_rewards table --sizes {params.scale_file} --out {params.out} >> {log}"
+
+rule world_report:
+    """How well the base models follow their prompts, and how good the rewards are."""
+    input:
+        [f"{source.path}/model_index.json" for source in SCALE.models.values()],
+        feature_files(),
+        reward_files(
+            *(name for name in SCALE.rewards if not SCALE.rewards[name].implementation)
+        ),
+    output:
+        WORLD_REPORT,
+    log:
+        P.log("world_report"),
+    conda:
+        "../envs/evaluate.yaml"
+    params:
+        out=lambda wc: P.world(""),
+        scale_file=WORLD_SIZES,
+    shell:
+        "python -m pcpo.cli.world accuracy --sizes {params.scale_file} --out {params.out} > {log}"
+        " && python -m pcpo.cli.world_rewards table --sizes {params.scale_file} --out {params.out} >> {log}"

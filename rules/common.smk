@@ -1,5 +1,10 @@
 # The resolved configuration, and the functions that rules take their inputs from.
 
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
 from snakemake.exceptions import WorkflowError
 
 from pcpo.config import TRAINING_FIELDS, arm_names, experiment_names
@@ -25,6 +30,7 @@ except ValueError as error:
     raise WorkflowError(str(error)) from error
 SEEDS = [int(seed) for seed in config["seeds"]]
 P = Paths(SCALE.name)
+WORLD_REPORT = [P.world("accuracy.csv"), P.world("rewards.csv")] if SCALE.world else []
 COMPARED = ("baseline", "pcpo")  # the arms that are matched, sampled and measured
 BASES = {e.base_images: e.name for e in reversed(EXPERIMENTS.values())}
 SEED = SEEDS[0]  # tables compare single runs; further seeds lie beside them
@@ -38,11 +44,20 @@ def code(*modules):
     return [f"pcpo/{module}" for module in modules]
 
 
+def ready(folder, trained):
+    """The file by which the workflow knows that a folder of weights is complete.
+
+    The demo world's trainings write `trained` last; a download writes its manifest. What is not
+    under data/ comes with a package.
+    """
+    if SCALE.world:
+        return [f"{folder}/{trained}"]
+    return [f"{folder}/assets.json"] if folder.startswith("data/") else []
+
+
 def model_files(experiment):
     """What must be there before the experiment's base model can be loaded."""
-    if not SCALE.world:
-        return []
-    return f"{SCALE.models[experiment.model].path}/model_index.json"
+    return ready(SCALE.models[experiment.model].path, "model_index.json")
 
 
 def prompt_files(*names):
@@ -50,18 +65,43 @@ def prompt_files(*names):
 
 
 def reward_files(*names):
-    """A file of each reward's folder, by which the workflow knows that it was trained."""
-    if not SCALE.world:
-        return []
-    return [f"{SCALE.rewards[name].path}/accuracy.csv" for name in names]
+    return sorted(
+        {f for n in names for f in ready(SCALE.rewards[n].path, "accuracy.csv")}
+    )
 
 
 def feature_files():
-    return (
-        [f"{path}/config.json" for path in SCALE.features.values()]
-        if SCALE.world
-        else []
-    )
+    return [f for path in SCALE.features.values() for f in ready(path, "config.json")]
+
+
+def visible_gpus():
+    """CUDA devices of this machine, at least 1: a scheduler's profile sets `resources: gpu=`."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        return max(1, len([device for device in chosen.split(",") if device.strip()]))
+    if shutil.which("nvidia-smi") is None:
+        return 1
+    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True)
+    return max(1, listed.stdout.count("UUID"))
+
+
+# Jobs side by side never ask for more GPUs than there are; one that wants more gets them all.
+if SCALE.device == "cuda":
+    workflow.global_resources.setdefault("gpu", visible_gpus())
+
+
+def gpus(experiment=None):
+    """GPUs that a job asks for: one, or as many as an experiment's training shares."""
+    if SCALE.device != "cuda":
+        return 0
+    return experiment.execution.gpus if experiment else 1
+
+
+def launcher(processes):
+    """How a training is started in the GPUs that its job got."""
+    if processes < 2:
+        return "python -m"
+    return f"python -m torch.distributed.run --standalone --nproc-per-node {processes} --module"
 
 
 def run_files(wildcards):

@@ -5,8 +5,10 @@ rule evaluate:
     input:
         image_indices,
         features=feature_files(),
-        code=code("quality.py", "metrics/frechet.py", "metrics/inception_score.py"),
-        more=code("metrics/diversity.py", "features/judge.py"),
+        code=code(
+            "quality.py", "image_set.py", "rows.py", "shards.py", "cli/evaluate.py"
+        ),
+        metrics=sorted(str(path) for path in Path("pcpo/metrics").glob("*.py")),
     output:
         overall=P.overall,
         per_prompt=P.per_prompt,
@@ -16,6 +18,8 @@ rule evaluate:
         P.benchmark("evaluate", "experiment", "seed")
     conda:
         "../envs/evaluate.yaml"
+    resources:
+        gpu=gpus(),
     params:
         scale=SCALE.name,
         quality={key: source.model_dump() for key, source in SCALE.quality.items()},
@@ -55,6 +59,8 @@ rule align:
         P.benchmark("align", "experiment", "seed")
     conda:
         "../envs/evaluate.yaml"
+    resources:
+        gpu=gpus(),
     params:
         scale=SCALE.name,
         evaluation=lambda wc: EXPERIMENTS[wc.experiment].digest("evaluation", "sampler"),

@@ -15,6 +15,8 @@ rule generate_base:
         P.benchmark("generate_base", "base")
     conda:
         "../envs/train.yaml"
+    resources:
+        gpu=gpus(),
     params:
         out=lambda wc: P.base_images.format(**wc),
         scale=SCALE.name,
@@ -38,6 +40,8 @@ rule generate:
         P.benchmark("generate", "experiment", "arm", "seed")
     conda:
         "../envs/train.yaml"
+    resources:
+        gpu=gpus(),
     params:
         out=lambda wc: P.images.format(**wc),
         run=lambda wc: P.run.format(**wc),

@@ -15,6 +15,8 @@ rule select:
         P.benchmark("select", "experiment", "seed")
     conda:
         "../envs/train.yaml"
+    resources:
+        gpu=gpus(),
     params:
         scale=SCALE.name,
         evaluation=lambda wc: EXPERIMENTS[wc.experiment].digest("evaluation", "sampler"),

@@ -18,7 +18,14 @@ def main() -> None:
     import pandas as pd
 
     from pcpo import frames
-    from pcpo.cli.evaluation import device_of, load_checkpoint, load_policy, load_reward, score
+    from pcpo.cli.evaluation import (
+        cut_prompts,
+        device_of,
+        load_checkpoint,
+        load_policy,
+        load_reward,
+        score,
+    )
     from pcpo.prompts import read_prompts
 
     setup()
@@ -36,7 +43,10 @@ def main() -> None:
             selected = None if last else frames.selected_epoch(args.selection, arm)
             epoch = load_checkpoint(policy, Path(folder), selected, arm, experiment, scale)
         for dataset in experiment.alignment:
-            prompts = read_prompts(scale.prompts[dataset])
+            model, file = scale.models[experiment.model].path, scale.prompts[dataset]
+            prompts = read_prompts(file)
+            if cut := cut_prompts(model, dataset, file, prompts):
+                log(cut)
             rows = [
                 (prompt_id, image)
                 for prompt_id in range(len(prompts))

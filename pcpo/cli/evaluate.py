@@ -17,15 +17,33 @@ def main() -> None:
     args = parser.parse_args()
 
     from pcpo import features, frames
-    from pcpo.quality import ImageSet, measure
+    from pcpo.distributed import Processes
+    from pcpo.image_set import ImageSet
+    from pcpo.quality import measure
 
     setup()
     log = Log(args.log)
     scale = load_scale(args.scale)
-    extractors = {name: features.load(name, path) for name, path in scale.features.items()}
-    base = ImageSet(args.base, extractors)
-    sets = {"base": base} | {arm: ImageSet(Path(path), extractors) for arm, path in args.arm}
-    overall, per_prompt = measure(sets, base, scale.quality, args.experiment, args.seed)
+    device = Processes.start(args.device or scale.device).device
+    wanted: dict[str, set[str]] = {}
+    for slot, source in scale.quality.items():
+        if source.features not in scale.features:
+            raise ValueError(
+                f"config/scale/{scale.name}.yaml: quality.{slot}: features.{source.features} is "
+                "missing"
+            )
+        wanted.setdefault(source.features, set()).add(source.output)
+    extractors = {
+        name: features.load(name, scale.features[name], device, sorted(outputs))
+        for name, outputs in wanted.items()
+    }
+    folders = {"base": args.base} | {arm: Path(path) for arm, path in args.arm}
+    sets = {}
+    for arm, folder in folders.items():
+        sets[arm] = ImageSet(folder, extractors, scale.quality)
+        done = ", ".join(sets[arm].computed)
+        log(f"{arm}: {len(sets[arm])} images, " + (f"computed {done}" if done else "known before"))
+    overall, per_prompt = measure(sets, sets["base"], scale.quality, args.experiment, args.seed)
     for row in overall.itertuples():
         log(f"{row.arm} {row.measured}: {row.value:.5g} on {row.images} images")
     frames.write(per_prompt, frames.METRICS_PER_PROMPT, args.per_prompt)

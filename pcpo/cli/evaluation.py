@@ -49,6 +49,29 @@ def load_checkpoint(
     return epoch
 
 
+def cut_prompts(model: str, name: str, file: str, prompts: list[str]) -> str:
+    """What the first tokenizer of a pipeline does not read of a prompt set; "" if it reads all.
+
+    The originals cut prompts too; SD3 and FLUX read the rest through T5. Raises ValueError for a
+    set from which the paper leaves such prompts out.
+    """
+    from transformers import AutoTokenizer
+
+    from pcpo.prompt_sets import SETS, count_tokens, refuse_long
+
+    tokenizer = AutoTokenizer.from_pretrained(model, subfolder="tokenizer")
+    if name in SETS and SETS[name].short:
+        refuse_long(prompts, tokenizer, file)
+    most = tokenizer.model_max_length
+    long = [n for n, length in enumerate(count_tokens(prompts, tokenizer), 1) if length > most]
+    if not long:
+        return ""
+    return (
+        f"{file}: {len(long)} of {len(prompts)} prompts have more than {most} CLIP tokens, the first in "
+        f"line {long[0]}; what is beyond is not read by CLIP, as in the original"
+    )
+
+
 def embeddings(scale: Scale) -> Path:
     """Where the scale's prompt embeddings are kept."""
     return Path(Paths(scale.name).embeddings)

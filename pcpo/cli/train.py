@@ -70,7 +70,7 @@ def main() -> None:
 
     from pcpo import policies
     from pcpo.checkpoints import RunFolder
-    from pcpo.cli.evaluation import embeddings, load_reward
+    from pcpo.cli.evaluation import cut_prompts, embeddings, load_reward
     from pcpo.distributed import Processes
     from pcpo.prompts import derive_seed, read_prompts
     from pcpo.training import train
@@ -105,6 +105,9 @@ def main() -> None:
         for part in ("captioner_name", "engine"):  # what stands behind the reward, where it varies
             if hasattr(reward, part):
                 log(f"reward {experiment.reward.name}: {part} = {getattr(reward, part)}")
+        file = scale.prompts[experiment.prompts]
+        if cut := cut_prompts(source.path, experiment.prompts, file, prompts):
+            log(cut)
         progress = Progress(experiment.epochs, f"{experiment.name} {arm.name}", log)
         train(experiment, arm, args.seed, policy, reward, prompts, folder, progress, log, processes)
         log("done")

@@ -1,0 +1,28 @@
+"""Real weights and prompt sources: what they are, where they come from, and that they are right.
+
+`config/assets.csv` has one row per file (table.py), `config/assets.lock` its size and sha256
+(lock.py): a file that the lock does not know is recorded at its first download and checked ever
+after. An asset is a folder below `data/`; a finished one holds `assets.json`, written last
+(folders.py). Pickles are only moved about here, never opened.
+"""
+
+from pcpo.assets.folders import MANIFEST, fetch, preflight
+from pcpo.assets.lock import LOCK, Locked, read_lock, record, replace_text, sha256_of
+from pcpo.assets.table import ASSETS, AssetError, Row, read_assets, rows_of
+
+__all__ = [
+    "ASSETS",
+    "LOCK",
+    "MANIFEST",
+    "AssetError",
+    "Locked",
+    "Row",
+    "fetch",
+    "preflight",
+    "read_assets",
+    "read_lock",
+    "record",
+    "replace_text",
+    "rows_of",
+    "sha256_of",
+]

@@ -1,0 +1,90 @@
+"""`config/assets.lock`: size, sha256 and revision of every file since its first download."""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import hashlib
+import io
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from pcpo.assets.table import AssetError, Row, read_cells
+from pcpo.config.files import CONFIG
+
+LOCK = CONFIG / "assets.lock"
+COLUMNS = ("asset", "path", "bytes", "sha256", "revision")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class Locked(NamedTuple):
+    """What is known of a file."""
+
+    bytes: int
+    sha256: str
+    revision: str
+
+
+Lock = dict[tuple[str, str], Locked]
+
+
+def read_lock(file: Path = LOCK) -> Lock:
+    """(asset, path) -> what was recorded; empty if there is no file. Raises AssetError."""
+    lock: Lock = {}
+    if not file.exists():
+        return lock
+    for where, cells in read_cells(file, COLUMNS):
+        key = cells["asset"], cells["path"]
+        if not cells["bytes"].isdecimal():
+            raise AssetError(f"{where}: '{cells['bytes']}' is not a number of bytes")
+        if not SHA256.fullmatch(cells["sha256"]):
+            raise AssetError(f"{where}: '{cells['sha256']}' is not a sha256")
+        if key in lock:
+            raise AssetError(f"{where}: {'/'.join(key)} has a line already")
+        lock[key] = Locked(int(cells["bytes"]), cells["sha256"], cells["revision"])
+    return lock
+
+
+def record(row: Row, found: Locked, file: Path = LOCK) -> Locked:
+    """Enter a first download, unless another process was faster; returns the entry."""
+    with alone(file.parent):
+        lock = read_lock(file)
+        key = row.asset, row.path
+        if key not in lock:
+            lock[key] = found
+            text = io.StringIO()
+            writer = csv.writer(text, lineterminator="\n")
+            writer.writerow(COLUMNS)
+            writer.writerows([*key, *entry] for key, entry in sorted(lock.items()))
+            replace_text(file, text.getvalue())
+        return lock[key]
+
+
+def sha256_of(file: Path) -> str:
+    """Hexadecimal sha256 of a file's bytes."""
+    with file.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def replace_text(file: Path, text: str) -> None:
+    """Write a file in one step: a reader sees the old text or the new one, never a part."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f".{file.name}.{os.getpid()}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(file)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """One process at a time, by a lock on the folder itself: nothing is left behind."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,58 @@
+"""Which assets some experiments use at a scale, and which of them are not there yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from pcpo.assets.folders import MANIFEST
+from pcpo.config import Experiment, Scale
+from pcpo.prompt_sets import SETS
+
+DATA = "data"  # folder of all assets, shared by all scales
+
+
+def manifest(folder: str) -> str:
+    """The last file of an asset's folder: there is no such file until all is in place."""
+    return f"{folder}/{MANIFEST}"
+
+
+def prompt_source(name: str) -> list[str]:
+    """Manifest of what a prompt set is made from; none if it is made from constants."""
+    source = SETS[name].source
+    return [manifest(f"{DATA}/{source}")] if source else []
+
+
+def needed(scale: Scale, experiments: Iterable[Experiment]) -> list[str]:
+    """Assets whose folders or prompt files the scale names for these experiments.
+
+    Folders elsewhere, such as a trained world's, are no assets. Raises ValueError for a prompt
+    file below `data/prompts/` that no prompt set makes.
+    """
+    experiments = list(experiments)
+    tests = {name for experiment in experiments for name in experiment.alignment}
+    rewards = {experiment.reward.name for experiment in experiments} | {
+        reward for name in tests for reward in scale.alignment[name].values()
+    }
+    folders = {
+        *(scale.models[experiment.model].path for experiment in experiments),
+        *(scale.rewards[reward].path for reward in rewards),
+        *scale.features.values(),
+    }
+    for name in {experiment.prompts for experiment in experiments} | tests:
+        file = Path(scale.prompts[name])
+        if file.parent != Path(DATA, "prompts"):
+            continue
+        if file.stem not in SETS:
+            raise ValueError(
+                f"config/scale/{scale.name}.yaml: prompts.{name}: no prompt set '{file.stem}'; "
+                f"there are: {', '.join(SETS)}"
+            )
+        folders.add(f"{DATA}/{SETS[file.stem].source or ''}")
+    below = (folder.removeprefix(f"{DATA}/") for folder in folders if folder.startswith(f"{DATA}/"))
+    return sorted(filter(None, below))
+
+
+def unfinished(assets: Iterable[str], root: str = DATA) -> list[str]:
+    """Those without a manifest."""
+    return [asset for asset in assets if not Path(manifest(f"{root}/{asset}")).exists()]
