@@ -1,57 +1,20 @@
 """Quality of a policy's images against the base model's: overall and per prompt (Tables 2-4).
 
-Which features fill a table's slot is the scale's business (`quality:` of its file); the metrics
-are the same functions everywhere.
+Which features and which metric fill a table's slot is the scale's business (`quality:` of its
+file); metrics are the functions of `pcpo.metrics`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
+from pcpo import metrics
 from pcpo.config import FeatureSource
-from pcpo.metrics.diversity import mean_pairwise_squared_distance
-from pcpo.metrics.frechet import frechet_distance
-from pcpo.metrics.inception_score import inception_score
-from pcpo.shards import read_images, read_index
-
-Extract = Callable[[torch.Tensor], dict[str, np.ndarray]]
-BATCH = 256
-
-
-class ImageSet:
-    """Features of a folder of images, by extractor and output, with one row per image."""
-
-    def __init__(self, folder: Path, extractors: Mapping[str, Extract]) -> None:
-        self.folder = folder
-        self.index = read_index(folder)
-        parts: dict[tuple[str, str], list[np.ndarray]] = {}
-        for start in range(0, len(self.index), BATCH):
-            images = torch.from_numpy(read_images(folder, self.index.iloc[start : start + BATCH]))
-            for name, extract in extractors.items():
-                for output, values in extract(images).items():
-                    parts.setdefault((name, output), []).append(values)
-        self.features = {key: np.concatenate(values) for key, values in parts.items()}
-        for (name, output), values in self.features.items():
-            if not np.isfinite(values).all():
-                raise ValueError(f"{folder}: features {name}.{output} are NaN or infinite")
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-
-def _value(source: FeatureSource, own: np.ndarray, base: np.ndarray) -> float:
-    if source.metric == "frechet":
-        return frechet_distance(own, base)
-    if source.metric == "inception_score":
-        # Ten splits as published, fewer where there are not two images for each.
-        return inception_score(own, splits=min(10, len(own) // 2))[0]
-    return mean_pairwise_squared_distance(own)
+from pcpo.image_set import ImageSet
 
 
 def measure(
@@ -63,44 +26,58 @@ def measure(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Frames METRICS_OVERALL and METRICS_PER_PROMPT of the arms in `sets` (with "base" among them).
 
-    Overall diversity is the mean of the prompts' diversities: it measures variety within a prompt.
+    `sets` and `base` hold the features that `quality` needs. A running metric (diversity) measures
+    variety within a prompt: overall it is the mean of the prompts' values.
     Raises ValueError if an arm's images are not of the base model's prompts and seeds.
     """
-    key = ["prompt_id", "prompt", "seed"]
     overall: list[dict[str, Any]] = []
     per_prompt: list[dict[str, Any]] = []
     for arm, images in sets.items():
-        if not images.index[key].equals(base.index[key]):
-            raise ValueError(
-                f"{images.folder} and {base.folder} hold images of different prompts or seeds"
-            )
+        _check_same_images(images, base)
         for slot, source in quality.items():
-            features = (source.features, source.output)
-            if features not in images.features:
-                raise ValueError(
-                    f"quality.{slot}: pcpo/features/{source.features}.py gives no '{source.output}'"
-                )
-            own, reference = images.features[features], base.features[features]
+            key = source.features, source.output
             row = {
                 "experiment": experiment,
                 "arm": arm,
                 "seed": seed,
                 "metric": slot,
                 "measured": source.measured,
-                "dimensions": own.shape[1],
+                "dimensions": images.dimensions[key],
             }
             values = []
-            for (prompt_id, prompt), rows in images.index.groupby(key[:2], sort=True):
-                where = rows.index.to_numpy()
-                values.append(_value(source, own[where], reference[where]))
+            of_rows = metrics.load(source.metric).of_rows
+            for _, rows in images.index.groupby("prompt_id"):
+                prompt_id, prompt = int(rows["prompt_id"].iloc[0]), rows["prompt"].iloc[0]
+                if of_rows is None:
+                    values.append(images.values[*key, source.metric][prompt_id])
+                else:
+                    where = rows.index.to_numpy()
+                    values.append(of_rows(images.rows[key][where], base.rows[key][where]))
                 per_prompt.append(
                     row
-                    | {"value": values[-1], "images": len(where), "reference_images": len(where)}
+                    | {"value": values[-1], "images": len(rows), "reference_images": len(rows)}
                     | {"prompt_id": prompt_id, "prompt": prompt}
                 )
-            within = source.metric == "diversity"
-            total = float(np.mean(values)) if within else _value(source, own, reference)
+            if of_rows is None:
+                total = float(np.mean(values))
+            else:
+                total = of_rows(images.rows[key], base.rows[key])
             overall.append(
                 row | {"value": total, "images": len(images), "reference_images": len(base)}
             )
     return pd.DataFrame(overall), pd.DataFrame(per_prompt)
+
+
+def _check_same_images(images: ImageSet, base: ImageSet) -> None:
+    key = ["prompt_id", "prompt", "seed"]
+    own, reference = images.index[key], base.index[key]
+    if own.equals(reference):
+        return
+    shared = min(len(own), len(reference))
+    differ = (own[:shared].to_numpy() != reference[:shared].to_numpy()).any(axis=1)
+    line = int(np.argmax(differ)) if differ.any() else shared
+    raise ValueError(
+        f"{images.folder} and {base.folder} hold images of different prompts or seeds: "
+        f"{len(own)} and {len(reference)} images, the first difference in line {line + 2} of "
+        "index.csv"
+    )

@@ -5,10 +5,12 @@ Images are numpy arrays here, so that metrics, tables and figures read them with
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -50,30 +52,65 @@ def write_images(
 
 
 def read_index(folder: Path) -> pd.DataFrame:
-    """The index of a folder of images: prompt_id, prompt, seed, shard, file."""
+    """The index of a folder of images: prompt_id, prompt, seed, shard, file.
+
+    Raises FileNotFoundError if there is none, ValueError if it names a prompt's seed twice.
+    """
     path = folder / INDEX
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing: there are no images in {folder}")
-    return pd.read_csv(path)
+    index = pd.read_csv(path)
+    twice = index.index[index.duplicated(["prompt_id", "seed"])]
+    if len(twice):
+        first = index.loc[twice[0]]
+        raise ValueError(
+            f"{path}: {len(twice)} images are there twice, first prompt {first['prompt_id']} "
+            f"('{first['prompt']}') seed {first['seed']} in line {twice[0] + 2}; delete the file "
+            "so that the workflow makes the images anew"
+        )
+    return index
 
 
 def read_images(folder: Path, index: pd.DataFrame) -> NDArray[np.uint8]:
     """The images of the rows of `index`, `uint8 (N, 3, H, W)`.
 
-    Raises ValueError for a damaged shard or an image that is not RGB.
+    Raises ValueError for a damaged shard, an image that is not RGB, and images of several sizes.
     """
     images: dict[int, NDArray[np.uint8]] = {}
     for shard, rows in index.assign(position=range(len(index))).groupby("shard", sort=False):
-        try:
-            with zipfile.ZipFile(folder / str(shard)) as archive:
-                for position, file in zip(rows["position"], rows["file"], strict=True):
-                    image = Image.open(io.BytesIO(archive.read(file)))
-                    if image.mode != "RGB":
-                        raise ValueError(f"{folder / str(shard)}: {file} is {image.mode}, not RGB")
-                    images[position] = np.asarray(image).transpose(2, 0, 1)
-        except (zipfile.BadZipFile, KeyError, OSError) as error:
-            raise ValueError(
-                f"{folder / str(shard)}: the shard is missing or damaged ({error}); delete "
-                f"{folder / INDEX} so that the workflow makes the images anew"
-            ) from error
+        with _opened(folder, str(shard)) as archive:
+            for position, file in zip(rows["position"], rows["file"], strict=True):
+                image = Image.open(io.BytesIO(archive.read(file)))
+                if image.mode != "RGB":
+                    raise ValueError(f"{folder / str(shard)}: {file} is {image.mode}, not RGB")
+                images[position] = np.asarray(image).transpose(2, 0, 1)
+    if len(sizes := {image.shape[1:] for image in images.values()}) > 1:
+        raise ValueError(f"{folder}: the images have different sizes (H, W): {sorted(sizes)}")
     return np.stack([images[position] for position in range(len(index))])
+
+
+def fingerprint(folder: Path, index: pd.DataFrame) -> str:
+    """A digest of the images that `index` names, from the checksums in the shards' directories.
+
+    Raises ValueError for a shard that is missing or damaged.
+    """
+    digest = hashlib.sha256(index.to_csv(index=False).encode())
+    for shard, rows in index.groupby("shard", sort=False):
+        with _opened(folder, str(shard)) as archive:
+            for file in rows["file"]:
+                entry = archive.getinfo(file)
+                digest.update(f"{entry.filename} {entry.file_size} {entry.CRC}\n".encode())
+    return digest.hexdigest()
+
+
+@contextmanager
+def _opened(folder: Path, shard: str) -> Iterator[zipfile.ZipFile]:
+    """A shard; what is wrong with it is said with its name."""
+    try:
+        with zipfile.ZipFile(folder / shard) as archive:
+            yield archive
+    except (zipfile.BadZipFile, KeyError, OSError) as error:
+        raise ValueError(
+            f"{folder / shard}: the shard is missing or damaged ({error}); delete "
+            f"{folder / INDEX} so that the workflow makes the images anew"
+        ) from error

@@ -6,14 +6,23 @@ import torch
 
 from pcpo import frames
 from pcpo.config import FeatureSource
+from pcpo.image_set import ImageSet
 from pcpo.metrics.diversity import mean_pairwise_squared_distance
 from pcpo.metrics.frechet import frechet_distance
 from pcpo.metrics.inception_score import inception_score
-from pcpo.quality import ImageSet, measure
+from pcpo.quality import measure
 from pcpo.shards import write_images
 
 PROMPTS, SEEDS = ("red circle", "blue star", "green moon"), 8
 ROWS = [(i, prompt, seed) for i, prompt in enumerate(PROMPTS) for seed in range(SEEDS)]
+
+
+class Toy:
+    outputs = ("means", "logits")
+    fingerprint = "toy"
+
+    def __call__(self, images):
+        return extract(images)
 
 
 def extract(images):
@@ -49,7 +58,7 @@ def sets(tmp_path_factory):
     found = {}
     for arm, pixels in {"base": images(0), "baseline": images(1), "pcpo": images(2, 20)}.items():
         write_images(root / arm, ROWS, iter(pixels))
-        found[arm] = ImageSet(root / arm, {"toy": extract})
+        found[arm] = ImageSet(root / arm, {"toy": Toy()}, QUALITY)
     return found
 
 
@@ -98,23 +107,34 @@ def test_images_of_other_prompts_or_seeds_are_refused(sets, tmp_path):
         "fewer": ROWS[:16],
     }.items():
         write_images(tmp_path / name, rows, iter(images(1)))
-        other = ImageSet(tmp_path / name, {"toy": extract})
+        other = ImageSet(tmp_path / name, {"toy": Toy()}, QUALITY)
         with pytest.raises(ValueError, match="different prompts or seeds") as caught:
             measure(sets | {"pcpo": other}, sets["base"], QUALITY, "02_ddpo_aesthetic", 0)
         assert str(tmp_path / name) in str(caught.value)
 
 
-def test_an_unknown_output_of_the_features_is_named(sets):
-    quality = {"fid": QUALITY["fid"].model_copy(update={"output": "pooled"})}
-    with pytest.raises(ValueError, match=r"quality\.fid: .*toy\.py gives no 'pooled'"):
-        measure(sets, sets["base"], quality, "02_ddpo_aesthetic", 0)
+def test_the_place_of_the_first_difference_is_named(sets, tmp_path):
+    rows = list(ROWS)
+    rows[9] = (1, "blue star", 77)
+    write_images(tmp_path / "one", rows, iter(images(1)))
+    other = ImageSet(tmp_path / "one", {"toy": Toy()}, QUALITY)
+    with pytest.raises(ValueError, match=r"24 and 24 images, .* in line 11 of index\.csv"):
+        measure({"pcpo": other}, sets["base"], QUALITY, "02_ddpo_aesthetic", 0)
 
 
-def test_features_that_are_not_finite_are_refused(sets):
-    def broken(pixels):
-        values = extract(pixels)
-        values["means"][3, 1] = np.nan
-        return values
+def test_a_new_metric_is_one_file(sets, tmp_path, monkeypatch):
+    """Named after the file, in a scale's `quality:`; nothing else knows of it."""
+    from pcpo import metrics
 
-    with pytest.raises(ValueError, match=r"toy\.means are NaN"):
-        ImageSet(sets["base"].folder, {"toy": broken})
+    (tmp_path / "shift.py").write_text(
+        "import numpy as np\n"
+        "def metric(own, base):\n"
+        "    return float(np.abs(np.mean(own, axis=0) - np.mean(base, axis=0)).max())\n"
+    )
+    monkeypatch.setattr(metrics, "__path__", [*metrics.__path__, str(tmp_path)])
+    quality = {"shift": QUALITY["fid"].model_copy(update={"metric": "shift"})}
+    own = {arm: ImageSet(s.folder, {"toy": Toy()}, quality) for arm, s in sets.items()}
+    overall, per_prompt = measure(own, own["base"], quality, "02_ddpo_aesthetic", 0)
+    values = overall.set_index("arm")["value"]
+    assert values["base"] == 0 and values["pcpo"] == pytest.approx(20 / 255, rel=0.3)
+    assert len(per_prompt) == 9

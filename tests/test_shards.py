@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pcpo.shards import read_images, read_index, write_images
+from pcpo.shards import fingerprint, read_images, read_index, write_images
 
 PROMPTS = ("red circle", "blue star", "green moon")
 ROWS = [(7 + i, prompt, seed) for i, prompt in enumerate(PROMPTS) for seed in range(4)]
@@ -78,4 +78,36 @@ def test_a_grey_image_is_refused(tmp_path, expected):
             with archive.open(f"seed_{seed:04d}.png", "w") as file:
                 Image.new("L", (32, 32)).save(file, format="PNG")
     with pytest.raises(ValueError, match=r"prompt_007\.zip: seed_0000\.png is L, not RGB"):
+        read_images(tmp_path, read_index(tmp_path))
+
+
+def test_a_fingerprint_is_of_the_pictures(tmp_path, expected):
+    def digest(name, rows, pixels):
+        write_images(tmp_path / name, rows, iter(pixels))
+        return fingerprint(tmp_path / name, read_index(tmp_path / name))
+
+    first = digest("one", ROWS, expected)
+    assert digest("two", ROWS, expected) == first
+    other = expected.copy()
+    other[11, 2, 31, 31] ^= 1
+    assert digest("two", ROWS, other) != first
+    seeds = [(prompt_id, prompt, seed + 1) for prompt_id, prompt, seed in ROWS]
+    assert digest("two", seeds, expected) != first
+    (tmp_path / "two/prompt_008.zip").unlink()
+    with pytest.raises(ValueError, match=r"prompt_008\.zip.*delete .*index\.csv"):
+        fingerprint(tmp_path / "two", read_index(tmp_path / "two"))
+
+
+def test_an_image_that_is_there_twice_is_named(tmp_path, expected):
+    write_images(tmp_path, ROWS, iter(expected))
+    lines = (tmp_path / "index.csv").read_text().splitlines()
+    (tmp_path / "index.csv").write_text("\n".join([*lines, lines[6]]) + "\n")
+    with pytest.raises(ValueError, match=r"1 images are there twice, first prompt 8 .* line 14"):
+        read_index(tmp_path)
+
+
+def test_images_of_several_sizes_are_refused(tmp_path, expected):
+    pictures = [*expected[:11], expected[11, :, :16]]
+    write_images(tmp_path, ROWS, iter(pictures))
+    with pytest.raises(ValueError, match=r"different sizes .*\(16, 32\), \(32, 32\)"):
         read_images(tmp_path, read_index(tmp_path))

@@ -1,14 +1,21 @@
 """Feature extractors: images -> named arrays. The folder is the registry.
 
-An extractor named `judge` is the class `Features` in `pcpo/features/judge.py`. It is made from the
-folder of its weights and called with uint8 (B, 3, H, W) RGB images:
+An extractor named `inception` is the class `Features` in `pcpo/features/inception.py`. It is made
+from the folder of its weights and called with uint8 (B, 3, H, W) RGB images:
 
-    features = load("judge", "results/demo/world/judge")
-    features(images)["pooled"]        # float32 (B, d)
+    features = load("inception", "data/features/inception", device="cuda")
+    features(images)["pooled"]        # float32 (B, 2048)
+
+Row k of an array depends on image k alone, up to floating-point rounding. How many images fit in
+one call is the caller's business.
 """
 
 from __future__ import annotations
 
+import hashlib
+import pickle
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -19,36 +26,76 @@ if TYPE_CHECKING:
 
 
 class FeatureExtractor(Protocol):
-    """What a module of this folder calls `Features`."""
+    """What a module of this folder calls `Features`.
 
-    def __init__(self, path: str | Path) -> None: ...
+    `outputs` names the arrays that it can give; `fingerprint` is set by `load`.
+    """
 
-    def __call__(self, images: torch.Tensor) -> dict[str, np.ndarray]: ...
+    outputs: tuple[str, ...]
+    fingerprint: str
+
+    def __init__(
+        self, path: str | Path, device: str = "cpu", outputs: Collection[str] | None = None
+    ) -> None:
+        """Weights from the folder `path`; `outputs`: those that are wanted, all where None."""
+
+    def __call__(self, images: torch.Tensor) -> dict[str, np.ndarray]:
+        """uint8 (B, 3, H, W) -> the wanted outputs, each (B, d)."""
+        ...
 
 
 def names() -> list[str]:
     """The extractors in this folder."""
     folder = Path(__file__).parent
-    return sorted(path.stem for path in folder.glob("*.py") if path.stem != "__init__")
+    return sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith("_"))
 
 
-def load(name: str, path: str | Path) -> FeatureExtractor:
-    """The extractor `name` with the weights in `path`.
+def load(
+    name: str, path: str | Path, device: str = "cpu", outputs: Collection[str] | None = None
+) -> FeatureExtractor:
+    """The extractor `name` with the weights in the folder `path`.
 
     Raises:
-        ValueError: if there is no such extractor, or its weights are damaged.
+        ValueError: if there is no such extractor or output, or its weights are damaged.
         FileNotFoundError: if `path` lacks its weights.
     """
     if name not in names():
         raise ValueError(f"No feature extractor '{name}'; there are: {', '.join(names())}.")
+    import torch
     from safetensors import SafetensorError
 
-    try:
-        return import_module(f"pcpo.features.{name}").Features(path)
-    except (RuntimeError, SafetensorError) as error:
+    extractor = import_module(f"pcpo.features.{name}").Features
+    if unknown := sorted(set(outputs or ()) - set(extractor.outputs)):
         raise ValueError(
-            f"Feature extractor '{name}': the weights in {path} cannot be loaded: {error}"
-        ) from error
+            f"pcpo/features/{name}.py gives no '{unknown[0]}', only {', '.join(extractor.outputs)}"
+        )
+    # Networks are initialised at random before their weights are read: leave no trace of that in
+    # the caller's random state.
+    with torch.random.fork_rng(devices=[]):
+        try:
+            loaded: FeatureExtractor = extractor(path, device=device, outputs=outputs)
+        except (RuntimeError, EOFError, SafetensorError, pickle.UnpicklingError) as error:
+            raise ValueError(
+                f"Feature extractor '{name}': the weights in {path} cannot be loaded: {error}"
+            ) from error
+    loaded.fingerprint = fingerprint(name, path)
+    return loaded
+
+
+def fingerprint(name: str, path: str | Path) -> str:
+    """A digest of the extractor's source and of its weights: features of equal ones are equal.
+
+    Only contents count, not times: a folder that was copied gives the same digest.
+    """
+    digest = hashlib.sha256((Path(__file__).parent / f"{name}.py").read_bytes())
+    for file in sorted(Path(path).rglob("*")):
+        relative = file.relative_to(path)
+        hidden = any(part.startswith(".") for part in relative.parts)
+        if file.is_file() and not hidden and file.name != "assets.json":
+            digest.update(str(relative).encode())
+            with file.open("rb") as handle:
+                digest.update(hashlib.file_digest(handle, "sha256").digest())
+    return digest.hexdigest()
 
 
 def check_images(images: torch.Tensor) -> None:
@@ -60,3 +107,16 @@ def check_images(images: torch.Tensor) -> None:
             f"Features need uint8 images (B, 3, H, W), not {images.dtype} {tuple(images.shape)}; "
             "floats in [0, 1] become uint8 with (x * 255).round().clamp(0, 255).to(torch.uint8)."
         )
+
+
+@contextmanager
+def float32_convolutions() -> Iterator[None]:
+    """cuDNN with full float32, and the same result each time.
+
+    Its default, TF32, keeps 10 bits of the mantissa: features on a GPU would differ from the CPU's
+    by 1e-3.
+    """
+    import torch
+
+    with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+        yield

@@ -8,6 +8,7 @@ layers of the perceptual distance. `pcpo.world.judge` trains it.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional
 
-from pcpo.features import check_images
+from pcpo.features import check_images, float32_convolutions
 
 
 class JudgeNetwork(nn.Module):
@@ -88,8 +89,19 @@ class Features:
     Raises ValueError for other images, FileNotFoundError where the weights are missing.
     """
 
-    def __init__(self, path: str | Path, batch_size: int = 256) -> None:
-        self.network = load_network(path)
+    outputs = ("pooled", "middle", "logits", "perceptual")
+    fingerprint = ""
+
+    def __init__(
+        self,
+        path: str | Path,
+        device: str = "cpu",
+        outputs: Collection[str] | None = None,
+        batch_size: int = 256,
+    ) -> None:
+        self.device = torch.device(device)
+        self.network = load_network(path).to(self.device)
+        self.wanted = self.outputs if outputs is None else tuple(outputs)
         self.batch_size = batch_size
 
     @torch.no_grad()
@@ -97,11 +109,12 @@ class Features:
         check_images(images)
         if images.shape[2:] != (32, 32):
             raise ValueError(f"The judge sees 32 x 32 images, not {tuple(images.shape[2:])}.")
-        batches = [self._batch(part) for part in images.split(self.batch_size)]
-        return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+        with float32_convolutions():
+            batches = [self._batch(part) for part in images.split(self.batch_size)]
+        return {name: np.concatenate([batch[name] for batch in batches]) for name in self.wanted}
 
     def _batch(self, images: torch.Tensor) -> dict[str, np.ndarray]:
-        maps = self.network.maps(images.float() / 127.5 - 1)
+        maps = self.network.maps(images.to(self.device).float() / 127.5 - 1)
         pooled = self.network.pool(maps[-1])
         colour, shape, activity = (head(pooled).log_softmax(dim=1) for head in self.network.heads)
         joint = colour[:, :, None, None] + shape[:, None, :, None] + activity[:, None, None, :]
@@ -115,7 +128,4 @@ class Features:
             "logits": joint.flatten(1),
             "perceptual": torch.cat(perceptual, dim=1),
         }
-        return {name: value.numpy() for name, value in outputs.items()}
-
-
-JudgeFeatures = Features
+        return {name: outputs[name].cpu().numpy() for name in self.wanted}

@@ -6,9 +6,15 @@ torch-fidelity and dgm-eval use. The features decide the metric's name, not this
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import linalg
+
+from pcpo.metrics import as_rows
+
+BLOCK = 2**23  # numbers in a block of rows: 64 MiB in float64
 
 
 def frechet_distance(x: ArrayLike, y: ArrayLike) -> float:
@@ -20,6 +26,10 @@ def frechet_distance(x: ArrayLike, y: ArrayLike) -> float:
     exact for N < d too, where a matrix square root of the singular d x d product is neither fast
     nor exact. Where N > d the R of F's QR decomposition replaces F, so that G is at most d x d.
 
+    Rows are read in blocks, and R is updated by each, so memory does not grow with N: `x` and `y`
+    may be arrays on disk that give rows for a slice. (The covariance is never formed: its
+    eigenvalues would be known to 1e-16 of the largest only, their roots to 1e-8.)
+
     The value is never negative: what rounding leaves below zero is returned as 0.
     Raises ValueError unless both arrays are finite, two-dimensional, with at least two rows and
     the same number of columns.
@@ -30,29 +40,50 @@ def frechet_distance(x: ArrayLike, y: ArrayLike) -> float:
             f"frechet_distance: x has {x.shape[1]} features and y has {y.shape[1]}; "
             "both sets must come from the same feature network"
         )
-    shift = x.mean(axis=0) - y.mean(axis=0)
-    root_x, root_y = _covariance_root(x), _covariance_root(y)
+    mean_x, mean_y = _mean(x, "x"), _mean(y, "y")
+    shift = mean_x - mean_y
+    root_x, root_y = _covariance_root(x, mean_x), _covariance_root(y, mean_y)
     trace_of_root = linalg.svdvals(root_x @ root_y.T).sum()
     distance = shift @ shift + np.sum(root_x**2) + np.sum(root_y**2) - 2.0 * trace_of_root
     return max(0.0, float(distance))
 
 
-def _covariance_root(x: np.ndarray) -> np.ndarray:
+metric = frechet_distance  # the tables' distance: a policy's images to the base model's
+
+
+def _blocks(x: np.ndarray) -> Iterator[np.ndarray]:
+    """Blocks of rows in float64, each of at least 2 d rows but for the last."""
+    count, dimensions = x.shape
+    rows = max(BLOCK // dimensions, 2 * dimensions)
+    for start in range(0, count, rows):
+        yield np.asarray(x[start : start + rows], dtype=np.float64)
+
+
+def _mean(x: np.ndarray, name: str) -> np.ndarray:
+    total = np.zeros(x.shape[1])
+    for block in _blocks(x):
+        if not np.isfinite(block).all():
+            raise ValueError(f"frechet_distance: {name} contains NaN or infinite features")
+        total += block.sum(axis=0)
+    return total / len(x)
+
+
+def _covariance_root(x: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """A matrix F of shape (min(N, d), d) with F^T F = the sample covariance of `x`."""
-    root = (x - x.mean(axis=0)) / np.sqrt(len(x) - 1)
-    if root.shape[0] > root.shape[1]:
-        root = np.linalg.qr(root, mode="r")
+    root: np.ndarray = np.empty((0, x.shape[1]))
+    for block in _blocks(x):
+        root = np.concatenate([root, (block - mean) / np.sqrt(len(x) - 1)])
+        if root.shape[0] > root.shape[1]:
+            root = np.asarray(np.linalg.qr(root, mode="r"))
     return root
 
 
 def _checked(features: ArrayLike, name: str) -> np.ndarray:
-    features = np.asarray(features, dtype=np.float64)
-    if features.ndim != 2 or features.shape[1] == 0:
-        raise ValueError(f"frechet_distance: {name} has shape {features.shape}, expected (N, d)")
-    if len(features) < 2:
+    rows = as_rows(features)
+    if len(rows.shape) != 2 or rows.shape[1] == 0:
+        raise ValueError(f"frechet_distance: {name} has shape {rows.shape}, expected (N, d)")
+    if len(rows) < 2:
         raise ValueError(
-            f"frechet_distance: {name} has {len(features)} row(s); a covariance needs at least 2"
+            f"frechet_distance: {name} has {len(rows)} row(s); a covariance needs at least 2"
         )
-    if not np.isfinite(features).all():
-        raise ValueError(f"frechet_distance: {name} contains NaN or infinite features")
-    return features
+    return rows
