@@ -9,6 +9,7 @@ from snakemake.exceptions import WorkflowError
 
 from pcpo.config import TRAINING_FIELDS, arm_names, experiment_names
 from pcpo.config import load_arm, load_experiment, load_scale
+from pcpo.config.cuts import cuts
 from pcpo.paths import FIGURES, TABLES, TABLE_SUFFIXES, Paths, table_files
 
 KNOWN_KEYS = {"scale", "experiments", "seeds"}
@@ -151,6 +152,12 @@ def frame_files(frame, numbers, arms=COMPARED):
 def table_inputs(wildcards):
     table = TABLES[wildcards.table]
     return {frame: frame_files(frame, table.experiments) for frame in table.frames}
+
+
+def table_cuts(table):
+    """What stands below the table of its experiments' sizes: a change redraws it."""
+    names = [AVAILABLE[number] for number in TABLES[table].experiments]
+    return {name: cuts(name, SCALE.name) for name in names}
 
 
 def frame_options(wildcards, input):

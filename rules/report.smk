@@ -6,6 +6,7 @@ rule table:
         unpack(table_inputs),
         code=[
             *code("cli/table.py", "stats/mixed_model.py", "stats/speedup.py"),
+            *code("config/cuts.py"),
             *table_files(),
         ],
         curves=code("curves.py"),
@@ -19,6 +20,7 @@ rule table:
     params:
         scale=SCALE.name,
         note=SCALE.note,
+        cuts=lambda wc: table_cuts(wc.table),
         frames=frame_options,
         out=lambda wc: P.table.format(**wc),
     shell:

@@ -1,5 +1,7 @@
 """The ten configurations against Table 7, and what a wrong configuration is told."""
 
+import importlib
+import inspect
 import subprocess
 import sys
 
@@ -8,6 +10,7 @@ import pytest
 import yaml
 
 from pcpo.config import (
+    SCALE_MAY_CHANGE,
     ConfigError,
     arms,
     files,
@@ -16,11 +19,19 @@ from pcpo.config import (
     load_experiments,
     load_scale,
 )
+from pcpo.config.preset import load_preset
+from pcpo.paths import FIGURES
 
 TABLE7 = pd.read_csv("config/paper/table7_wide.csv", dtype=str).fillna("").set_index("parameter")
 ALGORITHM = {"ddpo": "DDPO", "dancegrpo": "DanceGRPO", "flow_grpo": "Flow-GRPO"}
 MODEL = {"sd14": "SD1.4", "sd15": "SD1.5", "sd35m": "SD3.5-M", "flux": "FLUX.1-dev"}
-PROMPTS = {"animal": "animal", "activity": "activity", "hpd": "HPD", "pick": "Pick"}
+PROMPTS = {
+    "animal": "animal",
+    "activity": "activity",
+    "hpd": "HPD",
+    "hpd_flux": "HPD",
+    "pick": "Pick",
+}
 PROMPTS |= {"pick_sfw": "Pick-SFW", "ocr": "OCR"}
 REWARD = {"aesthetic": "Aes", "bertscore": "BERT", "hps": "HPS", "pickscore": "Pick", "ocr": "OCR"}
 
@@ -107,7 +118,7 @@ def edited(tmp_path, monkeypatch):
     arms.arms_file.cache_clear()
 
     def edit(file, path, value):
-        data = yaml.safe_load((folder / file).read_text())
+        data = yaml.safe_load((folder / file).read_text()) if (folder / file).exists() else {}
         node = data
         for key in path[:-1]:
             node = node.setdefault(key, {})
@@ -119,6 +130,9 @@ def edited(tmp_path, monkeypatch):
 
 
 EXPERIMENT = "experiments/08_flowgrpo_ocr.yaml"
+PRESET = "presets/original.yaml"
+FIRST = ("experiments", "01_ddpo_aesthetic_half")
+OCR = ("experiments", "08_flowgrpo_ocr")
 
 
 @pytest.mark.parametrize(
@@ -139,14 +153,143 @@ EXPERIMENT = "experiments/08_flowgrpo_ocr.yaml"
          ["demo.yaml", "all.sampler.kind", "not the method"]),
         ("scale/demo.yaml", ("experiments", "11_new"), {}, ["demo.yaml", "11_new", "no such"]),
         ("scale/demo.yaml", ("modles",), {}, ["demo.yaml", "modles", "unknown key"]),
+        ("scale/demo.yaml", ("name",), "d", ["demo.yaml", "name", "unknown key"]),
+        ("scale/demo.yaml", ("note",), None, ["demo.yaml", "note", "valid string"]),
+        ("scale/demo.yaml", (*OCR, "arms"), ["pcpo", "uniform"],
+         ["demo.yaml (experiments.08_flowgrpo_ocr)", "arms", "not add uniform", "baseline"]),
+        ("scale/original.yaml", ("preset",), "orignal", ["unknown preset 'orignal'", "one_gpu"]),
+        ("scale/original.yaml", ("extends",), "papre", ["unknown scale 'papre'", "known: demo"]),
+        ("scale/original.yaml", ("all", "kl_beta"), 1,
+         ["scale/original.yaml", "all.kl_beta", "not the method"]),
+        (PRESET, (*OCR, "learning_rat"), 1, [PRESET, "08_", "learning_rat", "unknown key"]),
+        (PRESET, (*OCR, "sampler", "steps"), "ten", [PRESET, "sampler.steps", "ten"]),
+        (PRESET, ("all", "clip_rnage"), 1, [f"{PRESET} (all)", "clip_rnage", "unknown key"]),
+        (PRESET, ("experiments", "11_new"), {}, [PRESET, "11_new", "no such experiment"]),
+        (PRESET, ("note",), "x", [PRESET, "note", "unknown key"]),
+        (PRESET, ("name",), "x", [PRESET, "name", "unknown key"]),
     ],
 )  # fmt: skip
 def test_mistakes_name_file_and_key(edited, file, path, value, words):
     edited(file, path, value)
     with pytest.raises(ConfigError) as error:
-        load_experiment(8, "demo" if file.startswith("scale") else "paper")
+        load_experiment(8, {"scale/demo.yaml": "demo", EXPERIMENT: "paper"}.get(file, "original"))
     for word in words:
         assert word in str(error.value)
+
+
+def test_the_original_preset_is_the_official_codes_settings():
+    ours = {e.number: e for e in load_experiments("original")}
+    jpeg = {n: e.reward.options.get("jpeg_quality") for n, e in ours.items()}
+    assert jpeg == {**dict.fromkeys(ours), 3: 80, 4: 80, 5: 75}
+    images = {n: (e.batch.images_per_iteration, e.gradient_updates) for n, e in ours.items()}
+    assert {n: images[n] for n in (6, 9, 10)} == {6: (192, 2), 9: (256, 2), 10: (192, 2)}
+    assert {ours[n].optimizer.learning_rate for n in (1, 2, 3, 4)} == {3e-4}
+    assert ours[9].reward.options == {"scale": "logit/26"}  # a preset adds to options
+    assert load_scale("original").models == load_scale("paper").models
+
+
+@pytest.mark.parametrize("scale", ["paper", "original", "demo"])
+def test_reward_options_are_those_of_the_reward(scale):
+    sources = load_scale(scale).rewards
+    for experiment in load_experiments(scale):
+        reward = experiment.reward
+        module = importlib.import_module(f"pcpo.rewards.{reward.name}")
+        known = set(inspect.signature(module.Reward.__init__).parameters)
+        assert set(reward.options | sources[reward.name].options) <= known, experiment.name
+
+
+def test_a_preset_lies_between_the_experiment_and_the_scale(edited):
+    edited(EXPERIMENT, ("epochs",), 100)
+    edited(PRESET, (*OCR, "kl_beta"), 0.5)  # method, which a scale may not touch
+    assert load_experiment(8, "original").epochs == 100
+    edited(PRESET, ("all", "epochs"), 90)
+    assert load_experiment(8, "original").epochs == 90
+    edited(PRESET, (*OCR, "epochs"), 80)
+    assert load_experiment(8, "original").epochs == 80
+    edited("scale/original.yaml", ("all", "epochs"), 70)
+    resolved = load_experiment(8, "original")
+    assert (resolved.epochs, resolved.kl_beta) == (70, 0.5)
+    assert load_experiment(8, "paper").kl_beta == 0.04
+
+
+def test_a_preset_decides_whether_there_is_an_adapter(edited):
+    edited("scale/pilot.yaml", ("all", "lora", "rank"), 16)
+    ranks = {e.number: e.lora and e.lora.rank for e in load_experiments("pilot")}
+    assert ranks == {**dict.fromkeys(range(1, 11), 16), 5: None, 7: None}  # full fine-tuning stays
+
+
+def test_scales_extend_scales(edited):
+    edited("scale/night.yaml", ("extends",), "pilot")
+    with pytest.raises(ConfigError, match=r"night.yaml: note: this key is missing"):
+        load_scale("night")
+    edited("scale/night.yaml", ("note",), "a night")
+    edited("scale/night.yaml", ("all", "epochs"), 40)
+    night, pilot, paper = (load_scale(name) for name in ("night", "pilot", "paper"))
+    assert (night.name, night.note, night.preset) == ("night", "a night", "one_gpu")
+    assert night.rewards == pilot.rewards == paper.rewards
+    # What extends wins over what is extended, even over what that says of one experiment.
+    assert {e.epochs for e in load_experiments("night")} == {40}
+    assert load_experiment(1, "night").images_per_iteration == 32
+    assert load_scale("smoke").models["flux"].path == "results/smoke/world/flux"
+    edited("scale/night.yaml", (*FIRST, "arms"), ["pcpo", "reweight"])  # which the pilot leaves out
+    assert load_experiment(1, "night").arms == ("pcpo", "reweight")
+    edited("scale/pilot.yaml", (*FIRST, "epochs"), "few")
+    edited("scale/night.yaml", ("all",), {})
+    with pytest.raises(ConfigError, match=r"pilot.yaml \(experiments.01_.*\): epochs: .*few"):
+        load_experiment(1, "night")
+    edited("scale/night.yaml", (*FIRST, "kl_beta"), 1)
+    with pytest.raises(ConfigError, match=r"night.yaml: .*kl_beta: a scale may change sizes"):
+        load_scale("night")
+    edited("scale/paper.yaml", ("extends",), "night")
+    with pytest.raises(ConfigError, match="circle: pilot -> paper -> night -> pilot"):
+        load_scale("pilot")
+
+
+def _leaves(data, prefix=""):
+    if not isinstance(data, dict):
+        return {prefix[:-1]: data}
+    found = {}
+    for key, value in data.items():
+        found |= _leaves(value, f"{prefix}{key}.")
+    return found
+
+
+def test_the_pilot_changes_sizes_and_what_its_preset_says():
+    preset = load_preset("one_gpu")
+    for paper, pilot in zip(load_experiments("paper"), load_experiments("pilot"), strict=True):
+        before, after = (_leaves(e.model_dump(exclude={"name", "scale"})) for e in (paper, pilot))
+        changed = {k for k in before | after if before.get(k) != after.get(k)}
+        method = preset.experiments.get(paper.name, {})
+        for key in changed:
+            sized = any(
+                key == may or (may.endswith("*") and key.startswith(may[:-1]))
+                for may in SCALE_MAY_CHANGE
+            )
+            assert sized or key.split(".")[0] in method, (paper.name, key)
+        assert {"epochs", "evaluation.seeds"} <= changed
+    assert list(preset.experiments) == ["10_dancegrpo_flux_uniform"]
+
+
+def test_the_pilot_trains_what_tables_and_figures_show():
+    pilot = {e.number: e for e in load_experiments("pilot")}
+    for experiment in pilot.values():
+        assert {"baseline", "pcpo"} <= set(experiment.arms)
+        assert experiment.epochs // experiment.checkpoint_every >= 4  # checkpoints to choose from
+    for figure in FIGURES.values():
+        for number in figure.experiments:
+            assert set(figure.arms) <= set(pilot[number].arms)
+    for half, full in ((1, 2), (3, 4)):  # the factor of Table 3
+        assert 2 * pilot[half].images_per_iteration == pilot[full].images_per_iteration
+
+
+@pytest.mark.parametrize("scale", ["paper", "original", "pilot", "demo"])
+def test_dancegrpo_keeps_a_prompts_images_together(scale):
+    """One initial noise for all images of a prompt, and updates of whole groups, as in its code."""
+    for experiment in load_experiments(scale):
+        if experiment.algorithm == "dancegrpo":
+            prompts = experiment.batch.prompts_per_iteration
+            assert prompts % experiment.sampler.initial_noise_groups == 0, experiment.name
+            assert prompts % experiment.gradient_updates == 0, experiment.name
 
 
 def test_numbers_written_as_text_are_numbers(edited):
@@ -169,3 +312,8 @@ def test_parsing_imports_nothing_heavy():
         "assert not {'torch', 'pandas', 'numpy', 'diffusers'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_pilot_scores_few_prompts_of_the_alignment_sets():
+    pilot, paper = (load_experiment(5, scale).evaluation for scale in ("pilot", "paper"))
+    assert (pilot.alignment_prompts, paper.alignment_prompts) == (64, None)

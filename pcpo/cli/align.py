@@ -26,7 +26,7 @@ def main() -> None:
         load_reward,
         score,
     )
-    from pcpo.prompts import read_prompts
+    from pcpo.prompts import evaluation_prompts, read_prompts
 
     setup()
     log = Log(args.log)
@@ -47,9 +47,10 @@ def main() -> None:
             prompts = read_prompts(file)
             if cut := cut_prompts(model, dataset, file, prompts):
                 log(cut)
+            most = experiment.evaluation.alignment_prompts or len(prompts)
             rows = [
                 (prompt_id, image)
-                for prompt_id in range(len(prompts))
+                for prompt_id in evaluation_prompts(prompts, most)
                 for image in range(experiment.evaluation.alignment_images)
             ]
             items = [(prompts[prompt_id], image) for prompt_id, image in rows]

@@ -30,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
 
     from pcpo.config import load_experiments, load_scale
+    from pcpo.config.cuts import cuts
 
     experiments = load_experiments(arguments.scale)
     given = {}
@@ -39,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         else:
             given[need] = frames.read(getattr(arguments, need), SPECS[need])
     note = load_scale(arguments.scale).note
-    build(arguments.name, experiments, given, note).write(arguments.out)
+    told = {e.number: cuts(e.name, arguments.scale) for e in experiments}
+    build(arguments.name, experiments, given, note, told).write(arguments.out)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
 """Experiments: one YAML file is one column of the paper's Table 7, a scale lays sizes over it.
 
-An experiment is resolved from four layers, later ones win:
+An experiment is resolved from these layers, later ones win:
 
     config/defaults.yaml `common`, then the block of its algorithm   values that Table 7 lacks
     config/experiments/<name>.yaml                                    the column of Table 7
+    config/presets/<preset>.yaml `all`, then `experiments.<name>`     where the scale names one
     config/scale/<scale>.yaml `all`                                   sizes of the scale
     config/scale/<scale>.yaml `experiments.<name>`                    sizes of this experiment there
 
-A scale may change sizes and the numbers that depend on them (`SCALE_MAY_CHANGE`), never the method.
+A scale may change sizes and the numbers that depend on them (`SCALE_MAY_CHANGE`), never the method;
+a preset may change anything. `pcpo.config.cuts` says in words how a scale differs from the paper's.
 This module imports the standard library, pydantic and yaml only: a Snakefile parses it.
 """
 
@@ -27,6 +29,7 @@ from pcpo.config.experiment import (
     Timesteps,
 )
 from pcpo.config.files import ConfigError
+from pcpo.config.preset import Preset, load_preset
 from pcpo.config.resolve import load_experiment, load_experiments
 from pcpo.config.scale import (
     SCALE_MAY_CHANGE,
@@ -53,6 +56,7 @@ __all__ = [
     "LoRA",
     "ModelSource",
     "Optimizer",
+    "Preset",
     "Reward",
     "RewardSource",
     "Sampler",
@@ -63,5 +67,6 @@ __all__ = [
     "load_arm",
     "load_experiment",
     "load_experiments",
+    "load_preset",
     "load_scale",
 ]

@@ -127,7 +127,9 @@ class Evaluation(Record):
     matched_level: float | None = None  # level of Tables 2-4; None: the highest
     tolerance: float = Field(ge=0)  # |difference of validation rewards| that counts as matched
     candidate_window: int = 10  # epochs on either side of PCPO's crossing that are screened
-    alignment_images: int = 1  # images per prompt for Tables 5 and 9
+    alignment_images: int = Field(default=1, gt=0)  # images per prompt for Tables 5 and 9
+    # At most so many prompts of each alignment set, evenly spread; None: all of them.
+    alignment_prompts: int | None = Field(default=None, gt=0)
 
 
 class Experiment(Record):

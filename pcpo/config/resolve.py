@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from pcpo.config import files
 from pcpo.config.experiment import Experiment
 from pcpo.config.files import ConfigError, explain, load_yaml, merge
+from pcpo.config.preset import load_preset
 from pcpo.config.scale import experiment_names, load_scale
 
 
@@ -39,28 +40,34 @@ def load_experiment(experiment: int | str, scale: str = "paper") -> Experiment:
     if algorithm not in defaults:
         known = ", ".join(key for key in defaults if key != "common")
         raise ConfigError(f"{path}: algorithm: unknown '{algorithm}'; known: {known}")
-    sizes = load_scale(scale)
+    chosen = load_scale(scale)
     scale_path = str(files.CONFIG / "scale" / f"{scale}.yaml")
-    layers: list[tuple[str, dict[str, Any]]] = [
+    method: list[tuple[str, dict[str, Any]]] = [
         (f"{defaults_path} (common)", defaults["common"]),
         (f"{defaults_path} ({algorithm})", defaults[algorithm]),
         (str(path), own),
-        (f"{scale_path} (all)", sizes.all),
-        (f"{scale_path} (experiments.{name})", sizes.experiments.get(name, {})),
+        *(load_preset(chosen.preset).layers(name) if chosen.preset else []),
     ]
+    of_scale = chosen.layers(name)
     merged: dict[str, Any] = {"name": name, "number": int(name.split("_")[0]), "scale": scale}
-    for _, layer in layers:
+    for _, layer in method:
         merged = merge(merged, layer)
-    if own.get("lora", "absent") is None:
-        merged["lora"] = None  # full fine-tuning, whatever a scale says of ranks
+    full = "lora" in merged and merged["lora"] is None  # whatever a scale says of ranks
+    arms = merged.get("arms")
+    for where, layer in of_scale:
+        _check_arms(where, layer, arms)
+        merged = merge(merged, layer)
+    if full:
+        merged["lora"] = None
+    layers = method + of_scale
     try:
         resolved = Experiment(**merged)
     except ValidationError as error:
         raise ConfigError(explain(error, layers, str(path))) from error
     sources: list[tuple[str, Mapping[str, Any], str]] = [
-        (resolved.model, sizes.models, "models"),
-        (resolved.reward.name, sizes.rewards, "rewards"),
-        *((p, sizes.prompts, "prompts") for p in (resolved.prompts, *resolved.alignment)),
+        (resolved.model, chosen.models, "models"),
+        (resolved.reward.name, chosen.rewards, "rewards"),
+        *((p, chosen.prompts, "prompts") for p in (resolved.prompts, *resolved.alignment)),
     ]
     for needed, table, key in sources:
         if needed not in table:
@@ -69,6 +76,19 @@ def load_experiment(experiment: int | str, scale: str = "paper") -> Experiment:
                 f"{key}.{needed}; known: {', '.join(table)}"
             )
     return resolved
+
+
+def _check_arms(where: str, layer: dict[str, Any], known: Any) -> None:
+    """A scale may leave arms of the experiment out; other arms are not its business."""
+    arms = layer.get("arms")
+    if not isinstance(arms, list) or not isinstance(known, list | tuple):
+        return  # a wrong type is reported with the other mistakes
+    added = [str(arm) for arm in arms if arm not in known]
+    if added:
+        raise ConfigError(
+            f"{where}: arms: a scale may leave arms out, not add {', '.join(added)}; "
+            f"the experiment has {', '.join(map(str, known))}"
+        )
 
 
 def load_experiments(scale: str = "paper") -> list[Experiment]:

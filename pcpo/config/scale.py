@@ -1,4 +1,8 @@
-"""A scale: where models, prompts and rewards come from, and the sizes laid over experiments."""
+"""A scale: where models, prompts and rewards come from, and the sizes laid over experiments.
+
+A scale may start from another one (`extends`), over whose sizes its own are laid, and may name a
+preset.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from pydantic import Field, ValidationError
 
 from pcpo.config import files
 from pcpo.config.files import ConfigError, Record, explain, leaves, load_yaml, merge
+from pcpo.config.overlay import Overlay
 
 # Dotted keys that a scale may set; `x.*` stands for every key below x. Everything else is method.
 SCALE_MAY_CHANGE = (
@@ -24,9 +29,12 @@ SCALE_MAY_CHANGE = (
     "lora.rank",
     "lora.alpha",
     "precision",
+    "ema.every",
     "epochs",
     "checkpoint_every",
+    "execution.*",
     "evaluation.*",
+    "arms",  # fewer of them; load_experiment refuses others
 )
 
 
@@ -50,15 +58,17 @@ class FeatureSource(Record):
 
     features: str  # a module of pcpo/features
     output: str  # a key of what it returns
-    metric: Literal["frechet", "inception_score", "diversity"]
+    metric: str  # a module of pcpo/metrics
     measured: str  # its name in tables
 
 
 class Scale(Record):
-    """A scale's own file: where things come from, and the sizes that it lays over experiments."""
+    """Where a scale's things come from, and the sizes that its files lay over experiments."""
 
     name: str
     note: str  # stands under every table of the scale
+    preset: str | None = None  # a file of config/presets, laid over experiments before the sizes
+    device: Literal["cpu", "cuda"]  # on which its commands run, unless they are told otherwise
     models: dict[str, ModelSource]
     prompts: dict[str, str]
     rewards: dict[str, RewardSource]
@@ -68,8 +78,11 @@ class Scale(Record):
     world: dict[str, Any] = Field(
         default_factory=dict
     )  # sizes of the demo world; empty where models are downloaded
-    all: dict[str, Any] = Field(default_factory=dict)
-    experiments: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    sizes: tuple[Overlay, ...]  # of its own file, and before it of the files that it extends
+
+    def layers(self, experiment: str) -> list[tuple[str, dict[str, Any]]]:
+        """What is laid over an experiment, as (name for messages, keys); later ones win."""
+        return [layer for sizes in self.sizes for layer in sizes.layers(experiment)]
 
 
 def experiment_names() -> list[str]:
@@ -77,18 +90,60 @@ def experiment_names() -> list[str]:
 
 
 def load_scale(name: str) -> Scale:
-    path = files.CONFIG / "scale" / f"{name}.yaml"
-    data = load_yaml(path, "scale")
-    if "extends" in data:  # a scale may start from another one and change sizes
-        parent = load_yaml(files.CONFIG / "scale" / f"{data.pop('extends')}.yaml", "scale")
-        data = merge(parent, data)
-    data = json.loads(json.dumps(data).replace("{scale}", name))
+    """config/scale/<name>.yaml over those that it extends, file by file.
+
+    `note` is a scale's own: it is not taken over from the scale that is extended. Raises
+    ConfigError with the file and the key of each mistake.
+    """
+    chain = _chain(name)
+    path, own = chain[-1]
+    if "note" not in own:
+        raise ConfigError(f"{path}: note: this key is missing; every scale says what it is")
+    sizes = tuple(_sizes(file, data) for file, data in chain)
+    merged: dict[str, Any] = {}
+    for _, data in chain:
+        merged = merge(merged, {k: v for k, v in data.items() if k not in _OF_EXPERIMENTS})
+    merged = json.loads(json.dumps(merged).replace("{scale}", name))
     try:
-        scale = Scale(name=name, **data)
+        return Scale(name=name, sizes=sizes, **merged)
     except ValidationError as error:
-        raise ConfigError(explain(error, [(str(path), data)])) from error
-    for block, where in [(scale.all, "all")] + [
-        (sizes, f"experiments.{key}") for key, sizes in scale.experiments.items()
+        raise ConfigError(explain(error, chain, path)) from error
+
+
+_OF_EXPERIMENTS = ("all", "experiments")
+
+
+def _chain(name: str) -> list[tuple[str, dict[str, Any]]]:
+    """(file, its keys) of a scale and of those it extends, the one that extends none first."""
+    chain: list[tuple[str, dict[str, Any]]] = []
+    names: list[str] = []
+    parent: str | None = name
+    while parent is not None:
+        if parent in names:
+            raise ConfigError(
+                f"{chain[0][0]}: extends: goes round in a circle: {' -> '.join([*names, parent])}"
+            )
+        names.append(parent)
+        path = files.CONFIG / "scale" / f"{parent}.yaml"
+        data = load_yaml(path, "scale")
+        for key in ("name", "sizes"):
+            if key in data:
+                raise ConfigError(f"{path}: {key}: unknown key")
+        parent = data.pop("extends", None)
+        chain.insert(0, (str(path), data))
+    return chain
+
+
+def _sizes(file: str, data: dict[str, Any]) -> Overlay:
+    """What one scale file lays over experiments: sizes of known experiments, and nothing else."""
+    own = {key: data[key] for key in _OF_EXPERIMENTS if key in data}
+    try:
+        sizes = Overlay(file=file, **own)
+    except ValidationError as error:
+        raise ConfigError(explain(error, [(file, own)])) from error
+    for block, where in [
+        (sizes.all, "all"),
+        *((block, f"experiments.{key}") for key, block in sizes.experiments.items()),
     ]:
         for key in leaves(block):
             allowed = any(
@@ -97,11 +152,9 @@ def load_scale(name: str) -> Scale:
             )
             if not allowed:
                 raise ConfigError(
-                    f"{path}: {where}.{key}: a scale may change sizes, not the method; "
+                    f"{file}: {where}.{key}: a scale may change sizes, not the method; "
                     f"set it in config/experiments/ or remove it (allowed: "
                     f"{', '.join(SCALE_MAY_CHANGE)})"
                 )
-    for key in scale.experiments:
-        if key not in experiment_names():
-            raise ConfigError(f"{path}: experiments.{key}: there is no such experiment")
-    return scale
+    sizes.check_names(experiment_names())
+    return sizes

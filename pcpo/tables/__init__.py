@@ -17,10 +17,11 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from pcpo.paths import TABLES as INPUTS
 from pcpo.tables.alignment import table5a, table5b, table9
 from pcpo.tables.effects import table3, table4
 from pcpo.tables.labels import scale_of
-from pcpo.tables.notes import scale_note
+from pcpo.tables.notes import cut_notes, scale_note
 from pcpo.tables.quality import table2a, table2b
 from pcpo.tables.speedups import table1, table10
 from pcpo.tables.table import Column, Table
@@ -54,11 +55,17 @@ def needs(name: str) -> tuple[str, ...]:
 
 
 def build(
-    name: str, experiments: Sequence[Any], frames: Mapping[str, pd.DataFrame], note: str = ""
+    name: str,
+    experiments: Sequence[Any],
+    frames: Mapping[str, pd.DataFrame],
+    note: str = "",
+    cuts: Mapping[int, Sequence[str]] | None = None,
 ) -> Table:
     """Make table `name`; `experiments` are `pcpo.config.Experiment`s of one scale.
 
     `note` is the scale's own footnote (`pcpo.config.Scale.note`), a stock sentence without one.
+    `cuts` says by configuration number what the scale changed (`pcpo.config.cuts`); the table
+    lists those of its own configurations.
 
     Raises ValueError for an unknown table and for a frame that is needed and not given.
     """
@@ -66,5 +73,6 @@ def build(
     if missing:
         raise ValueError(f"{name} needs the frames {', '.join(missing)}")
     table = TABLES[name].function(experiments, **{f: frames[f] for f in needs(name)})
-    first = scale_note(scale_of(experiments), note)
+    own = {n: cuts[n] for n in INPUTS[name].experiments if n in cuts} if cuts else {}
+    first = (*scale_note(scale_of(experiments), note), *cut_notes(own))
     return dataclasses.replace(table, notes=(*first, *table.notes))

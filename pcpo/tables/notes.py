@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -70,6 +70,31 @@ def scale_note(scale: str, note: str = "") -> list[str]:
         return [_SCALES.get(scale, f"Scale '{scale}': not comparable with the paper's numbers.")]
     comparable = "" if "not comparable" in note.lower() else " Not comparable with the paper."
     return [note.rstrip(". ") + "." + comparable]
+
+
+def cut_notes(cuts: Mapping[int, Sequence[str]]) -> list[str]:
+    """One line for what all configurations of a table differ in, then one for each further group.
+
+    `cuts` maps a configuration's number to `pcpo.config.cuts.cuts` of it.
+    """
+    if not any(cuts.values()):
+        return []
+    first = next(iter(cuts.values()))
+    shared = [cut for cut in first if all(cut in own for own in cuts.values())]
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for number, own in cuts.items():
+        groups.setdefault(tuple(cut for cut in own if cut not in shared), []).append(number)
+    if len(groups) == 1:
+        return [_cut_line(cuts, first)]
+    lines = [_cut_line(cuts, shared)] if shared else []
+    return lines + [_cut_line(n, rest) for rest, n in groups.items() if rest or not shared]
+
+
+def _cut_line(numbers: Iterable[int], cuts: Sequence[str]) -> str:
+    who = f"Configuration {', '.join(map(str, numbers))}"
+    if not cuts:
+        return f"{who}: as at the paper's scale."
+    return f"{who}, unlike the paper's scale: {'; '.join(cuts)}."
 
 
 def missing_note(numbers: Iterable[int]) -> list[str]:

@@ -1,0 +1,53 @@
+"""What a scale changes of an experiment, in words: the line below every table of that scale."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pcpo.config.resolve import load_experiment
+from pcpo.config.scale import load_scale
+
+# They say how the machine is used and what the scale is called, not what was run.
+_UNTOLD = ("scale", "execution")
+PAPER = "paper"
+
+
+def cuts(experiment: int | str, scale: str) -> list[str]:
+    """Every difference from the paper's scale, as "epochs 300 -> 16", in the order of the keys.
+
+    Empty at the paper's scale, and where a world is trained instead of the paper's models: there
+    everything differs, and the scale's note says so. Raises ConfigError as `load_experiment`.
+    """
+    if scale == PAPER or load_scale(scale).world:
+        return []
+    published, ours = (
+        load_experiment(experiment, name).model_dump(mode="json", exclude=set(_UNTOLD))
+        for name in (PAPER, scale)
+    )
+    return _differences(published, ours)
+
+
+def _differences(published: dict[str, Any], ours: dict[str, Any], prefix: str = "") -> list[str]:
+    found = []
+    for key in [*published, *(key for key in ours if key not in published)]:
+        old, new = published.get(key), ours.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += _differences(old, new, f"{prefix}{key}.")
+        elif old != new:
+            found.append(f"{prefix}{key} {_text(old)} -> {_text(new)}")
+    return found
+
+
+def _text(value: Any) -> str:
+    """A value as a reader writes it: 16, 0.0003, none, [0.3, 0.9], rank 4 alpha 4."""
+    if value is None or value == []:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.12g}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_text(item) for item in value)}]"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_text(item)}" for key, item in value.items())
+    return str(value)
