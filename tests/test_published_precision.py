@@ -6,7 +6,6 @@ VAE, text encoders and scheduler are the classes of the real models, in half pre
 
 import pytest
 import torch
-from diffusers import AutoencoderKL, DiffusionPipeline
 from safetensors.torch import load_file
 
 from pcpo import policies, samplers
@@ -16,31 +15,22 @@ from pcpo.distributed import Processes
 from pcpo.generation import generate
 from pcpo.learner import Learner
 from pcpo.training import train
+from tests.published import save_pipeline
 from tests.small import PROMPTS, brightness, experiment, latents
 
-# Configuration -> (latent channels, blocks of the VAE)
-LATENTS = {1: (32, 4), 5: (32, 4), 6: (8, 3), 8: (8, 3), 10: (8, 3)}
+NUMBERS = (1, 5, 6, 8, 10)
 NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 DEVICES = ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, NO_GPU])]
-each_configuration = pytest.mark.parametrize("number", LATENTS)
+each_configuration = pytest.mark.parametrize("number", NUMBERS)
 
 
 @pytest.fixture(scope="module")
 def published(models, tmp_path_factory):
     """number -> ModelSource of a small pipeline without a class of ours."""
     root, sources = tmp_path_factory.mktemp("published"), {}
-    for number, (channels, blocks) in LATENTS.items():
-        name = experiment(number).model
-        torch.manual_seed(number)
-        vae = AutoencoderKL(
-            block_out_channels=(8,) * blocks, norm_num_groups=4, layers_per_block=1,
-            down_block_types=("DownEncoderBlock2D",) * blocks,
-            up_block_types=("UpDecoderBlock2D",) * blocks,
-            latent_channels=channels,
-        )  # fmt: skip
-        folder = root / f"{number}"
-        DiffusionPipeline.from_pretrained(models[name].path, vae=vae).save_pretrained(folder)
-        sources[number] = ModelSource(path=str(folder))
+    for number in NUMBERS:
+        save_pipeline(models, experiment(number).model, root / str(number))
+        sources[number] = ModelSource(path=str(root / str(number)))
     return sources
 
 

@@ -8,32 +8,17 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch.nn import functional
-from transformers import Dinov2Config, Dinov2Model
+from transformers import Dinov2Model
 
 from pcpo import features
 from pcpo.features.dinov2 import preprocess
-
-HEADS, WIDTH, PATCH = 4, 32, 14
+from tests.features.random_weights import HEADS, PATCH, WIDTH, save_dinov2
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """The layout of facebook/dinov2-large: 518 pixels, so 37 x 37 positions."""
     path = tmp_path_factory.mktemp("dinov2")
-    config = Dinov2Config(
-        hidden_size=WIDTH,
-        num_hidden_layers=2,
-        num_attention_heads=HEADS,
-        mlp_ratio=2,
-        image_size=518,
-        patch_size=PATCH,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        network = Dinov2Model(config)
-        for parameter in network.parameters():
-            torch.nn.init.normal_(parameter, std=0.3)
-    network.save_pretrained(path)
+    save_dinov2(path)
     return path
 
 

@@ -1,7 +1,5 @@
 """Inception against torch-fidelity, with random weights in a file."""
 
-import io
-
 import numpy as np
 import pytest
 import torch
@@ -13,28 +11,13 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 from pcpo import features
 from pcpo.features.inception import WEIGHTS
 from pcpo.metrics.inception_score import inception_score
-
-
-class Untrained(FeatureExtractorInceptionV3):
-    def load_state_dict(self, state):
-        """Torch-fidelity's class cannot be made without weights."""
+from tests.features.random_weights import save_inception
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Kaiming-normal weights: with PyTorch's default ones, features hardly depend on the image."""
     path = tmp_path_factory.mktemp("inception")
-    nothing = io.BytesIO()
-    torch.save({}, nothing)
-    nothing.seek(0)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        network = Untrained("untrained", ["2048"], nothing)
-        for parameter in network.parameters():
-            if parameter.ndim > 1:
-                torch.nn.init.kaiming_normal_(parameter)
-        network.fc.weight.mul_(30)  # class probabilities that differ, for the score
-    torch.save(network.state_dict(), path / WEIGHTS)
+    save_inception(path)
     return path
 
 

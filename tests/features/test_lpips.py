@@ -7,35 +7,17 @@ import lpips
 import numpy as np
 import pytest
 import torch
-from torchvision.models.vgg import cfgs, make_layers
 
 from pcpo import features
 from pcpo.features.lpips import TRUNKS
 from pcpo.metrics.diversity import mean_pairwise_squared_distance
-
-
-def trunk(name):
-    """torchvision's `features`, initialised so that each layer depends on the image."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        if name == "alex":
-            from torchvision.models import AlexNet
-
-            layers = AlexNet(num_classes=1).features
-        else:
-            layers = make_layers(cfgs["D"])
-        for parameter in layers.parameters():
-            if parameter.ndim > 1:
-                torch.nn.init.kaiming_normal_(parameter)
-    return layers
+from tests.features.random_weights import lpips_trunk, save_lpips
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("lpips")
-    for name, file in TRUNKS.items():
-        state = {f"features.{key}": value for key, value in trunk(name).state_dict().items()}
-        torch.save(state | {"classifier.6.bias": torch.zeros(1000)}, path / file)
+    save_lpips(path)
     return path
 
 
@@ -53,7 +35,7 @@ def test_squared_distances_are_the_packages(folder, images, name):
     with warnings.catch_warnings(), torch.random.fork_rng():
         warnings.simplefilter("ignore")
         reference = lpips.LPIPS(net=name, pnet_rand=True, verbose=False)
-    layers = dict(trunk(name).named_children())
+    layers = dict(lpips_trunk(name).named_children())
     for part in reference.net.children():  # slices of the trunk, layers by torchvision's numbers
         for number, layer in part.named_children():
             layer.load_state_dict(layers[number].state_dict())
