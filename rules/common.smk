@@ -1,8 +1,5 @@
 # The resolved configuration, and the functions that rules take their inputs from.
 
-import os
-import shutil
-import subprocess
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -10,6 +7,7 @@ from snakemake.exceptions import WorkflowError
 from pcpo.config import TRAINING_FIELDS, arm_names, experiment_names
 from pcpo.config import load_arm, load_experiment, load_scale
 from pcpo.config.cuts import cuts
+from pcpo.devices import visible
 from pcpo.paths import FIGURES, TABLES, TABLE_SUFFIXES, Paths, table_files
 
 KNOWN_KEYS = {"scale", "experiments", "seeds"}
@@ -75,20 +73,10 @@ def feature_files():
     return [f for path in SCALE.features.values() for f in ready(path, "config.json")]
 
 
-def visible_gpus():
-    """CUDA devices of this machine, at least 1: a scheduler's profile sets `resources: gpu=`."""
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if chosen is not None:
-        return max(1, len([device for device in chosen.split(",") if device.strip()]))
-    if shutil.which("nvidia-smi") is None:
-        return 1
-    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True)
-    return max(1, listed.stdout.count("UUID"))
-
-
-# Jobs side by side never ask for more GPUs than there are; one that wants more gets them all.
+# Jobs side by side never ask for more GPUs than there are; one that wants more gets them all. A
+# cluster's profile has its own `resources: gpu=`, which is left as it is.
 if SCALE.device == "cuda":
-    workflow.global_resources.setdefault("gpu", visible_gpus())
+    workflow.global_resources.setdefault("gpu", max(1, len(visible())))
 
 
 def gpus(experiment=None):
@@ -96,13 +84,6 @@ def gpus(experiment=None):
     if SCALE.device != "cuda":
         return 0
     return experiment.execution.gpus if experiment else 1
-
-
-def launcher(processes):
-    """How a training is started in the GPUs that its job got."""
-    if processes < 2:
-        return "python -m"
-    return f"python -m torch.distributed.run --standalone --nproc-per-node {processes} --module"
 
 
 def run_files(wildcards):

@@ -20,12 +20,11 @@ rule train:
     resources:
         gpu=lambda wc: gpus(EXPERIMENTS[wc.experiment]),
     params:
-        launch=lambda wc, resources: launcher(resources.gpu),
         out=lambda wc: P.run.format(**wc),
         scale=SCALE.name,
         # A changed value reruns exactly the runs that it affects.
         experiment=lambda wc: EXPERIMENTS[wc.experiment].digest(*TRAINING_FIELDS),
         arm=lambda wc: load_arm(wc.arm).model_dump(mode="json", exclude={"description"}),
     shell:
-        "{params.launch} pcpo.cli.train {wildcards.experiment} {wildcards.arm} --seed {wildcards.seed}"
+        "python -m pcpo.cli.launch --gpus {resources.gpu} pcpo.cli.train {wildcards.experiment} {wildcards.arm} --seed {wildcards.seed}"
         " --scale {params.scale} --out {params.out} --log {log}"

@@ -1,0 +1,74 @@
+"""CUDA devices of this machine, claimed by one job at a time: a lock per device.
+
+Snakemake counts GPUs but does not say which one a job got. Each job takes free ones here and sees
+no other, so that two never share a device by accident; a killed job's locks are free at once.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+
+def visible() -> list[str]:
+    """Devices that this process may use: CUDA_VISIBLE_DEVICES, or all that nvidia-smi lists."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        return [device.strip() for device in chosen.split(",") if device.strip()]
+    if shutil.which("nvidia-smi") is None:
+        return []
+    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True)
+    return [str(number) for number in range(listed.stdout.count("UUID"))]
+
+
+@contextmanager
+def claim(count: int, wait: float = 60.0, folder: Path | None = None) -> Iterator[list[str]]:
+    """Hold `count` free devices, as names for CUDA_VISIBLE_DEVICES.
+
+    Waits up to `wait` seconds for other jobs to give theirs back. Raises ValueError if this
+    machine has fewer, and BlockingIOError if they do not become free.
+    """
+    devices = visible()
+    if len(devices) < count:
+        raise ValueError(
+            f"{count} CUDA devices are asked for and {len(devices)} are visible "
+            f"({', '.join(devices) or 'none'}): use a machine with more, lower execution.gpus, or "
+            "check CUDA_VISIBLE_DEVICES"
+        )
+    folder = folder or Path(tempfile.gettempdir())
+    deadline = time.monotonic() + wait
+    while True:
+        with ExitStack() as held:
+            own: list[str] = []
+            for device in devices:
+                if len(own) < count and _lock(held, folder, device):
+                    own.append(device)
+            if len(own) == count:
+                yield own
+                return
+        if time.monotonic() >= deadline:
+            raise BlockingIOError(
+                f"{count} CUDA devices are asked for and {len(own)} of {len(devices)} are free; "
+                "other runs hold the rest: wait for them, or start Snakemake with fewer gpus "
+                "(--resources gpu=N)"
+            )
+        time.sleep(0.5)
+
+
+def _lock(held: ExitStack, folder: Path, device: str) -> bool:
+    path = folder / f"pcpo_device_{device.replace('/', '_')}.lock"
+    handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return False
+    held.callback(os.close, handle)
+    return True

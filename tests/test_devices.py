@@ -1,0 +1,87 @@
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pcpo import devices
+from pcpo.cli.launch import command
+
+
+@pytest.fixture(autouse=True)
+def four_devices(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4, 5,6,7")
+
+
+def hold(folder, count, ready, done):
+    with devices.claim(count, folder=folder) as own:
+        ready.put(own)
+        done.wait()
+
+
+def test_two_jobs_never_share_a_device(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    ready, done = context.Queue(), context.Event()
+    other = context.Process(target=hold, args=(tmp_path, 3, ready, done))
+    other.start()
+    try:
+        assert ready.get(timeout=60) == ["4", "5", "6"]
+        with devices.claim(1, folder=tmp_path) as own:
+            assert own == ["7"]
+        with (
+            pytest.raises(BlockingIOError, match="2 CUDA devices are asked for and 1 of 4 are fre"),
+            devices.claim(2, wait=0, folder=tmp_path),
+        ):
+            pass
+        other.kill()  # a killed job's devices are free again
+        with devices.claim(4, folder=tmp_path) as own:
+            assert own == ["4", "5", "6", "7"]
+    finally:
+        other.kill()
+        other.join()
+
+
+def test_more_devices_than_there_are(monkeypatch, tmp_path):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with (
+        pytest.raises(ValueError, match=r"1 CUDA devices are asked for and 0 are visible \(none\)"),
+        devices.claim(1, folder=tmp_path),
+    ):
+        pass
+
+
+def test_one_process_a_gpu():
+    assert command(1, "pcpo.cli.train", ["01"])[1:] == ["-m", "pcpo.cli.train", "01"]
+    several = command(3, "pcpo.cli.train", ["01"])
+    assert several[several.index("--nproc-per-node") + 1] == "3"
+    assert several[-3:] == ["--module", "pcpo.cli.train", "01"]
+
+
+SLEEPER = """
+import os, signal, sys, time
+def stop(*_):
+    print("saved", flush=True); sys.exit(7)
+signal.signal(signal.SIGTERM, stop)
+print(os.environ["CUDA_VISIBLE_DEVICES"], flush=True)
+time.sleep(60)
+"""
+
+
+def test_the_command_sees_its_devices_and_gets_the_warning(tmp_path):
+    (tmp_path / "sleeper.py").write_text(SLEEPER)
+    environment = os.environ | {
+        "TMPDIR": str(tmp_path),
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), os.getcwd()]),
+    }
+    job = subprocess.Popen(
+        [sys.executable, "-m", "pcpo.cli.launch", "--gpus", "1", "sleeper"],
+        env=environment, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert job.stdout.readline() == "4\n"
+    time.sleep(0.1)
+    job.send_signal(signal.SIGTERM)
+    assert job.stdout.readline() == "saved\n"
+    assert job.wait(timeout=30) == 7
