@@ -92,6 +92,11 @@ class Processes:
         if self.size > 1:
             dist.barrier()
 
+    def leave(self) -> None:
+        """Take the group down, at the end of a command."""
+        if self.size > 1:
+            dist.destroy_process_group()
+
 
 def whole(tensor: Tensor) -> Tensor:
     """A detached tensor, gathered if it is sharded; then every process must call it."""

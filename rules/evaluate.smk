@@ -30,7 +30,8 @@ rule evaluate:
             f"--arm {a} {P.images.format(arm=a, **wc)}" for a in COMPARED
         ),
     shell:
-        "python -m pcpo.cli.launch --gpus {resources.gpu} pcpo.cli.evaluate {wildcards.experiment} --scale {params.scale}"
+        "python -m pcpo.cli.launch --gpus {resources.gpu} pcpo.cli.evaluate"
+        " {wildcards.experiment} --scale {params.scale}"
         " --seed {wildcards.seed} --base {params.base} {params.arms}"
         " --overall {output.overall} --per-prompt {output.per_prompt} --log {log}"
 
@@ -68,7 +69,8 @@ rule align:
             f"--arm {a} {P.run.format(arm=a, **wc)}" for a in COMPARED
         ),
     shell:
-        "python -m pcpo.cli.launch --gpus {resources.gpu} pcpo.cli.align {wildcards.experiment} --scale {params.scale}"
+        "python -m pcpo.cli.launch --gpus {resources.gpu} pcpo.cli.align"
+        " {wildcards.experiment} --scale {params.scale}"
         " --seed {wildcards.seed} --selection {input.selection} {params.arms}"
         " --out {output} --log {log}"
 

@@ -22,7 +22,8 @@ rule generate_base:
         scale=SCALE.name,
         experiment=lambda wc: BASES[wc.base],
     shell:
-        "python -m pcpo.cli.launch --gpus {resources.gpu} pcpo.cli.generate {params.experiment} --scale {params.scale}"
+        "python -m pcpo.cli.launch --gpus {resources.gpu} pcpo.cli.generate"
+        " {params.experiment} --scale {params.scale}"
         " --out {params.out} --log {log}"
 
 
@@ -48,6 +49,7 @@ rule generate:
         scale=SCALE.name,
         evaluation=lambda wc: EXPERIMENTS[wc.experiment].digest("evaluation", "sampler"),
     shell:
-        "python -m pcpo.cli.launch --gpus {resources.gpu} pcpo.cli.generate {wildcards.experiment} --scale {params.scale}"
+        "python -m pcpo.cli.launch --gpus {resources.gpu} pcpo.cli.generate"
+        " {wildcards.experiment} --scale {params.scale}"
         " --arm {wildcards.arm} --run {params.run} --selection {input.selection}"
         " --out {params.out} --log {log}"

@@ -24,5 +24,6 @@ rule select:
             f"--run {P.run.format(arm=arm, **wc)}" for arm in COMPARED
         ),
     shell:
-        "python -m pcpo.cli.launch --gpus {resources.gpu} pcpo.cli.select {wildcards.experiment} --scale {params.scale}"
+        "python -m pcpo.cli.launch --gpus {resources.gpu} pcpo.cli.select"
+        " {wildcards.experiment} --scale {params.scale}"
         " --seed {wildcards.seed} {params.runs} --out {output} --log {log}"

@@ -26,5 +26,6 @@ rule train:
         experiment=lambda wc: EXPERIMENTS[wc.experiment].digest(*TRAINING_FIELDS),
         arm=lambda wc: load_arm(wc.arm).model_dump(mode="json", exclude={"description"}),
     shell:
-        "python -m pcpo.cli.launch --gpus {resources.gpu} pcpo.cli.train {wildcards.experiment} {wildcards.arm} --seed {wildcards.seed}"
+        "python -m pcpo.cli.launch --gpus {resources.gpu} pcpo.cli.train"
+        " {wildcards.experiment} {wildcards.arm} --seed {wildcards.seed}"
         " --scale {params.scale} --out {params.out} --log {log}"

@@ -11,11 +11,10 @@ from tests.small import PROMPTS, brightness, experiment, policy
 @pytest.mark.slow
 def test_compiled_and_eager_agree_and_the_first_update_is_on_policy(models, tmp_path):
     """With a KL term, whose reference runs the same network with the adapter switched off."""
-    chosen, rows = experiment(8, epochs=2), {}
+    rows = {}
     for compiled in (False, True):
+        chosen = experiment(8, epochs=2, execution={"compile": compiled})
         own = policy(models, chosen, train=True)
-        if compiled:
-            own.compile()
         rows[compiled] = []
         train(
             chosen, load_arm("pcpo"), 0, own, brightness, PROMPTS,

@@ -13,18 +13,18 @@ from pcpo.distributed import Processes
 from tests.train_in_processes import chosen, run
 
 
-def launch(number, folder, epochs, sharding, source):
+def launch(*arguments):
     """The same in two processes, as rules/train.smk launches them."""
     done = subprocess.run(
         [
             *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
             *("--nproc-per-node", "2", "--module", "tests.train_in_processes"),
-            *map(str, (number, folder, epochs, sharding, source)),
+            *map(str, arguments),
         ],
         cwd=CONFIG.parent, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.count("processes: 2") == 2  # not two runs of one process each
+    assert done.stdout == "processes: 2\n"  # not two runs of one process each
 
 
 def updates(folder):
@@ -65,6 +65,19 @@ def test_a_sharded_run_goes_on_in_a_single_process(models, tmp_path):
     assert len(updates(tmp_path / "two")) == len(updates(tmp_path / "one"))
     for name, value in state(tmp_path / "one").items():
         torch.testing.assert_close(state(tmp_path / "two")[name], value, rtol=1e-3, atol=1e-5)
+
+
+def test_sharding_in_half_precision_is_on_policy_and_near_the_whole_model(models, tmp_path):
+    """Blocks are gathered in bf16, norms too, so that it is near and not equal."""
+    source = models["flux"].path
+    run(6, tmp_path / "one", 1, "none", source, "bf16")
+    launch(6, tmp_path / "two", 1, "fsdp", source, "bf16")
+    one, two = updates(tmp_path / "one"), updates(tmp_path / "two")
+    assert two["log_ratio_std"][0] == two["log_ratio_mean"][0] == 0
+    for column in ("reward_mean", "loss", "grad_norm"):
+        assert two[column].to_numpy() == pytest.approx(one[column].to_numpy(), rel=0.1)
+    dtypes = {value.dtype for name, value in state(tmp_path / "two").items() if "weight." in name}
+    assert dtypes == {torch.float32}
 
 
 def test_micro_batches_that_do_not_divide_are_refused():

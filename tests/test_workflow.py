@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from pcpo.config import load_experiments
 from pcpo.config.files import CONFIG
 from pcpo.paths import FIGURES, TABLE_SUFFIXES, TABLES, Paths
 
@@ -76,6 +77,24 @@ def test_one_experiment_by_name(copy):
     assert runs(output) == {
         ("10_dancegrpo_flux_uniform", arm) for arm in ("baseline", "pcpo", "uniform")
     }
+
+
+@pytest.mark.parametrize(("scale", "trainings"), [("paper", 26), ("pilot", 23), ("original", 26)])
+def test_a_real_scale_plans_everything_without_a_network(copy, scale, trainings):
+    code, output = snakemake(copy, "-n", "--configfile", f"config/{scale}.yaml")
+    assert code == 0, output
+    planned = jobs(output)
+    assert planned["train"] == trainings
+    assert planned["select"] == planned["evaluate"] == 10
+    assert planned["table"] == len(TABLES)
+    assert set(FIGURES) <= set(planned)
+    assert planned["preflight"] == 1
+    assert planned["download"] > 15  # four models, six rewards, three features, prompt sources
+    assert not any(name.startswith("world") for name in planned)
+    assert not (copy / "data").exists()
+    # Ten configurations, each with the arms that are compared, on the GPUs that they ask for.
+    trained = set(re.findall(rf"output: results/{scale}/runs/(\w+)/(\w+)/seed0/checkp", output))
+    assert {(e.name, arm) for e in load_experiments(scale) for arm in e.arms} == trained
 
 
 @pytest.mark.parametrize(

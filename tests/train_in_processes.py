@@ -13,29 +13,31 @@ from pcpo.training import train
 from tests.small import PROMPTS, brightness, experiment, policy
 
 
-def chosen(number, epochs=2, sharding="none", gpus=1):
+def chosen(number, epochs=2, sharding="none", gpus=1, precision="fp32"):
     groups = {"prompts_per_iteration": 4, "images_per_prompt": 2} if number > 4 else {}
     return experiment(
         number,
         epochs=epochs,
         batch={"images_per_iteration": 8, **groups},
         execution={"sharding": sharding, "gpus": gpus},
+        precision=precision,
     )
 
 
-def run(number, folder, epochs, sharding, source):
+def run(number, folder, epochs, sharding, source, precision="fp32"):
     processes = Processes.start("cpu")
-    own = chosen(number, epochs, sharding, processes.size)
+    own = chosen(number, epochs, sharding, processes.size, precision)
     model = policy({own.model: ModelSource(path=source)}, own, train=True)
-    if sharding == "fsdp":
-        model.shard()
     train(
         own, load_arm("pcpo"), 0, model, brightness, PROMPTS,
         RunFolder(Path(folder), "the same"), log=lambda message: None, processes=processes,
     )  # fmt: skip
-    return processes.size
+    return processes
 
 
 if __name__ == "__main__":
-    number, folder, epochs, sharding, source = sys.argv[1:]
-    print("processes:", run(int(number), folder, int(epochs), sharding, source))
+    number, folder, epochs, *rest = sys.argv[1:]
+    processes = run(int(number), folder, int(epochs), *rest)
+    if processes.is_main:
+        print(f"processes: {processes.size}")
+    processes.leave()

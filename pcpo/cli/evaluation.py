@@ -24,8 +24,6 @@ def load_policy(experiment: Experiment, scale: Scale, device: str) -> tuple[Poli
     """The base model and the experiment's native sampler, with which every arm is evaluated."""
     source = scale.models[experiment.model]
     policy = policies.load(experiment, source, device=device, embeddings=embeddings(scale))
-    if experiment.execution.compile:
-        policy.compile()
     sampler = samplers.build(experiment.sampler, policy.scheduler_config)
     return policy, sampler.to(policy.device)
 

@@ -94,10 +94,6 @@ def main() -> None:
             device=processes.device,
             embeddings=embeddings(scale),
         )
-        if experiment.execution.sharding == "fsdp":
-            policy.shard()
-        if experiment.execution.compile:
-            policy.compile()
         reward = load_reward(
             scale, experiment.reward.name, processes.device, **experiment.reward.options
         )
@@ -111,6 +107,7 @@ def main() -> None:
         progress = Progress(experiment.epochs, f"{experiment.name} {arm.name}", log)
         train(experiment, arm, args.seed, policy, reward, prompts, folder, progress, log, processes)
         log("done")
+    processes.leave()
 
 
 @contextmanager

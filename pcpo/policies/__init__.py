@@ -36,6 +36,9 @@ def load(
 ) -> Policy:
     """The experiment's base model; with `train` its LoRA (or all of the denoiser) takes gradients.
 
+    A training that is sharded over several processes is loaded by each of them. `execution` of the
+    experiment says whether it is compiled.
+
     embeddings: folder in which prompt embeddings are kept, below it by text encoder; in memory if
     None. Raises FileNotFoundError if `source.path` is a missing local folder, and OSError or
     ValueError if it is incomplete or damaged.
@@ -79,6 +82,7 @@ def load(
     )
     if train:
         policy.make_trainable(experiment.lora)
+    policy.place(sharded=train and experiment.execution.sharding == "fsdp")
     return policy
 
 

@@ -74,7 +74,6 @@ class Policy(ABC):
         self._empties: dict[int, Conditioning] = {}
         for component in (self.denoiser, pipeline.vae):
             component.requires_grad_(False).eval()
-        self.denoiser.to(self.device)
         if self.execution.channels_last:
             self.denoiser.to(memory_format=torch.channels_last)
         if self.execution.activation_checkpointing:
@@ -217,12 +216,20 @@ class Policy(ABC):
 
     # --- how it runs --------------------------------------------------------------------------
 
-    def shard(self) -> None:
-        """Split the denoiser over the processes, block by block (FSDP2).
+    def place(self, sharded: bool = False) -> None:
+        """Bring the denoiser to the device, after `make_trainable`.
 
-        Blocks are gathered in half precision and gradients reduced in fp32. Call it on every
-        process after `make_trainable` and before `compile`.
+        sharded: split over the processes, block by block (FSDP2), so that no device ever holds
+        all of it; blocks are gathered in half precision and gradients reduced in fp32.
         """
+        if sharded:
+            self._shard()
+        else:
+            self.denoiser.to(self.device)
+        if self.execution.compile:
+            self._compile()
+
+    def _shard(self) -> None:
         from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
         half = HALF.get(self.precision)
@@ -232,7 +239,7 @@ class Policy(ABC):
         fully_shard(self.denoiser, mp_policy=mixed)
         self.sharded = True
 
-    def compile(self) -> None:
+    def _compile(self) -> None:
         """Compile the denoiser's forward, once for rollout and update (`_one_graph`)."""
         for module in self._blocks() if self.compile_blocks else [self.denoiser]:
             module.compile(dynamic=False)
