@@ -1,7 +1,7 @@
 """A run's folder: checkpoints that others load, the state from which a run goes on, and its lock.
 
     <run>/checkpoints/epoch_00005/    weights in diffusers' layout, and checkpoint.json: of what run
-    <run>/resume/                     state.safetensors, state.json, updates.parquet (newest only)
+    <run>/resume/                     state.safetensors, state.json, logs (newest only)
     <run>/lock                        held while a process trains here
 
 Snakemake deletes a failed job's declared outputs, so none of these is declared: the job's outputs
@@ -17,7 +17,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +29,20 @@ from pcpo import frames
 from pcpo.learner import Learner
 from pcpo.policies.base import Policy
 
+# What a run tells of itself, <name>.parquet each.
+LOGS = (frames.UPDATES, frames.TIMESTEPS, frames.VALIDATION)
+
 
 @dataclass
 class RunState:
     """Where a run stands after an epoch: enough to go on as if it had never stopped."""
 
     epoch: int
-    updates: list[dict[str, Any]]
     advantages: dict[str, Any]
+    # Rows of each frame of LOGS, by its name.
+    logs: dict[str, list[dict[str, Any]]] = field(
+        default_factory=lambda: {spec.name: [] for spec in LOGS}
+    )
 
 
 def _replace_folder(part: Path, folder: Path) -> None:
@@ -121,7 +127,9 @@ class RunFolder:
             "scaler": learner.scaler.state_dict(),
         }
         (part / "state.json").write_text(json.dumps(record))
-        pd.DataFrame(state.updates).to_parquet(part / "updates.parquet", index=False)
+        for spec in LOGS:
+            rows = pd.DataFrame(state.logs[spec.name])
+            rows.to_parquet(part / f"{spec.name}.parquet", index=False)
         _replace_folder(part, self.path / "resume")
 
     def load_state(self, learner: Learner, due: Iterable[int] = ()) -> RunState | None:
@@ -143,7 +151,10 @@ class RunFolder:
                 if epoch <= record["epoch"] and not self.checkpoint(epoch).is_dir():
                     raise StaleState(f"{self.checkpoint(epoch)}: this checkpoint is gone")
             tensors = load_file(folder / "state.safetensors")
-            updates = pd.read_parquet(folder / "updates.parquet").to_dict("records")
+            logs = {
+                spec.name: pd.read_parquet(folder / f"{spec.name}.parquet").to_dict("records")
+                for spec in LOGS
+            }
             learner.restore(tensors, record["scaler"])
         except StaleState:
             raise
@@ -151,21 +162,25 @@ class RunFolder:
             raise ValueError(
                 f"{folder}: the resume state is damaged ({error}); delete this folder to start over"
             ) from error
-        rows = [{str(k): v for k, v in row.items()} for row in updates]
-        return RunState(record["epoch"], rows, record["advantages"])
+        rows = {
+            name: [{str(k): v for k, v in row.items()} for row in log] for name, log in logs.items()
+        }
+        return RunState(record["epoch"], record["advantages"], rows)
 
     def clear(self) -> None:
         """Forget everything that an earlier configuration left here."""
-        for name in ("checkpoints.csv", "updates.parquet"):
+        for name in ("checkpoints.csv", *(f"{spec.name}.parquet" for spec in LOGS)):
             (self.path / name).unlink(missing_ok=True)
         for name in ("resume", "resume.old", "resume.part", "checkpoints"):
             shutil.rmtree(self.path / name, ignore_errors=True)
 
     # --- outputs --------------------------------------------------------------------------
 
-    def finish(self, epochs: list[int], updates: list[dict[str, Any]]) -> None:
+    def finish(self, epochs: list[int], state: RunState) -> None:
         """Write the declared outputs of a complete run."""
-        frames.write(pd.DataFrame(updates), frames.UPDATES, self.path / "updates.parquet")
+        for spec in LOGS:
+            frame = frames.of_rows(state.logs[spec.name], spec)
+            frames.write(frame, spec, self.path / f"{spec.name}.parquet")
         part = self.path / "checkpoints.csv.part"
         with part.open("w", newline="") as handle:
             writer = csv.writer(handle, lineterminator="\n")
@@ -214,9 +229,7 @@ def verify_checkpoint(folder: Path, **expected: str | int) -> None:
     """
     file = folder / "checkpoint.json"
     if not file.exists():
-        raise FileNotFoundError(
-            f"{file} is missing: this is no checkpoint of a run here"
-        )
+        raise FileNotFoundError(f"{file} is missing: this is no checkpoint of a run here")
     try:
         about = json.loads(file.read_text())
     except ValueError as error:

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -52,9 +53,41 @@ UPDATES = FrameSpec(
         "log_ratio_q99": "f",
         "clip_range": "f",
         "grad_norm": "f",  # before clipping
+        "gradient_abs_mean": "f",  # mean and variance of |g| over the denoiser's first trained
+        "gradient_abs_var": "f",  # layer, before clipping (Figure 11)
         "kl": "f",  # Flow-GRPO's estimate; NaN where the experiment has no KL term
         "learning_rate": "f",
         "seconds": "f",  # wall time of the update; update 1 includes the sampling of the epoch
+    },
+)
+
+# One row per gradient update and sampler step that it trained.
+TIMESTEPS = FrameSpec(
+    "timesteps",
+    ("experiment", "arm", "seed", "epoch", "update", "step"),
+    _RUN
+    | {
+        "epoch": "i",
+        "update": "i",
+        "step": "i",  # 0-based, sampling order (noisy first)
+        "timestep": "f",  # 0..1000
+        "terms": "i",  # images whose step this was
+        "log_ratio_mean": "f",
+        "log_ratio_std": "f",
+        "clip_fraction": "f",
+    },
+)
+
+# One row per validation: the reward on fixed prompts, by the weights that checkpoints hold.
+VALIDATION = FrameSpec(
+    "validation",
+    ("experiment", "arm", "seed", "epoch"),
+    _RUN
+    | {
+        "epoch": "i",  # 0: the base model
+        "images": "i",
+        "reward_mean": "f",
+        "reward_std": "f",
     },
 )
 
@@ -131,6 +164,13 @@ ALIGNMENT = FrameSpec(
 )
 
 _KINDS = {"i": "iu", "f": "f", "s": "OUT", "b": "b"}
+_DTYPES = {"i": "int64", "f": "float64", "s": "str", "b": "bool"}
+
+
+def of_rows(rows: list[dict[str, Any]], spec: FrameSpec) -> pd.DataFrame:
+    """A frame of rows with the dtypes of `spec`, also where there is none."""
+    frame = pd.DataFrame(rows, columns=list(spec.columns))
+    return frame.astype({column: _DTYPES[kind] for column, kind in spec.columns.items()})
 
 
 def check(frame: pd.DataFrame, spec: FrameSpec, source: str | Path) -> None:

@@ -49,14 +49,17 @@ class Learner:
         """Add a loss's gradients to those of the update."""
         self.scaler.scale(loss).backward()
 
-    def step(self, processes: Processes) -> float:
-        """Sum, unscale and clip the gradients and step; returns the norm before clipping.
+    def step(self, processes: Processes) -> dict[str, float]:
+        """Sum, unscale and clip the gradients and step; returns their statistics before clipping.
 
-        A norm that is not finite changes no weight. In fp16 it also halves the scale.
+        grad_norm: of all; one that is not finite changes no weight, and in fp16 halves the scale.
+        gradient_abs_mean, gradient_abs_var: of |g| over the first layer (Figure 11).
         """
         parameters = list(self.parameters.values())
         processes.sum_gradients(parameters)
         self.scaler.unscale_(self.optimizer)
+        first = [whole(p.grad).abs().flatten() for p in self.first_layer() if p.grad is not None]
+        magnitude = torch.cat(first)
         norm = whole(torch.nn.utils.clip_grad_norm_(parameters, self.max_grad_norm))
         if self.scaler.is_enabled():
             self.scaler.step(self.optimizer)
@@ -64,7 +67,20 @@ class Learner:
         elif torch.isfinite(norm):
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return float(norm)
+        return {
+            "grad_norm": float(norm),
+            "gradient_abs_mean": float(magnitude.mean()),
+            "gradient_abs_var": float(magnitude.var(correction=0)),
+        }
+
+    def first_layer(self) -> list[nn.Parameter]:
+        """Trained parameters of the denoiser's first layer that has any, both of an adapter's."""
+
+        def layer(name: str) -> str:
+            return name.split(".lora_")[0] if ".lora_" in name else name.rpartition(".")[0]
+
+        first = layer(next(iter(self.parameters)))
+        return [p for name, p in self.parameters.items() if layer(name) == first]
 
     @property
     def skips_overflows(self) -> bool:

@@ -93,6 +93,14 @@ class Paths:
         return self.run + "/updates.parquet"
 
     @property
+    def timesteps(self) -> str:
+        return self.run + "/timesteps.parquet"
+
+    @property
+    def validation(self) -> str:
+        return self.run + "/validation.parquet"
+
+    @property
     def credit(self) -> str:
         return self.root + "/tidy/credit.parquet"
 

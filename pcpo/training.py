@@ -39,6 +39,7 @@ from pcpo.prompts import derive_seed, iteration_prompts
 from pcpo.samplers import Sampler
 from pcpo.samplers.flow_sde import FlowSDE
 from pcpo.trajectory import DTYPES, Trajectory, gaussian_noise, sample
+from pcpo.validation import validate
 
 Reward = Callable[[Tensor, Sequence[str]], Tensor]
 Report = Callable[[dict[str, Any]], None]
@@ -76,14 +77,17 @@ def train(
     report: Report = lambda row: None,
     log: Callable[[str], None] = print,
     processes: Processes | None = None,
+    validation_prompts: Sequence[str] = (),
 ) -> None:
     """Train one run to its last epoch, going on from where an earlier process stopped.
 
-    Several processes call it alike and share the work; the first one reports and writes. Calls
-    `report` with a row of `frames.UPDATES` after each gradient update. Raises TrainingDiverged on
+    validation_prompts: of the experiment's validation, if it has one. Several processes call it
+    alike and share the work; the first one reports and writes. Calls `report` with a row of `frames.UPDATES` after each gradient update. Raises TrainingDiverged on
     a NaN, after which the next call goes on from the last checkpoint.
     """
     processes = processes or Processes(device=str(policy.device))
+    if experiment.validation is not None and not validation_prompts:
+        raise ValueError(f"{experiment.name}: validation.prompts: the run was given none of them")
     batch = experiment.batch
     sampler, schedule = build_sampler(experiment, arm, policy)
     sampler = sampler.to(policy.device)
@@ -98,10 +102,21 @@ def train(
             folder.clear()
         state = None
     if state is None:
-        state = RunState(0, [], {})
+        state = RunState(0, {})
     else:
         advantage.restore(state.advantages)
         log(f"going on after epoch {state.epoch}")
+    run = {"experiment": experiment.name, "arm": arm.name, "seed": seed}
+    native = samplers.build(experiment.sampler, policy.scheduler_config).to(policy.device)
+
+    def validate_after(epoch: int) -> None:
+        if experiment.validation is None or epoch % experiment.validation.every:
+            return
+        with learner.evaluated():
+            row = validate(experiment, policy, native, reward, validation_prompts, processes)
+        state.logs["validation"].append(run | {"epoch": epoch} | row)
+        log(f"epoch {epoch} validation reward {row['reward_mean']:.5g} on {row['images']} images")
+
     streams = _prompt_streams(experiment, len(prompts), seed, state.epoch)
     _prepare_prompts(policy, [prompts[i] for ids in streams for i in ids], processes)
     # Whose micro-batches: a contiguous share of each update's.
@@ -109,6 +124,8 @@ def train(
     own = processes.share(per_update)
 
     with _StopRequest() as stop:
+        if state.epoch == 0:
+            validate_after(0)
         for epoch, ids in enumerate(streams, state.epoch + 1):
             started = time.monotonic()
             shares = [range(u * per_update + own.start, u * per_update + own.stop)
@@ -121,18 +138,15 @@ def train(
             values = _advantages(advantage, ids, rewards, epoch)
             for update in range(batch.gradient_updates):
                 images = batch.images_per_iteration // batch.gradient_updates
-                statistics = _update(
+                statistics, by_step = _update(
                     experiment, arm, schedule, sampler, learner,
                     rollout[update * len(own) : (update + 1) * len(own)],
                     values[update * images : (update + 1) * images], own,
                     processes, seed=seed, epoch=epoch, update=update + 1,
                 )  # fmt: skip
+                where = run | {"epoch": epoch, "update": update + 1}
                 row = {
-                    "experiment": experiment.name,
-                    "arm": arm.name,
-                    "seed": seed,
-                    "epoch": epoch,
-                    "update": update + 1,
+                    **where,
                     "reward_mean": float(rewards.mean()),
                     "reward_std": float(rewards.std()),
                     "images": len(ids),
@@ -142,12 +156,14 @@ def train(
                     "seconds": time.monotonic() - started,
                 }
                 started = time.monotonic()
-                state.updates.append(row)
+                state.logs["updates"].append(row)
+                state.logs["timesteps"] += [where | statistics for statistics in by_step]
                 if learner.ema is not None:
-                    learner.ema.step(len(state.updates))
+                    learner.ema.step(len(state.logs["updates"]))
                 if processes.is_main:
                     report(row)
             state.epoch, state.advantages = epoch, advantage.state()
+            validate_after(epoch)
             due = epoch % experiment.checkpoint_every == 0 or epoch == experiment.epochs
             stopping = processes.any(stop.requested)
             if due:
@@ -160,7 +176,7 @@ def train(
                     f"stopped after epoch {epoch}; the next start goes on from there"
                 )
     if processes.is_main:
-        folder.finish(checkpoint_epochs(experiment), state.updates)
+        folder.finish(checkpoint_epochs(experiment), state)
     processes.barrier()
 
 
@@ -281,11 +297,12 @@ def _update(
     seed: int,
     epoch: int,
     update: int,
-) -> dict[str, float]:
+) -> tuple[dict[str, float], list[dict[str, float]]]:
     """One gradient update over whole micro-batches, accumulated over images and timesteps.
 
     rollout: this process's micro-batches, numbers `own` of the update; advantages: of all its
-    images. Nothing is read back from the device before the update is complete.
+    images. Nothing is read back from the device before the update is complete. Returns columns of
+    UPDATES, and of TIMESTEPS for each sampler step.
     """
     objective, policy = OBJECTIVES[arm.objective], learner.policy
     size = experiment.batch.micro_batch
@@ -338,19 +355,35 @@ def _update(
             f"{where}, sampler steps {trained[lost].unique().tolist()}: the loss is NaN or "
             "infinite; the last checkpoint is kept; lower optimizer.learning_rate"
         )
-    norm = learner.step(processes)
-    if not math.isfinite(norm) and not learner.skips_overflows:
+    gradients = learner.step(processes)
+    if not math.isfinite(gradients["grad_norm"]) and not learner.skips_overflows:
         raise TrainingDiverged(f"{where}: the gradient norm is not finite")
     ratios = gathered.pop("log_ratio").double().flatten().numpy()
+    steps_of_ratios = trained.flatten().numpy()
     quantiles = np.quantile(ratios, np.asarray(QUANTILES) / 100)
-    return {
+    statistics = {
         **{key: float(value.double().mean()) for key, value in gathered.items()},
         "log_ratio_mean": float(ratios.mean()),
         "log_ratio_std": float(ratios.std()),
         "ratio_mean": float(np.exp(ratios).mean()),
         "ratio_std": float(np.exp(ratios).std()),
         **{f"log_ratio_q{q:02d}": float(v) for q, v in zip(QUANTILES, quantiles, strict=True)},
-        "grad_norm": norm,
+        **gradients,
+    }
+    by_step = [
+        _step_statistics(ratios[steps_of_ratios == step], experiment.clip_range)
+        | {"step": int(step), "timestep": float(sampler.timesteps[step])}
+        for step in np.unique(steps_of_ratios)
+    ]
+    return statistics, by_step
+
+
+def _step_statistics(log_ratios: np.ndarray, clip_range: float) -> dict[str, float]:
+    return {
+        "terms": len(log_ratios),
+        "log_ratio_mean": float(log_ratios.mean()),
+        "log_ratio_std": float(log_ratios.std()),
+        "clip_fraction": float((np.abs(log_ratios) > clip_range).mean()),
     }
 
 

@@ -63,6 +63,11 @@ def prompt_files(*names):
     return [SCALE.prompts[name] for name in names]
 
 
+def training_prompts(experiment):
+    validation = experiment.validation
+    return [experiment.prompts] + ([validation.prompts] if validation else [])
+
+
 def reward_files(*names):
     return sorted(
         {f for n in names for f in ready(SCALE.rewards[n].path, "accuracy.csv")}
@@ -119,9 +124,9 @@ def experiment_files(experiment):
 def frame_files(frame, numbers, arms=COMPARED):
     """Files of a frame for some experiments: what `--<frame>` of a table's or figure's command takes."""
     names = [AVAILABLE[number] for number in numbers]
-    if frame == "updates":
+    if frame in ("updates", "timesteps", "validation"):
         return [
-            P.updates.format(experiment=n, arm=a, seed=SEED)
+            getattr(P, frame).format(experiment=n, arm=a, seed=SEED)
             for n in names
             for a in arms
         ]
@@ -147,6 +152,8 @@ def frame_options(wildcards, input):
         f"--{key.replace('_', '-')} {' '.join(input[key])}"
         for key in (
             "updates",
+            "timesteps",
+            "validation",
             "overall",
             "per_prompt",
             "selection",

@@ -5,11 +5,13 @@
 rule train:
     input:
         model=lambda wc: model_files(EXPERIMENTS[wc.experiment]),
-        prompts=lambda wc: prompt_files(EXPERIMENTS[wc.experiment].prompts),
+        prompts=lambda wc: prompt_files(*training_prompts(EXPERIMENTS[wc.experiment])),
         reward=lambda wc: reward_files(EXPERIMENTS[wc.experiment].reward.name),
     output:
         manifest=P.manifest,
         updates=P.updates,
+        timesteps=P.timesteps,
+        validation=P.validation,
     log:
         P.log("train", "experiment", "arm", "seed"),
     benchmark:

@@ -22,6 +22,7 @@ def experiment(number: int, **changes: Any) -> Experiment:
     """
     chosen = load_experiment(number, "smoke")
     sections: dict[str, Any] = {
+        "validation": None,
         "batch": {"images_per_iteration": 4, "gradient_updates": 2, "micro_batch": 2},
         "sampler": {"steps": 3 if chosen.timesteps.fraction == 1 else 6},
     }

@@ -70,6 +70,8 @@ def updates(rewards, number=2, seed=0, noise=0.0, images=16):
                         "ratio_std": 1e-4 * update,
                         **{f"log_ratio_q{q:02d}": (q - 50) * 1e-6 for q in _QUANTILES},
                         "clip_range": 1e-4,
+                        "gradient_abs_mean": 1e-3 * epoch,
+                        "gradient_abs_var": 1e-6 * epoch,
                         "grad_norm": 1.0,
                         "kl": np.nan,
                         "learning_rate": 1e-4,

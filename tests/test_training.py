@@ -12,13 +12,16 @@ from diffusers import DDIMScheduler
 from safetensors.torch import load_file
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from pcpo import frames
-from pcpo.checkpoints import RunFolder, read_manifest, verify_checkpoint
-from pcpo.config import load_arm
+from pcpo import frames, samplers
+from pcpo.checkpoints import LOGS, RunFolder, read_manifest, verify_checkpoint
+from pcpo.config import Validation, load_arm
+from pcpo.generation import generate
+from pcpo.prompts import evaluation_prompts
 from pcpo.training import QUANTILES, TrainingDiverged, checkpoint_epochs, train
 from pcpo.trajectory import gaussian_noise
 from tests.small import PROMPTS, brightness, experiment, policy
 
+HELD_OUT = Validation(prompts="pick_eval", count=3, every=1)
 LOG_RATIOS = [f"log_ratio_q{q:02d}" for q in QUANTILES]
 
 
@@ -30,6 +33,7 @@ def run(
     with folder.lock():
         fresh = policy(models, chosen, train=True, seed=adapter)
         options.setdefault("log", lambda message: None)
+        options.setdefault("validation_prompts", [*PROMPTS, "a green star"])
         train(chosen, load_arm(arm), 0, fresh, reward, PROMPTS, folder, **options)
     return frames.read(path / "updates.parquet", frames.UPDATES)
 
@@ -211,9 +215,9 @@ def test_kl_is_added_with_its_factor(models, tmp_path):
 @pytest.mark.parametrize("number", [1, 5, 6, 8])
 def test_interrupted_equals_uninterrupted(models, tmp_path, number):
     """SIGTERM between checkpoints, then a crash within an epoch, then the rest."""
-    chosen = experiment(number, epochs=4, checkpoint_every=2)
+    chosen = experiment(number, epochs=4, checkpoint_every=2, validation=HELD_OUT)
     whole_path, path, log = tmp_path / "whole", tmp_path / "pieces", []
-    whole = run(models, whole_path, chosen, adapter=7)
+    run(models, whole_path, chosen, adapter=7)
 
     def terminate(row):
         if row["epoch"] == 1 and row["update"] == 1:
@@ -230,12 +234,16 @@ def test_interrupted_equals_uninterrupted(models, tmp_path, number):
     with pytest.raises(RuntimeError, match="went down"):
         run(models, path, chosen, report=crash, adapter=8, log=log.append)
     assert "going on after epoch 1" in log
-    pieces = run(models, path, chosen, adapter=9, log=log.append)
+    run(models, path, chosen, adapter=9, log=log.append)
     assert "going on after epoch 2" in log
 
-    pd.testing.assert_frame_equal(
-        pieces.drop(columns="seconds"), whole.drop(columns="seconds"), check_exact=True
-    )
+    for spec in LOGS:
+        pieces, whole = (
+            frames.read(p / f"{spec.name}.parquet", spec).drop(columns="seconds", errors="ignore")
+            for p in (path, whole_path)
+        )
+        assert len(whole) > 4
+        pd.testing.assert_frame_equal(pieces, whole, check_exact=True)
     assert list(read_manifest(path / "checkpoints.csv")) == [2, 4]
     for epoch in (2, 4):
         assert same_tensors(weights(path, epoch), weights(whole_path, epoch))
@@ -468,3 +476,66 @@ def test_a_checkpoint_says_whose_it_is_and_others_are_refused(models, tmp_path):
     (checkpoint / "checkpoint.json").unlink()
     with pytest.raises(FileNotFoundError, match="no checkpoint of a run here"):
         verify_checkpoint(checkpoint, epoch=1)
+
+
+# --- what a run tells of itself ---------------------------------------------------------------
+
+
+def test_validation_starts_at_the_base_model_and_scores_the_moving_average(models, tmp_path):
+    chosen = experiment(8, epochs=2, validation=HELD_OUT)
+    held_out = [*PROMPTS, "a green star"]
+    fresh = policy(models, chosen, train=True)
+    sampler = samplers.build(chosen.sampler, fresh.scheduler_config)
+
+    def mean_brightness(of):
+        items = [(held_out[i], 0) for i in evaluation_prompts(held_out, 3)]
+        images = generate(
+            of, sampler, chosen.sampler.guidance_scale, items, chosen.evaluation.batch, "validation"
+        )
+        return float(brightness(torch.stack(list(images)), [text for text, _ in items]).mean())
+
+    base = mean_brightness(policy(models, chosen))
+    run(models, tmp_path, chosen, validation_prompts=held_out)
+    rows = frames.read(tmp_path / "validation.parquet", frames.VALIDATION)
+    assert rows["epoch"].tolist() == [0, 1, 2]
+    assert rows["images"].tolist() == [3, 3, 3]
+    assert rows["reward_mean"][0] == pytest.approx(base, abs=1e-12)
+    saved = policy(models, chosen)
+    saved.load_weights(read_manifest(tmp_path / "checkpoints.csv")[2])
+    # A loaded adapter is added in another order of operations: a grey level may differ.
+    assert rows["reward_mean"][2] == pytest.approx(mean_brightness(saved), abs=1e-3)
+    assert rows["reward_mean"].nunique() == 3
+
+
+def test_validation_without_its_prompts_is_refused(models, tmp_path):
+    chosen = experiment(8, validation=HELD_OUT)
+    with pytest.raises(ValueError, match=r"08_flowgrpo_ocr: validation.prompts: .* given none"):
+        run(models, tmp_path, chosen, validation_prompts=())
+
+
+@pytest.mark.parametrize("number", [1, 6])
+def test_statistics_by_timestep_add_up_to_those_of_the_update(models, tmp_path, number):
+    chosen = experiment(number, epochs=1)
+    updates = run(models, tmp_path, chosen, "baseline").set_index("update")
+    steps = frames.read(tmp_path / "timesteps.parquet", frames.TIMESTEPS)
+    images = chosen.batch.images_per_iteration // chosen.batch.gradient_updates
+    for update, own in steps.groupby("update"):
+        share = own["terms"] / own["terms"].sum()
+        for column in ("log_ratio_mean", "clip_fraction"):
+            assert (share * own[column]).sum() == pytest.approx(updates[column][update], abs=1e-9)
+        assert own["timestep"].is_monotonic_decreasing
+        trained = len(own) if number == 1 else 3  # FLUX trains 60 % of five for each image
+        assert own["terms"].sum() == images * trained
+
+
+def test_gradient_statistics_are_of_the_first_trained_layer(models, tmp_path):
+    """Against the gradients that the optimiser saw, in the update before the clipping matters."""
+    chosen = experiment(5, epochs=1, optimizer={"max_grad_norm": 1e9})
+    updates = []
+    seen = captured_gradients(lambda: updates.append(run(models, tmp_path, chosen)))
+    names = list(policy(models, chosen, train=True).trainable())
+    for row, gradients in zip(updates[0].itertuples(), seen, strict=True):
+        own = dict(zip(names, gradients, strict=True))
+        first = torch.cat([own["conv_in.weight"].flatten(), own["conv_in.bias"]]).abs()
+        assert row.gradient_abs_mean == pytest.approx(first.mean().item(), rel=1e-5)
+        assert row.gradient_abs_var == pytest.approx(first.var(correction=0).item(), rel=1e-4)

@@ -27,6 +27,7 @@ from pcpo.config.experiment import (
     Reward,
     Sampler,
     Timesteps,
+    Validation,
 )
 from pcpo.config.files import ConfigError
 from pcpo.config.preset import Preset, load_preset
@@ -62,6 +63,7 @@ __all__ = [
     "Sampler",
     "Scale",
     "Timesteps",
+    "Validation",
     "arm_names",
     "experiment_names",
     "load_arm",

@@ -98,6 +98,14 @@ class EMA(Record):
     every: int = Field(gt=0)  # gradient updates between two steps of the average
 
 
+class Validation(Record):
+    """The reward on fixed prompts in the course of training (Figure 5)."""
+
+    prompts: str  # a prompt set that is not trained on
+    count: int = Field(gt=0)  # at most so many of its prompts, one image each
+    every: int = Field(gt=0)  # epochs
+
+
 class Execution(Record):
     """How a run uses the machine. No key changes a result beyond floating-point rounding."""
 
@@ -155,6 +163,7 @@ class Experiment(Record):
     precision: Literal["fp32", "fp16", "bf16"]
     epochs: int = Field(gt=0)
     checkpoint_every: int = Field(gt=0)
+    validation: Validation | None = None
     execution: Execution = Execution()
     evaluation: Evaluation
     alignment: tuple[str, ...] = ()  # prompt sets of Tables 5 and 9
@@ -227,5 +236,5 @@ class Experiment(Record):
 TRAINING_FIELDS = (
     *("name", "scale", "algorithm", "model", "prompts", "reward", "sampler", "batch"),
     *("advantage", "timesteps", "optimizer", "lora", "ema", "clip_range", "kl_beta"),
-    *("precision", "epochs", "checkpoint_every"),
+    *("precision", "epochs", "checkpoint_every", "validation"),
 )

@@ -34,6 +34,8 @@ SCALE_MAY_CHANGE = (
     "checkpoint_every",
     "execution.*",
     "evaluation.*",
+    "validation.count",
+    "validation.every",
     "arms",  # fewer of them; load_experiment refuses others
 )
 

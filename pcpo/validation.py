@@ -1,0 +1,52 @@
+"""The reward on fixed prompts in the course of training (Figure 5, appendix B.3.4)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pcpo.config import Experiment
+from pcpo.distributed import Processes
+from pcpo.generation import generate
+from pcpo.policies.base import Policy
+from pcpo.prompts import evaluation_prompts
+from pcpo.samplers import Sampler
+
+
+def validate(
+    experiment: Experiment,
+    policy: Policy,
+    sampler: Sampler,
+    reward: Callable[[Tensor, Sequence[str]], Tensor],
+    prompts: Sequence[str],
+    processes: Processes,
+) -> dict[str, Any]:
+    """Reward of one image a prompt, from the same noise at every epoch: columns of VALIDATION.
+
+    prompts: the validation set, of which `validation.count` are taken, evenly spread; each process
+    scores its share. sampler: the native one, whatever the arm.
+    """
+    assert experiment.validation is not None
+    batch, chosen = experiment.evaluation.batch, evaluation_prompts(
+        prompts, experiment.validation.count
+    )  # fmt: skip
+    own = [(prompts[i], 0) for i in chosen[processes.rank :: processes.size]]
+    guidance = experiment.sampler.guidance_scale
+    images = generate(policy, sampler, guidance, own, batch, stream="validation")
+    # Shares may differ by one prompt: all gather as many rows.
+    scores = torch.full((math.ceil(len(chosen) / processes.size),), math.nan, dtype=torch.float64)
+    for start in range(0, len(own), batch):
+        texts = [prompt for prompt, _ in own[start : start + batch]]
+        stack = torch.stack([next(images) for _ in texts])
+        scores[start : start + len(texts)] = reward(stack, texts).double().cpu()
+    values = processes.gather(scores).flatten()
+    values = values[~values.isnan()]
+    return {
+        "images": len(values),
+        "reward_mean": float(values.mean()),
+        "reward_std": float(values.std(correction=0)),
+    }
