@@ -30,7 +30,7 @@ except ValueError as error:
 SEEDS = [int(seed) for seed in config["seeds"]]
 P = Paths(SCALE.name)
 WORLD_REPORT = [P.world("accuracy.csv"), P.world("rewards.csv")] if SCALE.world else []
-COMPARED = ("baseline", "pcpo")  # the arms that are matched, sampled and measured
+COMPARED = ("baseline", "pcpo")  # the arms of the paper's tables
 BASES = {e.base_images: e.name for e in reversed(EXPERIMENTS.values())}
 SEED = SEEDS[0]  # tables compare single runs; further seeds lie beside them
 AVAILABLE = {e.number: e.name for e in EXPERIMENTS.values()}
@@ -94,7 +94,7 @@ def gpus(experiment=None):
 def run_files(wildcards):
     return [
         path.format(arm=arm, **wildcards)
-        for arm in COMPARED
+        for arm in EXPERIMENTS[wildcards.experiment].measured
         for path in (P.manifest, P.updates)
     ]
 
@@ -102,7 +102,7 @@ def run_files(wildcards):
 def image_indices(wildcards):
     experiment = EXPERIMENTS[wildcards.experiment]
     return [P.base_index.format(base=experiment.base_images)] + [
-        P.image_index.format(arm=arm, **wildcards) for arm in COMPARED
+        P.image_index.format(arm=arm, **wildcards) for arm in experiment.measured
     ]
 
 

@@ -27,7 +27,8 @@ rule evaluate:
             base=EXPERIMENTS[wc.experiment].base_images
         ),
         arms=lambda wc: " ".join(
-            f"--arm {a} {P.images.format(arm=a, **wc)}" for a in COMPARED
+            f"--arm {a} {P.images.format(arm=a, **wc)}"
+            for a in EXPERIMENTS[wc.experiment].measured
         ),
     shell:
         "python -m pcpo.cli.launch --gpus {resources.gpu} pcpo.cli.evaluate"

@@ -21,7 +21,8 @@ rule select:
         scale=SCALE.name,
         evaluation=lambda wc: EXPERIMENTS[wc.experiment].digest("evaluation", "sampler"),
         runs=lambda wc: " ".join(
-            f"--run {P.run.format(arm=arm, **wc)}" for arm in COMPARED
+            f"--run {P.run.format(arm=arm, **wc)}"
+            for arm in EXPERIMENTS[wc.experiment].measured
         ),
     shell:
         "python -m pcpo.cli.launch --gpus {resources.gpu} pcpo.cli.select"

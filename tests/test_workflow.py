@@ -64,7 +64,7 @@ def test_a_table_plans_only_the_experiments_that_it_needs(copy):
     assert code == 0, output
     assert {name[:2] for name, _ in runs(output)} == {"01", "02", "03", "04"}
     planned = jobs(output)
-    assert planned["train"] == 8  # baseline and PCPO, not the other arms
+    assert planned["train"] == 9  # the arms that are compared, not the others
     assert planned["table"] == 1
     assert not {"world_flux", "world_sd35m", "align", "figure"} & set(planned)
 

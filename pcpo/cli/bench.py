@@ -46,7 +46,7 @@ def epoch_seconds(number: int, epochs: int = 3) -> tuple[float, int]:
     from pcpo.world.vae import PatchLinearVAE
 
     experiment = load_experiment(number, "demo").model_copy(
-        update={"epochs": epochs, "checkpoint_every": epochs}
+        update={"epochs": epochs, "checkpoint_every": epochs, "validation": None}
     )
     build: Any = {
         "sd14": stable_diffusion.build,

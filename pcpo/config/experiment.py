@@ -169,6 +169,7 @@ class Experiment(Record):
     alignment: tuple[str, ...] = ()  # prompt sets of Tables 5 and 9
     alignment_checkpoint: Literal["selected", "last"] = "selected"
     arms: tuple[str, ...]
+    compared: tuple[str, ...]  # arms that are matched in reward, sampled and measured
 
     @field_validator("arms")
     @classmethod
@@ -197,11 +198,18 @@ class Experiment(Record):
             )
         if self.execution.sharding == "fsdp" and self.precision == "fp16":
             raise ValueError("execution.sharding: fsdp needs precision bf16 or fp32, not fp16")
+        if self.compared[:2] != ("baseline", "pcpo"):
+            raise ValueError("compared: baseline and pcpo come first: others are matched to them")
         if self.checkpoint_every > self.epochs:
             raise ValueError(
                 f"checkpoint_every ({self.checkpoint_every}) is more than epochs ({self.epochs})"
             )
         return self
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The compared arms that are trained: a scale may leave arms out."""
+        return tuple(arm for arm in self.compared if arm in self.arms)
 
     @property
     def images_per_iteration(self) -> int:
