@@ -1,6 +1,8 @@
 # make demo    train the small models, align them with all ten configurations, make the tables
 # make test    everything that CI runs
-# Both set up .venv from the hash-pinned requirements.lock first.
+# make plan     GPU-hours, memory and disk of a real scale, before anything is spent (SCALE=paper)
+# make bench-gpu    seconds, memory and share of peak of the real architectures on this GPU
+# All set up .venv from the hash-pinned requirements.lock first.
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +11,9 @@ RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" OMP_NUM_THREADS=1
 SOURCES := pcpo tests
 SNAKEFILES := Snakefile $(wildcard rules/*.smk)
 
-.PHONY: demo smoke test lint unit bench lock clean
+.PHONY: demo smoke test lint unit bench bench-gpu plan lock clean
+
+SCALE ?= paper
 
 demo: $(READY)
 	$(RUN) snakemake --cores all --config scale=demo
@@ -34,6 +38,12 @@ unit: $(READY)
 
 bench: $(READY)
 	$(RUN) python -m pcpo.cli.bench --sqrtm
+
+bench-gpu: $(READY)
+	$(RUN) python -m pcpo.cli.bench_gpu --out results/bench
+
+plan: $(READY)
+	$(RUN) python -m pcpo.cli.plan --scale $(SCALE)
 
 # The lock holds no address of any index; pip takes its own.
 lock: $(READY)

@@ -39,6 +39,7 @@ include: "rules/select.smk"
 include: "rules/generate.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"
+include: "rules/plan.smk"
 
 
 rule all:

@@ -31,9 +31,9 @@ def validate(
     scores its share. sampler: the native one, whatever the arm.
     """
     assert experiment.validation is not None
-    batch, chosen = experiment.evaluation.batch, evaluation_prompts(
-        prompts, experiment.validation.count
-    )  # fmt: skip
+    # The shape of the training's forwards: nothing new to compile, and known to fit.
+    batch = experiment.batch.micro_batch
+    chosen = evaluation_prompts(prompts, experiment.validation.count)
     own = [(prompts[i], 0) for i in chosen[processes.rank :: processes.size]]
     guidance = experiment.sampler.guidance_scale
     images = generate(policy, sampler, guidance, own, batch, stream="validation")

@@ -1,0 +1,39 @@
+"""Print what the runs of a scale cost: GPU-hours, memory, disk, images; before any is spent."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pcpo.cli.console import run, setup
+from pcpo.config import experiment_names, load_experiment, load_scale
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("experiment", nargs="*", help="numbers or names; all without any")
+    parser.add_argument("--scale", default="paper", help="a file of config/scale/")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the training runs")
+    parser.add_argument("--gpu", default="H100", help="on which hours are counted")
+    parser.add_argument("--bench", type=Path, help="table of `make bench-gpu`, instead of --gpu")
+    parser.add_argument("--out", type=Path, help="writes <out>.md and <out>.csv")
+    args = parser.parse_args()
+
+    from pcpo import plan, plan_table
+    from pcpo.gpu_speed import Speed
+
+    setup()
+    scale = load_scale(args.scale)
+    experiments = [load_experiment(n, args.scale) for n in args.experiment or experiment_names()]
+    speed = Speed.measured_in(args.bench) if args.bench else Speed.assumed(args.gpu)
+    made = plan.make(scale, experiments, args.seeds, speed)
+    text = plan_table.markdown(made)
+    if args.out is not None:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        args.out.with_suffix(".md").write_text(text)
+        plan_table.write_csv(made, args.out.with_suffix(".csv"))
+    print(text)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,310 @@
+"""What the runs of a scale cost, before anything is spent: GPU-hours, memory, disk, images.
+
+GPU-hours are counted FLOPs divided by the rate at which a GPU is thought to do them. The FLOPs are
+a floor: of a sampled image, a forward of the denoiser for each step (two with guidance), the VAE's
+decoder and the reward; of a trained image and step, the forward and the gradient with respect to
+activations (2 forwards with LoRA), that with respect to weights (3, where all are trained), and the
+reference model's forward (1 more, with a KL term). The recomputation of activation checkpointing
+stands apart.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pcpo.config import Arm, Experiment, Scale, files, load_arm
+from pcpo.footprint import (
+    FP32,
+    REWARDS,
+    counts,
+    forward_tflop,
+    generation_gigabytes,
+    host_gigabytes,
+    peak_gigabytes,
+    suggest_micro_batch,
+)
+from pcpo.gpu_speed import Speed
+from pcpo.prompt_sets import SETS
+from pcpo.prompts import evaluation_prompts, iteration_prompts, read_prompts
+
+__all__ = ["Plan", "Row", "make", "suggest_micro_batch", "totals"]
+
+COMPARED = ("baseline", "pcpo")  # arms that are selected, sampled and measured
+CARDS = (24, 40, 80, 141)  # GB of common GPUs
+PNG_BYTES_PER_PIXEL = 1.5  # of 3 [assumed for photographs]
+FEATURES_PER_IMAGE = 4 * (2048 + 1008 + 1024)  # bytes: Inception's two outputs, DINOv2 ViT-L
+# Sets whose number of prompts is not pinned, and that are not here yet [approximate].
+APPROXIMATE_PROMPTS = {"ocr": 20_000, "hpd": 100_000, "hpd_flux": 50_000}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the plan: an arm's training runs, or an experiment's evaluation.
+
+    micro_24 ... micro_141: the largest micro_batch that fits GPUs of so many GB; 0: none does.
+    """
+
+    experiment: str
+    what: str
+    runs: int
+    images: int
+    sampling_pflop: float
+    training_pflop: float
+    gpu_hours: float
+    recompute_hours: float
+    gpus: int
+    micro_batch: int
+    gpu_gb: float
+    host_gb: float
+    disk_gb: float
+    micro_24: int
+    micro_40: int
+    micro_80: int
+    micro_141: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    scale: str
+    speed: Speed
+    rows: list[Row]
+    shared_gb: dict[str, float]  # disk that no single row owns
+    compiled: list[str]  # experiments that run compiled
+    approximate: dict[str, int]  # prompt sets whose number of prompts is assumed
+
+
+def make(
+    scale: Scale, experiments: Sequence[Experiment], seeds: Sequence[int], speed: Speed
+) -> Plan:
+    """The plan of a scale's experiments. Raises ValueError for a scale that trains its own models.
+
+    Seconds to a minute: each distinct configuration is counted once.
+    """
+    if scale.world:
+        raise ValueError(
+            f"scale {scale.name} trains its own small models, which the plan does not know; "
+            "choose a scale of real weights (pilot, paper, original)"
+        )
+    rows, bases = [], set()
+    for experiment in experiments:
+        for arm in map(load_arm, experiment.arms):
+            rows.append(_training(scale, experiment, arm, len(seeds), speed))
+        with_base = experiment.base_images not in bases
+        bases.add(experiment.base_images)
+        rows.append(_evaluation(scale, experiment, len(seeds), with_base, speed))
+    shared = {
+        "prompt embeddings": _embeddings_gigabytes(scale, experiments, seeds),
+        "downloads": _downloads_gigabytes(scale, experiments),
+    }
+    compiled = [e.name for e in experiments if e.execution.compile]
+    approximate = {}
+    for name in sorted({n for e in experiments for n in (e.prompts, *e.alignment)}):
+        if known_prompts(name, scale) is None:
+            approximate[name] = prompt_count(name, scale)
+    return Plan(scale.name, speed, rows, shared, compiled, approximate)
+
+
+def totals(plan: Plan) -> dict[str, float]:
+    """images, gpu_hours, recompute_hours and disk_gb of everything."""
+    summed = {
+        key: float(sum(getattr(row, key) for row in plan.rows))
+        for key in ("images", "gpu_hours", "recompute_hours", "disk_gb")
+    }
+    summed["disk_gb"] += sum(plan.shared_gb.values())
+    return summed
+
+
+def trained_steps(experiment: Experiment, arm: Arm) -> int:
+    """Sampler steps on which an image is trained."""
+    trainable = experiment.sampler.steps - experiment.timesteps.skip_last
+    return max(int(trainable * (arm.timestep_fraction or experiment.timesteps.fraction) + 1e-9), 1)
+
+
+def sampling_tflop(experiment: Experiment) -> float:
+    """TFLOP to sample and score one image."""
+    denoiser, decoder = forward_tflop(experiment)
+    reward = REWARDS[experiment.reward.name].tflop
+    return experiment.sampler.steps * denoiser + decoder + reward
+
+
+def training_tflop(experiment: Experiment, arm: Arm) -> float:
+    """TFLOP to train on one image; recomputed activations are not counted."""
+    forwards = (3 if experiment.lora is None else 2) + (experiment.kl_beta is not None)
+    return trained_steps(experiment, arm) * forwards * forward_tflop(experiment)[0]
+
+
+def validation_images(experiment: Experiment, scale: Scale) -> int:
+    """Images of one run's validation: before the first epoch and after each `every`-th."""
+    v = experiment.validation
+    if v is None:
+        return 0
+    return min(v.count, prompt_count(v.prompts, scale)) * (1 + experiment.epochs // v.every)
+
+
+def _training(scale: Scale, experiment: Experiment, arm: Arm, runs: int, speed: Speed) -> Row:
+    e = experiment
+    trained_images = runs * e.epochs * e.images_per_iteration
+    images = trained_images + runs * validation_images(e, scale)
+    sampling, training = images * sampling_tflop(e), trained_images * training_tflop(e, arm)
+    again = trained_images * trained_steps(e, arm) * forward_tflop(e)[0]
+    fitting = [suggest_micro_batch(e, gigabytes) for gigabytes in CARDS]
+    counted = counts(e)
+    trained = counted.trained * FP32
+    checkpoints = len({*range(e.checkpoint_every, e.epochs + 1, e.checkpoint_every), e.epochs})
+    state = trained * (3 + (e.ema is not None))  # to go on from: weights, moments, average
+    return Row(
+        experiment=e.name,
+        what=arm.name,
+        runs=runs,
+        images=images,
+        sampling_pflop=sampling / 1e3,
+        training_pflop=training / 1e3,
+        gpu_hours=speed.hours(e.model, sampling, training),
+        recompute_hours=(
+            speed.hours(e.model, 0, again) if e.execution.activation_checkpointing else 0.0
+        ),
+        gpus=e.execution.gpus,
+        micro_batch=e.batch.micro_batch,
+        gpu_gb=peak_gigabytes(e),
+        host_gb=host_gigabytes(e, arm),
+        disk_gb=runs * (checkpoints * trained + state) / 1e9,
+        micro_24=fitting[0],
+        micro_40=fitting[1],
+        micro_80=fitting[2],
+        micro_141=fitting[3],
+    )
+
+
+def selection_images(experiment: Experiment, scale: Scale) -> int:
+    """The most validation images that selection generates for the compared arms of one seed."""
+    e, v = experiment, experiment.evaluation
+    prompts = min(v.prompts, prompt_count(e.prompts, scale))
+    near = 2 * (v.candidate_window // e.checkpoint_every) + 1
+    candidates = min(max(near, 2), -(-e.epochs // e.checkpoint_every))
+    full = 1 + min(candidates, 3)  # the baseline's checkpoint, and at most three of PCPO's
+    screened = candidates if candidates > 3 else 0
+    return prompts * (full * v.validation_seeds + screened * v.screening_seeds)
+
+
+def _evaluation(
+    scale: Scale, experiment: Experiment, runs: int, with_base: bool, speed: Speed
+) -> Row:
+    """Selection, the images of the base model and of both arms, and the alignment tables."""
+    e, v = experiment, experiment.evaluation
+    prompts = min(v.prompts, prompt_count(e.prompts, scale))
+    kept = prompts * v.seeds * (runs * len(COMPARED) + with_base)
+    asked = {name: len(_alignment_prompts(e, name, scale)) for name in e.alignment}
+    tests = sum(asked.values()) * v.alignment_images
+    tflop = sampling_tflop(e) - REWARDS[e.reward.name].tflop
+    own = runs * selection_images(e, scale)
+    scored = {name: runs * (1 + len(COMPARED)) * count for name, count in asked.items()}
+    metrics = sum(
+        count * v.alignment_images * REWARDS[_implementation(scale, key)].tflop
+        for name, count in scored.items()
+        for key in scale.alignment[name].values()
+    )
+    images = kept + own + runs * (1 + len(COMPARED)) * tests
+    sampling = images * tflop + own * REWARDS[e.reward.name].tflop + metrics
+    loaded = {key for name in e.alignment for key in scale.alignment[name].values()}
+    memory = max(
+        generation_gigabytes(e, [e.reward.name]),  # selection
+        generation_gigabytes(e, [_implementation(scale, key) for key in loaded]),
+    )
+    return Row(
+        experiment=e.name,
+        what="evaluation",
+        runs=runs,
+        images=images,
+        sampling_pflop=sampling / 1e3,
+        training_pflop=0.0,
+        gpu_hours=speed.hours(e.model, sampling, 0),
+        recompute_hours=0.0,
+        gpus=1,
+        micro_batch=v.batch,
+        gpu_gb=memory,
+        host_gb=0.0,
+        disk_gb=kept * (PNG_BYTES_PER_PIXEL * e.sampler.resolution**2 + FEATURES_PER_IMAGE) / 1e9,
+        **{f"micro_{card}": v.batch if memory <= card else 0 for card in CARDS},
+    )
+
+
+# --- prompts, embeddings, downloads ------------------------------------------------------------
+
+
+def known_prompts(name: str, scale: Scale) -> int | None:
+    """Prompts of a set: of its file where there is one, else as published."""
+    path = Path(scale.prompts[name])
+    if path.exists():
+        return len(read_prompts(path))
+    return SETS[path.stem].count if path.stem in SETS else None
+
+
+def prompt_count(name: str, scale: Scale) -> int:
+    """Prompts of a set, known or approximate."""
+    stem = Path(scale.prompts[name]).stem
+    return known_prompts(name, scale) or APPROXIMATE_PROMPTS.get(stem, 10_000)
+
+
+def _alignment_prompts(experiment: Experiment, name: str, scale: Scale) -> list[int]:
+    """Numbers of the prompts of an alignment set that are scored."""
+    count = prompt_count(name, scale)
+    return evaluation_prompts([""] * count, experiment.evaluation.alignment_prompts or count)
+
+
+def distinct_prompts(
+    scale: Scale, experiments: Sequence[Experiment], seeds: Sequence[int]
+) -> dict[str, set[tuple[str, int]]]:
+    """The prompts, as (set, number), that each model's text encoders meet in all runs."""
+    met: dict[str, set[tuple[str, int]]] = {}
+    for e in experiments:
+        own = met.setdefault(e.model, set())
+        count = prompt_count(e.prompts, scale)
+        for seed in seeds:
+            for epoch in range(1, e.epochs + 1):
+                ids = iteration_prompts(e.batch, count, seed, epoch, shuffle=False)
+                own.update((e.prompts, i) for i in ids)
+        own.update((e.prompts, i) for i in evaluation_prompts([""] * count, e.evaluation.prompts))
+        if e.validation is not None:
+            tests = prompt_count(e.validation.prompts, scale)
+            ids = evaluation_prompts([""] * tests, e.validation.count)
+            own.update((e.validation.prompts, i) for i in ids)
+        for name in e.alignment:
+            own.update((name, i) for i in _alignment_prompts(e, name, scale))
+    return met
+
+
+def _embeddings_gigabytes(
+    scale: Scale, experiments: Sequence[Experiment], seeds: Sequence[int]
+) -> float:
+    from pcpo import architectures
+
+    met = distinct_prompts(scale, experiments, seeds)
+    sizes = {model: architectures.text(model).bytes_per_prompt for model in met}
+    return sum(len(prompts) * sizes[model] for model, prompts in met.items()) / 1e9
+
+
+def _downloads_gigabytes(scale: Scale, experiments: Sequence[Experiment]) -> float:
+    """Of the assets below data/ that the experiments name; 0 without config/assets.csv."""
+    table = files.CONFIG / "assets.csv"
+    if not table.exists():
+        return 0.0
+    models = {f"models/{e.model}" for e in experiments}
+    rewards = {e.reward.name for e in experiments}
+    for name in {name for e in experiments for name in e.alignment}:
+        rewards |= {
+            scale.rewards[key].implementation or key for key in scale.alignment[name].values()
+        }
+    folders = models | {f"rewards/{name}" for name in rewards}
+    with table.open(newline="") as handle:
+        return sum(
+            float(row["gigabytes"])
+            for row in csv.DictReader(handle)
+            if row["asset"] in folders or row["asset"].startswith(("features/", "sources/"))
+        )
+
+
+def _implementation(scale: Scale, reward: str) -> str:
+    return scale.rewards[reward].implementation or reward

@@ -1,0 +1,28 @@
+# What the scale costs, before anything is spent: needs no network, no weights and no GPU.
+
+from glob import glob
+
+
+rule plan:
+    """GPU-hours, memory, disk and images of every run, printed and written."""
+    input:
+        # Speeds measured by `make bench-gpu`, where there are any; else assumed ones.
+        bench=lambda wc: sorted(glob("results/bench/*.csv"))[:1],
+        code=code("plan.py", "plan_table.py", "footprint.py", "gpu_speed.py"),
+    output:
+        multiext(f"{P.root}/plan", ".md", ".csv"),
+    log:
+        P.log("plan"),
+    localrule: True
+    conda:
+        "../envs/train.yaml"
+    params:
+        scale=SCALE.name,
+        experiments=" ".join(EXPERIMENTS),
+        seeds=" ".join(map(str, SEEDS)),
+        bench=lambda wc, input: f" --bench {input.bench}" if input.bench else "",
+        out=lambda wc, output: output[0].removesuffix(".md"),
+        digests=[experiment.digest() for experiment in EXPERIMENTS.values()],
+    shell:
+        "python -m pcpo.cli.plan {params.experiments} --scale {params.scale}"
+        " --seeds {params.seeds}{params.bench} --out {params.out} | tee {log}"
