@@ -105,7 +105,12 @@ def main() -> None:
         if cut := cut_prompts(source.path, experiment.prompts, file, prompts):
             log(cut)
         progress = Progress(experiment.epochs, f"{experiment.name} {arm.name}", log)
-        train(experiment, arm, args.seed, policy, reward, prompts, folder, progress, log, processes)
+        validation = experiment.validation
+        held_out = read_prompts(scale.prompts[validation.prompts]) if validation else ()
+        train(
+            experiment, arm, args.seed, policy, reward, prompts, folder, progress, log, processes,
+            validation_prompts=held_out,
+        )  # fmt: skip
         log("done")
     processes.leave()
 
