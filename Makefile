@@ -11,7 +11,7 @@ RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" OMP_NUM_THREADS=1
 SOURCES := pcpo tests
 SNAKEFILES := Snakefile $(wildcard rules/*.smk)
 
-.PHONY: demo smoke test lint unit bench bench-gpu plan lock clean
+.PHONY: demo smoke test lint unit test-r bench bench-gpu plan lock clean
 
 SCALE ?= paper
 
@@ -35,6 +35,18 @@ lint: $(READY)
 
 unit: $(READY)
 	$(RUN) pytest -n 2 --dist loadfile -m "not gpu" --durations=10
+
+# The mixed models against R itself; installs R's packages where it may.
+test-r: $(READY)
+	@Rscript -e 'library(lmerTest)' >/dev/null 2>&1 || \
+		if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+			apt-get update -qq && apt-get install -y -qq --no-install-recommends \
+				r-base-core r-cran-lme4 r-cran-lmertest; \
+		else \
+			echo "error: R with lme4 and lmerTest is needed; on Debian:" \
+				"apt-get install r-base-core r-cran-lme4 r-cran-lmertest"; exit 1; \
+		fi
+	$(RUN) pytest -m r tests/r
 
 bench: $(READY)
 	$(RUN) python -m pcpo.cli.bench --sqrtm

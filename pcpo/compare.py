@@ -188,9 +188,11 @@ def _coefficient_direction(cells: pd.Series) -> tuple[int | None, str]:
         return None, str(note) if isinstance(note, str) and note else "no estimate in this run"
     if str(cells["converged"]) != "True":
         return 0, "the mixed model did not converge"
-    if p >= ALPHA:
-        return 0, f"p = {p:.3g} is not below {ALPHA}"
-    return int(np.sign(coef)), f"p = {p:.3g}"
+    t = float(cells.get("p_satterthwaite", np.nan))
+    text = f"p = {p:.3g}" if np.isnan(t) else f"p = {t:.3g} (t; Wald z {p:.3g})"
+    if (p if np.isnan(t) else t) >= ALPHA:
+        return 0, f"{text} is not below {ALPHA}"
+    return int(np.sign(coef)), text
 
 
 def _paired_direction(

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from pcpo import frames
 from pcpo.compare import read_published
@@ -86,7 +87,50 @@ def test_speedups_recomputed_by_pandas(data):
         else:
             assert row.speedup_pct == pytest.approx(100 * (expected[0] / expected[1] - 1))
             assert row.speedup_low <= row.speedup_pct <= row.speedup_high
-    assert table.cells()[0][-4:] == ["-"] * 4
+    assert table.cells()[0][-4:] == ["> 60", "> 60", "-", "-"]
+    assert any("ends below the level" in note for note in table.notes)
+    assert any("moving-block bootstrap" in note for note in table.notes)
+
+
+def test_a_run_that_ends_below_the_level_gives_a_bound(data):
+    late = pd.concat(
+        synthetic.updates({"baseline": CURVES["baseline"][:30], "pcpo": CURVES["pcpo"]}, n)
+        for n in range(1, 7)
+    )
+    table = make("table10", data | {"updates": late}, synthetic.experiments(reward_levels=(6.4,)))
+    row = table.frame.iloc[0]
+    crossing = first_crossing(CURVES["pcpo"], 6.4)
+    assert row["speedup_at_least"] == speedup_percent(31, crossing)
+    assert np.isnan(row["speedup_pct"])
+    assert row["speedup_high"] == np.inf
+    assert table.cells()[0][-4:-1] == [
+        "> 30",
+        f"{crossing}",
+        f"at least {-100 + 3100 / crossing:.1f} %",
+    ]
+
+
+def test_speedups_of_several_seeds(data):
+    seeds = [
+        synthetic.updates({a: c + 0.05 * k * (a == "pcpo") for a, c in CURVES.items()}, n, seed=k)
+        for n in range(1, 7)
+        for k in range(3)
+    ]
+    alone = synthetic.updates({"pcpo": CURVES["pcpo"]}, 1, seed=7)  # no baseline of this seed
+    given = data | {"updates": pd.concat([*seeds, alone])}
+    table = make("table1", given, synthetic.experiments(reward_levels=(6.0,)))
+    row = table.frame.iloc[0]
+    pairs = [
+        first_crossing(CURVES["baseline"], 6.0) / first_crossing(CURVES["pcpo"] + 0.05 * k, 6.0)
+        for k in range(3)
+    ]
+    assert row["runs"] == 3
+    assert row["speedup_pct"] == pytest.approx(100 * (np.prod(pairs) ** (1 / 3) - 1))
+    ends = stats.t.interval(0.95, 2, np.log(pairs).mean(), stats.sem(np.log(pairs)))
+    np.testing.assert_allclose([row["speedup_low"], row["speedup_high"]], 100 * np.expm1(ends))
+    assert any("t interval over 3 training seeds" in note for note in table.notes)
+    derived = make("table10", given).frame
+    assert (derived["baseline_reached"] == derived["runs"]).all()  # levels that every run reaches
 
 
 def test_levels_are_derived_where_none_are_published(data):
@@ -276,6 +320,8 @@ def test_epoch_curves_recomputed_by_pandas():
     np.testing.assert_allclose(curves["clip_fraction_on_policy"], 0.0)
     np.testing.assert_allclose(curves["clip_fraction_off_policy"], 0.2)
     np.testing.assert_allclose(curves["reward_se"], [0.3, 0.3, 0.3, 0.4, 0.4])
+    np.testing.assert_allclose(curves["gradient_abs_mean"], [1e-3, 2e-3, 3e-3, 1e-3, 2e-3])
+    np.testing.assert_allclose(curves["seconds"], 2.0)  # of both updates
     averaged = seed_average(curves)
     np.testing.assert_allclose(averaged["reward_mean"], [2.0, 3.0])  # where both seeds have epochs
     np.testing.assert_allclose(averaged["reward_se"], [0.25, 0.25])

@@ -1,6 +1,7 @@
 """Linear mixed model with a random intercept: Tables 3 and 4 of the paper (Appendix B.3.1).
 
 Fitted by statsmodels with restricted maximum likelihood; p-values are Wald z, as the paper's are.
+`pcpo.stats.reml` fits the same model exactly and is printed beside it where the two differ.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ import numpy as np
 import pandas as pd
 import statsmodels.formula.api as smf
 from statsmodels.regression.mixed_linear_model import MixedLM
+
+from pcpo.stats.design import read_design
+from pcpo.stats.random_effects import check_identifiable, random_intercept
 
 # bfgs stops short of a group variance of zero and lbfgs can meet a singular matrix there; powell
 # uses no gradient and reaches the boundary. Each is called by its own name: statsmodels' default
@@ -33,29 +37,20 @@ def fit_mixed_model(frame: pd.DataFrame, formula: str, groups: str) -> pd.DataFr
     or is singular is repeated with the next of `OPTIMIZERS`; `note` says which ones failed and
     how, and whether the group variance is zero, where the model is ordinary least squares.
 
-    Where no optimizer gives finite standard errors (fewer than two groups, no residual variance,
-    as many effects as rows), the numbers are NaN, `converged` is False and `note` says why.
-    Raises ValueError for a missing column, a NaN in a column that the formula uses, or a formula
-    that cannot be read.
+    Where no optimizer gives finite standard errors, the numbers are NaN, `converged` is False and
+    `note` says why. Raises ValueError for a missing column, a NaN in a column that the formula
+    uses, or a formula that cannot be read, and `UnidentifiableError` where the data do not
+    determine the model (an empty cell, collinear effects, one group, one row per group, a constant
+    response or one without residual variance).
     """
-    if groups not in frame.columns:
-        raise ValueError(f"mixed model '{formula}': the frame has no column '{groups}' to group by")
-    if not len(frame):
-        raise ValueError(f"mixed model '{formula}': the frame has no rows")
-    used = [c for c in frame.columns if c in formula or c == groups]
-    with_nan = [c for c in used if frame[c].isna().any()]
-    if with_nan:
-        raise ValueError(f"mixed model '{formula}': NaN in {with_nan}; drop or repair those rows")
-    frame = frame.reset_index(drop=True)  # the model aligns rows and groups by the index
-    try:
-        model = smf.mixedlm(formula, frame, groups=frame[groups])
-    except Exception as error:
-        raise ValueError(f"mixed model '{formula}': {error}") from error
+    design = read_design(frame, formula, [groups])
+    check_identifiable(design, [random_intercept(design, groups)])
+    frame = design.frame  # the model aligns rows and groups by the index
+    model = smf.mixedlm(formula, frame, groups=frame[groups])
 
     effects, n_obs = list(model.exog_names), int(model.nobs)
     n_groups = int(frame[groups].nunique())
-    reason = _not_estimable(model, n_groups)
-    fit, optimizer, notes = (None, "", [reason]) if reason else _fit(model)
+    fit, optimizer, notes = _fit(model)
 
     columns = {
         "effect": effects,
@@ -84,24 +79,6 @@ def fit_mixed_model(frame: pd.DataFrame, formula: str, groups: str) -> pd.DataFr
             "residual_variance": float(fit.scale),
         }
     return pd.DataFrame(columns | {"note": "; ".join(notes)})
-
-
-def _not_estimable(model: MixedLM, n_groups: int) -> str:
-    """Why the model cannot be estimated from these data, or an empty string."""
-    exog, endog = model.exog, model.endog
-    rank = np.linalg.matrix_rank(exog)
-    if rank < exog.shape[1]:
-        return f"the design has rank {rank} for {exog.shape[1]} effects: a cell has no rows"
-    if n_groups < 2:
-        return "fewer than two groups: no variance between groups to estimate"
-    indicators = pd.get_dummies(pd.Series(model.groups)).to_numpy(dtype=float)
-    both = np.hstack([exog, indicators])
-    within = endog - both @ np.linalg.lstsq(both, endog, rcond=None)[0]
-    if len(endog) <= np.linalg.matrix_rank(both):
-        return "as many effects and groups as rows: no residual variance to estimate"
-    if np.linalg.norm(within) <= 1e-10 * max(np.linalg.norm(endog), np.finfo(float).tiny):
-        return "no residual variance within groups: standard errors are undefined"
-    return ""
 
 
 def _fit(model: MixedLM) -> tuple[Any, str, list[str]]:

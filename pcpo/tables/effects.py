@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from pcpo.stats.mixed_model import fit_mixed_model
+from pcpo.stats.effect_fits import COLUMNS, SEVERAL_RUNS, fit_effects, no_fit
+from pcpo.stats.holm import holm
 from pcpo.tables import labels, notes
 from pcpo.tables.quality import SLOTS
 from pcpo.tables.table import Column, Table
@@ -21,8 +21,27 @@ _EFFECTS = {
 }
 _BATCHES = {1: "half", 2: "full", 3: "half", 4: "full"}
 _TASKS = {1: "aesthetic", 2: "aesthetic", 3: "bertscore", 4: "bertscore"}
-_FIT = ["coef", "std_error", "z", "p_value", "n_obs", "n_groups", "converged", "optimizer"]
-_FIT += ["group_variance", "residual_variance", "note"]
+_DIFFERENT = 1e-4  # of a standard error: two fits of one model differ
+
+_P_VALUES = (
+    "p-value: Wald z, as the paper's. p (t): Student's t with Satterthwaite's degrees of freedom, "
+    "from the profiled REML that agrees with R's lme4 and lmerTest. p (Holm): p (t) corrected for "
+    "the metrics of one {family}."
+)
+_SLOPE_3 = (
+    "p (random slope): sensitivity of p (t) to an effect of the algorithm that differs by prompt, "
+    "(algorithm | prompt) in place of the random intercept, by the profiled REML."
+)
+_SLOPE_4 = (
+    "A random slope for the algorithm cannot be told from the residual with one value per prompt "
+    "and arm; with complete pairs the standard error is that of the paired comparison and "
+    "contains it."
+)
+_SEEDS = (
+    "Several training runs per arm: the run has a random intercept of its own beside the prompt's "
+    "(profiled REML in place of statsmodels), so that variation between runs counts in every "
+    "standard error; p-value (Wald z) is too small for few runs, p (t) is not."
+)
 
 
 def p_text(p: float, _row: pd.Series | None = None) -> str:
@@ -43,29 +62,36 @@ def table3(
     blocks = {"": [1, 2], "_two_tasks": [1, 2, 3, 4]}
     rows = {(e, s): {"row": f"{e} {s}", "effect": e, "metric": s} for e in _EFFECTS for s in SLOTS}
     absent = [n for n in _BATCHES if n not in set(data["config"])]
-    footnotes = notes.missing_note(absent)
+    fits = {}
     for suffix, numbers in blocks.items():
         what = "two tasks" if suffix else "one task"
         incomplete = any(number in absent for number in numbers)
         for slot in SLOTS:
             values = data[data["config"].isin(numbers) & (data["metric"] == slot)]
             fit = _fit(values, formula, tuple(_EFFECTS.values()), skip=incomplete)
-            footnotes += _fit_notes(f"{labels.METRICS[slot]}, {what}", fit)
+            fits[f"{labels.METRICS[slot]} ({what})"] = fit
             for effect, coefficient in _EFFECTS.items():
-                found = fit.loc[coefficient, _FIT].to_dict()
+                found = fit.loc[coefficient, COLUMNS].to_dict()
                 rows[effect, slot] |= {f"{k}{suffix}": v for k, v in found.items()}
+        for effect in _EFFECTS:
+            _correct([rows[effect, slot] for slot in SLOTS], suffix)
     for row in rows.values():  # of the main columns
         row["unmatched"] = notes.unmatched(selection, [numbered.get(n) for n in blocks[""]])
     columns = (
         Column("effect", "Effect", group=True),
         _metric_column(),
         Column("coef", "Coeff.", _coef_text),
-        Column("p_value", "p-value", p_text),
+        *_p_columns(),
+        Column("p_random_slope", "p (random slope)", p_text),
         Column("coef_two_tasks", "Coeff. (two tasks)", _coef_text),
         Column("p_value_two_tasks", "p-value (two tasks)", p_text),
     )
-    footnotes += [
+    footnotes = [
+        *notes.missing_note(absent),
+        *_fit_notes(fits),
         notes.MODEL_3,
+        _P_VALUES.format(family="effect"),
+        _SLOPE_3,
         notes.TWO_TASKS,
         *_data_notes(data, numbered, selection, per_prompt),
         notes.TABLE_3_SLIP,
@@ -81,29 +107,60 @@ def table4(
     numbered = labels.by_number(experiments)
     data = _design(numbered, per_prompt, (5, 6))
     absent = [n for n in (5, 6) if n not in set(data["config"])]
-    rows, footnotes = [], notes.missing_note(absent)
+    rows: list[dict[str, Any]] = []
+    fits = {}
     for number in (5, 6):
         model = labels.model_label(number, numbered.get(number))
+        block: list[dict[str, Any]] = []
         for slot in SLOTS:
             values = data[(data["config"] == number) & (data["metric"] == slot)]
             effect = _EFFECTS["Algorithm"]
             fit = _fit(values, "value ~ algorithm", (effect,), skip=number in absent)
-            footnotes += _fit_notes(f"{model}, {labels.METRICS[slot]}", fit)
-            row = {"row": f"{model} {slot}", "config": number, "model": model, "metric": slot}
+            fits[f"{model} {labels.METRICS[slot]}"] = fit
+            row: dict[str, Any] = {
+                "row": f"{model} {slot}",
+                "config": number,
+                "model": model,
+                "metric": slot,
+            }
             row["unmatched"] = notes.unmatched(selection, [numbered.get(number)])
-            rows.append(row | fit.loc[effect, _FIT].to_dict())
+            row |= {str(k): v for k, v in fit.loc[effect, COLUMNS].items()}
+            block.append(row)
+        _correct(block)
+        rows += block
+    sloped = any(pd.notna(row["p_random_slope"]) for row in rows)
     columns = (
         Column("model", "Model", group=True),
         _metric_column(),
         Column("coef", "Coeff.", _coef_text),
-        Column("p_value", "p-value", p_text),
+        *_p_columns(),
+        *([Column("p_random_slope", "p (random slope)", p_text)] if sloped else []),
     )
-    footnotes += [
+    footnotes = [
+        *notes.missing_note(absent),
+        *_fit_notes(fits),
         notes.MODEL_4,
+        _P_VALUES.format(family="model"),
+        _SLOPE_3 if sloped else _SLOPE_4,
         *_data_notes(data, numbered, selection, per_prompt),
     ]
     title = "DanceGRPO: effect of PCPO on the metrics of a prompt."
     return Table("table4", title, pd.DataFrame(rows), columns, tuple(footnotes))
+
+
+def _p_columns() -> list[Column]:
+    return [
+        Column("p_value", "p-value", p_text),
+        Column("p_satterthwaite", "p (t)", p_text),
+        Column("p_holm", "p (Holm)", p_text),
+    ]
+
+
+def _correct(rows: list[dict[str, Any]], suffix: str = "") -> None:
+    """Holm over the metrics: adds `p_holm` to the rows of one effect."""
+    adjusted = holm([row[f"p_satterthwaite{suffix}"] for row in rows])
+    for row, p in zip(rows, adjusted, strict=True):
+        row[f"p_holm{suffix}"] = p
 
 
 def _metric_column() -> Column:
@@ -113,36 +170,60 @@ def _metric_column() -> Column:
 def _design(
     numbered: dict[int, Any], per_prompt: pd.DataFrame, numbers: Sequence[int]
 ) -> pd.DataFrame:
-    """Long table of the two arms: config, metric, measured, images, algorithm, batch, group, value.
-
-    Training seeds are averaged, so that a prompt has one value per cell.
-    """
+    """Long table of the two arms: config, metric, algorithm, batch, prompt, run, value."""
     names = {numbered[n].name: n for n in numbers if n in numbered}
     chosen = per_prompt[
         per_prompt["experiment"].isin(names) & per_prompt["arm"].isin(["baseline", "pcpo"])
     ]
-    chosen = chosen.dropna(subset="value")
-    keys = ["experiment", "arm", "metric", "prompt_id"]
-    data = chosen.groupby(keys, as_index=False).agg(value=("value", "mean"))
+    keys = ["experiment", "arm", "seed", "metric", "prompt_id"]
+    data = chosen.dropna(subset="value")[[*keys, "value"]].reset_index(drop=True)
     data["config"] = data["experiment"].map(names).astype("int64")
     data["algorithm"] = pd.Categorical(data["arm"], ["baseline", "pcpo"])
     data["batch"] = pd.Categorical(data["config"].map(_BATCHES), ["half", "full"])
     task = data["config"].map(_TASKS).fillna("")
     data["prompt"] = task.astype(str) + ":" + data["prompt_id"].astype(str)
+    data["run"] = data["experiment"] + ":" + data["arm"] + ":" + data["seed"].astype(str)
     return data
 
 
 def _fit(data: pd.DataFrame, formula: str, effects: tuple[str, ...], skip: bool) -> pd.DataFrame:
-    """`fit_mixed_model` by effect; all NaN where there is nothing to fit."""
+    """`fit_effects`; all NaN where there is nothing to fit."""
     if skip or data.empty:
-        empty = pd.DataFrame(np.nan, index=list(effects), columns=_FIT).astype(object)
-        return empty.assign(converged=False, optimizer="", note="", n_obs=0, n_groups=0)
-    return fit_mixed_model(data, formula, "prompt").set_index("effect")
+        return no_fit(effects)
+    return fit_effects(data, formula, effects, slope="algorithm")
 
 
-def _fit_notes(what: str, fit: pd.DataFrame) -> list[str]:
-    note = fit["note"].iloc[0]
-    return [f"{what}: {note}."] if note else []
+def _fit_notes(fits: dict[str, pd.DataFrame]) -> list[str]:
+    """What the fits say of themselves, and where statsmodels and the profiled REML differ."""
+    found = [f"{what}: {fit['note'].iloc[0]}." for what, fit in fits.items() if fit["note"].iloc[0]]
+    compared, differing = 0, []
+    for what, fit in fits.items():
+        numbers = fit[["coef", "std_error", "reml_coef", "reml_std_error"]].astype(float)
+        if numbers["reml_coef"].isna().any() or fit["optimizer"].iloc[0] == SEVERAL_RUNS:
+            continue
+        compared += 1
+        if numbers["coef"].isna().any():
+            differing.append(f"{what}, no estimate by statsmodels")
+            continue
+        error = numbers["reml_std_error"]
+        coef = (numbers["coef"] - numbers["reml_coef"]).abs() / error
+        width = (numbers["std_error"] - error).abs() / error
+        shift = pd.concat([coef, width], axis=1).max(axis=1)
+        most = fit.loc[str(shift.idxmax())]
+        if shift.max() > _DIFFERENT:
+            differing.append(
+                f"{what}, coefficient {most['coef']:.5g} / {most['reml_coef']:.5g}, standard "
+                f"error {most['std_error']:.5g} / {most['reml_std_error']:.5g}, Wald p "
+                f"{most['p_value']:.3g} / {most['reml_p_value']:.3g}"
+            )
+    if differing:
+        found.append(f"statsmodels / profiled REML, where they differ: {'; '.join(differing)}.")
+    elif compared:
+        found.append(
+            f"statsmodels and the profiled REML agree to {_DIFFERENT:g} of a standard error in all "
+            f"{compared} models."
+        )
+    return found
 
 
 def _data_notes(
@@ -165,4 +246,9 @@ def _data_notes(
                 found.append(f"{labels.METRICS[slot]} here: {label}.")
     found += notes.sample_notes(metrics, "Per prompt")
     found += notes.selection_notes(selection, used)
-    return [*found, notes.IS_STAR, *notes.seed_note(metrics)]
+    seeds = [_SEEDS] if _several_runs(data) else []
+    return [*found, notes.IS_STAR, *seeds, *notes.seed_note(metrics)]
+
+
+def _several_runs(data: pd.DataFrame) -> bool:
+    return bool(data["run"].nunique() > len(data[["config", "arm"]].drop_duplicates()))

@@ -1,50 +1,13 @@
+import re
+
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import stats
 
+from pcpo.stats.design import UnidentifiableError
 from pcpo.stats.mixed_model import fit_mixed_model
-
-
-def factorial(seed, prompt_sd, n=45, residual_sd=18.0):
-    """One value per prompt, algorithm and batch size: the design of Table 3."""
-    rng = np.random.default_rng(seed)
-    rows = []
-    for prompt, shift in enumerate(prompt_sd * rng.standard_normal(n)):
-        for algorithm in ("baseline", "pcpo"):
-            for batch in ("half", "full"):
-                mean = 100 + shift - 8 * (algorithm == "pcpo") - 13 * (batch == "full")
-                rows.append((prompt, algorithm, batch, mean + residual_sd * rng.standard_normal()))
-    frame = pd.DataFrame(rows, columns=["prompt", "algorithm", "batch", "value"])
-    frame["algorithm"] = pd.Categorical(frame["algorithm"], ["baseline", "pcpo"])
-    frame["batch"] = pd.Categorical(frame["batch"], ["half", "full"])
-    return frame
-
-
-def closed_form(frame):
-    """REML of the balanced random-intercept model: cell means and mean squares."""
-    cells = frame.pivot_table(
-        index="prompt", columns=["algorithm", "batch"], values="value", observed=True
-    )
-    y, n = cells.to_numpy(), len(cells)
-    base_half, base_full, pcpo_half, pcpo_full = y.mean(axis=0)
-    coef = np.array(
-        [
-            base_half,
-            pcpo_half - base_half,
-            base_full - base_half,
-            pcpo_full - pcpo_half - base_full + base_half,
-        ]
-    )
-    within = y - y.mean(axis=1, keepdims=True) - y.mean(axis=0) + y.mean()
-    residual = (within**2).sum() / (3 * (n - 1))
-    between = 4 * ((y.mean(axis=1) - y.mean()) ** 2).sum() / (n - 1)
-    if between < residual:  # the boundary: ordinary least squares
-        residual = ((y - y.mean(axis=0)) ** 2).sum() / (4 * n - 4)
-        between = residual
-    group = (between - residual) / 4
-    errors = np.sqrt([(group + residual) / n, 2 * residual / n, 2 * residual / n, 4 * residual / n])
-    return coef, errors, group, residual
+from pcpo.stats.reml import fit_reml
+from tests.stats.simulated import closed_form, factorial
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-4, 1e4])
@@ -93,22 +56,44 @@ def test_two_arms_are_a_paired_comparison():
     assert fit.loc["algorithm[T.pcpo]", "z"] == pytest.approx(paired.statistic, rel=1e-4)
 
 
-def test_what_cannot_be_estimated_is_said_and_not_invented():
+def _cases():
     frame = factorial(0, prompt_sd=30, n=6)
-    flat = frame.assign(value=1.5)
-    fits = {
-        "no residual variance": fit_mixed_model(flat, "value ~ algorithm * batch", "prompt"),
-        "fewer than two groups": fit_mixed_model(
-            frame[frame["prompt"] == 0], "value ~ algorithm", "prompt"
+    algorithm, batch = frame["algorithm"], frame["batch"]
+    cell = (algorithm == "pcpo") & (batch == "full")
+    additive = frame["prompt"] + 2.0 * (algorithm == "pcpo") - 1.0 * (batch == "full")
+    full = frame[batch == "full"]
+    return {
+        "one group only": (frame[frame["prompt"] == 0], "value ~ algorithm"),
+        "24 random effects for 24 rows": (frame.assign(prompt=range(24)), "value ~ algorithm"),
+        "as many effects and groups as rows": (
+            full[full["prompt"] + 6 * (full["algorithm"] == "pcpo") < 7],
+            "value ~ algorithm",
         ),
-        "a cell has no rows": fit_mixed_model(
-            frame[frame["algorithm"] == "baseline"], "value ~ algorithm", "prompt"
+        "the response is constant": (frame.assign(value=1.5), "value ~ algorithm * batch"),
+        "no residual variance within": (frame.assign(value=additive), "value ~ algorithm * batch"),
+        "explain the response exactly": (
+            frame.assign(value=1.0 * cell),
+            "value ~ algorithm * batch",
+        ),
+        "no rows for algorithm = pcpo: ": (frame[algorithm == "baseline"], "value ~ algorithm"),
+        "no rows for algorithm = pcpo, batch = full": (frame[~cell], "value ~ algorithm * batch"),
+        "the effects algorithm[T.pcpo], arm are collinear": (
+            frame.assign(arm=1.0 * (algorithm == "pcpo")),
+            "value ~ algorithm + batch + arm",
+        ),
+        "(prompt) varies only with the fixed effects": (
+            frame.assign(prompt=algorithm.astype(str)),
+            "value ~ algorithm",
         ),
     }
-    for reason, fit in fits.items():
-        assert fit["p_value"].isna().all()
-        assert not fit["converged"].any()
-        assert fit["note"].str.contains(reason).all()
+
+
+@pytest.mark.parametrize("reason", _cases())
+@pytest.mark.parametrize("fit", [fit_mixed_model, fit_reml])
+def test_what_is_not_identified_is_refused_with_the_reason(fit, reason):
+    frame, formula = _cases()[reason]
+    with pytest.raises(UnidentifiableError, match=re.escape(reason)):
+        fit(frame, formula, "prompt")
 
 
 def test_malformed_input_is_refused():
@@ -118,5 +103,7 @@ def test_malformed_input_is_refused():
     with pytest.raises(ValueError, match="mixed model"):
         fit_mixed_model(frame, "value ~ no_such_factor", "prompt")
     frame.loc[3, "value"] = np.nan
-    with pytest.raises(ValueError, match="NaN"):
+    with pytest.raises(
+        ValueError, match=r"NaN or infinite values in \['value'\], 1 rows, first \[3\]"
+    ):
         fit_mixed_model(frame, "value ~ algorithm", "prompt")

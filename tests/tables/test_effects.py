@@ -1,0 +1,88 @@
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from pcpo.stats.holm import holm
+from pcpo.tables import build
+from tests import synthetic
+
+
+@pytest.fixture(scope="module")
+def per_prompt():
+    return synthetic.metrics()[1]
+
+
+def make(name, per_prompt):
+    frames = {"per_prompt": per_prompt, "selection": synthetic.selection()}
+    return build(name, synthetic.experiments(), frames)
+
+
+def several_seeds(per_prompt):
+    """Three training seeds; every run is shifted as a whole."""
+    rng = np.random.default_rng(0)
+    parts = []
+    for seed in range(3):
+        part = per_prompt.assign(seed=seed)
+        cells = part["experiment"] + part["arm"] + part["metric"]
+        shifts = dict(zip(cells.unique(), rng.normal(0, 4, cells.nunique()), strict=True))
+        noise = rng.normal(0, 1, len(part))
+        parts.append(part.assign(value=part["value"] + cells.map(shifts) + noise))
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_table_4_is_the_paired_t_test_and_holm_over_its_metrics(per_prompt):
+    table = make("table4", per_prompt)
+    rows = table.frame.set_index("row")
+    for number, model in ((5, "SD1.4"), (6, "FLUX")):
+        expected = []
+        for slot in synthetic.SLOTS:
+            chosen = per_prompt[
+                (per_prompt["experiment"] == synthetic.name(number))
+                & (per_prompt["metric"] == slot)
+            ]
+            wide = chosen.pivot(index="prompt_id", columns="arm", values="value")
+            expected.append(stats.ttest_rel(wide["pcpo"], wide["baseline"]).pvalue)
+        found = rows.loc[[f"{model} {slot}" for slot in synthetic.SLOTS]]
+        np.testing.assert_allclose(found["p_satterthwaite"], expected, rtol=1e-6)
+        np.testing.assert_allclose(found["p_holm"], holm(expected), rtol=1e-6)
+        assert (found["p_value"] < found["p_satterthwaite"]).all()  # z against t
+    assert "p_random_slope" not in [column.name for column in table.columns]
+    assert any("cannot be told from the residual" in note for note in table.notes)
+
+
+def test_table_3_corrects_each_effect_over_the_metrics(per_prompt):
+    table = make("table3", per_prompt)
+    for suffix in ("", "_two_tasks"):
+        for _, rows in table.frame.groupby("effect"):
+            assert len(rows) == 4
+            expected = holm(rows[f"p_satterthwaite{suffix}"])
+            np.testing.assert_array_equal(rows[f"p_holm{suffix}"], expected)
+    shown = [column.name for column in table.columns]
+    assert shown[3:7] == ["p_value", "p_satterthwaite", "p_holm", "p_random_slope"]
+    assert table.frame["p_random_slope"].notna().all()
+    assert any("exchange its FD-DINOv2 rows" in note for note in table.notes)
+
+
+def test_both_fits_are_printed_where_they_differ(per_prompt):
+    agreeing = " ".join(make("table4", per_prompt).notes)
+    assert "statsmodels and the profiled REML agree to 0.0001" in agreeing
+    gaps = per_prompt.copy()
+    gaps.loc[gaps.sample(len(gaps) // 8, random_state=0).index, "value"] = np.nan
+    table = make("table4", gaps)
+    note = next(note for note in table.notes if "where they differ" in note)
+    rows = table.frame.set_index("row")
+    row = rows.loc[(rows["std_error"] / rows["reml_std_error"] - 1).abs().idxmax()]
+    assert f"{row['std_error']:.5g} / {row['reml_std_error']:.5g}" in note
+    assert row["std_error"] != pytest.approx(row["reml_std_error"], rel=1e-4)
+
+
+def test_with_several_seeds_the_run_is_the_unit(per_prompt):
+    one, several = make("table4", per_prompt), make("table4", several_seeds(per_prompt))
+    assert (several.frame["std_error"] > one.frame["std_error"]).all()
+    assert (several.frame["df"] < 10).all()
+    assert (several.frame["n_obs"] == 72).all()
+    assert any("Several training runs per arm" in note for note in several.notes)
+    assert not any("Several training runs" in note for note in one.notes)
+    assert not any("where they differ" in note for note in several.notes)
+    assert "p_random_slope" in [column.name for column in several.columns]
