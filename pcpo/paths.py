@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 TABLE_SUFFIXES = ("csv", "md", "tex")
+FIGURE_SUFFIXES = ("pdf", "png", "svg")  # besides, a caption in Markdown
 PACKAGE = Path(__file__).resolve().parent
 
 
@@ -32,26 +33,45 @@ TABLES = {
 
 
 class FigureInput(NamedTuple):
-    """A figure: its kind (a module of pcpo/figures), its panels, its frame and the arms drawn."""
+    """A figure: its kind (a module of pcpo/figures), its panels, its frames and the arms drawn.
+
+    `also` are arms that are drawn too where the scale's experiment trains them.
+    """
 
     kind: str
     experiments: tuple[int, ...]
-    frame: str = "updates"
+    frames: tuple[str, ...] = ("updates",)
     arms: tuple[str, ...] = ("baseline", "pcpo")
+    also: tuple[str, ...] = ()
 
 
+_SAMPLES = ("selection",)  # besides the images: which checkpoints they are of
+# The paper's figures that are drawn from data. Figures 13 and 14 are samples under implicit reward
+# guidance (appendix F), which is not reproduced here; Figure 4 is a study with people.
 FIGURES = {
-    "figure1a": FigureInput("sample_grid", (2,), "images"),
-    "figure1b": FigureInput("sample_grid", (6,), "images"),
-    "figure2": FigureInput("credit_weights", (2, 6, 9), "credit"),
+    "figure1a": FigureInput("sample_grid", (2,), _SAMPLES),
+    "figure1b": FigureInput("sample_grid", (6,), _SAMPLES),
+    "figure2": FigureInput("credit_weights", (2, 6, 9), ("credit",)),
     "figure3": FigureInput("training_curves", (2, 4, 5, 6)),
+    "figure5": FigureInput("validation_and_kl", (8, 9), ("updates", "validation")),
     "figure6": FigureInput("ablation", (1,), arms=("baseline", "log_hinge", "matching", "pcpo")),
+    "figure7a": FigureInput("heuristics", (1,), also=("half_timesteps",)),
+    "figure7b": FigureInput("sample_grid", (1,), _SAMPLES, also=("half_timesteps",)),
+    "figure7d": FigureInput("heuristics", (10,), also=("uniform",)),
     "figure9": FigureInput("training_curves", (1, 3)),
     "figure10": FigureInput("ratio_distribution", (2, 6)),
+    "figure11": FigureInput("gradient_statistics", (2, 6)),
+    "figure12": FigureInput("timestep_credit", (2, 6), ("timesteps", "credit")),
+    "figure15": FigureInput("sample_grid", (2,), _SAMPLES),
+    "figure16": FigureInput("sample_grid", (2,), _SAMPLES),
+    "figure17": FigureInput("sample_grid", (4, 2), _SAMPLES),
+    "figure18": FigureInput("sample_grid", (5,), _SAMPLES),
+    "figure19": FigureInput("sample_grid", (6,), _SAMPLES),
+    "figure20": FigureInput("sample_grid", (6,), _SAMPLES),
     # Not in the paper: the other configurations' training, so that none goes unseen.
     "curves_7_to_10": FigureInput("training_curves", (7, 8, 9, 10)),
-    "samples_bertscore": FigureInput("sample_grid", (4,), "images"),
-    "samples_ocr": FigureInput("sample_grid", (8,), "images"),
+    "samples_bertscore": FigureInput("sample_grid", (4,), _SAMPLES),
+    "samples_ocr": FigureInput("sample_grid", (8,), _SAMPLES),
 }
 
 

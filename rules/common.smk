@@ -162,12 +162,3 @@ def frame_options(wildcards, input):
         )
         if key in input.keys()
     )
-
-
-def grid_options(number):
-    """Rows of a sample grid: base model, baseline and PCPO at matched reward."""
-    experiment = EXPERIMENTS[AVAILABLE[number]]
-    folders = {"base model": P.base_images.format(base=experiment.base_images)}
-    for arm in COMPARED:
-        folders[arm] = P.images.format(experiment=experiment.name, arm=arm, seed=SEED)
-    return folders

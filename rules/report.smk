@@ -1,11 +1,22 @@
 # Tables, figures, and the paper's numbers beside ours.
 
+from pcpo.paths import FIGURE_SUFFIXES
+
+# What every kind of figure draws with.
+FIGURE_CODE = [
+    f"figures/{part}.py"
+    for part in ("captions", "grid_prompts", "kinds", "phases", "seed_bands", "style")
+]
+
 
 rule table:
     input:
         unpack(table_inputs),
         code=[
-            *code("cli/table.py", "stats/mixed_model.py", "stats/speedup.py"),
+            *code("cli/table.py", "stats/speedup.py", "stats/holm.py"),
+            *code("stats/effect_fits.py", "stats/mixed_model.py", "stats/design.py"),
+            *code("stats/reml.py", "stats/profiled.py", "stats/satterthwaite.py"),
+            *code("stats/random_effects.py"),
             *code("config/cuts.py"),
             *table_files(),
         ],
@@ -78,22 +89,53 @@ rule credit:
         "python -m pcpo.cli.credit {params.experiments} --scale {params.scale} --out {output} > {log}"
 
 
+def figure_arms(spec):
+    """The arms of a figure: those that it always has, and others that the scale trains."""
+    trained = set.union(
+        *(set(EXPERIMENTS[AVAILABLE[n]].arms) for n in spec.experiments)
+    )
+    return [*spec.arms, *(arm for arm in spec.also if arm in trained)]
+
+
+def figure_files(frame, spec):
+    """Files of a frame for a figure: of every training seed where it is a run's."""
+    if frame == "credit":
+        return [P.credit]
+    names = [AVAILABLE[number] for number in spec.experiments]
+    if frame == "selection":  # images are of one training seed
+        return [P.selection.format(experiment=name, seed=SEED) for name in names]
+    return [
+        getattr(P, frame).format(experiment=name, arm=arm, seed=seed)
+        for name in names
+        for arm in figure_arms(spec)
+        for seed in SEEDS
+    ]
+
+
+def figure_rows(spec):
+    """Rows of a sample grid, for each experiment: (arm, folder of images)."""
+    experiments = [EXPERIMENTS[AVAILABLE[number]] for number in spec.experiments]
+    return [
+        (arm, folder)
+        for e in experiments
+        for arm, folder in [("base", P.base_images.format(base=e.base_images))]
+        + [
+            (arm, P.images.format(experiment=e.name, arm=arm, seed=SEED))
+            for arm in figure_arms(spec)
+        ]
+    ]
+
+
 for figure in READY_FIGURES:
     spec = FIGURES[figure]
-    numbers = " ".join(map(str, spec.experiments))
+    figure_inputs = {frame: figure_files(frame, spec) for frame in spec.frames}
+    options = f"--figure {figure} --experiments {' '.join(map(str, spec.experiments))}"
     if spec.kind == "sample_grid":
-        folders = grid_options(spec.experiments[0])
-        figure_inputs = {
-            "images": [f"{folder}/index.csv" for folder in folders.values()]
-        }
-        options = " ".join(
-            f"--row '{label}={folder}'" for label, folder in folders.items()
-        )
+        rows = figure_rows(spec)
+        figure_inputs["images"] = [f"{folder}/index.csv" for _, folder in rows]
+        options += "".join(f" --row {arm}={folder}" for arm, folder in rows)
     else:
-        figure_inputs = {
-            spec.frame: frame_files(spec.frame, spec.experiments, spec.arms)
-        }
-        options = f"--experiments {numbers}"
+        options += f" --arms {' '.join((*spec.arms, *spec.also))}"  # a gap is named
 
     rule:
         name:
@@ -101,13 +143,10 @@ for figure in READY_FIGURES:
         input:
             **figure_inputs,
             code=code(
-                "cli/figure.py",
-                "figures/style.py",
-                f"figures/{spec.kind}.py",
-                "curves.py",
+                "cli/figure.py", "curves.py", *FIGURE_CODE, f"figures/{spec.kind}.py"
             ),
         output:
-            multiext(P.figure.format(figure=figure), ".pdf", ".png"),
+            multiext(P.figure.format(figure=figure), ".pdf", ".png", ".svg", ".md"),
         log:
             P.log(figure),
         conda:
@@ -115,6 +154,7 @@ for figure in READY_FIGURES:
         params:
             kind=spec.kind,
             scale=SCALE.name,
+            note=SCALE.note,
             options=options,
             frames=frame_options,
             out=lambda wc, output: output[0].removesuffix(".pdf"),
@@ -123,9 +163,23 @@ for figure in READY_FIGURES:
             " {params.frames} --out {params.out} > {log}"
 
 
+# `snakemake figure1` where a figure of the paper is drawn in parts.
+for number, parts in {
+    "figure1": ("figure1a", "figure1b"),
+    "figure7": ("figure7a", "figure7b", "figure7d"),
+}.items():
+    if set(parts) <= set(READY_FIGURES):
+
+        rule:
+            name:
+                number
+            input:
+                expand(P.figure_file, figure=parts, suffix=(*FIGURE_SUFFIXES, "md")),
+
+
 rule figures:
     input:
-        expand(P.figure_file, figure=READY_FIGURES, suffix=("pdf", "png")),
+        expand(P.figure_file, figure=READY_FIGURES, suffix=(*FIGURE_SUFFIXES, "md")),
 
 
 rule compare_tables:

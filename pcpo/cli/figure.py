@@ -1,81 +1,174 @@
-"""Rule `figure`: tidy frames (or images) -> one of the paper's figures as .pdf and .png."""
+"""Rules `figure*`: tidy frames (or images) -> a figure (.pdf, .png, .svg) and its caption (.md)."""
 
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from pcpo import frames
-from pcpo.figures import save
-from pcpo.figures.ablation import ablation
-from pcpo.figures.credit_weights import credit_weights
-from pcpo.figures.ratio_distribution import ratio_distribution
-from pcpo.figures.sample_grid import sample_grid
-from pcpo.figures.training_curves import training_curves
-
-# kind -> (function of a frame and experiments, the frame's spec)
-FIGURES = {
-    "training_curves": (training_curves, frames.UPDATES),
-    "ablation": (ablation, frames.UPDATES),
-    "ratio_distribution": (ratio_distribution, frames.UPDATES),
-    "credit_weights": (credit_weights, frames.CREDIT),
-}
+from pcpo.figures import caption, save, style
+from pcpo.figures.grid_prompts import GRIDS, Grid
+from pcpo.figures.kinds import KINDS
+from pcpo.paths import FIGURES
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m pcpo.cli.figure", description=__doc__)
-    parser.add_argument("kind", choices=[*FIGURES, "sample_grid"])
+    parser.add_argument("kind", choices=KINDS)
     parser.add_argument("--scale", required=True)
+    parser.add_argument("--figure", metavar="NAME", help="its name; by default that of --out")
     parser.add_argument(
         "--experiments", nargs="*", type=int, metavar="NUMBER", help="panels, in this order"
     )
-    parser.add_argument("--updates", nargs="*", default=[], metavar="FILE")
-    parser.add_argument("--credit", nargs="*", default=[], metavar="FILE")
     parser.add_argument(
-        "--row", action="append", default=[], metavar="LABEL=FOLDER", help="row of a sample grid"
+        "--arms", nargs="*", metavar="ARM", help="arms to draw; default: the kind's"
     )
-    parser.add_argument("--columns", type=int, default=10, help="columns of a sample grid")
-    parser.add_argument("--title", default="")
+    for spec in (frames.UPDATES, frames.TIMESTEPS, frames.VALIDATION, frames.CREDIT):
+        parser.add_argument(f"--{spec.name}", nargs="*", default=[], metavar="FILE")
+    parser.add_argument("--selection", nargs="*", default=[], metavar="FILE", help="of the images")
+    parser.add_argument(
+        "--row", action="append", default=[], metavar="ARM=FOLDER",
+        help="row of a sample grid; once per experiment of the figure",
+    )  # fmt: skip
     parser.add_argument("--out", required=True, help="path without suffix")
     arguments = parser.parse_args(argv)
 
+    from pcpo.config import load_experiments, load_scale
+
+    name = arguments.figure or Path(arguments.out).name
+    numbered = {e.number: e for e in load_experiments(arguments.scale)}
+    unknown = [n for n in arguments.experiments or () if n not in numbered]
+    if unknown:
+        raise ValueError(f"no experiment has the numbers {unknown}; known: {sorted(numbered)}")
+    chosen = [numbered[n] for n in arguments.experiments or ()]
     if arguments.kind == "sample_grid":
-        rows, captions = _images(arguments.row, arguments.columns)
-        figure = sample_grid(rows, captions, arguments.title)
+        seeds: list[int] = []
+        selection = frames.read(arguments.selection, frames.SELECTION)
+        figure, remarks = _sample_grid(arguments.row, GRIDS.get(name, Grid()), chosen, selection)
     else:
-        from pcpo.config import load_experiments
-
-        numbered = {e.number: e for e in load_experiments(arguments.scale)}
-        unknown = [n for n in arguments.experiments or () if n not in numbered]
-        if unknown:
-            raise ValueError(f"no experiment has the numbers {unknown}; known: {sorted(numbered)}")
-        draw, spec = FIGURES[arguments.kind]
-        frame = frames.read(getattr(arguments, spec.name), spec)
-        present = set(frame["experiment"])
-        chosen = arguments.experiments or [n for n, e in numbered.items() if e.name in present]
-        figure = draw(frame, [numbered[n] for n in chosen])
+        kind = KINDS[arguments.kind]
+        given = [frames.read(getattr(arguments, spec.name), spec) for spec in kind.frames]
+        chosen = chosen or [e for e in numbered.values() if e.name in set(given[0]["experiment"])]
+        arms = {"arms": arguments.arms} if arguments.arms else {}
+        figure = kind.draw(*given, chosen, **arms)
+        runs = given[0] if "seed" in given[0] else pd.DataFrame({"seed": []})
+        seeds = sorted(runs["seed"].unique().tolist())
+        remarks = _missing(given, kind.frames, chosen, arguments.arms or ())
     save(figure, arguments.out)
+    text = caption(
+        name if name in FIGURES else arguments.kind,
+        chosen, seeds, remarks, note=load_scale(arguments.scale).note,
+    )  # fmt: skip
+    part = Path(f"{arguments.out}.md.part")
+    part.write_text(f"{text}\n")
+    os.replace(part, f"{arguments.out}.md")
 
 
-def _images(rows: Sequence[str], columns: int) -> tuple[dict[str, np.ndarray], list[str]]:
-    """The first image of evenly spread prompts from each `LABEL=FOLDER`, and their captions."""
+def _missing(
+    given: Sequence[pd.DataFrame],
+    specs: Sequence[frames.FrameSpec],
+    experiments: Sequence[Any],
+    arms: Sequence[str],
+) -> list[str]:
+    """What was asked for and is in none of the files, so that a gap is not taken for a result."""
+    remarks = []
+    for frame, spec in zip(given, specs, strict=True):
+        there = set(zip(frame["experiment"], frame["arm"], strict=True))
+        gone = [
+            f"{style.LABELS.get(arm, arm)} of configuration {e.number}"
+            for e in experiments
+            for arm in arms
+            if (e.name, arm) not in there
+        ]
+        if gone:
+            remarks.append(f"Not there in the frame '{spec.name}': {', '.join(gone)}")
+    return remarks
+
+
+def _sample_grid(
+    rows: Sequence[str], grid: Grid, experiments: Sequence[Any], selection: pd.DataFrame
+) -> tuple[Any, list[str]]:
+    """The figure, and what its caption says of prompts and checkpoints."""
     from pcpo.shards import read_images, read_index
 
-    images: dict[str, np.ndarray] = {}
-    captions: list[str] = []
+    folders: dict[str, list[Path]] = {}
     for row in rows:
-        label, separator, folder = row.partition("=")
+        arm, separator, folder = row.partition("=")
         if not separator:
-            raise ValueError(f"--row {row}: expected LABEL=FOLDER")
-        index = read_index(Path(folder)).drop_duplicates("prompt_id")
-        spread = np.linspace(0, len(index) - 1, min(columns, len(index))).round().astype(int)
-        chosen = index.iloc[spread]
-        images[label] = read_images(Path(folder), chosen)
-        captions = chosen["prompt"].tolist()
-    return images, captions
+            raise ValueError(f"--row {row}: expected ARM=FOLDER")
+        folders.setdefault(arm, []).append(Path(folder))
+    blocks = max((len(each) for each in folders.values()), default=0)
+    if not blocks or any(len(each) != blocks for each in folders.values()):
+        raise ValueError("--row ARM=FOLDER: give every arm once for each experiment of the figure")
+    images: dict[str, list[np.ndarray]] = {arm: [] for arm in folders}
+    captions: list[str] = []
+    remarks = []
+    for block in range(blocks):
+        shown = None
+        for arm, each in folders.items():
+            index = read_index(each[block])
+            if shown is None:
+                shown, published = grid.choose(index, block)
+            images[arm] += list(read_images(each[block], _same(shown, index, each[block])))
+        assert shown is not None
+        captions += shown["prompt"].tolist()
+        remarks.append(_prompts(shown, grid, published))
+    remarks += _checkpoints(selection)
+    labels = _labels(list(folders), selection)
+    figure = KINDS["sample_grid"].draw({labels[a]: images[a] for a in folders}, captions)
+    return figure, remarks
+
+
+def _same(shown: pd.DataFrame, index: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """The rows of `index` with the prompts and seeds of `shown`, in its order."""
+    keys = ["prompt_id", "prompt", "seed"]
+    found = shown[keys].merge(index, on=keys, how="left")
+    lost = found[found["file"].isna()]
+    if len(lost):
+        first = lost.iloc[0]
+        raise ValueError(
+            f"{folder}/index.csv: prompt {first['prompt_id']} ('{first['prompt']}'), seed "
+            f"{first['seed']} is missing, which another row of the figure has"
+        )
+    return found
+
+
+def _prompts(shown: pd.DataFrame, grid: Grid, published: bool) -> str:
+    texts = "; ".join(shown["prompt"].drop_duplicates())
+    seeds = ", ".join(map(str, sorted(shown["seed"].unique())))
+    why = "the paper's are not among them" if grid.prompts else "the paper names none"
+    source = "of Appendix G" if published else f"spread evenly over the evaluation prompts ({why})"
+    return f"Prompts {source}, image seeds {seeds}: {texts.rstrip('.')}"
+
+
+def _labels(arms: Sequence[str], selection: pd.DataFrame) -> dict[str, str]:
+    """E.g. PCPO, epoch 9: the epoch where all images of a row are of one experiment."""
+    labels = {arm: style.LABELS.get(arm, arm) for arm in arms}
+    if len(selection) and selection["experiment"].nunique() == 1:
+        epochs = dict(zip(selection["arm"], selection["epoch"].astype(int), strict=True))
+        return {a: f"{t}\nepoch {epochs[a]}" if a in epochs else t for a, t in labels.items()}
+    return labels
+
+
+def _checkpoints(selection: pd.DataFrame) -> list[str]:
+    """Which checkpoints, their validation reward, and whether it is matched."""
+    remarks = []
+    for name, rows in selection.groupby("experiment", sort=False):
+        each = "; ".join(
+            f"{style.LABELS.get(arm, arm)} epoch {epoch} (validation reward {reward:.4g}, "
+            f"{'matched' if matched else 'NOT matched'})"
+            for arm, epoch, reward, matched in zip(
+                rows["arm"], rows["epoch"], rows["validation_reward"], rows["matched"], strict=True
+            )
+        )
+        remarks.append(f"Checkpoints of {name}: {each}")
+    return remarks
 
 
 if __name__ == "__main__":

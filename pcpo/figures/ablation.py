@@ -8,13 +8,22 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pcpo.curves import epoch_curves, seed_average
+from pcpo import frames
+from pcpo.curves import epoch_curves
 from pcpo.figures import style
+from pcpo.figures.seed_bands import draw_band, seed_band
 
 ARMS = ("baseline", "log_hinge", "matching", "pcpo")
+TITLE = "The components of PCPO, added one by one"
+CAPTION = (
+    "From the baseline over the log-hinge objective and prediction matching to PCPO with its "
+    "proportional weights. Left: mean reward of the images sampled in an epoch; middle: clip "
+    "fraction over all updates of an epoch; right: clip fraction of the first, on-policy update, "
+    "where nothing has been learnt from the samples yet. Moving average of {window} epochs."
+)
 
 
-@style.styled
+@style.draws(frames.UPDATES)
 def ablation(
     updates: pd.DataFrame,
     experiments: Sequence[Any],
@@ -23,33 +32,29 @@ def ablation(
 ) -> Figure:
     """One row per experiment: reward, clip fraction overall, clip fraction on-policy, by epoch.
 
-    Drawn from the `updates` frame; values are moving averages over `window` epochs.
+    Values are moving averages over `window` epochs; lines are means over seeds and bands run from
+    the lowest to the highest seed.
     """
     shown = (
         ("reward_mean", "training reward"),
-        ("clip_fraction", "clip fraction, overall"),
-        ("clip_fraction_on_policy", "clip fraction, on-policy"),
+        ("clip_fraction", "clip fraction,\noverall"),
+        ("clip_fraction_on_policy", "clip fraction,\non-policy"),
     )
-    figure, axes = style.panels(max(1, len(experiments)), len(shown), width=2.8, height=2.2)
-    curves = seed_average(epoch_curves(updates))
+    figure, axes = style.panels(max(1, len(experiments)), len(shown), height=2.2)
+    curves = epoch_curves(updates)
     for row, experiment in zip(axes, experiments, strict=False):
         rows = curves[curves["experiment"] == experiment.name]
         for panel, (column, label) in zip(row, shown, strict=True):
             for arm in arms:
-                curve = rows[rows["arm"] == arm].sort_values("epoch")
-                if curve.empty:
-                    continue
-                panel.plot(
-                    curve["epoch"],
-                    style.smooth(curve[column], window),
-                    color=style.COLOURS.get(arm, "0.4"),
-                    label=style.LABELS.get(arm, arm),
-                )
+                runs = rows[rows["arm"] == arm]
+                if len(runs):
+                    band = seed_band(runs, column, window=window)
+                    draw_band(panel, band, arm, label=style.LABELS.get(arm, arm))
             if not panel.lines:
                 style.no_data(panel)
             elif column != "reward_mean":
                 style.from_zero(panel)
-            panel.set_xlabel("epoch")
+            style.epochs(panel)
             panel.set_ylabel(label)
         row[1].set_title(style.title(experiment))
     style.legend_below(figure, axes.flat)

@@ -1,4 +1,4 @@
-"""Figure 1: images of the base model, the baseline and PCPO for the same prompts and seeds."""
+"""Figures 1 and 15-20: images of the base model, the baseline and PCPO, same prompts and seeds."""
 
 from __future__ import annotations
 
@@ -9,53 +9,70 @@ from matplotlib.figure import Figure
 
 from pcpo.figures import style
 
+TITLE = "Samples of the base model, the baseline and PCPO"
+CAPTION = (
+    "The images of a column have the same prompt and the same noise, and the sampler is the "
+    "experiment's native one for every row. They are the first images of their prompts; none was "
+    "chosen by its looks. Baseline and PCPO are the checkpoints that were selected for an equal "
+    "validation reward; how well it is matched stands below."
+)
+COLUMNS = 6  # in a page's width; more are folded
 
-@style.styled
+
+@style.draws()
 def sample_grid(
-    images: Mapping[str, np.ndarray], captions: Sequence[str], title: str = ""
+    images: Mapping[str, Sequence[np.ndarray]], captions: Sequence[str], columns: int = COLUMNS
 ) -> Figure:
-    """Rows are models, columns are prompts.
+    """Rows are models, columns are prompts, folded after `columns`; a repeated caption stands once.
 
-    `images` maps a row's label to uint8 (N, 3, H, W) or (N, H, W, 3), all with N = len(captions);
-    image i of every row belongs to caption i and the same seed. Pixels are drawn unsmoothed.
-    Raises ValueError for another dtype or shape, or rows of different length.
+    `images` maps a row's label to len(captions) images, uint8 (3, H, W) or (H, W, 3); image i of
+    every row belongs to caption i and the same seed. Small pixels are drawn unsmoothed. Raises
+    ValueError for another dtype or shape, or rows of different length.
     """
     if not images or not len(captions):
         raise ValueError("sample_grid: give at least one row of images and one caption")
     rows = {label: _channels_last(array, label, len(captions)) for label, array in images.items()}
-    figure, axes = style.panels(len(rows), len(captions), width=1.1, height=1.15)
-    for row, (label, array) in zip(axes, rows.items(), strict=True):
-        for panel, image in zip(row, array, strict=True):
-            panel.imshow(image, interpolation="nearest")
-            panel.set_xticks([])
-            panel.set_yticks([])
-            panel.grid(False)
-            for spine in panel.spines.values():
-                spine.set_visible(False)
-        row[0].set_ylabel(label)
-    for panel, caption in zip(axes[0], captions, strict=True):
-        panel.set_title(_wrapped(caption), fontsize=6)
-    if title:
-        figure.suptitle(title, fontsize=8)
+    folds = -(-len(captions) // columns)
+    width = -(-len(captions) // folds)
+    figure, axes = style.panels(folds * len(rows), width, width=1.1, height=1.14)
+    for fold in range(folds):
+        shown = range(fold * width, min((fold + 1) * width, len(captions)))
+        block = axes[fold * len(rows) : (fold + 1) * len(rows)]
+        for row, (label, pictures) in zip(block, rows.items(), strict=True):
+            row[0].set_ylabel(label)
+            for panel, i in zip(row, shown, strict=False):
+                panel.imshow(pictures[i])
+        for panel, i in zip(block[0], shown, strict=False):
+            if i == shown[0] or captions[i] != captions[i - 1]:
+                panel.set_title(_wrapped(captions[i]), fontsize=6)
+    for panel in axes.flat:
+        panel.set(xticks=[], yticks=[])
+        panel.grid(False)
+        panel.spines[:].set_visible(False)
     return figure
 
 
-def _channels_last(array: np.ndarray, label: str, count: int) -> np.ndarray:
-    array = np.asarray(array)
-    if array.dtype != np.uint8 or array.ndim != 4 or 3 not in (array.shape[1], array.shape[3]):
-        raise ValueError(
-            f"sample_grid: images of '{label}' are {array.dtype} {array.shape}, "
-            "expected uint8 (N, 3, H, W) or (N, H, W, 3)"
-        )
-    if len(array) != count:
-        raise ValueError(f"sample_grid: '{label}' has {len(array)} images for {count} captions")
-    return array if array.shape[3] == 3 else array.transpose(0, 2, 3, 1)
+def _channels_last(images: Sequence[np.ndarray], label: str, count: int) -> list[np.ndarray]:
+    if len(images) != count:
+        raise ValueError(f"sample_grid: '{label}' has {len(images)} images for {count} captions")
+    shown = []
+    for image in map(np.asarray, images):
+        if image.dtype != np.uint8 or image.ndim != 3 or 3 not in (image.shape[0], image.shape[2]):
+            raise ValueError(
+                f"sample_grid: an image of '{label}' is {image.dtype} {image.shape}, "
+                "expected uint8 (3, H, W) or (H, W, 3)"
+            )
+        shown.append(image if image.shape[2] == 3 else image.transpose(1, 2, 0))
+    return shown
 
 
-def _wrapped(caption: str, width: int = 20) -> str:
-    lines = [""]
+def _wrapped(caption: str, width: int = 22, lines: int = 4) -> str:
+    """The caption in short lines; a long one is cut, and stands in full below the figure."""
+    wrapped = [""]
     for word in caption.split():
-        if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()
-    return "\n".join(lines)
+        if wrapped[-1] and len(wrapped[-1]) + 1 + len(word) > width:
+            wrapped.append("")
+        wrapped[-1] = f"{wrapped[-1]} {word}".strip()
+    if len(wrapped) > lines:
+        wrapped = [*wrapped[: lines - 1], f"{wrapped[lines - 1]} ..."]
+    return "\n".join(wrapped)

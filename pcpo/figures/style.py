@@ -1,4 +1,9 @@
-"""One look for all figures: Okabe-Ito colours (colour-blind safe), sizes, and how to save."""
+"""One look for all figures, readable in print and for colour-blind people, and how to save.
+
+Every arm has a colour and a marker of its own, so that lines are told apart without colour. The
+colours have a contrast of at least 3:1 on white, and those that stand in one figure differ for
+normal, protanopic, deuteranopic and tritanopic sight (tests/figures/test_style.py).
+"""
 
 from __future__ import annotations
 
@@ -13,22 +18,39 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import ArrayLike
 
+from pcpo import frames
+from pcpo.paths import FIGURE_SUFFIXES
 from pcpo.tables.labels import ALGORITHMS, MODELS, REWARDS
 
-# The hues of the paper's Figure 6: baseline blue, objective green, matching red, PCPO orange.
+# The order of the paper's Figure 6: baseline blue, objective green, matching red, PCPO orange.
 COLOURS = {
-    "base": "#999999",
-    "baseline": "#0072B2",
-    "log_hinge": "#009E73",
-    "matching": "#CC79A7",
+    "base": "#6E6E6E",
+    "baseline": "#0067A8",
+    "log_hinge": "#1E9E6A",
+    "matching": "#6B0F3A",
     "pcpo": "#D55E00",
-    "reweight": "#E69F00",
-    "uniform": "#56B4E9",
+    "reweight": "#9A6A00",
+    "uniform": "#3F1F4F",
     "half_timesteps": "#000000",
-    "inverse_square": "#F0E442",
+    "inverse_square": "#5C6E00",
 }
+MARKERS = {
+    "base": "x",
+    "baseline": "o",
+    "log_hinge": "s",
+    "matching": "^",
+    "pcpo": "D",
+    "reweight": "P",
+    "uniform": "v",
+    "half_timesteps": "X",
+    "inverse_square": "*",
+}
+_MARK_START = {"pcpo": 0.5, "matching": 0.75} | dict.fromkeys(
+    ("log_hinge", "uniform", "half_timesteps", "reweight", "inverse_square"), 0.25
+)
 LABELS = {
     "base": "Base model",
     "baseline": "Baseline",
@@ -52,32 +74,61 @@ _RC: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "legend.frameon": False,
-    "lines.linewidth": 1.4,
+    "lines.linewidth": 1.3,
+    "lines.markersize": 3.5,
     "pdf.fonttype": 42,
     "svg.hashsalt": "pcpo",
 }
 
 
 def panels(
-    rows: int, columns: int, width: float = 2.4, height: float = 2.0, **options: Any
+    rows: int, columns: int, width: float | None = None, height: float = 1.9, **options: Any
 ) -> tuple[Figure, np.ndarray]:
     """A figure of `rows` x `columns` axes, (figure, axes (rows, columns)); sizes in inches a panel.
 
-    The figure belongs to no pyplot state: nothing has to be closed, no display is needed.
+    Without `width` the whole is at most a page's text width of 7.2 inches, so that its letters need
+    no shrinking in print. The figure belongs to no pyplot state: nothing has to be closed, no
+    display is needed.
     """
+    width = width or min(2.9, 7.2 / columns)
     figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
-def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
-    """Decorator: `draw` works under this style, and leaves matplotlib's settings as they were."""
+def draws(*specs: frames.FrameSpec) -> Callable[[Callable[..., Figure]], Callable[..., Figure]]:
+    """Decorator of a function whose first arguments are the frames of `specs`.
 
-    @functools.wraps(draw)
-    def wrapped(*args: Any, **kwargs: Any) -> Figure:
-        with matplotlib.rc_context(_RC):
-            return draw(*args, **kwargs)
+    It checks them (ValueError names figure, frame and column), draws under this style, and leaves
+    matplotlib's settings as they were.
+    """
 
-    return wrapped
+    def decorate(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+        name = draw.__name__
+
+        @functools.wraps(draw)
+        def wrapped(*args: Any, **kwargs: Any) -> Figure:
+            for frame, spec in zip(args, specs, strict=False):
+                frames.check(frame, spec, f"figure {name}")
+            with matplotlib.rc_context(_RC):
+                return draw(*args, **kwargs)
+
+        return wrapped
+
+    return decorate
+
+
+def look(arm: str, points: int = 0) -> dict[str, Any]:
+    """Keywords of `Axes.plot` for an arm's line: its colour and its marker.
+
+    `points` is the length of the line: at most six of them are marked, and where there are enough,
+    those of arms that stand in one figure are not the same ones.
+    """
+    step = max(1, -(-points // 6))
+    return {
+        "color": COLOURS.get(arm, "0.4"),
+        "marker": MARKERS.get(arm, "."),
+        "markevery": (int(step * _MARK_START.get(arm, 0.0)), step),
+    }
 
 
 def legend_below(figure: Figure, axes: Iterable[Axes], extra: Sequence[Artist] = ()) -> None:
@@ -88,14 +139,31 @@ def legend_below(figure: Figure, axes: Iterable[Axes], extra: Sequence[Artist] =
             entries.setdefault(label, handle)
     entries |= {str(handle.get_label()): handle for handle in extra}
     if entries:
-        columns = min(len(entries), max(3, round(figure.get_figwidth() / 1.6)))
+        columns = min(len(entries), max(2, round(figure.get_figwidth() / 1.6)))
         figure.legend([*entries.values()], [*entries], loc="outside lower center", ncols=columns)
 
 
 def from_zero(axes: Axes) -> None:
     """Start the vertical axis a little below zero, so that a line at zero is seen."""
-    top = axes.get_ylim()[1]
-    axes.set_ylim(-0.03 * top, top)
+    top = max(float(np.nanmax(line.get_ydata(), initial=0.0)) for line in axes.get_lines())
+    if top == 0.0:
+        note(axes, "all are 0")
+    axes.set_ylim(-0.05 * (top or 0.1), 1.08 * (top or 0.1))
+
+
+def epochs(*panels: Axes) -> None:
+    """Label the horizontal axis as epochs, which are whole numbers."""
+    for axes in panels:
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=2))
+
+
+def logarithmic(axes: Axes) -> None:
+    """A logarithmic vertical axis whose few labels do not collide."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=6))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0e}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def smooth(values: ArrayLike, window: int = WINDOW) -> np.ndarray:
@@ -111,30 +179,46 @@ def smooth(values: ArrayLike, window: int = WINDOW) -> np.ndarray:
     return (sums / counts)[start : start + len(series)]
 
 
-def title(experiment: Any) -> str:
-    """Framework and model, e.g. DDPO (SD1.5), and the reward on a second line."""
+def title(experiment: Any, letter: str = "") -> str:
+    """Framework and model, e.g. (a) DDPO (SD1.5), and the reward on a second line."""
     algorithm = ALGORITHMS.get(experiment.algorithm, experiment.algorithm)
     model = MODELS.get(experiment.model, experiment.model)
-    return f"{algorithm} ({model})\n{REWARDS.get(experiment.number, '')}".rstrip()
+    lettered = f"({letter}) " if letter else ""
+    return f"{lettered}{algorithm} ({model})\n{REWARDS.get(experiment.number, '')}".rstrip()
+
+
+def letters(experiments: Sequence[Any], start: int = 0) -> list[str]:
+    """a, b, c, ... for the columns of a figure; none where there is one."""
+    return [chr(97 + start + i) if len(experiments) > 1 else "" for i in range(len(experiments))]
 
 
 def no_data(*panels: Axes) -> None:
     """Say in the panels that there is nothing to draw, instead of leaving them empty."""
     for axes in panels:
-        axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", color="0.5")
+        note(axes, "no data")
         axes.set_yticks([])
 
 
+def note(axes: Axes, text: str) -> None:
+    """Words in a panel, above its middle."""
+    axes.text(0.5, 0.7, text, transform=axes.transAxes, ha="center", color="0.4")
+
+
 def save(figure: Figure, path_without_suffix: str | Path) -> list[Path]:
-    """Write <path>.pdf and <path>.png; the same figure gives the same bytes (no dates inside)."""
+    """Write <path>.pdf, .png and .svg; the same figure gives the same bytes (no dates inside)."""
     prefix = Path(path_without_suffix)
     prefix.parent.mkdir(parents=True, exist_ok=True)
+    undated: dict[str, dict[str, Any]] = {
+        "pdf": {"CreationDate": None},
+        "png": {"Software": None},
+        "svg": {"Date": None},
+    }
     paths = []
     with matplotlib.rc_context(_RC):
-        for kind, metadata in (("pdf", {"CreationDate": None}), ("png", {"Software": None})):
+        for kind in FIGURE_SUFFIXES:
             path = prefix.with_name(f"{prefix.name}.{kind}")
             part = path.with_name(path.name + ".part")
-            figure.savefig(part, format=kind, metadata=metadata)
+            figure.savefig(part, format=kind, metadata=undated[kind])
             paths.append((part, path))
     for part, path in paths:
         os.replace(part, path)

@@ -6,15 +6,24 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from pcpo.curves import epoch_curves, seed_average
+from pcpo import frames
+from pcpo.curves import epoch_curves
 from pcpo.figures import style
+from pcpo.figures.seed_bands import draw_band, draw_reward, seed_band
+
+TITLE = "Training reward and clip fraction"
+CAPTION = (
+    "Above: mean reward of the images sampled in an epoch, one column per configuration. Below: "
+    "clip fraction, the share of log-ratios outside the clip range; solid over all updates of an "
+    "epoch, dashed on-policy (its first update). Moving average of {window} epochs. With one seed, "
+    "the band of the reward is one standard error of the epoch's mean over its images."
+)
 
 
-@style.styled
+@style.draws(frames.UPDATES)
 def training_curves(
     updates: pd.DataFrame,
     experiments: Sequence[Any],
@@ -23,22 +32,24 @@ def training_curves(
 ) -> Figure:
     """One column per experiment; reward above, clip fraction below (moving average of `window`).
 
-    `updates` is the frame of that name. Clip fraction: solid over all updates of an epoch, dashed
-    on-policy (the first update). Several seeds are averaged; the band is +- one standard error of
-    the epoch's mean reward (before smoothing).
+    Lines are means over seeds; bands run from the lowest to the highest seed, or, where there is
+    one, are +- one standard error of the epoch's mean reward (before smoothing).
     """
     figure, axes = style.panels(2, max(1, len(experiments)), sharex="col")
-    curves = seed_average(epoch_curves(updates))
-    for column, experiment in enumerate(experiments):
+    curves = epoch_curves(updates)
+    for column, (experiment, letter) in enumerate(
+        zip(experiments, style.letters(experiments), strict=True)
+    ):
         reward_axes, clip_axes = axes[:, column]
-        reward_axes.set_title(style.title(experiment))
-        clip_axes.set_xlabel("epoch")
+        reward_axes.set_title(style.title(experiment, letter))
+        style.epochs(clip_axes)
         rows = curves[curves["experiment"] == experiment.name]
         drawn = [arm for arm in arms if arm in set(rows["arm"])]
         for arm in drawn:
-            curve = rows[rows["arm"] == arm].sort_values("epoch")
-            _draw_reward(reward_axes, curve, arm, window)
-            _draw_clip_fraction(clip_axes, curve, arm, window)
+            runs = rows[rows["arm"] == arm]
+            draw_reward(reward_axes, runs, arm, window)
+            for name, line in (("clip_fraction", "-"), ("clip_fraction_on_policy", "--")):
+                draw_band(clip_axes, seed_band(runs, name, window=window), arm, line)
         if drawn:
             style.from_zero(clip_axes)
         else:
@@ -51,18 +62,3 @@ def training_curves(
     )
     style.legend_below(figure, axes.flat, extra=lines)
     return figure
-
-
-def _draw_reward(axes: Axes, curve: pd.DataFrame, arm: str, window: int) -> None:
-    mean = style.smooth(curve["reward_mean"], window)
-    error = curve["reward_se"].to_numpy()
-    colour = style.COLOURS.get(arm, "0.4")
-    axes.plot(curve["epoch"], mean, color=colour, label=style.LABELS.get(arm, arm))
-    band = (mean - error, mean + error)
-    axes.fill_between(curve["epoch"], *band, color=colour, alpha=0.15, linewidth=0)
-
-
-def _draw_clip_fraction(axes: Axes, curve: pd.DataFrame, arm: str, window: int) -> None:
-    for name, line in (("clip_fraction", "-"), ("clip_fraction_on_policy", "--")):
-        values = style.smooth(curve[name], window)
-        axes.plot(curve["epoch"], values, line, color=style.COLOURS.get(arm, "0.4"))

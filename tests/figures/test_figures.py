@@ -1,49 +1,123 @@
-import matplotlib
 import numpy as np
-import pandas as pd
 import pytest
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_hex
 
-from pcpo.figures import save, style
+from pcpo.figures import style
 from pcpo.figures.ablation import ablation
 from pcpo.figures.credit_weights import credit_weights
+from pcpo.figures.gradient_statistics import gradient_statistics
+from pcpo.figures.heuristics import heuristics
+from pcpo.figures.kinds import KINDS
 from pcpo.figures.ratio_distribution import ratio_distribution
-from pcpo.figures.sample_grid import sample_grid
+from pcpo.figures.timestep_credit import timestep_credit
 from pcpo.figures.training_curves import training_curves
+from pcpo.figures.validation_and_kl import validation_and_kl
+from pcpo.paths import FIGURES
 from tests import synthetic
 
-
-@pytest.fixture(scope="module")
-def updates():
-    rng = np.random.default_rng(0)
-    arms = ("baseline", "log_hinge", "matching", "pcpo")
-    curves = {arm: np.cumsum(rng.normal(0.1, 0.1, 30)) for arm in arms}
-    return pd.concat([synthetic.updates(curves, n, noise=0.05) for n in (1, 6)])
+DRAWN = [name for name in FIGURES if FIGURES[name].kind != "sample_grid"]
 
 
-def line(axes, arm):
-    lines = axes.get_lines()
-    return next(one for one in lines if to_hex(one.get_color()) == style.COLOURS[arm].lower())
+def lines(axes, arm):
+    colour = style.COLOURS[arm].lower()
+    return [one for one in axes.get_lines() if to_hex(one.get_color()) == colour]
 
 
-def test_smoothing_is_a_centred_mean():
-    values = np.random.default_rng(0).normal(size=20)
-    for window in (1, 5, 50):
-        expected = pd.Series(values).rolling(min(window, 39), center=True, min_periods=1).mean()
-        np.testing.assert_allclose(style.smooth(values, window), expected, atol=1e-12)
+def bands(axes):
+    return [one for one in axes.collections if isinstance(one, PolyCollection)]
 
 
-def test_training_curves_show_the_frames_numbers(updates):
+def edges(band, points):
+    """Lowest and highest value of a band at each of its `points`."""
+    vertices = band.get_paths()[0].vertices
+    ends = [vertices[vertices[:, 0] == x, 1] for x in points]
+    return np.array([y.min() for y in ends]), np.array([y.max() for y in ends])
+
+
+def stand_ins(numbers):
+    """The synthetic experiments by number, and the sixth for those that have no synthetic one."""
+    return synthetic.experiments([n if n < 8 else 6 for n in numbers])
+
+
+# --- all of them --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_every_figure_draws_from_its_frames_and_changes_none(name, given):
+    spec = FIGURES[name]
+    kind = KINDS[spec.kind]
+    assert tuple(f.name for f in kind.frames) == spec.frames
+    before = [given[frame].copy() for frame in spec.frames]
+    figure = kind.draw(
+        *(given[frame] for frame in spec.frames),
+        stand_ins(spec.experiments),
+        arms=(*spec.arms, *spec.also),
+    )
+    figure.canvas.draw()
+    assert figure.get_figwidth() <= 7.25  # a page: letters need no shrinking in print
+    titles = " ".join(axes.get_title() for axes in figure.axes)
+    for experiment in stand_ins(spec.experiments):
+        assert style.title(experiment) in titles
+    assert any(axes.has_data() for axes in figure.axes)
+    for frame, was in zip(spec.frames, before, strict=True):
+        assert given[frame].equals(was)
+
+
+@pytest.mark.parametrize("name", [k for k in KINDS if k != "sample_grid"])
+def test_a_wrong_frame_is_refused_with_its_name(name, given):
+    kind = KINDS[name]
+    right = [given[spec.name] for spec in kind.frames]
+    for place, spec in enumerate(kind.frames):
+        column = next(c for c in spec.columns if c not in spec.key)
+        wrong = [f.drop(columns=column) if i == place else f for i, f in enumerate(right)]
+        with pytest.raises(ValueError, match=rf"figure {name}: .*'{spec.name}' lacks.*{column}"):
+            kind.draw(*wrong, synthetic.experiments((2,)))
+
+
+@pytest.mark.parametrize("name", [k for k in KINDS if k != "sample_grid"])
+def test_an_experiment_without_rows_is_said_to_have_none(name, given):
+    frames = [given[spec.name] for spec in KINDS[name].frames]
+    figure = KINDS[name].draw(*frames, synthetic.experiments((4,)))
+    figure.canvas.draw()
+    assert all(any(t.get_text() == "no data" for t in axes.texts) for axes in figure.axes)
+
+
+# --- their numbers ------------------------------------------------------------------------------
+
+
+def test_training_curves_show_the_frames_numbers_and_a_band_over_seeds(updates):
     figure = training_curves(updates, synthetic.experiments((1, 4, 6)), window=1)
     reward, clip = figure.axes[0], figure.axes[3]
-    first = updates[(updates["experiment"] == synthetic.name(1)) & (updates["arm"] == "pcpo")]
-    rewards = first.groupby("epoch")["reward_mean"].first()
-    np.testing.assert_allclose(line(reward, "pcpo").get_ydata(), rewards)
-    overall, on_policy = [x for x in clip.get_lines() if x.get_color() == style.COLOURS["pcpo"]]
-    np.testing.assert_allclose(overall.get_ydata(), 0.1)
-    np.testing.assert_allclose(on_policy.get_ydata(), 0.0)
+    pcpo = updates[(updates["experiment"] == synthetic.name(1)) & (updates["arm"] == "pcpo")]
+    rewards = pcpo[pcpo["update"] == 1].pivot(index="epoch", columns="seed", values="reward_mean")
+    np.testing.assert_allclose(lines(reward, "pcpo")[0].get_ydata(), rewards.mean(axis=1))
+    low, high = edges(bands(reward)[1], rewards.index)  # the baseline's comes first
+    np.testing.assert_allclose(low, rewards.min(axis=1))
+    np.testing.assert_allclose(high, rewards.max(axis=1))
+    overall, on_policy = lines(clip, "pcpo")
+    np.testing.assert_allclose(overall.get_ydata(), (0.0 + 0.2 + 0.01) / 2)  # seeds' mean: + 0.01
+    assert (on_policy.get_ydata() == 0.0).all()
+    assert (overall.get_linestyle(), on_policy.get_linestyle()) == ("-", "--")
     assert clip.get_ylim()[0] < 0.0 < 0.15 < clip.get_ylim()[1]
-    assert [t.get_text() for t in figure.axes[1].texts] == ["no data"]  # configuration 4 has none
+
+
+def test_one_seed_has_the_standard_error_of_its_images(updates):
+    one = updates[updates["seed"] == 0]
+    figure = training_curves(one, synthetic.experiments((1,)), window=1)
+    reward, clip = figure.axes
+    mean = lines(reward, "baseline")[0]
+    low, high = edges(bands(reward)[0], mean.get_xdata())
+    np.testing.assert_allclose(high - low, 2 * 0.05)  # reward_std / sqrt(images) of the frame
+    assert not bands(clip)
+
+
+def test_curves_are_smoothed_over_five_epochs(updates):
+    one = updates[(updates["seed"] == 0) & (updates["update"] == 1)]
+    figure = training_curves(one, synthetic.experiments((1,)))
+    rewards = one[(one["experiment"] == synthetic.name(1)) & (one["arm"] == "pcpo")]["reward_mean"]
+    drawn = lines(figure.axes[0], "pcpo")[0].get_ydata()
+    assert drawn[10] == pytest.approx(rewards.iloc[8:13].mean())
 
 
 def test_ablation_has_four_arms_and_three_panels(updates):
@@ -52,48 +126,100 @@ def test_ablation_has_four_arms_and_three_panels(updates):
     assert all(len(axes.get_lines()) == 4 for axes in figure.axes)
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == ["Baseline", "+ log-hinge", "+ matching", "PCPO"]
+    markers = {line.get_marker() for line in figure.axes[0].get_lines()}
+    assert len(markers) == 4
 
 
-def test_credit_weights_show_both_schedules():
-    credit = synthetic.credit((2,))
+def test_heuristics_put_the_reward_over_wall_time(updates):
+    figure = heuristics(updates, synthetic.experiments((1,)), arms=("baseline", "half_timesteps"))
+    by_epoch, by_time, _ = figure.axes
+    for arm in ("baseline", "half_timesteps"):
+        (time,), (epoch,) = lines(by_time, arm), lines(by_epoch, arm)
+        np.testing.assert_allclose(time.get_ydata(), epoch.get_ydata())
+        # Two updates of 30, 31 and 32 seconds: 62 seconds an epoch over the three seeds.
+        np.testing.assert_allclose(time.get_xdata(), np.arange(1, 25) * 62 / 60)
+    assert by_time.get_xlabel() == "wall time (minutes)"
+
+
+def test_validation_rewards_and_the_running_mean_of_the_divergence(updates, validation):
+    figure = validation_and_kl(updates, validation, synthetic.experiments((6,)), window=1)
+    top, middle, _ = figure.axes
+    x, y = np.array(lines(top, "pcpo")[0].get_data(), dtype=float)
+    np.testing.assert_allclose(x, [0, 8, 16, 24])
+    np.testing.assert_allclose(y, [0.201, 0.361, 0.521, 0.681])
+    # Estimates 0.1 e and 0.1 e + 0.05: the mean of epoch e is 0.1 e + 0.025, that up to it is
+    # 0.05 (e + 1) + 0.025.
+    frontier = lines(middle, "baseline")[0]
+    np.testing.assert_allclose(frontier.get_ydata(), 0.05 * (np.arange(1, 25) + 1) + 0.025)
+    runs = updates[(updates["experiment"] == synthetic.name(6)) & (updates["arm"] == "baseline")]
+    rewards = runs[runs["update"] == 1].groupby("epoch")["reward_mean"].mean()
+    np.testing.assert_allclose(frontier.get_xdata(), rewards)
+    below, above = middle.get_ylim()
+    assert below > above  # low divergence is up, as in the paper
+
+
+def test_one_seeds_validation_has_error_bars(updates, validation):
+    figure = validation_and_kl(
+        updates[updates["seed"] == 0],
+        validation[validation["seed"] == 0],
+        synthetic.experiments((6,)),
+    )
+    bar = figure.axes[0].containers[0].lines[2][0].get_segments()[0]
+    assert bar[1][1] - bar[0][1] == pytest.approx(2 * 0.5 / 100**0.5)
+
+
+def test_ratio_distribution_draws_the_last_update_and_two_phases(updates):
+    frame = updates.assign(log_ratio_q75=0.01 * updates["epoch"])
+    figure = ratio_distribution(frame, synthetic.experiments((1, 6)))
+    top, _, bottom, _ = figure.axes
+    np.testing.assert_allclose(lines(top, "pcpo")[0].get_ydata(), 0.0)  # the median
+    assert [label.get_text() for label in bottom.get_xticklabels()] == [
+        "first 5 epochs",
+        "last 5 epochs",
+    ]
+    boxes = [patch.get_path().vertices[:, 1].max() for patch in bottom.patches]
+    assert boxes[2] == pytest.approx(np.expm1(0.01 * np.arange(1, 6)).mean())  # PCPO, first
+    assert boxes[3] == pytest.approx(np.expm1(0.01 * np.arange(20, 25)).mean())
+    assert {text.get_text() for text in bottom.texts} == {"std\n2.0e-04"}
+
+
+def test_gradient_statistics_of_the_first_and_the_last_epochs(updates):
+    figure = gradient_statistics(updates, synthetic.experiments((1,)))
+    mean, variance = figure.axes
+    drawn = [line.get_ydata() for line in (lines(mean, "pcpo")[0], lines(variance, "pcpo")[0])]
+    np.testing.assert_allclose(drawn[0], [1e-3 * (1 + 0.3), 1e-3 * (1 + 2.2)])
+    np.testing.assert_allclose(drawn[1], [3e-6, 22e-6])
+    points = lines(mean, "pcpo")[1:]
+    assert [len(one.get_ydata()) for one in points] == [15, 15]  # five epochs of three seeds
+    assert mean.get_yscale() == "log"
+
+
+def test_credit_weights_show_both_schedules(credit):
     figure = credit_weights(credit, synthetic.experiments((2,)))
     top, bottom = figure.axes
-    native = credit.loc[credit["arm"] == "pcpo", "native_weight"]
-    np.testing.assert_allclose(line(top, "baseline").get_ydata(), native)
-    proportional = line(bottom, "pcpo").get_ydata()
-    trained = credit.loc[credit["arm"] == "pcpo", "trained"]
+    steps = credit[(credit["arm"] == "pcpo") & (credit["experiment"] == synthetic.name(2))]
+    np.testing.assert_allclose(lines(top, "baseline")[0].get_ydata(), steps["native_weight"])
+    proportional = lines(bottom, "pcpo")[0].get_ydata()
+    trained = steps["trained"]
     assert np.array_equal(np.isnan(proportional), ~trained)  # untrained steps stand above alone
     assert np.ptp(proportional[trained]) == pytest.approx(0.0)
     left, right = top.get_xlim()
     assert left > right  # noise on the left
 
 
-def test_ratio_distribution_draws_the_last_update(updates):
-    figure = ratio_distribution(updates, synthetic.experiments((1, 6)))
-    std = line(figure.axes[2], "pcpo").get_ydata()
-    np.testing.assert_allclose(std, 2e-4)
-
-
-def test_sample_grid_takes_both_layouts_and_refuses_others():
-    rng = np.random.default_rng(0)
-    first = rng.integers(0, 256, (2, 3, 8, 8), dtype=np.uint8)
-    figure = sample_grid({"A": first, "B": first.transpose(0, 2, 3, 1)}, ["one", "two"])
-    shown = [axes.images[0].get_array() for axes in figure.axes]
-    np.testing.assert_array_equal(shown[0], shown[2])
-    np.testing.assert_array_equal(shown[1], first[1].transpose(1, 2, 0))
-    with pytest.raises(ValueError, match="uint8"):
-        sample_grid({"A": first.astype(float)}, ["one", "two"])
-    with pytest.raises(ValueError, match="2 images for 1 captions"):
-        sample_grid({"A": first}, ["one"])
-
-
-def test_saving_twice_gives_the_same_bytes_and_leaves_no_settings(updates, tmp_path):
-    before = dict(matplotlib.rcParams)
-    for folder in ("a", "b"):
-        paths = save(ablation(updates, synthetic.experiments((1,))), tmp_path / folder / "figure6")
-        assert [p.suffix for p in paths] == [".pdf", ".png"]
-    for suffix in (".pdf", ".png"):
-        one, two = ((tmp_path / f / f"figure6{suffix}").read_bytes() for f in "ab")
-        assert one == two
-    assert len(list((tmp_path / "a").iterdir())) == 2
-    assert dict(matplotlib.rcParams) == before
+def test_timestep_credit_pools_over_epochs_and_sets_the_spread_beside_the_weight(timesteps, credit):
+    figure = timestep_credit(timesteps, credit, synthetic.experiments((2,)))
+    mean, clip, spread = figure.axes
+    # Epochs 1 and 2 with 10 and 20 terms: (10 x 1 + 20 x 2) / 30.
+    np.testing.assert_allclose(lines(mean, "baseline")[0].get_ydata(), 1e-5 * 5 / 3)
+    np.testing.assert_allclose(lines(clip, "baseline")[0].get_ydata(), 0.01 * 5 / 3)
+    assert not lines(clip, "pcpo")[0].get_ydata().any()
+    measured, weight = lines(spread, "baseline")
+    # The frame's spread is 1e-4 / (step + 1) around means of 2e-5 and 4e-5; the native weight goes
+    # as 1 / (step + 1).
+    variance = 1e-8 / np.arange(1, 10) ** 2 + (2e-5**2 + 2 * 4e-5**2) / 3 - (1e-4 / 3) ** 2
+    expected = np.sqrt(variance)[::-1]
+    np.testing.assert_allclose(measured.get_ydata(), expected / expected.mean(), rtol=1e-6)
+    shares = (1 / np.arange(1, 10))[::-1]
+    np.testing.assert_allclose(weight.get_ydata(), shares / shares.mean())
+    assert weight.get_linestyle() == ":"

@@ -1,0 +1,97 @@
+"""Which prompts and how many images of each the sample grids show.
+
+Prompts are those of the paper's Appendix G where an evaluation set has them all; elsewhere they
+are spread evenly over the evaluation set, so that nobody chose them by their looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+
+class Grid(NamedTuple):
+    """`prompts` of the paper for each experiment, else a share of `spread` evenly spread ones."""
+
+    prompts: tuple[tuple[str, ...], ...] = ()
+    spread: int = 6
+    start: int = 0
+    step: int = 1
+    shown: int = 6
+    images: int = 1  # of each prompt: its first seeds
+
+    def choose(self, index: pd.DataFrame, block: int = 0) -> tuple[pd.DataFrame, bool]:
+        """(rows of an index of images, whether the prompts are the paper's).
+
+        `block` is the experiment's place in the figure. Raises ValueError for an empty index.
+        """
+        if index.empty:
+            raise ValueError("sample_grid: the index of images is empty")
+        first = index.sort_values(["prompt_id", "seed"]).drop_duplicates("prompt_id")
+        ids = {text.casefold(): int(i) for i, text in zip(first["prompt_id"], first["prompt"],
+                                                          strict=True)}  # fmt: skip
+        wanted = [text.casefold() for text in self.prompts[block]] if self.prompts else []
+        published = bool(wanted) and all(text in ids for text in wanted)
+        chosen = [ids[text] for text in wanted] if published else self._spread(list(ids.values()))
+        parts = [
+            index[index["prompt_id"] == i].sort_values("seed").head(self.images) for i in chosen
+        ]
+        return pd.concat(parts), published
+
+    def _spread(self, ids: Sequence[int]) -> list[int]:
+        places = np.linspace(0, len(ids) - 1, min(self.spread, len(ids))).round().astype(int)
+        share = places[self.start :: self.step][: self.shown]
+        return [ids[i] for i in (share if len(share) else places[: self.shown])]
+
+
+_FIGURE_1B = (
+    "A Thangka painting depicting the devil controlling a group of people in a circular formation.",
+    "A painting of a monkey wearing gold headphones and sunglasses looking up at a starry night "
+    "sky.",
+    "Matador challenging a bull in a desert-filled ramen bowl.",
+)
+_FIGURE_19 = (
+    "Several people waiting at a bus stop in a dark city night, depicted in a digital "
+    "illustration.",
+    "Side-view portrait of a knight with a skull helmet adorned with spikes, depicted in a tenth "
+    "century stained glass window.",
+    "The album cover for the band Underealm features an evil entity in a sophisticated suit, with "
+    "dark and intricate details.",
+)
+_FIGURE_20 = (
+    *_FIGURE_1B,
+    *_FIGURE_19,
+    "The image features a copper material with references to various art platforms and artists.",
+    "Anor Londo, Dark Souls, with a dragon flying in the distance at night.",
+    "Two Tyrannosaurus rexes engaged in a boxing match.",
+    "The image depicts Yoshi Island created by Beeple.",
+    "Digital painting featuring Soviet realism and grunge elements with a range of artistic "
+    "influences, created by multiple artists and showcased on ArtStation.",
+    "An artwork from Dan Mumford collection featuring a mage invoking divine gods during a storm "
+    "with lightnings.",
+)
+# Appendix G gives no prompts for Figures 15 and 16, which Table 6 assigns to configuration 2: here
+# other prompts than those of Figure 1a, and several images of a prompt.
+GRIDS = {
+    "figure1a": Grid((("cat", "bear", "butterfly", "chicken", "bee", "camel"),), spread=12, step=2),
+    "figure1b": Grid((_FIGURE_1B,), spread=12, shown=3, images=2),
+    "figure15": Grid(spread=12, start=1, step=2),
+    "figure16": Grid(spread=4, shown=4, images=3),
+    "figure17": Grid(
+        (("a bat playing chess", "a bird riding a bike"), ("fish", "lion")),
+        spread=2, shown=2, images=2,
+    ),
+    "figure18": Grid(
+        ((
+            "A portrait of a lion goddess wreathed in flame, posing in full body.",
+            "A portrait painting of Stephany Eisnor.",
+            "The kitchen has a stove and a refrigerator.",
+        ),),
+        spread=6, start=1, step=2, shown=3, images=2,
+    ),
+    "figure19": Grid((_FIGURE_19,), spread=12, start=3, shown=3, images=2),
+    "figure20": Grid((_FIGURE_20,), spread=12, shown=12),
+}  # fmt: skip

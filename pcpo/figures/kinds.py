@@ -1,0 +1,48 @@
+"""The kinds of figures by name: what draws them, from which frames, and their captions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from matplotlib.figure import Figure
+
+from pcpo import frames
+from pcpo.figures import (
+    ablation,
+    credit_weights,
+    gradient_statistics,
+    heuristics,
+    ratio_distribution,
+    sample_grid,
+    timestep_credit,
+    training_curves,
+    validation_and_kl,
+)
+
+
+class Kind(NamedTuple):
+    """`draw(*frames, experiments, arms=...)`, but for a grid of images, which has no frames."""
+
+    draw: Callable[..., Figure]
+    frames: tuple[frames.FrameSpec, ...]
+    title: str
+    caption: str
+
+
+_UPDATES = (frames.UPDATES,)
+_MODULES = {
+    "training_curves": (training_curves, _UPDATES),
+    "ablation": (ablation, _UPDATES),
+    "heuristics": (heuristics, _UPDATES),
+    "ratio_distribution": (ratio_distribution, _UPDATES),
+    "gradient_statistics": (gradient_statistics, _UPDATES),
+    "validation_and_kl": (validation_and_kl, (frames.UPDATES, frames.VALIDATION)),
+    "credit_weights": (credit_weights, (frames.CREDIT,)),
+    "timestep_credit": (timestep_credit, (frames.TIMESTEPS, frames.CREDIT)),
+    "sample_grid": (sample_grid, ()),
+}
+KINDS = {
+    name: Kind(getattr(module, name), specs, module.TITLE, module.CAPTION)
+    for name, (module, specs) in _MODULES.items()
+}

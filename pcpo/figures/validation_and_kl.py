@@ -1,0 +1,106 @@
+"""Figure 5: reward on fixed prompts by epoch, and reward against KL (Flow-GRPO)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from pcpo import frames
+from pcpo.curves import epoch_curves
+from pcpo.figures import style
+from pcpo.figures.seed_bands import draw_band, seed_band, shade
+
+TITLE = "Validation reward, reward against KL, and clip fraction"
+CAPTION = (
+    "Above: reward on a fixed set of prompts that are not trained on; epoch 0 is the base model; "
+    "bars are one standard error over the images where there is one seed. Middle: training reward "
+    "(moving average of {window} epochs) against the KL divergence to the base model, one point "
+    "per epoch; as in Appendix B.3.4 the divergence is the running mean of all estimates up to the "
+    "epoch, which is likely below the divergence at that epoch. Its axis points down: training "
+    "starts at the top left and ends at the large mark, and a curve further up and to the right is "
+    "better. Below: clip fraction over all updates of an epoch, moving average of {window} epochs."
+)
+
+
+@style.draws(frames.UPDATES, frames.VALIDATION)
+def validation_and_kl(
+    updates: pd.DataFrame,
+    validation: pd.DataFrame,
+    experiments: Sequence[Any],
+    arms: Sequence[str] = ("baseline", "pcpo"),
+    window: int = style.WINDOW,
+) -> Figure:
+    """One column per experiment: validation reward, KL over training reward, clip fraction.
+
+    Lines are means over seeds, epoch by epoch; bands run from the lowest to the highest seed.
+    """
+    figure, axes = style.panels(3, max(1, len(experiments)), width=2.9, height=1.9)
+    curves = epoch_curves(updates).merge(running_kl(updates), how="left")
+    for column, experiment in enumerate(experiments):
+        top, middle, bottom = axes[:, column]
+        top.set_title(style.title(experiment, style.letters(experiments)[column]))
+        second_letter = style.letters(experiments, start=len(experiments))[column]
+        middle.set_title(f"({second_letter})" if second_letter else "")
+        rows = curves[curves["experiment"] == experiment.name]
+        validated = validation[validation["experiment"] == experiment.name]
+        for arm in arms:
+            _draw_validation(top, validated[validated["arm"] == arm], arm)
+            runs = rows[rows["arm"] == arm]
+            if runs.empty:
+                continue
+            reward = seed_band(runs, "reward_mean", window=window)
+            kl = seed_band(runs, "running_kl").set_index("epoch").reindex(reward["epoch"])
+            known = kl["mean"].notna().to_numpy()
+            if known.any():
+                label = style.LABELS.get(arm, arm)
+                x = reward["mean"][known]
+                middle.plot(x, kl["mean"][known], label=label, **style.look(arm, int(known.sum())))
+                middle.plot(x[-1:], kl["mean"][known][-1:], **_END, **style.look(arm))
+            draw_band(bottom, seed_band(runs, "clip_fraction", window=window), arm)
+        for panel in (top, middle, bottom):
+            if not panel.lines:
+                style.no_data(panel)
+        if middle.lines:
+            middle.invert_yaxis()  # the paper's: low divergence above
+            middle.ticklabel_format(axis="y", style="sci", scilimits=(-3, 3))
+        if bottom.lines:
+            style.from_zero(bottom)
+        style.epochs(top, bottom)
+        middle.set_xlabel("training reward")
+    axes[0, 0].set_ylabel("validation reward")
+    axes[1, 0].set_ylabel("KL to the base model")
+    axes[2, 0].set_ylabel("clip fraction, overall")
+    style.legend_below(figure, axes.flat)
+    return figure
+
+
+_END: dict[str, Any] = {"markersize": 7, "markerfacecolor": "none"}  # the last epoch, ringed
+
+
+def running_kl(updates: pd.DataFrame) -> pd.DataFrame:
+    """`running_kl` by run and epoch: the mean of all estimates of the run up to that epoch."""
+    keys = ["experiment", "arm", "seed", "epoch"]
+    sums = updates.groupby(keys)["kl"].agg(["sum", "count"]).groupby(keys[:3]).cumsum()
+    mean = sums["sum"] / sums["count"].replace(0, np.nan)
+    return mean.rename("running_kl").reset_index()
+
+
+def _draw_validation(axes: Axes, rows: pd.DataFrame, arm: str) -> None:
+    if rows.empty:
+        return
+    band = seed_band(rows, "reward_mean")
+    x, look = band["epoch"], style.look(arm)
+    label = style.LABELS.get(arm, arm)
+    error = None
+    if rows["seed"].nunique() == 1:
+        each = rows.sort_values("epoch")
+        error = (each["reward_std"] / np.sqrt(each["images"])).to_numpy()
+    else:
+        shade(axes, x, band["low"], band["high"], arm)
+    look.pop("markevery")
+    axes.errorbar(x, band["mean"], yerr=error, label=label, elinewidth=0.8, capsize=2, **look)

@@ -1,0 +1,92 @@
+"""Frames for the figures, with known numbers and several training seeds."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests import synthetic
+
+ARMS = ("baseline", "log_hinge", "matching", "pcpo", "half_timesteps", "uniform")
+EPOCHS = 24
+
+
+@pytest.fixture(scope="session")
+def updates():
+    """Configurations 1 and 6, six arms, seeds 0 to 2."""
+    rng = np.random.default_rng(0)
+    parts = []
+    for number in (1, 6):
+        for seed in (0, 1, 2):
+            curves = {arm: np.cumsum(rng.normal(0.1, 0.1, EPOCHS)) for arm in ARMS}
+            parts.append(synthetic.updates(curves, number, seed, noise=0.05))
+    frame = pd.concat(parts, ignore_index=True)
+    frame["clip_fraction"] += 0.01 * frame["seed"] * (frame["update"] > 1)
+    frame["gradient_abs_mean"] = 1e-3 * (1 + frame["epoch"] / 10)
+    frame["gradient_abs_var"] = 1e-6 * frame["epoch"]
+    frame["kl"] = 0.1 * frame["epoch"] + 0.05 * (frame["update"] - 1)
+    frame["seconds"] = 30.0 + frame["seed"]
+    return frame
+
+
+@pytest.fixture(scope="session")
+def timesteps():
+    """Configuration 2, both arms, seeds 0 and 1: PCPO's on-policy update is exactly zero."""
+    rows = []
+    for arm in synthetic.ARMS:
+        for seed in (0, 1):
+            for epoch in (1, 2):
+                for update in (1, 2):
+                    for step in range(9):
+                        zero = arm == "pcpo" and update == 1
+                        rows.append(
+                            {
+                                "experiment": synthetic.name(2),
+                                "arm": arm,
+                                "seed": seed,
+                                "epoch": epoch,
+                                "update": update,
+                                "step": step,
+                                "timestep": 1000.0 - 90 * step,
+                                "terms": 10 * epoch,
+                                "log_ratio_mean": 0.0 if zero else 1e-5 * epoch * update,
+                                "log_ratio_std": 0.0 if zero else 1e-4 / (step + 1),
+                                "clip_fraction": 0.0 if zero else 0.01 * epoch,
+                            }
+                        )
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture(scope="session")
+def validation():
+    """Configuration 6 (which stands for 8 and 9), both arms, seeds 0 to 2, every 8 epochs."""
+    rows = [
+        {
+            "experiment": synthetic.name(6),
+            "arm": arm,
+            "seed": seed,
+            "epoch": epoch,
+            "images": 100,
+            "reward_mean": 0.2 + 0.01 * epoch * (2 if arm == "pcpo" else 1) + 0.001 * seed,
+            "reward_std": 0.5,
+        }
+        for arm in synthetic.ARMS
+        for seed in (0, 1, 2)
+        for epoch in (0, 8, 16, 24)
+    ]
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture(scope="session")
+def credit():
+    return synthetic.credit((2, 6, 7))
+
+
+@pytest.fixture(scope="session")
+def given(updates, timesteps, validation, credit):
+    """The frames by name, as `Kind.frames` asks for them."""
+    return {
+        "updates": updates,
+        "timesteps": timesteps,
+        "validation": validation,
+        "credit": credit,
+    }

@@ -1,0 +1,37 @@
+import pytest
+
+from pcpo.figures import caption
+from pcpo.figures.kinds import KINDS
+from pcpo.paths import FIGURES
+from tests import synthetic
+
+
+@pytest.mark.parametrize("name", [*FIGURES, *KINDS])
+def test_every_figure_and_kind_has_a_caption(name):
+    text = caption(name)
+    assert text.startswith("**")
+    assert text.endswith(".")
+    assert "{" not in text
+    assert "\n" not in text
+
+
+def test_a_caption_says_what_how_and_over_which_seeds():
+    text = caption("figure3", synthetic.experiments((2, 6)), seeds=[0, 1], remarks=["A remark"],
+                   note="a note")  # fmt: skip
+    assert text.startswith("**Figure 3, ours: Training reward and clip fraction.** ")
+    assert "Moving average of 5 epochs." in text
+    assert "(a) 2, DDPO (SD1.5), Aesthetics; (b) 6, DanceGRPO (FLUX), HPSv2.1." in text
+    assert "means over the training seeds 0, 1, bands run from the lowest" in text
+    assert text.endswith("A remark. A note.")
+    assert "One training run per arm (seed 7)" in caption("figure3", seeds=[7])
+
+
+def test_a_figure_that_the_paper_does_not_have_says_so():
+    assert "This figure is not in the paper." in caption("curves_7_to_10")
+    assert "not in the paper" not in caption("figure1a")
+    assert caption("figure1a").startswith("**Figure 1(a), ours: ")
+
+
+def test_an_unknown_name_is_told_what_there_is():
+    with pytest.raises(ValueError, match=r"no figure is called 'figure99'; known: figure1a, .*"):
+        caption("figure99")

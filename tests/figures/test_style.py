@@ -1,0 +1,94 @@
+import itertools
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_rgb
+
+from pcpo.config import arm_names
+from pcpo.figures import save, style
+from pcpo.figures.ablation import ablation
+from pcpo.paths import FIGURES
+from tests import synthetic
+
+# Machado, Oliveira and Fernandes (2009), severity 1.0, on linear RGB.
+SIGHT = {
+    "normal": np.eye(3),
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "tritanopia": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+}
+XYZ = np.array(
+    [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750],
+     [0.0193339, 0.1191920, 0.9503041]]
+)  # fmt: skip
+
+
+def linear(colour):
+    rgb = np.array(to_rgb(colour))
+    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+
+
+def lab(colour, sight):
+    seen = np.clip(np.array(SIGHT[sight]) @ linear(colour), 0, 1)
+    xyz = XYZ @ seen / [0.95047, 1.0, 1.08883]
+    x, y, z = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+def test_every_arm_of_the_configuration_has_a_look_and_a_name_of_its_own():
+    arms = [*arm_names(), "base"]
+    for looks in (style.COLOURS, style.MARKERS, style.LABELS):
+        assert set(looks) == set(arms)
+        assert len(set(looks.values())) == len(looks)
+
+
+@pytest.mark.parametrize("arm", style.COLOURS)
+def test_colours_stand_out_from_white(arm):
+    luminance = linear(style.COLOURS[arm]) @ [0.2126, 0.7152, 0.0722]
+    assert 1.05 / (luminance + 0.05) > 3.0  # WCAG 2.1, graphical objects
+
+
+@pytest.mark.parametrize("sight", SIGHT)
+@pytest.mark.parametrize("arms", sorted({(*f.arms, *f.also) for f in FIGURES.values()}))
+def test_lines_of_one_figure_differ_for_every_sight(arms, sight):
+    for one, other in itertools.combinations(arms, 2):
+        distance = np.linalg.norm(lab(style.COLOURS[one], sight) - lab(style.COLOURS[other], sight))
+        assert distance > 20, (one, other)
+
+
+@pytest.mark.parametrize("arms", sorted({(*f.arms, *f.also) for f in FIGURES.values()}))
+def test_marks_of_one_figures_lines_stand_apart(arms):
+    assert len({style.look(arm, points=20)["markevery"] for arm in arms}) == len(arms)
+
+
+def test_smoothing_is_a_centred_mean():
+    values = np.random.default_rng(0).normal(size=20)
+    for window in (1, 5, 50):
+        expected = pd.Series(values).rolling(min(window, 39), center=True, min_periods=1).mean()
+        np.testing.assert_allclose(style.smooth(values, window), expected, atol=1e-12)
+
+
+def test_saving_twice_gives_the_same_bytes_and_leaves_no_settings(updates, tmp_path):
+    before = dict(matplotlib.rcParams)
+    for folder in ("a", "b"):
+        paths = save(ablation(updates, synthetic.experiments((1,))), tmp_path / folder / "figure6")
+        assert [p.suffix for p in paths] == [".pdf", ".png", ".svg"]
+    for suffix in (".pdf", ".png", ".svg"):
+        one, two = ((tmp_path / f / f"figure6{suffix}").read_bytes() for f in "ab")
+        assert one == two
+    assert len(list((tmp_path / "a").iterdir())) == 3
+    assert dict(matplotlib.rcParams) == before
