@@ -98,6 +98,12 @@ def frechet_seconds(count: int = 1112, dimensions: int = 2048) -> tuple[float, f
     return ours, time.process_time() - start
 
 
+def evaluation_megabytes(images: int) -> float:
+    """Peak resident memory of a process that measures so many images."""
+    command = [sys.executable, "-m", "pcpo.cli.bench_memory", str(images)]
+    return float(subprocess.run(command, check=True, capture_output=True).stdout)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sqrtm", action="store_true", help="also time scipy's square root")
@@ -113,6 +119,12 @@ def main() -> None:
         print(
             f"Frechet distance, N = 1112, d = 2048: {ours:.2f} CPU s; sqrtm: {reference:.1f} CPU s"
         )
+        print(f"45 of them: {45 * ours:.0f} CPU s; sqrtm: {45 * reference / 60:.0f} CPU minutes")
+    small, large = evaluation_megabytes(2000), evaluation_megabytes(20000)
+    print(
+        f"peak memory of a measurement: {small:.0f} MB at 2,000 images, {large:.0f} MB at 20,000 "
+        f"({large / small - 1:+.1%})"
+    )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
     print(f"peak resident memory of this process: {peak:.2f} GB")
 
