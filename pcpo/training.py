@@ -82,8 +82,9 @@ def train(
     """Train one run to its last epoch, going on from where an earlier process stopped.
 
     validation_prompts: of the experiment's validation, if it has one. Several processes call it
-    alike and share the work; the first one reports and writes. Calls `report` with a row of `frames.UPDATES` after each gradient update. Raises TrainingDiverged on
-    a NaN, after which the next call goes on from the last checkpoint.
+    alike and share the work; the first one reports and writes. Calls `report` with a row of
+    `frames.UPDATES` after each gradient update. Raises TrainingDiverged on a NaN, after which the
+    next call goes on from the last checkpoint.
     """
     processes = processes or Processes(device=str(policy.device))
     if experiment.validation is not None and not validation_prompts:

@@ -490,7 +490,12 @@ def test_validation_starts_at_the_base_model_and_scores_the_moving_average(model
     def mean_brightness(of):
         items = [(held_out[i], 0) for i in evaluation_prompts(held_out, 3)]
         images = generate(
-            of, sampler, chosen.sampler.guidance_scale, items, chosen.batch.micro_batch, "validation"
+            of,
+            sampler,
+            chosen.sampler.guidance_scale,
+            items,
+            chosen.batch.micro_batch,
+            "validation",
         )
         return float(brightness(torch.stack(list(images)), [text for text, _ in items]).mean())
 

@@ -132,7 +132,10 @@ def expected_outputs():
     for table in TABLES:
         yield from (paths.table.format(table=table) + f".{suffix}" for suffix in TABLE_SUFFIXES)
     for figure in FIGURES:
-        yield from (paths.figure.format(figure=figure) + f".{suffix}" for suffix in ("pdf", "png", "svg", "md"))
+        yield from (
+            paths.figure.format(figure=figure) + f".{suffix}"
+            for suffix in ("pdf", "png", "svg", "md")
+        )
     yield paths.compare
     yield from (paths.world(name) for name in ("accuracy.csv", "rewards.csv"))
 
