@@ -14,7 +14,8 @@ def epoch_curves(updates: pd.DataFrame) -> pd.DataFrame:
     `reward_mean` and its standard error `reward_se` = reward_std / sqrt(images) are the epoch's.
     `clip_fraction` is the mean over all updates of the epoch ("overall"), `clip_fraction_on_policy`
     that of update 1, `clip_fraction_off_policy` that of the later ones (NaN where there are none);
-    `kl` is the mean over updates.
+    `kl`, `gradient_abs_mean` and `gradient_abs_var` are means over updates, `seconds` is their sum:
+    the wall time of the epoch.
 
     Raises ValueError if a run does not count its epochs 1, 2, 3, ... without a gap.
     """
@@ -27,6 +28,9 @@ def epoch_curves(updates: pd.DataFrame) -> pd.DataFrame:
         images=("images", "first"),
         clip_fraction=("clip_fraction", "mean"),
         kl=("kl", "mean"),
+        gradient_abs_mean=("gradient_abs_mean", "mean"),
+        gradient_abs_var=("gradient_abs_var", "mean"),
+        seconds=("seconds", "sum"),
     )
     epochs["clip_fraction_on_policy"] = updates[on_policy].groupby(keys)["clip_fraction"].mean()
     epochs["clip_fraction_off_policy"] = updates[~on_policy].groupby(keys)["clip_fraction"].mean()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -57,13 +56,25 @@ def common_levels(
 ) -> tuple[float, ...]:
     """Reward levels that both runs reach, for a scale without published levels.
 
-    Each level lies `fraction` of the way from the reward of the first epoch (mean of both runs) to
-    the highest trailing mean that both runs reach. Returned in the order of `fractions`; empty if
+    `shared_levels` of the two curves.
+    """
+    return shared_levels([baseline_rewards, pcpo_rewards], fractions, window)
+
+
+def shared_levels(
+    runs: Sequence[ArrayLike],
+    fractions: Sequence[float] = LEVEL_FRACTIONS,
+    window: int = WINDOW,
+) -> tuple[float, ...]:
+    """Reward levels that every run reaches: two arms, or several, of one seed or several.
+
+    Each level lies `fraction` of the way from the reward of the first epoch (mean of the runs) to
+    the highest trailing mean that all runs reach. Returned in the order of `fractions`; empty if
     one of the runs never rises above the start.
     """
     if not all(0.0 < f <= 1.0 for f in fractions):
-        raise ValueError(f"common_levels: fractions {tuple(fractions)} must lie in (0, 1]")
-    curves = [trailing_mean(r, window) for r in (baseline_rewards, pcpo_rewards)]
+        raise ValueError(f"shared_levels: fractions {tuple(fractions)} must lie in (0, 1]")
+    curves = [trailing_mean(r, window) for r in runs]
     start = float(np.mean([curve[0] for curve in curves]))
     top = float(min(curve.max() for curve in curves))
     if top <= start:
@@ -71,74 +82,15 @@ def common_levels(
     return tuple(min(top, start + f * (top - start)) for f in fractions)
 
 
-@dataclass(frozen=True)
-class SpeedupInterval:
-    """Central `coverage` interval of the speed-up in percent.
+def crossings(curves: np.ndarray, level: float, window: int = WINDOW) -> np.ndarray:
+    """`first_crossing` of each row of `curves` (R, epochs), as float (R,); inf where there is none.
 
-    -100 stands for a PCPO run that never reaches the level, inf for a baseline that never does;
-    both ends are NaN if neither run reached it in any resample. `both_reached` is the share of
-    resamples in which both did.
+    Vectorised for resamples; a mean that misses the level by rounding alone counts as at it.
     """
-
-    low: float
-    high: float
-    coverage: float
-    both_reached: float
-    note: str = (
-        "interval of one run per arm: sampling noise of each epoch's mean reward only, "
-        "not the variation between training runs"
-    )
-
-
-def speedup_interval(
-    baseline_rewards: ArrayLike,
-    baseline_errors: ArrayLike,
-    pcpo_rewards: ArrayLike,
-    pcpo_errors: ArrayLike,
-    level: float,
-    window: int = WINDOW,
-    resamples: int = 2000,
-    coverage: float = 0.95,
-    seed: int = 0,
-) -> SpeedupInterval:
-    """Interval of the speed-up under the sampling noise of the reward curves.
-
-    `*_errors` (epochs,) is the standard error of each epoch's mean reward, reward_std /
-    sqrt(images). Every resample adds independent Gaussian noise of that size to both curves. The
-    observed curves are noisy already, so the interval is slightly too wide rather than too narrow
-    for this noise; it says nothing about other training seeds.
-    """
-    rng = np.random.default_rng(seed)
-    epochs = []
-    for rewards, errors in ((baseline_rewards, baseline_errors), (pcpo_rewards, pcpo_errors)):
-        mean = _checked(rewards, window)
-        error = np.asarray(errors, dtype=np.float64)
-        if error.shape != mean.shape or not np.isfinite(error).all() or (error < 0).any():
-            raise ValueError(
-                f"speedup_interval: standard errors of shape {error.shape} for {mean.shape} "
-                "rewards; they must be finite, not negative, and one per epoch"
-            )
-        draws = mean + error * rng.standard_normal((resamples, len(mean)))
-        epochs.append(_crossings(draws, level, window))
-    baseline, pcpo = epochs
-    with np.errstate(invalid="ignore"):
-        speedups = 100.0 * (baseline / pcpo - 1.0)  # inf / inf, neither reached: NaN, dropped
-    both = float(np.mean(np.isfinite(baseline) & np.isfinite(pcpo)))
-    speedups = speedups[~np.isnan(speedups)]
-    if not len(speedups):
-        return SpeedupInterval(math.nan, math.nan, coverage, both)
-    tail = (1.0 - coverage) / 2.0
-    # A quantile of the sample, not between two of its values: some may be infinite.
-    low, high = np.quantile(speedups, [tail, 1.0 - tail], method="inverted_cdf")
-    return SpeedupInterval(float(low), float(high), coverage, both)
-
-
-def _crossings(curves: np.ndarray, level: float, window: int) -> np.ndarray:
-    """First crossing of each row of `curves` (R, epochs) as float (R,); inf where there is none."""
     sums = np.cumsum(curves, axis=1)
     sums[:, window:] = sums[:, window:] - sums[:, :-window]
     counts = np.minimum(np.arange(1, curves.shape[1] + 1), window)
-    reached = sums / counts >= level
+    reached = sums / counts >= level - 1e-10 * abs(level)
     return np.where(reached.any(axis=1), reached.argmax(axis=1) + 1.0, np.inf)
 
 

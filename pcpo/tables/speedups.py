@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from pcpo.curves import epoch_curves, seed_average
-from pcpo.stats.speedup import (
-    LEVEL_FRACTIONS,
-    common_levels,
-    first_crossing,
-    speedup_interval,
-    speedup_percent,
-)
+from pcpo.curves import epoch_curves
+from pcpo.stats.speedup import LEVEL_FRACTIONS, WINDOW, shared_levels
+from pcpo.stats.speedup_interval import ONE_RUN, compare_runs
 from pcpo.tables import labels, notes
 from pcpo.tables.table import Column, Table
 
@@ -53,14 +48,31 @@ def table10(experiments: Sequence[Any], *, updates: pd.DataFrame) -> Table:
     return Table("table10", title, frame, columns, tuple(footnotes))
 
 
+def _epochs_text(arm: str) -> Callable[[float, pd.Series], str]:
+    """Epochs to the level; "> 20" where a run of 20 epochs ends below it."""
+
+    def text(_known: float, row: pd.Series) -> str:
+        if not np.isnan(row[f"{arm}_epochs"]):
+            return f"{row[f'{arm}_epochs']:.0f}"
+        return f"> {row[f'{arm}_run']:.0f}"
+
+    return text
+
+
+def _speedup_text(bound: float, row: pd.Series) -> str:
+    if not np.isnan(row["speedup_pct"]):
+        return f"{row['speedup_pct']:.1f} %"
+    return f"at {'least' if bound == row['speedup_at_least'] else 'most'} {bound:.1f} %"
+
+
 def _interval_text(low: float, row: pd.Series) -> str:
     return f"{low:.1f} to {row['speedup_high']:.1f}"
 
 
 _EPOCHS = (
-    Column("baseline_epochs", "Baseline epochs", "{:.0f}"),
-    Column("pcpo_epochs", "PCPO epochs", "{:.0f}"),
-    Column("speedup_pct", "Speed-up", "{:.1f} %"),
+    Column("baseline_known", "Baseline epochs", _epochs_text("baseline")),
+    Column("pcpo_known", "PCPO epochs", _epochs_text("pcpo")),
+    Column("speedup_known", "Speed-up", _speedup_text),
     Column("speedup_low", "95 % interval", _interval_text),
 )
 
@@ -69,22 +81,20 @@ def _speedups(
     experiments: Sequence[Any], updates: pd.DataFrame, numbers: Sequence[int]
 ) -> tuple[pd.DataFrame, list[str]]:
     numbered = labels.by_number(experiments)
-    curves = seed_average(epoch_curves(updates))
+    curves = epoch_curves(updates)
     rows, missing, derived = [], [], {}
     for number in numbers:
         experiment = numbered.get(number)
-        arms = {}
-        if experiment is not None:
-            of_experiment = curves[curves["experiment"] == experiment.name]
-            arms = {arm: c for arm, c in of_experiment.groupby("arm") if arm in _ARMS}
-        if len(arms) < len(_ARMS):
+        runs = _runs(curves, experiment)
+        if not all(runs.values()):
             missing.append(number)
         levels = sorted(getattr(experiment, "reward_levels", None) or (), reverse=True)
         fractions = _fractions(experiment)
-        if not levels and len(arms) == len(_ARMS):
+        if not levels and all(runs.values()):
             derived[number] = ", ".join(f"{100 * f:g}" for f in fractions)
-            baseline, pcpo = (arms[arm]["reward_mean"] for arm in _ARMS)
-            levels = list(common_levels(baseline, pcpo, fractions))
+            levels = list(
+                shared_levels([r for arm in runs.values() for r in arm.values()], fractions)
+            )
         levels = levels or [np.nan] * len(fractions)
         for rank, level in enumerate(levels, 1):
             rows.append(
@@ -98,23 +108,24 @@ def _speedups(
                     "setting": labels.setting(number, experiment),
                     "reward_level": level,
                 }
-                | _crossings(arms, level)
+                | _speedup(runs, level)
             )
     footnotes = notes.missing_note(missing)
     for shares in dict.fromkeys(derived.values()):
         numbers_here = ", ".join(str(n) for n, s in derived.items() if s == shares)
         footnotes.append(
             f"Levels of configuration {numbers_here}: {shares} % of the way from "
-            "the first epoch's reward to the highest trailing mean that both arms reach; the "
-            "paper's levels belong to its own reward scale."
+            "the first epoch's reward to the highest trailing mean that every run of both arms "
+            "reaches; the paper's levels belong to its own reward scale."
         )
-    used = updates[updates["experiment"].isin([e.name for e in numbered.values()])]
+    frame = pd.DataFrame(rows)
     footnotes += [
-        notes.CROSSING,
-        notes.INTERVAL,
-        *notes.seed_note(used),
+        _CROSSING,
+        *_interval_notes(frame),
+        *([_CENSORED] if _censored(frame).any() else []),
     ]
-    return pd.DataFrame(rows), footnotes
+    used = updates[updates["experiment"].isin([e.name for e in numbered.values()])]
+    return frame, footnotes + notes.seed_note(used)
 
 
 _ARMS = ("baseline", "pcpo")
@@ -127,26 +138,94 @@ def _fractions(experiment: Any | None) -> tuple[float, ...]:
     return tuple(sorted(fractions, reverse=True))
 
 
-def _crossings(arms: dict[str, pd.DataFrame], level: float) -> dict[str, float]:
-    result = dict.fromkeys(
-        ("baseline_epochs", "pcpo_epochs", "speedup_pct", "speedup_low", "speedup_high"), np.nan
-    )
-    result |= {"both_reached": np.nan, "baseline_run": np.nan, "pcpo_run": np.nan}
-    if len(arms) < len(_ARMS) or np.isnan(level):
-        return result
+def _runs(curves: pd.DataFrame, experiment: Any | None) -> dict[str, dict[int, np.ndarray]]:
+    """Arm -> training seed -> rewards (epochs,), of the seeds that both arms were trained with."""
+    if experiment is None:
+        return {arm: {} for arm in _ARMS}
+    of_experiment = curves[curves["experiment"] == experiment.name]
+    runs = {
+        arm: {
+            int(seed): run["reward_mean"].to_numpy()
+            for seed, run in of_experiment[of_experiment["arm"] == arm].groupby("seed")
+        }
+        for arm in _ARMS
+    }
+    both = set(runs["baseline"]) & set(runs["pcpo"])
+    return {arm: {s: run for s, run in of_arm.items() if s in both} for arm, of_arm in runs.items()}
+
+
+_NOTHING = dict.fromkeys(
+    (
+        *("baseline_epochs", "pcpo_epochs", "speedup_pct", "speedup_low", "speedup_high"),
+        *("speedup_at_least", "speedup_at_most", "baseline_run", "pcpo_run"),
+        *("baseline_reached", "pcpo_reached", "baseline_known", "pcpo_known", "speedup_known"),
+    ),
+    np.nan,
+) | {"runs": 0, "interval": ""}
+
+
+def _speedup(runs: dict[str, dict[int, np.ndarray]], level: float) -> dict[str, Any]:
+    """The cells of a row.
+
+    `*_run` is the length of an arm's shortest run; `*_known` is what is printed: epochs or the
+    run's length, the speed-up or its bound.
+    """
+    if not all(runs.values()) or np.isnan(level):
+        return dict(_NOTHING)
+    found = compare_runs(runs["baseline"], runs["pcpo"], level)
+    cells: dict[str, Any] = {
+        "baseline_epochs": found.baseline_epochs,
+        "pcpo_epochs": found.pcpo_epochs,
+        "speedup_pct": found.percent,
+        "speedup_low": found.low,
+        "speedup_high": found.high,
+        "speedup_at_least": found.at_least,
+        "speedup_at_most": found.at_most,
+        "baseline_reached": found.baseline_reached,
+        "pcpo_reached": found.pcpo_reached,
+        "runs": found.runs,
+        "interval": found.method,
+    }
     for arm in _ARMS:
-        crossing = first_crossing(arms[arm]["reward_mean"], level)
-        result[f"{arm}_epochs"] = np.nan if crossing is None else crossing
-        result[f"{arm}_run"] = len(arms[arm])  # epochs trained
-    if not np.isnan(result["baseline_epochs"]) and not np.isnan(result["pcpo_epochs"]):
-        result["speedup_pct"] = speedup_percent(result["baseline_epochs"], result["pcpo_epochs"])
-    baseline, pcpo = (arms[arm] for arm in _ARMS)
-    interval = speedup_interval(
-        baseline["reward_mean"],
-        baseline["reward_se"],
-        pcpo["reward_mean"],
-        pcpo["reward_se"],
-        level,
-    )
-    result |= {"speedup_low": interval.low, "speedup_high": interval.high}
-    return result | {"both_reached": interval.both_reached}
+        cells[f"{arm}_run"] = min(len(run) for run in runs[arm].values())
+        known = cells[f"{arm}_epochs"]
+        cells[f"{arm}_known"] = cells[f"{arm}_run"] if np.isnan(known) else known
+    bounds = (found.percent, found.at_least, found.at_most)
+    cells["speedup_known"] = next((b for b in bounds if not np.isnan(b)), np.nan)
+    return cells
+
+
+def _censored(frame: pd.DataFrame) -> pd.Series:
+    """Whether in a row a run ends below the level."""
+    reached = frame[["baseline_reached", "pcpo_reached"]].min(axis=1)
+    return (frame["runs"] > 0) & (reached < frame["runs"])
+
+
+def _interval_notes(frame: pd.DataFrame) -> list[str]:
+    found = []
+    if (frame["interval"] == ONE_RUN).any():
+        found.append(_BOOTSTRAP)
+    for method in frame["interval"].unique():
+        if method.startswith("t interval"):
+            found.append(f"Interval: {method}, {_SEEDS}")
+        elif method.startswith("none"):
+            found.append(f"Interval '-': {method.removeprefix('none: ')}.")
+    return found
+
+
+_CROSSING = (
+    f"First epoch whose trailing mean over {WINDOW} epochs of the training reward is at least the "
+    "level. Speed-up = 100 (baseline / PCPO - 1) %."
+)
+_BOOTSTRAP = (
+    "Interval: moving-block bootstrap of the residuals around the smoothed reward curves, one run "
+    "per arm. It is the noise of the epochs' mean rewards and leaves out the variation between "
+    "training runs."
+)
+_SEEDS = (
+    "on the log ratio of epochs of the two arms of a seed; epochs and speed-up are geometric means."
+)
+_CENSORED = (
+    "'> 20': a run of 20 epochs ends below the level, so that its speed-up is known as a bound "
+    "alone; an interval end of -100 or inf says that the run may never arrive."
+)

@@ -6,8 +6,8 @@ import pytest
 
 from pcpo.stats.speedup import (
     common_levels,
+    crossings,
     first_crossing,
-    speedup_interval,
     speedup_percent,
     trailing_mean,
 )
@@ -80,22 +80,8 @@ def test_common_levels_are_reached_by_both_runs():
     assert common_levels([2, 1, 0], [2, 3, 4]) == ()  # a run that only falls
 
 
-def test_interval_closes_on_the_value_without_noise_and_covers_it_with():
-    baseline, pcpo = np.arange(1.0, 101.0), np.arange(1.0, 201.0, 2.0)
-    exact = speedup_percent(first_crossing(baseline, 60), first_crossing(pcpo, 60))
-    none = np.zeros(100)
-    interval = speedup_interval(baseline, none, pcpo, none, 60)
-    assert (interval.low, interval.high, interval.both_reached) == (exact, exact, 1.0)
-    noisy = speedup_interval(baseline, none + 4, pcpo, none + 4, 60)
-    assert noisy.low < exact < noisy.high
-    assert noisy == speedup_interval(baseline, none + 4, pcpo, none + 4, 60)  # fixed seed
-    assert "one run" in noisy.note
-
-
-def test_interval_where_a_run_never_arrives():
-    rising, flat, none = np.arange(50.0), np.zeros(50), np.zeros(50)
-    assert speedup_interval(flat, none, rising, none, 20).low == np.inf
-    assert speedup_interval(rising, none, flat, none, 20).high == -100.0
-    neither = speedup_interval(flat, none, flat, none, 20)
-    assert np.isnan(neither.low)
-    assert neither.both_reached == 0.0
+def test_crossings_of_many_curves_are_those_of_each():
+    curves = np.cumsum(np.random.default_rng(2).normal(0.1, 1, size=(50, 30)), axis=1)
+    expected = [first_crossing(curve, 2.0) or np.inf for curve in curves]
+    np.testing.assert_array_equal(crossings(curves, 2.0), expected)
+    assert crossings(np.full((1, 7), 6.9), 6.9)[0] == 1

@@ -1,0 +1,116 @@
+import time
+
+import numpy as np
+import pytest
+
+from pcpo.stats import speedup_interval
+from pcpo.stats.speedup import first_crossing, speedup_percent
+from pcpo.stats.speedup_interval import ONE_RUN, compare_runs, resampled_crossings
+
+
+def saturating(epochs, faster=1.0):
+    return 1 - np.exp(-faster * np.arange(1, epochs + 1) / (epochs / 2))
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.4])
+def test_interval_of_one_run_covers_the_truth(monkeypatch, correlation):
+    """Coverage on simulated curves: nominal 95 %, less allowed for correlated noise."""
+    monkeypatch.setattr(speedup_interval, "RESAMPLES", 300)
+    epochs, level, rng = 60, 0.65, np.random.default_rng(0)
+    curves = [saturating(epochs), saturating(epochs, 1.3)]
+    truth = speedup_percent(*(first_crossing(curve, level) for curve in curves))
+    covered, runs = 0, 120
+    for _ in range(runs):
+        noise = rng.normal(0, 0.04, size=(2, epochs))
+        for t in range(1, epochs):
+            past = correlation * noise[:, t - 1]
+            noise[:, t] = past + np.sqrt(1 - correlation**2) * noise[:, t]
+        found = compare_runs({0: curves[0] + noise[0]}, {0: curves[1] + noise[1]}, level)
+        assert found.low <= found.percent <= found.high
+        covered += found.low <= truth <= found.high
+    assert covered / runs > (0.93 if correlation == 0 else 0.83)
+
+
+def test_interval_of_one_run_is_not_idle():
+    """It tells a run from one twice as fast, grows with the noise, and closes without noise."""
+    widths = []
+    for noise in (0.0, 0.02, 0.08):
+        rng = np.random.default_rng(3)
+        slow, fast = (saturating(100, f) + rng.normal(0, noise, 100) for f in (1, 2))
+        found = compare_runs({0: slow}, {0: fast}, 0.6)
+        assert found.low > 20
+        assert found.method == ONE_RUN
+        widths.append(found.high - found.low)
+    assert widths[0] == 0.0
+    assert widths[1] < widths[2] < 250
+    same = compare_runs({0: slow}, {0: slow}, 0.6)
+    assert same.percent == 0.0
+    assert same.low < 0 < same.high
+
+
+def test_interval_is_repeatable_and_fast():
+    rng = np.random.default_rng(4)
+    slow, fast = (saturating(300, f) + rng.normal(0, 0.05, 300) for f in (1, 1.3))
+    start = time.process_time()
+    found = compare_runs({0: slow}, {0: fast}, 0.6)
+    assert time.process_time() - start < 1
+    assert found == compare_runs({0: slow}, {0: fast}, 0.6)
+
+
+def test_resamples_vary_as_runs_do():
+    """Crossings of the resamples of one run against those of fresh runs, on a straight line."""
+    rng = np.random.default_rng(5)
+    line = np.linspace(0, 1, 200)
+    fresh = [first_crossing(line + rng.normal(0, 0.1, 200), 0.5) for _ in range(400)]
+    deviations = [
+        resampled_crossings(line + rng.normal(0, 0.1, 200), 0.5, rng, resamples=400).std()
+        for _ in range(20)
+    ]
+    assert np.mean(deviations) == pytest.approx(np.std(fresh), rel=0.15)
+
+
+def test_runs_that_never_arrive_give_bounds():
+    slow, fast = saturating(40), saturating(40, 3)
+    crossing = first_crossing(fast, 0.95)
+    never = compare_runs({0: slow}, {0: fast}, 0.95)
+    assert np.isnan(never.percent)
+    assert (never.baseline_reached, never.pcpo_reached) == (0, 1)
+    assert never.at_least == speedup_percent(41, crossing)
+    assert never.low == pytest.approx(never.at_least)
+    assert never.high == np.inf
+    reverse = compare_runs({0: fast}, {0: slow}, 0.95)
+    assert reverse.at_most == speedup_percent(crossing, 41)
+    assert (reverse.low, reverse.high) == (-100.0, pytest.approx(reverse.at_most))
+    neither = compare_runs({0: slow}, {0: slow}, 2.0)
+    assert np.isnan([neither.percent, neither.low, neither.high]).all()
+    assert "neither run" in neither.method
+
+
+def test_several_seeds_are_paired():
+    line = np.arange(1.0, 101.0)
+    baseline = dict.fromkeys(range(3), line) | {9: 100 * line}
+    pcpo = {seed: (1.5 + 0.25 * seed) * line for seed in range(3)}
+    found = compare_runs(baseline, pcpo, 60)
+    ratios = [first_crossing(line, 60) / first_crossing(run, 60) for run in pcpo.values()]
+    assert found.runs == 3
+    assert found.percent == pytest.approx(100 * (np.prod(ratios) ** (1 / 3) - 1))
+    assert found.baseline_epochs / found.pcpo_epochs == pytest.approx(1 + found.percent / 100)
+    half = 4.302653 * np.std(np.log(ratios), ddof=1) / np.sqrt(3)  # t of 2 degrees of freedom
+    centre = np.log1p(found.percent / 100)
+    expected = [100 * np.expm1(centre - half), 100 * np.expm1(centre + half)]
+    np.testing.assert_allclose([found.low, found.high], expected, rtol=1e-6)
+    some = compare_runs(baseline, pcpo | {1: line[:20]}, 60)
+    assert np.isnan([some.percent, some.low, some.high]).all()
+    assert (some.runs, some.baseline_reached, some.pcpo_reached) == (3, 3, 2)
+    assert "not every one of 3 runs" in some.method
+
+
+def test_what_cannot_be_compared_is_said():
+    with pytest.raises(ValueError, match="no training seed has both arms"):
+        compare_runs({0: [1.0]}, {1: [1.0]}, 1.0)
+    short = compare_runs({0: [1.0, 2.0]}, {0: [2.0, 3.0]}, 1.5)
+    assert short.percent == 100.0
+    assert np.isnan(short.low)
+    assert "fewer than 10 epochs" in short.method
+    with pytest.raises(ValueError, match="first in epoch 3"):
+        compare_runs({0: [1.0, 2.0, np.nan]}, {0: [2.0, 3.0]}, 1.5)
