@@ -1,0 +1,155 @@
+"""config/claims.yaml: what the paper asserts, and the test that judges it.
+
+    id:                          # unique; names the row of the ledger
+      group: ...                 # heading in the ledger
+      sentence: ...              # as the paper has it; [...] marks what is left out
+      source: Sec. 3.2, Table 1
+      quantity: ...              # what is estimated, with its unit
+      test: ...                  # a procedure of `pcpo.claims`
+      direction: higher | lower | none    # what is claimed of it; not for exact tests
+      between: [low, high]       # or this: the band that is claimed
+      configurations: [2, 4]     # one part each; [1, 2] within the list: both together
+      options: {...}             # of the test
+      each: {option: [...]}      # one part per value
+      scales: [paper]            # where the claimed number can be met; elsewhere it is shown alone
+      paper: ...                 # the paper's own numbers, as text
+      remark: ...                # what a reader should know besides
+
+A claim with several configurations or values has several parts, each with its own verdict.
+"""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
+
+from pcpo.claims import curves, exact, images  # noqa: F401 - they register the procedures
+from pcpo.claims.estimate import PROCEDURES
+from pcpo.config import arm_names, files
+from pcpo.config.files import ConfigError, Record, explain, load_yaml
+
+
+@dataclass(frozen=True)
+class Part:
+    """One estimate and verdict: a claim for one configuration (or several together)."""
+
+    id: str
+    configurations: tuple[int, ...]
+    options: dict[str, Any]
+    varied: dict[str, Any]  # those of the options that tell it from the claim's other parts
+
+
+class Claim(Record):
+    id: str
+    group: str
+    sentence: str
+    source: str
+    quantity: str
+    test: str
+    direction: Literal["higher", "lower", "none"] | None = None
+    between: tuple[float, float] | None = None
+    configurations: tuple[int | tuple[int, ...], ...] = Field(min_length=1)
+    options: dict[str, Any] = Field(default_factory=dict)
+    each: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
+    scales: tuple[str, ...] = ()
+    paper: str = ""
+    remark: str = ""
+
+    @model_validator(mode="after")
+    def _judged(self) -> Claim:
+        if self.test not in PROCEDURES:
+            known = ", ".join(sorted(PROCEDURES))
+            raise ValueError(f"test: unknown procedure '{self.test}'; known: {known}")
+        procedure = PROCEDURES[self.test]
+        given = (self.direction is not None) + (self.between is not None)
+        if procedure.exact and given:
+            raise ValueError(f"direction: '{self.test}' is exact; it takes no direction or between")
+        if not procedure.exact and given != 1:
+            raise ValueError(f"direction: '{self.test}' takes either a direction or between")
+        if self.between is not None and self.between[0] >= self.between[1]:
+            raise ValueError("between: the first value must be the lower one")
+        together = [c for c in self.configurations if not isinstance(c, int)]
+        if together and not procedure.joint:
+            raise ValueError(
+                f"configurations: '{self.test}' takes one at a time, not {list(together[0])}"
+            )
+        known_scales = sorted(p.stem for p in (files.CONFIG / "scale").glob("*.yaml"))
+        if unknown := set(self.scales) - set(known_scales):
+            raise ValueError(
+                f"scales: unknown scale '{min(unknown)}'; known: {', '.join(known_scales)}"
+            )
+        return self
+
+    def parts(self) -> Iterator[Part]:
+        """One per configuration and combination of the values of `each`."""
+        axes = [[(key, value) for value in values] for key, values in self.each.items()]
+        for configuration in self.configurations:
+            numbers = (configuration,) if isinstance(configuration, int) else configuration
+            for combination in itertools.product(*axes):
+                varied = dict(combination)
+                names = ["+".join(map(str, numbers))] if len(self.configurations) > 1 else []
+                names += [_word(value) for value in varied.values()]
+                options = self.options | varied
+                yield Part("-".join([self.id, *names]), numbers, options, varied)
+
+
+def read_claims(path: str | Path) -> list[Claim]:
+    """The claims of a file, in its order.
+
+    Raises ConfigError with file and key for an unknown key, procedure, option, arm or value, and
+    for a key that is missing.
+    """
+    path = Path(path)
+    claims = []
+    for name, keys in load_yaml(path, "claims").items():
+        where = f"{path}: {name}"
+        if not isinstance(keys, dict):
+            raise ConfigError(f"{where}: expected the keys of a claim")
+        try:
+            claim = Claim(id=str(name), **keys)
+        except ValidationError as error:
+            raise ConfigError(explain(error, [(where, keys)])) from error
+        for part in claim.parts():
+            _check_options(claim.test, part.options, f"{where}: options")
+        claims.append(claim)
+    return claims
+
+
+def arguments(test: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Options as the procedure takes them, by its annotations; pydantic's ValidationError."""
+    model = _model(test)(**options)
+    return {key: getattr(model, key) for key in model.model_fields_set}
+
+
+def _check_options(test: str, options: dict[str, Any], where: str) -> None:
+    try:
+        given = arguments(test, options)
+    except ValidationError as error:
+        raise ConfigError(explain(error, [(where, options)])) from error
+    for key in {"arm", "arms", "chain"} & set(given):
+        for arm in [given[key]] if isinstance(given[key], str) else given[key]:
+            if arm not in (known := ("base", *arm_names())):
+                raise ConfigError(f"{where}: {key}: unknown arm '{arm}'; known: {', '.join(known)}")
+
+
+def _model(test: str) -> type[BaseModel]:
+    """The keyword arguments of a procedure as a record."""
+    function = PROCEDURES[test].function
+    types = typing.get_type_hints(function)
+    fields: dict[str, Any] = {
+        name: (types[name], ... if p.default is inspect.Parameter.empty else p.default)
+        for name, p in inspect.signature(function).parameters.items()
+        if p.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+    return create_model(test, __config__=ConfigDict(extra="forbid"), **fields)
+
+
+def _word(value: Any) -> str:
+    return "-".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

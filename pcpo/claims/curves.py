@@ -1,0 +1,221 @@
+"""Procedures on training curves: one value per epoch, one curve per training seed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from pcpo.claims.estimate import (
+    ONE_RUN,
+    PAIR,
+    Arms,
+    Estimate,
+    Z,
+    of_interval,
+    over_epochs,
+    procedure,
+    runs_per_arm,
+)
+from pcpo.claims.evidence import Evidence, NotRun, chosen
+from pcpo.stats.intervals import t_interval
+from pcpo.stats.speedup import LEVEL_FRACTIONS, first_crossing, shared_levels
+from pcpo.stats.speedup_interval import FEWEST, resampled_crossings
+
+Curve = Literal[
+    "reward_mean",
+    "clip_fraction",
+    "clip_fraction_on_policy",
+    "clip_fraction_off_policy",
+    "kl",
+    "gradient_abs_mean",
+    "gradient_abs_var",
+    "seconds",
+]
+
+
+@procedure()
+def speedup(
+    evidence: Evidence, number: int, *, level: Literal[1, 2, 3, 4, "every"] = 1
+) -> Estimate:
+    """Speed-up in percent to a reward level, as Table 10 has it; level 1 is the highest.
+
+    `every`: the level that decides whether PCPO is faster at each of them.
+    """
+    evidence.name(number)
+    table = evidence.table("table10")
+    rows = table[table["config"] == number]
+    if rows.empty or not (rows["runs"] > 0).any():
+        raise NotRun(f"configuration {number} has no reward level that the arms were compared at")
+    if level == "every":
+        slower, unknown = rows[rows["speedup_high"] < 0], rows[rows["speedup_low"].isna()]
+        deciding = next(part for part in (slower, unknown, rows) if len(part))
+        row = deciding.iloc[int(deciding["speedup_low"].fillna(0).argmin())]
+        where = f"level {row['reward_level']:.4g} decides, of {len(rows)}"
+    elif level not in set(rows["level_rank"]):
+        raise NotRun(f"configuration {number} has no reward level number {level}")
+    else:
+        row = rows[rows["level_rank"] == level].iloc[0]
+        where = f"level {row['reward_level']:.4g}"
+    crossed = [
+        f"{label} at epoch {row[f'{arm}_epochs']:.4g}"
+        if not math.isnan(row[f"{arm}_epochs"])
+        else f"{label} not by epoch {row[f'{arm}_run']:.0f}"
+        for arm, label in (("baseline", "baseline"), ("pcpo", "PCPO"))
+    ]
+    return Estimate(
+        float(row["speedup_pct"]),
+        float(row["speedup_low"]),
+        float(row["speedup_high"]),
+        n=runs_per_arm(int(row["runs"])),
+        why=f"{where}: {', '.join(crossed)}; {row['interval']}",
+    )
+
+
+@procedure()
+def largest_step(evidence: Evidence, number: int, *, chain: tuple[str, ...]) -> Estimate:
+    """Speed-up of the last of a chain of arms over the one before, minus the largest of the other
+    steps', in percentage points, at the highest level that all of them reach.
+
+    One seed: block bootstrap of the curves, as for `speedup`.
+    """
+    found = evidence.seeds("curves", number, chain)
+    runs = [{s: r["reward_mean"].to_numpy() for s, r in of_arm.items()} for of_arm in found]
+    every = [run for of_arm in runs for run in of_arm.values()]
+    n = runs_per_arm(len(runs[0]))
+    evaluation = getattr(evidence.experiments[number], "evaluation", None)
+    fractions = getattr(evaluation, "level_fractions", ()) or LEVEL_FRACTIONS
+    levels = getattr(evaluation, "reward_levels", ()) or shared_levels(every, fractions)
+    reached = [at for at in levels if all(first_crossing(run, at) for run in every)]
+    if not reached:
+        return Estimate(math.nan, n=n, blocked="the arms reach no level in common")
+    level = max(reached)
+    points = [
+        _steps(np.array([[float(first_crossing(of_arm[seed], level) or 0)] for of_arm in runs]))[0]
+        for seed in runs[0]
+    ]
+    why = f"level {level:.4g}; steps {' -> '.join(chain)}"
+    if len(points) > 1:
+        return of_interval(t_interval(points), n, why)
+    if min(map(len, every)) < FEWEST:
+        return Estimate(points[0], n=n, blocked=f"a run has fewer than {FEWEST} epochs", why=why)
+    rng = np.random.default_rng(0)
+    draws = np.array([resampled_crossings(run, level, rng) for run in every])
+    lost = float(np.isinf(draws).any(axis=0).mean())
+    if lost > 0.025:
+        blocked = f"in {100 * lost:.0f} % of the resamples an arm never arrives"
+        return Estimate(points[0], n=n, blocked=blocked, why=why)
+    steps = _steps(draws[:, np.isfinite(draws).all(axis=0)])
+    low, high = np.quantile(steps, [0.025, 0.975])
+    low, high = min(low, points[0]), max(high, points[0])
+    return Estimate(points[0], float(low), float(high), n, f"{why}; block bootstrap of one run")
+
+
+@procedure()
+def epoch_mean(
+    evidence: Evidence,
+    number: int,
+    *,
+    of: Curve,
+    arms: Arms = PAIR,
+    compare: Literal["difference", "ratio"] = "difference",
+    change: bool = False,
+    first: int | None = None,
+    last: float | None = None,
+) -> Estimate:
+    """Mean over epochs of a curve of one arm minus (or over) that of another, epoch by epoch.
+
+    `change`: of its absolute change from one epoch to the next. `first: 5`, `last: 5`: those epochs
+    alone; below 1, `last` is a share of the run. A ratio is geometric. One seed: t interval over
+    the means of at most ten stretches of consecutive epochs; for wall time it decides nothing, as
+    what else the machine did is the same for all epochs of a run.
+    """
+    one, other = evidence.seeds("curves", number, arms)
+    series = []
+    for seed in one:
+        pair = [_curve(runs[seed], of, change, first, last) for runs in (one, other)]
+        both = pd.concat(pair, axis=1, join="inner").to_numpy().T
+        if not both.size or not np.isfinite(both).all():
+            raise NotRun(f"configuration {number} has no '{of}' in every epoch")
+        if compare == "ratio" and (both <= 0).any():
+            return Estimate(math.nan, blocked=f"'{of}' is 0 in some epochs: no ratio", null=1.0)
+        series.append(np.log(both[0] / both[1]) if compare == "ratio" else both[0] - both[1])
+    found = over_epochs(series)
+    if of == "seconds" and len(series) == 1:
+        found = replace(found, blocked="one run per arm tells as much of what else the machine did")
+    if compare == "ratio":
+        ends = np.exp([found.value, found.low, found.high])
+        found = replace(found, value=ends[0], low=ends[1], high=ends[2], null=1.0)
+    return found
+
+
+@procedure()
+def arm_mean(
+    evidence: Evidence,
+    number: int,
+    *,
+    of: Literal["ratio_mean", "ratio_std", "log_ratio_std", "clip_fraction"],
+    arm: str,
+    null: float = 0.0,
+    updates: Literal["all", "first"] = "all",
+) -> Estimate:
+    """Mean over epochs of a column of one arm's update log; `first`: on-policy updates alone.
+
+    One seed: t interval over the means of at most ten stretches of consecutive epochs.
+    """
+    series = [
+        chosen(rows, updates).groupby("epoch")[of].mean().to_numpy()
+        for (rows,) in zip(
+            *[runs.values() for runs in evidence.seeds("updates", number, [arm])], strict=True
+        )
+    ]
+    return replace(over_epochs(series), null=null)
+
+
+@procedure()
+def validation_reward(evidence: Evidence, number: int, *, arms: Arms = PAIR) -> Estimate:
+    """Reward on the fixed validation prompts, one arm minus another, mean over the epochs that both
+    were validated at (epoch 0, the base model, apart).
+
+    One seed: normal interval; the same prompts are scored each time, so that the mean over epochs
+    is given the standard error of a single epoch.
+    """
+    one, other = evidence.seeds("validation", number, arms)
+    means, errors, epochs = [], [], 0
+    for seed in one:
+        pair = [runs[seed][runs[seed]["epoch"] > 0].set_index("epoch") for runs in (one, other)]
+        both = pair[0].join(pair[1], how="inner", lsuffix="_1", rsuffix="_2")
+        if both.empty:
+            raise NotRun(f"configuration {number}: no epoch at which both arms were validated")
+        means.append(float((both["reward_mean_1"] - both["reward_mean_2"]).mean()))
+        variance = sum(both[f"reward_std_{k}"] ** 2 / both[f"images_{k}"] for k in (1, 2))
+        errors.append(float(np.sqrt(variance).mean()))
+        epochs = len(both)
+    if len(means) > 1:
+        return of_interval(t_interval(means), runs_per_arm(len(means)), "")
+    half = Z * errors[0]
+    return Estimate(means[0], means[0] - half, means[0] + half, f"{epochs} epochs", ONE_RUN)
+
+
+def _steps(crossings: np.ndarray) -> np.ndarray:
+    """(arms, R) epochs -> (R,) speed-up of the last step minus the largest other, in points."""
+    speedups = 100.0 * (crossings[:-1] / crossings[1:] - 1.0)
+    difference: np.ndarray = speedups[-1] - speedups[:-1].max(axis=0)
+    return difference
+
+
+def _curve(
+    run: pd.DataFrame, of: str, change: bool, first: int | None, last: float | None
+) -> pd.Series:
+    """A column by epoch; the first or last epochs of it."""
+    curve = run.set_index("epoch")[of]
+    if change:
+        curve = curve.diff().abs().iloc[1:]
+    if first is not None:
+        curve = curve.iloc[:first]
+    if last is not None:
+        curve = curve.iloc[-(math.ceil(last * len(curve)) if last < 1 else int(last)) :]
+    return curve

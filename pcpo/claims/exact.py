@@ -1,0 +1,110 @@
+"""Procedures that check a statement row by row: it is true of this run or it is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+
+from pcpo.claims.estimate import Estimate, procedure
+from pcpo.claims.evidence import Evidence, NotRun, chosen
+
+Column = Literal["clip_fraction", "log_ratio_std"]
+Updates = Literal["all", "first"]
+
+
+@procedure(exact=True)
+def always_zero(
+    evidence: Evidence,
+    number: int,
+    *,
+    of: Column,
+    arm: str,
+    updates: Updates = "first",
+) -> Estimate:
+    """Exact: a column of the update log is 0 in every update; `first`: in every on-policy one."""
+    values = chosen(evidence.rows("updates", number, arm), updates)[of].to_numpy()
+    nonzero = int(np.count_nonzero(values))
+    why = f"largest value {np.abs(values).max():.3g}; not 0 in {nonzero} of {len(values)} updates"
+    return Estimate(float(values.mean()), n=f"{len(values)} updates", why=why, exact=nonzero == 0)
+
+
+@procedure(exact=True)
+def not_always_zero(
+    evidence: Evidence,
+    number: int,
+    *,
+    of: Column,
+    arm: str,
+    updates: Updates = "first",
+) -> Estimate:
+    """Exact: the opposite of `always_zero`."""
+    found = always_zero(evidence, number, of=of, arm=arm, updates=updates)
+    return replace(found, exact=not found.exact)
+
+
+@procedure(exact=True)
+def ratio_near_one(evidence: Evidence, number: int, *, arm: str, clip_ranges: float) -> Estimate:
+    """Exact: in every update the standard deviation of the ratio is at most so many clip ranges."""
+    rows = evidence.rows("updates", number, arm)
+    spread = rows["ratio_std"] / rows["clip_range"]
+    return Estimate(
+        float(spread.max()),
+        n=f"{len(rows)} updates",
+        why=f"largest ratio sd {rows['ratio_std'].max():.2g}, clip range "
+        f"{rows['clip_range'].iloc[0]:.2g}; the limit is {clip_ranges:g} clip ranges",
+        exact=bool((spread <= clip_ranges).all()),
+    )
+
+
+@procedure(exact=True)
+def taylor_error(evidence: Evidence, number: int, *, arm: str, percent: float) -> Estimate:
+    """Relative error of log(ratio) for ratio - 1, in percent, at the 1 % and 99 % quantiles of an
+    update: the largest over all updates, refuted by one above `percent`.
+
+    The logs hold no extremes, so that it can be refuted and not shown.
+    """
+    rows = evidence.rows("updates", number, arm)
+    x = rows[["log_ratio_q01", "log_ratio_q99"]].to_numpy().ravel()
+    x = x[x != 0]
+    largest = float((100 * np.abs(x / np.expm1(x) - 1)).max()) if len(x) else 0.0
+    n = f"{len(rows)} updates"
+    if largest > percent:
+        return Estimate(largest, n=n, why=f"above {percent:g} % in an update", exact=False)
+    blocked = "below it at the 1 and 99 % quantiles of every update; the extremes are not logged"
+    return Estimate(largest, n=n, blocked=blocked)
+
+
+@procedure(exact=True)
+def weight_range(evidence: Evidence, number: int, *, at_least: float) -> Estimate:
+    """Exact: the largest native weight of the trained steps is so many times the smallest."""
+    rows = evidence.rows("credit", number, "baseline")
+    weights = rows.loc[rows["trained"].astype(bool), "native_weight"]
+    ratio = float(weights.max() / weights.min())
+    return Estimate(
+        ratio,
+        n=f"{len(weights)} steps",
+        why=f"native weights {weights.min():.3g} to {weights.max():.3g}",
+        null=1.0,
+        exact=ratio >= at_least,
+    )
+
+
+@procedure(exact=True)
+def solvable_everywhere(evidence: Evidence, number: int) -> Estimate:
+    """Exact: on every step of PCPO's sampler a variance exists that gives the constant weight."""
+    rows = evidence.rows("credit", number, "pcpo")
+    solved = int(rows["feasible"].astype(bool).sum())
+    return Estimate(
+        solved / len(rows),
+        n=f"{len(rows)} steps",
+        why=f"a variance exists on {solved} of {len(rows)} steps",
+        exact=solved == len(rows),
+    )
+
+
+@procedure(exact=True)
+def not_measured(evidence: Evidence, number: int, *, reason: str) -> Estimate:
+    """Stands for what this repository does not measure at any scale; `reason` says why."""
+    raise NotRun(reason)

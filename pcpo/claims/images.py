@@ -1,0 +1,175 @@
+"""Procedures on images and on the steps of the sampler: the unit is a prompt, or a step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import pandas as pd
+from scipy import stats
+
+from pcpo.claims.estimate import (
+    ONE_RUN,
+    PAIR,
+    Arms,
+    Estimate,
+    Z,
+    of_interval,
+    procedure,
+    runs_per_arm,
+)
+from pcpo.claims.evidence import Evidence, NotRun
+from pcpo.stats.intervals import t_interval
+from pcpo.tables.paired import paired_difference
+
+Metric = Literal["fid", "fd_dinov2", "is_star", "lpips_diversity"]
+
+
+@procedure()
+def prompt_difference(
+    evidence: Evidence,
+    number: int,
+    *,
+    metric: Metric,
+    arms: Arms = PAIR,
+) -> Estimate:
+    """A per-prompt metric of one arm minus another's at matched reward, mean over prompts.
+
+    Undecided where the rewards do not match, or where the value over all images has the other sign.
+    One seed: t interval over prompts.
+    """
+    selected = [_where(r, "metric", metric) for r in _rows(evidence, "per_prompt", number, arms)]
+    found = _over_prompts(selected, arms, f"configuration {number} has no per-prompt '{metric}'")
+    blocked = evidence.unmatched(number, arms)
+    try:
+        overall = [
+            _where(rows, "metric", metric).groupby("seed")["value"].mean().mean()
+            for rows in _rows(evidence, "overall", number, arms)
+        ]
+    except NotRun:
+        overall = [math.nan, math.nan]
+    whole = overall[0] - overall[1]
+    if not blocked and not math.isnan(whole) and whole * found.value < 0:
+        blocked = f"over all images the difference is {whole:+.3g}: the two disagree"
+    return replace(found, blocked=blocked)
+
+
+@procedure()
+def score_difference(
+    evidence: Evidence,
+    number: int,
+    *,
+    dataset: Literal["coco", "mjhq", "pick_eval"],
+    score: Literal["hpsv2_1", "hpsv2", "aesthetic", "clipscore", "pickscore", "imagereward"],
+    arms: Arms = PAIR,
+    matched: bool = True,
+) -> Estimate:
+    """A score on unseen prompts of one arm minus another's, mean over prompts.
+
+    `matched: false`: the checkpoints need not have the same reward. One seed: t interval over
+    prompts.
+    """
+    selected = [
+        _where(_where(rows, "dataset", dataset), "score", score)
+        for rows in _rows(evidence, "alignment", number, arms)
+    ]
+    found = _over_prompts(selected, arms, f"configuration {number}: no '{score}' on {dataset}")
+    return replace(found, blocked=evidence.unmatched(number, arms) if matched else "")
+
+
+@procedure(joint=True)
+def mixed_model(
+    evidence: Evidence,
+    numbers: tuple[int, ...],
+    *,
+    metric: Metric,
+    effect: Literal["Algorithm", "Batch Size", "Interaction"] = "Algorithm",
+) -> Estimate:
+    """A coefficient of the mixed models of Table 3 (configurations 1 and 2 together) or Table 4
+    (configuration 5 or 6), prompts as random effects: t interval with Satterthwaite's degrees of
+    freedom, Wald's where there are none.
+    """
+    for number in numbers:
+        evidence.name(number)
+    if numbers == (1, 2):
+        label, table = f"{effect} {metric}", evidence.table("table3")
+    elif numbers in ((5,), (6,)):
+        table = evidence.table("table4")
+        rows = table[(table["config"] == numbers[0]) & (table["metric"] == metric)]
+        label = str(rows.index[0])
+    else:
+        raise ValueError(f"configurations {list(numbers)}: no mixed model; it has [1, 2], 5 and 6")
+    row = table.loc[[label]].iloc[0]
+    coef, error = float(row["coef"]), float(row["std_error"])
+    note = row.get("note")
+    if math.isnan(coef):
+        raise NotRun(str(note) if isinstance(note, str) and note else "no mixed model was fitted")
+    df = float(row.get("df", math.nan))
+    half = (Z if math.isnan(df) else float(stats.t.ppf(0.975, df))) * error
+    blocked = row["unmatched"] if isinstance(row["unmatched"], str) else ""
+    if not blocked and str(row["converged"]) != "True":
+        blocked = "the mixed model did not converge"
+    tests = f"p = {float(row['p_value']):.2g} (Wald z)"
+    if not math.isnan(df):
+        tests += f", {float(row['p_satterthwaite']):.2g} (t, {df:.3g} degrees of freedom)"
+    n = f"{int(row['n_obs'])} values"
+    return Estimate(coef, coef - half, coef + half, n, tests, blocked=blocked)
+
+
+@procedure()
+def clipping_follows_weight(evidence: Evidence, number: int, *, arm: str = "baseline") -> Estimate:
+    """Spearman's rank correlation, over the trained steps, of native weight and clip fraction.
+
+    One seed: Fisher's z interval (Fieller's variance 1.06 / (n - 3)), steps taken as independent.
+    """
+    credit = evidence.rows("credit", number, arm)
+    weights = credit[credit["trained"].astype(bool)].set_index("step")["native_weight"]
+    found, steps = [], 0
+    for rows in evidence.seeds("timesteps", number, [arm])[0].values():
+        clipped = (rows["clip_fraction"] * rows["terms"]).groupby(rows["step"]).sum()
+        share = clipped / rows.groupby("step")["terms"].sum()
+        both = pd.concat([weights, share.rename("share")], axis=1, join="inner").dropna()
+        steps = len(both)
+        if steps < 5 or both["share"].nunique() < 2:
+            blocked = f"{steps} steps, {both['share'].nunique()} different clip fractions"
+            return Estimate(math.nan, n=f"{steps} steps", blocked=f"nothing to rank: {blocked}")
+        found.append(float(stats.spearmanr(both["native_weight"], both["share"]).statistic))
+    if len(found) > 1:
+        return of_interval(t_interval(found), runs_per_arm(len(found)), "")
+    half = Z * math.sqrt(1.06 / (steps - 3))
+    z = math.atanh(max(-0.999999, min(0.999999, found[0])))
+    low, high = math.tanh(z - half), math.tanh(z + half)
+    return Estimate(found[0], low, high, f"{steps} steps", "rank correlation over steps; one run")
+
+
+def _over_prompts(selected: Sequence[pd.DataFrame], arms: Arms, absent: str) -> Estimate:
+    """Rows (arm, seed, prompt_id, value) of two arms: t over seeds, or over prompts of the one."""
+    trained = [set(r["seed"]) for r, arm in zip(selected, arms, strict=True) if arm != "base"]
+    means, last = [], None
+    for seed in sorted(set.intersection(*trained)):
+        rows = pd.concat(
+            r if arm == "base" else r[r["seed"] == seed]
+            for r, arm in zip(selected, arms, strict=True)
+        )
+        last = paired_difference(rows, *arms)
+        means.append(last.mean)
+    if last is None or any(map(math.isnan, means)):
+        raise NotRun(absent)
+    if len(means) > 1:
+        return of_interval(
+            t_interval(means), runs_per_arm(len(means)), f"mean over {last.pairs} prompts"
+        )
+    if last.pairs < 2:
+        return Estimate(last.mean, n="1 prompt", why=ONE_RUN)
+    half = float(stats.t.ppf(0.975, last.pairs - 1)) * last.standard_error
+    return Estimate(last.mean, last.mean - half, last.mean + half, f"{last.pairs} prompts", ONE_RUN)
+
+
+def _rows(evidence: Evidence, frame: str, number: int, arms: Arms) -> list[pd.DataFrame]:
+    return [evidence.rows(frame, number, arm) for arm in arms]
+
+
+def _where(rows: pd.DataFrame, column: str, value: Any) -> pd.DataFrame:
+    return rows[rows[column] == value]

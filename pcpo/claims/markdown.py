@@ -1,0 +1,106 @@
+"""The ledger as a page: a line per sentence, its parts below."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from pcpo.claims.ledger import FAILS, HOLDS, NOT_RUN, VERDICTS
+
+_SHOWN = {HOLDS: "**holds**", FAILS: "**fails**", NOT_RUN: "*not run*"}
+
+
+def to_markdown(ledger: pd.DataFrame, scale: str, note: str = "") -> str:
+    """`ledger` is that of `evaluate`; `note` is the scale's own sentence (`Scale.note`)."""
+    claims = ledger.drop_duplicates("claim_id")
+    counts = claims["claim_verdict"].value_counts()
+    lines = [f"# What the paper claims, at scale {scale}", ""]
+    lines += [f"{_sentence(note)}", ""] if note else []
+    lines += [
+        _row([f"of {len(claims)} claims", *VERDICTS]),
+        _row([":--", *["--:"] * len(VERDICTS)]),
+        _row(["", *(str(counts.get(verdict, 0)) for verdict in VERDICTS)]),
+        "",
+        "*holds*: in every setting that is listed the 95 % interval excludes no effect on the "
+        "claimed side, or the statement is exactly true. *fails*: in one of them it excludes it on "
+        "the other side; a claim of ten settings has ten chances to, so look at them. *undecided*: "
+        "neither, or the checkpoints do not match in reward. With one training run per arm an "
+        "interval leaves out the variation between runs.",
+        "",
+    ]
+    for group, of_group in ledger.groupby("group", sort=False):
+        lines += [f"## {group}", "", _row(["Verdict", "The paper", "Here"])]
+        lines.append(_row([":--", ":--", ":--"]))
+        for claim, parts in of_group.groupby("claim_id", sort=False):
+            first = parts.iloc[0]
+            paper = f"{first['claim']} ({first['source']})"
+            lines.append(_row([_shown(first["claim_verdict"]), paper, _here(str(claim), parts)]))
+        lines.append("")
+    lines += ["# In each setting", ""]
+    for claim, parts in ledger.groupby("claim_id", sort=False):
+        lines += _details(str(claim), parts)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _here(claim: str, parts: pd.DataFrame) -> str:
+    """The estimate of a single part; how many parts went which way, else."""
+    link = f"[more](#{claim})"
+    if len(parts) == 1:
+        part = parts.iloc[0]
+        reason = str(part["why"]).split("; ")[0]
+        decided = part["verdict"] in (HOLDS, FAILS) and not math.isnan(part["low"])
+        texts = [_estimate(part), "" if decided else reason]
+        return f"{': '.join(filter(None, texts))}. {link}"
+    counts = parts["verdict"].value_counts()
+    shares = [f"{v.split(' at ')[0]} {counts[v]}" for v in VERDICTS if v in counts]
+    return f"of {len(parts)} settings: {', '.join(shares)}. {link}"
+
+
+def _details(claim: str, parts: pd.DataFrame) -> list[str]:
+    first = parts.iloc[0]
+    quantity = first["quantity"].removesuffix(f"; {first['setting']}")
+    lines = [f"### {claim}", "", f"{_sentence(first['claim'])} {first['source']}.", ""]
+    about = f"{quantity[:1].upper()}{quantity[1:]}; claimed: {first['claimed']}."
+    about += f" In the paper: {_sentence(first['paper'])}" if first["paper"] else ""
+    about += f" {_sentence(first['remark'])}" if first["remark"] else ""
+    lines += [about, "", _row(["Verdict", "Setting", "Estimate", "95 % interval", "n", "Why"])]
+    lines.append(_row([":--", ":--", "--:", "--:", "--:", ":--"]))
+    for _, part in parts.iterrows():
+        cells = [_shown(part["verdict"]), part["setting"], number(part["estimate"])]
+        lines.append(_row([*cells, _interval(part), part["n"], part["why"]]))
+    return [*lines, ""]
+
+
+def _estimate(part: pd.Series) -> str:
+    interval = _interval(part)
+    return number(part["estimate"]) + (f" ({interval})" if interval else "")
+
+
+def _interval(part: pd.Series) -> str:
+    if math.isnan(part["low"]) or math.isnan(part["high"]):
+        return ""
+    return f"{number(part['low'])} to {number(part['high'])}"
+
+
+def number(value: float) -> str:
+    """Three significant digits; more where they tell a value from 1."""
+    if math.isnan(value):
+        return ""
+    if value != 1 and abs(value - 1) < 0.05:
+        return f"{value:.6f}" if abs(value - 1) < 5e-4 else f"{value:.4f}"
+    return f"{value:.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
+
+
+def _shown(verdict: str) -> str:
+    return _SHOWN.get(verdict, verdict)
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    return text if text.endswith((".", "?", "!", '."')) else f"{text}."
+
+
+def _row(cells: list[Any]) -> str:
+    return "| " + " | ".join(str(cell).replace("|", r"\|") for cell in cells) + " |"

@@ -1,0 +1,61 @@
+"""Rule `claims`: tidy frames and config/claims.yaml -> the ledger of the paper's claims."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from pcpo import frames
+from pcpo.claims import VERDICTS, Evidence, evaluate, read_claims, to_markdown
+
+SPECS = {
+    "updates": frames.UPDATES,
+    "timesteps": frames.TIMESTEPS,
+    "validation": frames.VALIDATION,
+    "overall": frames.METRICS_OVERALL,
+    "per_prompt": frames.METRICS_PER_PROMPT,
+    "selection": frames.SELECTION,
+    "alignment": frames.ALIGNMENT,
+    "credit": frames.CREDIT,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m pcpo.cli.claims", description=__doc__)
+    parser.add_argument("--scale", required=True)
+    parser.add_argument("--claims", default="config/claims.yaml", metavar="FILE")
+    for frame in SPECS:
+        parser.add_argument(f"--{frame.replace('_', '-')}", nargs="*", default=[], metavar="FILE")
+    parser.add_argument("--out", required=True, help="path without suffix")
+    arguments = parser.parse_args(argv)
+
+    from pcpo.config import load_experiments, load_scale
+
+    claims = read_claims(arguments.claims)
+    given = {
+        name: frames.read(getattr(arguments, name), spec)
+        for name, spec in SPECS.items()
+        if getattr(arguments, name)
+    }
+    ledger = evaluate(claims, Evidence(load_experiments(arguments.scale), given))
+    texts = {
+        ".csv": ledger.to_csv(index=False),
+        ".md": to_markdown(ledger, arguments.scale, load_scale(arguments.scale).note),
+    }
+    prefix = Path(arguments.out)
+    prefix.parent.mkdir(parents=True, exist_ok=True)
+    parts = {suffix: prefix.with_name(prefix.name + suffix + ".part") for suffix in texts}
+    for suffix, text in texts.items():
+        parts[suffix].write_text(text, encoding="utf-8")
+    for part in parts.values():
+        os.replace(part, part.with_suffix(""))
+    found = ledger.drop_duplicates("claim_id")["claim_verdict"].value_counts()
+    print(f"{found.sum()} claims: " + ", ".join(f"{found.get(v, 0)} {v}" for v in VERDICTS))
+
+
+if __name__ == "__main__":
+    from pcpo.cli.console import run
+
+    run(main)

@@ -1,0 +1,335 @@
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from pcpo import frames
+from pcpo.claims import (
+    COLUMNS,
+    PROCEDURES,
+    VERDICTS,
+    Estimate,
+    Evidence,
+    evaluate,
+    overall,
+    read_claims,
+    to_markdown,
+)
+from pcpo.claims.claim import Claim
+from pcpo.claims.ledger import decide
+from pcpo.cli import claims as command
+from pcpo.config import load_experiments
+from pcpo.config.files import CONFIG, ConfigError
+from tests.claims import planted
+from tests.test_layers import TRAINER, reached, within
+
+FILE = CONFIG / "claims.yaml"
+SPECS = command.SPECS
+
+# What the paper has.
+SECTIONS = {"Abstract", "1", "2", "2.1", "2.2", "3", "3.1", "3.2", "3.3", "4", "5"}
+APPENDICES = {"A", "A.1", "A.2", "A.3", "B", "B.1", "B.1.1", "B.2", "B.2.1", "B.2.2", "B.2.3"}
+APPENDICES |= {"B.3", "B.3.1", "B.3.2", "B.3.3", "B.3.4", "B.4", "C", "D", "E", "F", "G", "H", "I"}
+PANELS = {"Table 2": "ab", "Fig. 1": "ab", "Fig. 2": "abcd", "Fig. 3": "abcd", "Fig. 5": "abcd"}
+PANELS |= {"Table 5": "ab", "Fig. 7": "abcd", "Fig. 9": "ab", "Fig. 10": "ab", "Fig. 11": "ab"}
+
+
+@pytest.fixture(scope="module")
+def claims():
+    return read_claims(FILE)
+
+
+@pytest.fixture(scope="module")
+def experiments():
+    return load_experiments("paper")
+
+
+@pytest.fixture(scope="module")
+def worlds(claims, experiments):
+    """Effect -> ledger, one training seed."""
+    return {
+        effect: evaluate(claims, Evidence(experiments, planted.frames(experiments, effect)))
+        for effect in (1, 0, -1)
+    }
+
+
+def not_to_be_shown(ledger):
+    """Parts that no single run can decide the paper's way."""
+    return (
+        (ledger["claimed"] == "no effect")
+        | ledger["test"].isin(["taylor_error", "not_measured"])
+        | ledger["quantity"].str.startswith("wall time")
+    )
+
+
+def test_the_planted_frames_are_valid(experiments):
+    for name, frame in planted.frames(experiments[:2] + experiments[7:8], 1).items():
+        if len(frame):
+            frames.check(frame, SPECS[name], name)
+
+
+def test_every_claim_gets_a_row_for_each_of_its_parts(worlds, claims):
+    for ledger in worlds.values():
+        assert list(ledger.columns) == COLUMNS
+        assert ledger["id"].is_unique
+        assert list(ledger["claim_id"].unique()) == [claim.id for claim in claims]
+        assert set(ledger["verdict"]) <= set(VERDICTS)
+        assert (ledger["low"].dropna() <= ledger["high"].dropna()).all()
+        absent = ledger[ledger["verdict"] == "not run at this scale"]
+        assert set(absent["claim_id"]) == {"human_preference", "implicit_reward_guidance"}
+        assert (absent["why"] != "").all()
+
+
+def test_a_planted_effect_holds(worlds):
+    ledger = worlds[1]
+    hidden = not_to_be_shown(ledger)
+    wrong = ledger[~hidden & (ledger["verdict"] != "holds")]
+    assert wrong.empty, wrong[["id", "estimate", "low", "high", "verdict", "why"]].to_string()
+    rest = ledger[hidden].set_index("id")["verdict"]
+    # Table 2 prints lower FD-DINOv2 and Table 3 calls it not significant: planted is the first.
+    assert rest.pop("fd_dinov2_not_significant") == "fails"
+    assert set(rest) == {"undecided", "not run at this scale"}
+
+
+def test_a_reversed_effect_fails(worlds):
+    ledger = worlds[-1]
+    blocked = ledger["quantity"].str.startswith("wall time") | (ledger["test"] == "not_measured")
+    wrong = ledger[~blocked & (ledger["verdict"] != "fails")]
+    assert wrong.empty, wrong[["id", "estimate", "low", "high", "verdict", "why"]].to_string()
+    assert set(ledger.loc[ledger["quantity"].str.startswith("wall"), "verdict"]) == {"undecided"}
+
+
+def test_no_effect_is_undecided(worlds):
+    """But for one interval in twenty, which is what 95 % means."""
+    ledger = worlds[0]
+    estimated = ledger[ledger["low"].notna()]
+    assert len(estimated) > 80
+    decided = estimated["verdict"].isin(["holds", "fails"])
+    assert decided.mean() < 0.12
+    assert not (estimated["verdict"] == "not run at this scale").any()
+
+
+def test_several_seeds_decide_over_seeds(claims, experiments):
+    """Wall time too, which one run cannot; the interval is Student's over the seeds."""
+    chosen = [
+        c
+        for c in claims
+        if c.id in {"no_slower_epoch", "half_timesteps_time", "clipping_lower", "flow_grpo_reward"}
+        or c.id in {"keeps_text_alignment", "distances_lower_ddpo", "ratio_mean_below_one"}
+        or c.id in {"weight_drives_clipping", "weighting_matters_most", "pick_a_pic_gains"}
+    ]
+    given = planted.frames(experiments, 1, seeds=(0, 1, 2))
+    ledger = evaluate(chosen, Evidence(experiments, given))
+    assert set(ledger["verdict"]) == {"holds"}, ledger[["id", "verdict", "why"]].to_string()
+    assert (ledger["n"] == "3 runs per arm").all()
+    rows = given["updates"].groupby(["experiment", "arm", "seed"])["clip_fraction"].mean()
+    name = experiments[1].name
+    differences = (rows[name, "pcpo"] - rows[name, "baseline"]).to_numpy()
+    expected = stats.t.interval(0.95, 2, differences.mean(), stats.sem(differences))
+    row = ledger.set_index("id").loc["clipping_lower-2"]
+    np.testing.assert_allclose([row["low"], row["high"]], expected)
+
+
+def test_without_frames_nothing_is_run_and_nothing_is_dropped(claims, experiments):
+    ledger = evaluate(claims, Evidence(experiments, {}))
+    assert set(ledger["verdict"]) == {"not run at this scale"}
+    assert (ledger["why"] != "").all()
+    assert len(ledger) == sum(1 for claim in claims for _ in claim.parts())
+    assert "nan" not in to_markdown(ledger, "paper").lower()
+    few = [e for e in experiments if e.number != 5]
+    row = evaluate(claims, Evidence(few, {})).set_index("id").loc["clipping_lower-5"]
+    assert row["why"] == "configuration 5 is not part of this run"
+
+
+def test_a_number_of_the_papers_scale_is_shown_and_not_judged_elsewhere(claims, experiments):
+    elsewhere = [e.model_copy(update={"scale": "demo"}) for e in experiments]
+    given = planted.frames(experiments, -1)
+    chosen = [claim for claim in claims if claim.scales]
+    ledger = evaluate(chosen, Evidence(elsewhere, given))
+    assert set(ledger["verdict"]) == {"not run at this scale"}
+    assert ledger["estimate"].notna().all()
+    assert ledger["why"].str.startswith("the number belongs to scale paper").all()
+
+
+def claims_named(claims, *names):
+    return [claim for claim in claims if claim.id in names]
+
+
+def test_unmatched_checkpoints_decide_nothing(claims, experiments):
+    given = planted.frames(experiments, 1)
+    chosen = claims_named(claims, "fid_dancegrpo", "distances_lower_ddpo", "keeps_text_alignment")
+    given["selection"] = given["selection"].assign(matched=False)
+    ledger = evaluate(chosen, Evidence(experiments, given))
+    assert set(ledger["verdict"]) == {"undecided"}
+    assert ledger["why"].str.contains("match").all()
+    table_9 = claims_named(claims, "pick_a_pic_gains")  # compares the end of training
+    assert set(evaluate(table_9, Evidence(experiments, given))["verdict"]) == {"holds"}
+
+
+def test_prompts_and_all_images_that_disagree_decide_nothing(claims, experiments):
+    given = planted.frames(experiments, 1)
+    pcpo = given["overall"]["arm"] == "pcpo"
+    given["overall"].loc[pcpo, "value"] += 100
+    ledger = evaluate(claims_named(claims, "distances_lower_ddpo"), Evidence(experiments, given))
+    assert set(ledger["verdict"]) == {"undecided"}
+    assert ledger["why"].str.contains("the two disagree").all()
+
+
+def claim(**keys):
+    about = {"id": "x", "group": "g", "sentence": "s", "source": "Table 1", "quantity": "q"}
+    about |= {"test": "speedup", "direction": "higher", "configurations": (1,)}
+    return Claim(**about | keys)
+
+
+BAND = {"direction": None, "between": (1.0, 2.0)}
+
+
+@pytest.mark.parametrize(
+    ("keys", "estimate", "verdict"),
+    [
+        ({}, Estimate(1.0, 0.1, 2.0), "holds"),
+        ({}, Estimate(-1.0, -2.0, -0.1), "fails"),
+        ({}, Estimate(1.0, -0.1, 2.0), "undecided"),
+        ({}, Estimate(1.0, 0.0, 2.0), "undecided"),  # an interval that touches does not exclude
+        ({}, Estimate(1.0), "undecided"),  # one run, no interval
+        ({}, Estimate(1.0, 0.1, 2.0, blocked="not matched"), "undecided"),
+        ({}, Estimate(1.5, 1.1, 2.0, null=1.0), "holds"),
+        ({}, Estimate(1.5, 0.9, 2.0, null=1.0), "undecided"),
+        ({"direction": "lower"}, Estimate(-1.0, -2.0, -0.1), "holds"),
+        ({"direction": "none"}, Estimate(-1.0, -2.0, -0.1), "fails"),
+        ({"direction": "none"}, Estimate(0.0, -0.1, 0.1), "undecided"),
+        (BAND, Estimate(1.5, 1.2, 1.8), "holds"),
+        (BAND, Estimate(1.5, 0.8, 1.8), "undecided"),
+        (BAND, Estimate(1.5, 2.1, 2.2), "fails"),
+        ({}, Estimate(1.0, exact=True), "holds"),
+        ({}, Estimate(1.0, exact=False), "fails"),
+    ],
+)
+def test_verdicts(keys, estimate, verdict):
+    found, why = decide(claim(**keys), estimate)
+    assert found == verdict
+    assert why or verdict in ("holds", "fails")
+
+
+def test_a_sentence_holds_with_all_of_its_parts_and_fails_with_any():
+    holds, fails, undecided, absent = VERDICTS
+    assert overall([holds, holds]) == holds
+    assert overall([holds, fails, undecided]) == fails
+    assert overall([holds, absent]) == undecided
+    assert overall([absent, absent]) == absent
+    assert overall([undecided, absent]) == undecided
+
+
+def test_every_source_is_in_the_paper(claims):
+    for item in claims:
+        for place in item.source.split(", "):
+            found = re.fullmatch(r"(Sec\.|App\.|Table|Fig\.) ([\w.]+?)(?:\(([a-d])\))?", place)
+            assert found, f"{item.id}: source '{place}'"
+            kind, number, panel = found.groups()
+            known = {
+                "Sec.": SECTIONS,
+                "App.": APPENDICES,
+                "Table": {str(n) for n in range(1, 11)},
+                "Fig.": {str(n) for n in range(1, 21)},
+            }[kind]
+            assert number in known, f"{item.id}: source '{place}'"
+            assert not panel or panel in PANELS.get(f"{kind} {number}", ""), f"{item.id}: {place}"
+
+
+def test_every_procedure_is_used_and_documented(claims):
+    assert {item.test for item in claims} == set(PROCEDURES)
+    assert all(procedure.function.__doc__ for procedure in PROCEDURES.values())
+
+
+GOOD = """
+good:
+  group: g
+  sentence: s
+  source: Table 1
+  quantity: q
+  test: epoch_mean
+  direction: lower
+  configurations: [2]
+  options: {of: kl}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "epoch_mean",
+            "epoch_maen",
+            "good: test: unknown procedure 'epoch_maen'; known: always_ze",
+        ),
+        ("  source: Table 1\n", "", "good: source: this key is missing"),
+        ("  group: g\n", "  group: g\n  gruop: g\n", "good: gruop: unknown key"),
+        ("  direction: lower\n", "", "good: direction: 'epoch_mean' takes either"),
+        ("{of: kl}", "{}", "good: options: of: this key is missing"),
+        ("{of: kl}", "{of: kll}", "good: options: of: Input should be 'reward_mean'"),
+        ("{of: kl}", "{of: kl, odd: 1}", "good: options: odd: unknown key"),
+        ("{of: kl}", "{of: kl, arms: [pcop, baseline]}", "options: arms: unknown arm 'pcop'"),
+        ("[2]", "[[1, 2]]", "good: configurations: 'epoch_mean' takes one at a time"),
+        ("[2]", "[2]\n  scales: [papre]", "good: scales: unknown scale 'papre'"),
+        ("good:", "good: 1\nbetter:", "good: expected the keys of a claim"),
+    ],
+)
+def test_mistakes_in_the_file_are_named_with_file_and_key(tmp_path, old, new, message):
+    path = tmp_path / "claims.yaml"
+    path.write_text(GOOD)
+    assert len(read_claims(path)) == 1
+    assert old in GOOD
+    path.write_text(GOOD.replace(old, new))
+    with pytest.raises(ConfigError) as caught:
+        read_claims(path)
+    assert str(path) in str(caught.value)
+    assert message in str(caught.value)
+
+
+def test_the_page_leads_with_verdicts(worlds):
+    text = to_markdown(worlds[1], "paper", "a note")
+    lines = text.splitlines()
+    counts = worlds[1].drop_duplicates("claim_id")["claim_verdict"].value_counts()
+    assert f"|  | {counts['holds']} | {counts['fails']} | {counts['undecided']} | 2 |" in lines
+    first = next(line for line in lines if "substantial training acceleration" in line)
+    assert first.startswith('| **holds** | "This stability')
+    assert first.endswith("of 4 settings: holds 4. [more](#faster) |")
+    for name in worlds[1]["claim_id"].unique():
+        assert f"### {name}" in lines
+    tables = [line.count(" | ") for line in lines if line.startswith("| ")]
+    assert set(tables) == {2, 4, 5}
+
+
+def test_the_command_writes_what_the_report_reads(tmp_path, capsys):
+    """On files; some frames are not given, that of validation is empty."""
+    experiments = load_experiments("demo")
+    given = planted.frames(experiments, 1)
+    for name in ("overall", "per_prompt", "alignment"):
+        del given[name]
+    given["validation"] = frames.of_rows([], frames.VALIDATION)
+    arguments = ["--scale", "demo", "--claims", str(FILE), "--out", str(tmp_path / "claims")]
+    for name, frame in given.items():
+        path = tmp_path / f"{name}.parquet"
+        frames.write(frame, SPECS[name], path)
+        arguments += [f"--{name.replace('_', '-')}", str(path)]
+    command.main(arguments)
+    ledger = pd.read_csv(tmp_path / "claims.csv")
+    verdicts = ledger.set_index("id")["verdict"]
+    assert verdicts["flow_grpo_reward-8"] == verdicts["fid_ddpo"] == "not run at this scale"
+    assert verdicts["clipping_lower-2"] == "holds"
+    assert "What the paper claims, at scale demo" in (tmp_path / "claims.md").read_text()
+    assert sorted(p.name for p in tmp_path.glob("claims*")) == ["claims.csv", "claims.md"]
+    assert f"{ledger['claim_id'].nunique()} claims: " in capsys.readouterr().out
+
+
+def test_the_ledger_needs_no_torch():
+    for module in ("claim", "curves", "evidence", "exact", "images", "ledger", "markdown"):
+        assert not within(
+            reached(f"pcpo.claims.{module}"), {"torch", "diffusers", "pcpo.rewards", *TRAINER}
+        )
+    code = "import sys, pcpo.cli.claims; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
