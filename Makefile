@@ -19,7 +19,8 @@ demo: $(READY)
 	$(RUN) snakemake --cores all --config scale=demo
 	@echo; echo "How well the base models follow their prompts (results/demo/world/accuracy.csv):"
 	@cat results/demo/world/accuracy.csv
-	@echo; echo "Tables: results/demo/tables   Figures: results/demo/figures   Paper beside ours: results/demo/compare.csv"
+	@echo; echo "The report, one page for a browser: results/demo/report.html"
+	@echo "Tables: results/demo/tables   Figures: results/demo/figures   Paper beside ours: results/demo/compare.csv"
 
 smoke: $(READY)
 	$(RUN) snakemake --cores all --config scale=smoke

@@ -39,6 +39,8 @@ include: "rules/select.smk"
 include: "rules/generate.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"
+include: "rules/claims.smk"
+include: "rules/html.smk"
 include: "rules/plan.smk"
 
 
@@ -50,3 +52,5 @@ rule all:
         rules.figures.input,
         rules.compare.input,
         rules.experiments.input,
+        rules.claims.output,
+        rules.report.output,

@@ -184,6 +184,15 @@ class Paths:
     def compare(self) -> str:
         return self.root + "/compare.csv"
 
+    @property
+    def claims(self) -> str:
+        """The ledger, without its suffix: .csv and .md."""
+        return self.root + "/claims"
+
+    @property
+    def report(self) -> str:
+        return self.root + "/report.html"
+
     def log(self, rule: str, *wildcards: str) -> str:
         """Log of a rule, with its wildcards in the file's name."""
         name = "_".join(f"{{{w}}}" for w in wildcards) or "log"

@@ -121,23 +121,37 @@ def experiment_files(experiment):
     ]
 
 
-def frame_files(frame, numbers, arms=COMPARED):
-    """Files of a frame for some experiments: what `--<frame>` of a table's or figure's command takes."""
+def run_frames(frame, names, arms, seeds=SEEDS):
+    """Files of a frame that every training run writes; `arms(experiment)` are those asked for."""
+    return [
+        getattr(P, frame).format(experiment=name, arm=arm, seed=seed)
+        for name in names
+        for arm in arms(EXPERIMENTS[name])
+        for seed in seeds
+    ]
+
+
+def measured_frames(frame, names, seeds=SEEDS):
+    """Files of a frame that every experiment is measured into."""
+    return [
+        getattr(P, frame).format(experiment=name, seed=seed)
+        for name in names
+        if frame != "alignment" or EXPERIMENTS[name].alignment
+        for seed in seeds
+    ]
+
+
+def table_frame(frame, numbers):
+    """Files of a frame for the experiments of a table, which compares single runs."""
     names = [AVAILABLE[number] for number in numbers]
-    if frame in ("updates", "timesteps", "validation"):
-        return [
-            getattr(P, frame).format(experiment=n, arm=a, seed=SEED)
-            for n in names
-            for a in arms
-        ]
-    if frame == "credit":
-        return [P.credit]
-    return [getattr(P, frame).format(experiment=name, seed=SEED) for name in names]
+    if frame == "updates":
+        return run_frames(frame, names, lambda experiment: COMPARED, [SEED])
+    return measured_frames(frame, names, [SEED])
 
 
 def table_inputs(wildcards):
     table = TABLES[wildcards.table]
-    return {frame: frame_files(frame, table.experiments) for frame in table.frames}
+    return {frame: table_frame(frame, table.experiments) for frame in table.frames}
 
 
 def table_cuts(table):
@@ -162,3 +176,35 @@ def frame_options(wildcards, input):
         )
         if key in input.keys()
     )
+
+
+def figure_arms(spec):
+    """The arms of a figure: those that it always has, and others that the scale trains."""
+    trained = set.union(
+        *(set(EXPERIMENTS[AVAILABLE[n]].arms) for n in spec.experiments)
+    )
+    return [*spec.arms, *(arm for arm in spec.also if arm in trained)]
+
+
+def figure_files(frame, spec):
+    """Files of a frame for a figure: of every training seed where it is a run's."""
+    names = [AVAILABLE[number] for number in spec.experiments]
+    if frame == "credit":
+        return [P.credit]
+    if frame == "selection":  # images are of one training seed
+        return measured_frames(frame, names, [SEED])
+    return run_frames(frame, names, lambda experiment: figure_arms(spec))
+
+
+def figure_rows(spec):
+    """Rows of a sample grid, for each experiment: (arm, folder of images)."""
+    experiments = [EXPERIMENTS[AVAILABLE[number]] for number in spec.experiments]
+    return [
+        (arm, folder)
+        for e in experiments
+        for arm, folder in [("base", P.base_images.format(base=e.base_images))]
+        + [
+            (arm, P.images.format(experiment=e.name, arm=arm, seed=SEED))
+            for arm in figure_arms(spec)
+        ]
+    ]

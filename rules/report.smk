@@ -23,7 +23,13 @@ rule table:
         curves=code("curves.py"),
         published=lambda wc: f"config/paper/{wc.table}.csv",
     output:
-        multiext(P.table, *(f".{suffix}" for suffix in TABLE_SUFFIXES)),
+        report(
+            P.table_csv,
+            caption="../pcpo/report/templates/table.rst",
+            category="Tables",
+            labels={"table": "{table}"},
+        ),
+        multiext(P.table, ".md", ".tex"),
     log:
         P.log("table", "table"),
     conda:
@@ -89,43 +95,6 @@ rule credit:
         "python -m pcpo.cli.credit {params.experiments} --scale {params.scale} --out {output} > {log}"
 
 
-def figure_arms(spec):
-    """The arms of a figure: those that it always has, and others that the scale trains."""
-    trained = set.union(
-        *(set(EXPERIMENTS[AVAILABLE[n]].arms) for n in spec.experiments)
-    )
-    return [*spec.arms, *(arm for arm in spec.also if arm in trained)]
-
-
-def figure_files(frame, spec):
-    """Files of a frame for a figure: of every training seed where it is a run's."""
-    if frame == "credit":
-        return [P.credit]
-    names = [AVAILABLE[number] for number in spec.experiments]
-    if frame == "selection":  # images are of one training seed
-        return [P.selection.format(experiment=name, seed=SEED) for name in names]
-    return [
-        getattr(P, frame).format(experiment=name, arm=arm, seed=seed)
-        for name in names
-        for arm in figure_arms(spec)
-        for seed in SEEDS
-    ]
-
-
-def figure_rows(spec):
-    """Rows of a sample grid, for each experiment: (arm, folder of images)."""
-    experiments = [EXPERIMENTS[AVAILABLE[number]] for number in spec.experiments]
-    return [
-        (arm, folder)
-        for e in experiments
-        for arm, folder in [("base", P.base_images.format(base=e.base_images))]
-        + [
-            (arm, P.images.format(experiment=e.name, arm=arm, seed=SEED))
-            for arm in figure_arms(spec)
-        ]
-    ]
-
-
 for figure in READY_FIGURES:
     spec = FIGURES[figure]
     figure_inputs = {frame: figure_files(frame, spec) for frame in spec.frames}
@@ -146,7 +115,13 @@ for figure in READY_FIGURES:
                 "cli/figure.py", "curves.py", *FIGURE_CODE, f"figures/{spec.kind}.py"
             ),
         output:
-            multiext(P.figure.format(figure=figure), ".pdf", ".png", ".svg", ".md"),
+            multiext(P.figure.format(figure=figure), ".pdf", ".svg", ".md"),
+            report(
+                P.figure.format(figure=figure) + ".png",
+                caption="../pcpo/report/templates/figure.rst",
+                category="Figures",
+                labels={"figure": figure},
+            ),
         log:
             P.log(figure),
         conda:

@@ -75,7 +75,17 @@ def test_a_snakefile_parse_loads_only_what_it_needs(module):
 
 REPORT = tuple(
     f"pcpo.{name}"
-    for name in ("metrics", "stats", "tables", "figures", "compare", "curves", "frames", "shards")
+    for name in (
+        "report",
+        "metrics",
+        "stats",
+        "tables",
+        "figures",
+        "compare",
+        "curves",
+        "frames",
+        "shards",
+    )
 )
 
 

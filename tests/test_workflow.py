@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from pcpo.claims import read_claims
 from pcpo.config import load_experiments
 from pcpo.config.files import CONFIG
 from pcpo.paths import FIGURES, TABLE_SUFFIXES, TABLES, Paths
@@ -136,7 +137,7 @@ def expected_outputs():
             paths.figure.format(figure=figure) + f".{suffix}"
             for suffix in ("pdf", "png", "svg", "md")
         )
-    yield paths.compare
+    yield from (paths.compare, f"{paths.claims}.csv", f"{paths.claims}.md", paths.report)
     yield from (paths.world(name) for name in ("accuracy.csv", "rewards.csv"))
 
 
@@ -153,6 +154,10 @@ def test_from_an_empty_folder_to_every_table_and_figure(tmp_path):
     assert set(compared["table"]) == set(TABLES)
     assert (compared["scale"] == "smoke").all()
     assert not list(tmp_path.glob("results/**/*.part"))
+    claims = pd.read_csv(tmp_path / "results/smoke/claims.csv")
+    assert set(claims["claim_id"]) == {c.id for c in read_claims(CONFIG / "claims.yaml")}
+    report = (tmp_path / "results/smoke/report.html").read_text()
+    assert all(f'id="{name}"' in report for name in (*TABLES, *FIGURES))
 
     code, output = snakemake(tmp_path, *everything)
     assert code == 0
@@ -163,7 +168,8 @@ def test_from_an_empty_folder_to_every_table_and_figure(tmp_path):
         module.write("# edited\n")
     code, output = snakemake(tmp_path, "-n", *everything)
     assert code == 0
-    assert set(jobs(output)) == {"all", "compare_tables", "table", "total"}
+    redone = {"all", "claims", "compare_tables", "report", "table", "total"}
+    assert set(jobs(output)) == redone
 
     # A value of one experiment trains its runs again, and what follows from them.
     file = tmp_path / "config" / "scale" / "smoke.yaml"

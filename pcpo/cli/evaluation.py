@@ -65,8 +65,8 @@ def cut_prompts(model: str, name: str, file: str, prompts: list[str]) -> str:
     if not long:
         return ""
     return (
-        f"{file}: {len(long)} of {len(prompts)} prompts have more than {most} CLIP tokens, the first "
-        f"in line {long[0]}; what is beyond is not read by CLIP, as in the original"
+        f"{file}: {len(long)} of {len(prompts)} prompts have more than {most} CLIP tokens, "
+        f"the first in line {long[0]}; what is beyond is not read by CLIP, as in the original"
     )
 
 

@@ -1,0 +1,51 @@
+"""Rule `report`: what the other rules left in results/<scale> -> report.html, one file, offline."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from pcpo.paths import Paths
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m pcpo.cli.report", description=__doc__)
+    parser.add_argument("experiments", nargs="*", help="names that the run has; all without any")
+    parser.add_argument("--scale", required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the training runs")
+    parser.add_argument("--results", type=Path, help="folder to read; results/<scale> without it")
+    parser.add_argument(
+        "--published", type=Path, default=Path("config/paper"), help="folder of the paper's tables"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="report.html")
+    arguments = parser.parse_args(argv)
+
+    from pcpo.config import experiment_names
+    from pcpo.report import collect, render
+
+    page = collect(
+        arguments.results or Path(Paths(arguments.scale).root),
+        arguments.scale,
+        arguments.experiments or experiment_names(),
+        arguments.seeds,
+        arguments.published,
+    )
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    part = arguments.out.with_name(arguments.out.name + ".part")
+    part.write_text(render(page), encoding="utf-8")
+    os.replace(part, arguments.out)
+    made = sum(not table.missing for table in page.tables)
+    print(
+        f"{arguments.out}: {len(page.claims or [])} claims, {made} tables, "
+        f"{len(page.drawn)} figures, {arguments.out.stat().st_size / 1e6:.1f} MB"
+    )
+    for piece in page.missing:
+        print(f"  without {piece.title}: {piece.why}")
+
+
+if __name__ == "__main__":
+    from pcpo.cli.console import run
+
+    run(main)

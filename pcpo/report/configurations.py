@@ -1,0 +1,71 @@
+"""Each experiment as it was resolved at the scale, and the runs that it has."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from pcpo.config import Arm, Experiment, load_arm
+from pcpo.config.cuts import cuts
+from pcpo.report.costs import Job, Step
+from pcpo.report.files import number, read_rows
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run: its last checkpoint's epoch (0: there is none) and its last start's cost."""
+
+    arm: str
+    seed: int
+    epoch: int
+    job: Job | None
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """`settings` is the resolved experiment as YAML; `cuts` how it differs from the paper's."""
+
+    experiment: Experiment
+    arms: dict[str, Arm]
+    runs: tuple[Run, ...]
+    settings: str
+    cuts: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        return self.experiment.digest()
+
+
+def configuration(
+    experiment: Experiment, seeds: Sequence[int], root: Path, steps: Sequence[Step]
+) -> Configuration:
+    """What was asked for and what there is of it below results/<scale>.
+
+    Raises ValueError with the file's name where a run's checkpoints.csv cannot be understood.
+    """
+    jobs = {job.name: job for step in steps if step.name == "train" for job in step.jobs}
+    runs = []
+    for arm in experiment.arms:
+        for seed in seeds:
+            manifest = root / "runs" / experiment.name / arm / f"seed{seed}" / "checkpoints.csv"
+            job = jobs.get(f"{experiment.name}_{arm}_{seed}")
+            runs.append(Run(arm, seed, _last_epoch(manifest), job))
+    shown = experiment.model_dump(mode="json", exclude={"description"})
+    settings = yaml.safe_dump(shown, sort_keys=False, default_flow_style=None, width=90)
+    arms = {arm: load_arm(arm) for arm in experiment.arms}
+    told = tuple(cuts(experiment.name, experiment.scale))
+    return Configuration(experiment, arms, tuple(runs), settings, told)
+
+
+def _last_epoch(manifest: Path) -> int:
+    if not manifest.exists():
+        return 0
+    cells = read_rows(manifest, ["epoch", "folder"])["epoch"]
+    epochs = [number(cell, manifest, n, "epoch") for n, cell in enumerate(cells, 1)]
+    if any(math.isnan(epoch) for epoch in epochs):
+        raise ValueError(f"{manifest}: an epoch is missing; train the run anew")
+    return int(max(epochs, default=0))

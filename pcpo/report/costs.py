@@ -1,0 +1,90 @@
+"""What the steps cost: wall time, CPU time, memory and GPU-hours from Snakemake's benchmark files.
+
+A job's GPU-hours are its wall time times the GPUs that it asked for: hours held, not hours busy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from pcpo.config import Experiment
+from pcpo.report.files import number, read_rows
+
+# Rules that ask for GPUs where the scale's device is cuda (rules/*.smk); `train` asks for as many
+# as its experiment's execution.gpus, the others for one.
+GPU_STEPS = ("train", "select", "generate_base", "generate", "evaluate", "align")
+_COLUMNS = ("s", "max_rss", "cpu_time")
+_UNKNOWN = ("-", "NA")  # of a job that ended before it could be looked at
+
+
+@dataclass(frozen=True)
+class Job:
+    """`name` is that of the benchmark file: the job's wildcards. NaN: not measured."""
+
+    step: str
+    name: str
+    seconds: float
+    cpu_seconds: float
+    memory_gb: float  # largest resident memory, 10^9 bytes
+    gpus: int
+
+    @property
+    def gpu_hours(self) -> float:
+        return self.gpus * self.seconds / 3600
+
+
+@dataclass(frozen=True)
+class Step:
+    name: str
+    jobs: tuple[Job, ...]
+
+    @property
+    def seconds(self) -> float:
+        return sum(job.seconds for job in self.jobs)
+
+    @property
+    def cpu_seconds(self) -> float:
+        return sum(job.cpu_seconds for job in self.jobs if job.cpu_seconds == job.cpu_seconds)
+
+    @property
+    def gpu_hours(self) -> float:
+        return sum(job.gpu_hours for job in self.jobs)
+
+    @property
+    def memory_gb(self) -> float:
+        return max((j.memory_gb for j in self.jobs if j.memory_gb == j.memory_gb), default=0.0)
+
+
+def read_costs(root: Path, experiments: Sequence[Experiment], device: str) -> list[Step]:
+    """Steps of results/<scale>/benchmarks, those that took longest first.
+
+    Raises ValueError with the file's name where a benchmark file cannot be understood.
+    """
+    steps: dict[str, list[Job]] = {}
+    for path in sorted((root / "benchmarks").glob("*/*.tsv")):
+        step, name = path.parent.name, path.stem
+        frame = read_rows(path, _COLUMNS, "\t")
+        if not len(frame):
+            raise ValueError(f"{path}: a benchmark without a row; make its output anew")
+        seconds, memory, cpu = (_column(frame, column, path) for column in _COLUMNS)
+        gpus = _gpus(step, name, experiments) if device == "cuda" else 0
+        job = Job(step, name, sum(seconds), sum(cpu), max(memory) * 2**20 / 1e9, gpus)
+        steps.setdefault(step, []).append(job)
+    found = [Step(step, tuple(jobs)) for step, jobs in steps.items()]
+    return sorted(found, key=lambda step: -step.seconds)
+
+
+def _column(frame: pd.DataFrame, column: str, path: Path) -> list[float]:
+    cells = ["" if cell in _UNKNOWN else cell for cell in frame[column]]
+    return [number(cell, path, n, column) for n, cell in enumerate(cells, 1)]
+
+
+def _gpus(step: str, name: str, experiments: Sequence[Experiment]) -> int:
+    if step not in GPU_STEPS:
+        return 0
+    own = [e.execution.gpus for e in experiments if name.startswith(f"{e.name}_")]
+    return own[0] if step == "train" and own else 1

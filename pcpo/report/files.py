@@ -1,0 +1,60 @@
+"""Reading what other rules wrote: a file that cannot be understood is refused by its name."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A file beside the page: what a reader opens to check a number."""
+
+    name: str  # relative to the page's folder
+    digest: str  # SHA-256 of its bytes
+
+    @classmethod
+    def of(cls, path: Path, root: Path) -> Artefact:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        return cls(path.relative_to(root).as_posix(), digest)
+
+
+def read_text(path: Path) -> str:
+    """The text of a file; ValueError with its name where it is not UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not a text file in UTF-8; make it anew") from error
+
+
+def read_rows(path: Path, columns: Iterable[str], separator: str = ",") -> pd.DataFrame:
+    """A CSV or TSV file with at least `columns`, every cell as its text ("" where empty).
+
+    Raises ValueError with the file's name where it is empty, broken or lacks a column.
+    """
+    try:
+        frame = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False)
+    except ValueError as error:  # pandas' parser errors and bad UTF-8 are ValueErrors
+        raise ValueError(f"{path}: cannot be read as a table ({error}); make it anew") from error
+    missing = [column for column in columns if column not in frame.columns]
+    if missing:
+        found = ", ".join(map(str, frame.columns))
+        raise ValueError(
+            f"{path}: the columns {', '.join(missing)} are missing (there are {found}); "
+            "make it anew"
+        )
+    return frame
+
+
+def number(text: str, path: Path, row: int, column: str) -> float:
+    """A cell as a float, NaN where empty; ValueError with file, row (1-based) and column."""
+    if text == "":
+        return float("nan")
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ValueError(f"{path}: row {row}, {column}: '{text}' is no number") from error

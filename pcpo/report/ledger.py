@@ -1,0 +1,151 @@
+"""The claims ledger, results/<scale>/claims.csv: each claim, its parts, their verdicts."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pcpo.report.files import number, read_rows
+
+_OF_CLAIM = ("group", "claim", "source", "claimed", "paper", "remark")
+_OF_PART = ("id", "quantity", "setting", "n", "verdict", "why")
+_NUMBERS = ("estimate", "low", "high")
+COLUMNS = ("claim_id", "claim_verdict", *_OF_CLAIM, *_OF_PART, *_NUMBERS)
+VERDICTS = ("holds", "fails", "undecided", "not run")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One estimate and its verdict: a claim in one setting. NaN: there is no such number."""
+
+    id: str
+    setting: str
+    n: str
+    verdict: str
+    why: str
+    estimate: float
+    low: float
+    high: float
+
+    @property
+    def kind(self) -> str:
+        return kind(self.verdict)
+
+    @property
+    def bounded(self) -> bool:
+        return not (math.isnan(self.low) or math.isnan(self.high))
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One sentence of the paper; `kind` is the verdict over all its parts."""
+
+    id: str
+    verdict: str
+    group: str
+    claim: str
+    source: str
+    claimed: str
+    paper: str
+    remark: str
+    quantity: str
+    parts: tuple[Part, ...]
+
+    @property
+    def kind(self) -> str:
+        return kind(self.verdict)
+
+    @property
+    def anchor(self) -> str:
+        return anchor(self.id)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of parts by kind of verdict, those that occur."""
+        return {word: count for word, count in counts(self.parts).items() if count}
+
+
+def read_ledger(path: Path) -> list[Claim]:
+    """The claims in the file's order, each with its parts.
+
+    Raises ValueError with the file's name for a missing column, an unknown verdict, an id that
+    occurs twice, an interval that is upside down, and parts that disagree about their claim.
+    """
+    frame = read_rows(path, COLUMNS)
+    claims: dict[str, tuple[dict[str, str], str, list[Part]]] = {}
+    seen: set[str] = set()
+    for n, record in enumerate(frame.to_dict("records"), 1):
+        cells = {str(key): str(value) for key, value in record.items()}
+        part, quantity = _part(cells, path, n)
+        name = cells["claim_id"]
+        if not part.id or anchor(part.id) in seen or not name:
+            raise ValueError(f"{path}: row {n}, id: '{part.id}' is empty or occurs twice")
+        seen.add(anchor(part.id))
+        _check_verdict(cells["claim_verdict"], path, n, "claim_verdict")
+        whole = {column: cells[column] for column in _OF_CLAIM}
+        whole |= {"id": name, "verdict": cells["claim_verdict"]}
+        known, _, parts = claims.setdefault(name, (whole, quantity, []))
+        if known != whole:
+            other = next(key for key in whole if known[key] != whole[key])
+            raise ValueError(f"{path}: row {n}: the rows of claim '{name}' differ in its {other}")
+        parts.append(part)
+    return [
+        Claim(**whole, quantity=quantity, parts=tuple(parts))
+        for whole, quantity, parts in claims.values()
+    ]
+
+
+def grouped(claims: Iterable[Claim]) -> dict[str, list[Claim]]:
+    """Claims by group, groups in the order of their first claim."""
+    groups: dict[str, list[Claim]] = {}
+    for claim in claims:
+        groups.setdefault(claim.group, []).append(claim)
+    return groups
+
+
+def counts(judged: Iterable[Claim | Part]) -> dict[str, int]:
+    """Number of claims or parts by kind of verdict, all kinds."""
+    found = Counter(one.kind for one in judged)
+    return {word: found[word] for word in VERDICTS}
+
+
+def kind(verdict: str) -> str:
+    """The verdict without what follows it: "not run" of "not run at this scale"."""
+    return next(word for word in VERDICTS if verdict.startswith(word))
+
+
+def anchor(name: str) -> str:
+    """Address of a claim or a part in the page."""
+    return "claim-" + re.sub(r"[^\w.+-]+", "-", name)
+
+
+def _part(cells: dict[str, str], path: Path, n: int) -> tuple[Part, str]:
+    """A row's part, and the quantity without the setting that it ends with."""
+    values = {column: number(cells[column], path, n, column) for column in _NUMBERS}
+    _check_verdict(cells["verdict"], path, n, "verdict")
+    if values["low"] > values["high"]:
+        raise ValueError(
+            f"{path}: row {n}: low {values['low']} lies above high {values['high']}; make it anew"
+        )
+    part = Part(
+        id=cells["id"],
+        setting=cells["setting"],
+        n=cells["n"],
+        verdict=cells["verdict"],
+        why=cells["why"],
+        estimate=values["estimate"],
+        low=values["low"],
+        high=values["high"],
+    )
+    return part, cells["quantity"].removesuffix(f"; {part.setting}")
+
+
+def _check_verdict(verdict: str, path: Path, n: int, column: str) -> None:
+    if not verdict.startswith(VERDICTS):
+        raise ValueError(
+            f"{path}: row {n}, {column}: '{verdict}' is unknown; known: {', '.join(VERDICTS)}"
+        )

@@ -1,0 +1,142 @@
+"""The page: everything that was read, laid into the template."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from pcpo.config import Scale, load_experiment, load_scale
+from pcpo.paths import FIGURES
+from pcpo.report import ledger, markup, provenance
+from pcpo.report.configurations import Configuration, configuration
+from pcpo.report.costs import Step, read_costs
+from pcpo.report.figures import Drawn, experiments_of, read_figure
+from pcpo.report.figures import title as figure_title
+from pcpo.report.numbers import duration, measure
+from pcpo.report.plan import PlannedRow, read_plan
+from pcpo.report.printed import PrintedTable
+from pcpo.report.side_by_side import read_compared
+from pcpo.report.tables import TableSection, read_tables, why_missing
+from pcpo.report.world import read_world
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A piece that the page lacks: what it is called, and why."""
+
+    name: str
+    title: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the template shows; `claims` is None where there is no ledger."""
+
+    scale: Scale
+    seeds: tuple[int, ...]
+    made: datetime
+    claims: list[ledger.Claim] | None
+    tables: list[TableSection]
+    drawn: list[Drawn]
+    missing: list[Missing]
+    world: dict[str, PrintedTable]  # what the demo world's trainings reached, by file
+    configurations: list[Configuration]
+    steps: list[Step]
+    plan: list[PlannedRow]
+    git: provenance.Git
+    packages: list[provenance.Package]
+    machine: provenance.Machine
+
+
+def collect(
+    root: Path,
+    scale: str,
+    experiments: Sequence[str],
+    seeds: Sequence[int],
+    published: Path = Path("config/paper"),
+) -> Page:
+    """Read results/<scale> (`root`) as far as it is there.
+
+    `experiments` are the names that the run has. Raises ConfigError for unknown ones, and
+    ValueError with the name of a file that cannot be understood.
+    """
+    chosen = load_scale(scale)
+    resolved = [load_experiment(name, scale) for name in experiments]
+    numbers = [experiment.number for experiment in resolved]
+    missing = []
+
+    ledger_path, compare_path = root / "claims.csv", root / "compare.csv"
+    claims = ledger.read_ledger(ledger_path) if ledger_path.exists() else None
+    if claims is None:
+        missing.append(
+            Missing("claims", "The claims ledger", "not made yet: run `snakemake claims`")
+        )
+    compared = read_compared(compare_path) if compare_path.exists() else None
+    if compared is None:
+        missing.append(
+            Missing("compare", "The paper's numbers", "not made yet: run `snakemake compare`")
+        )
+    measured = {slot: source.measured for slot, source in chosen.quality.items()}
+    tables = read_tables(root, numbers, compared, published, measured)
+    missing += [Missing(t.name, t.title, t.missing) for t in tables if t.missing]
+
+    drawn = []
+    for name in FIGURES:
+        path = root / "figures" / f"{name}.png"
+        why = why_missing(name, experiments_of(name), numbers, path)
+        figure = None if why else read_figure(name, root)
+        if figure is None:
+            missing.append(Missing(name, figure_title(name), why))
+        else:
+            drawn.append(figure)
+
+    steps = read_costs(root, resolved, chosen.device)
+    return Page(
+        scale=chosen,
+        seeds=tuple(seeds),
+        made=datetime.now(UTC),
+        claims=claims,
+        tables=tables,
+        drawn=drawn,
+        missing=missing,
+        world=read_world(root) if chosen.world else {},
+        configurations=[configuration(e, seeds, root, steps) for e in resolved],
+        steps=steps,
+        plan=read_plan(root, steps),
+        git=provenance.git(),
+        packages=provenance.packages(),
+        machine=provenance.machine(),
+    )
+
+
+def render(page: Page) -> str:
+    """The page as one HTML document that loads nothing; all text is escaped."""
+    environment = Environment(
+        loader=PackageLoader("pcpo.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "inline": markup.inline,
+        "blocks": markup.blocks,
+        "duration": duration,
+        "measure": measure,
+        "anchor": ledger.anchor,
+        "linked": partial(markup.linked, anchors=_anchors(page)),
+    }
+    groups = ledger.grouped(page.claims or [])
+    counts = ledger.counts(page.claims or [])
+    return environment.get_template("page.html").render(page=page, groups=groups, counts=counts)
+
+
+def _anchors(page: Page) -> list[str]:
+    """Tables and figures that the page has, for links from the claims."""
+    return [t.name for t in page.tables if not t.missing] + [f.name for f in page.drawn]

@@ -1,0 +1,135 @@
+"""Where the numbers come from: the code's git state, the packages, the machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import tomllib
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from pcpo.paths import PACKAGE
+
+REPOSITORY = PACKAGE.parent
+
+
+@dataclass(frozen=True)
+class Git:
+    """`changes` are the lines of `git status --short`; `problem` says why there is no state."""
+
+    commit: str = ""
+    date: str = ""
+    subject: str = ""
+    changes: tuple[str, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Package:
+    """A direct dependency; "" where not pinned, or not installed where the page was made."""
+
+    name: str
+    locked: str
+    installed: str
+
+    @property
+    def differs(self) -> bool:
+        return bool(self.locked and self.installed) and (
+            self.installed.split("+")[0] != self.locked  # torch's build, as in 2.12.1+cu130
+        )
+
+
+@dataclass(frozen=True)
+class Machine:
+    """`memory_gb` in 10^9 bytes, 0 where unknown; `gpus` one text per device."""
+
+    processor: str
+    cores: int
+    memory_gb: float
+    gpus: tuple[str, ...]
+    system: str
+    python: str
+
+
+def git(folder: Path = REPOSITORY) -> Git:
+    """The state of the checkout that holds this package, at this moment."""
+    try:
+        top = _run("git", "-C", str(folder), "rev-parse", "--show-toplevel").strip()
+        if Path(top).resolve() != folder.resolve():
+            return Git(problem="the package does not lie in a git checkout of its own")
+        shown = _run("git", "-C", str(folder), "show", "-s", "--format=%H%n%cI%n%s", "HEAD")
+        status = _run("git", "-C", str(folder), "status", "--short")
+    except FileNotFoundError:
+        return Git(problem="git is not installed")
+    except subprocess.CalledProcessError as error:
+        last = (error.stderr or "").strip().splitlines()
+        return Git(problem=last[-1] if last else "git gave no answer")
+    commit, date, subject = shown.strip().split("\n", 2)
+    return Git(commit, date, subject, tuple(status.splitlines()))
+
+
+def packages(folder: Path = REPOSITORY) -> list[Package]:
+    """Direct dependencies: the version in requirements.lock, and the one installed here."""
+    project, lock = folder / "pyproject.toml", folder / "requirements.lock"
+    if not (project.exists() and lock.exists()):
+        return []
+    wanted = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["dependencies"]
+    locked = dict(re.findall(r"^([\w.-]+)==([^\s;\\]+)", lock.read_text(encoding="utf-8"), re.M))
+    found = []
+    for line in wanted:
+        name = re.split(r"[^\w.-]", line, maxsplit=1)[0].replace("_", "-").lower()
+        try:
+            installed = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            installed = ""
+        found.append(Package(name, locked.get(name, ""), installed))
+    return found
+
+
+def machine() -> Machine:
+    """The machine that this process runs on."""
+    return Machine(
+        processor=_processor(),
+        cores=len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count() or 0,
+        memory_gb=_memory() / 1e9,
+        gpus=_gpus(),
+        system=platform.platform(),
+        python=platform.python_version(),
+    )
+
+
+def _processor() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    named = re.search(r"^model name\s*:\s*(.+)$", text, re.M)
+    return named[1].strip() if named else platform.processor() or platform.machine()
+
+
+def _memory() -> float:
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE")) * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return 0.0
+
+
+def _gpus() -> tuple[str, ...]:
+    if shutil.which("nvidia-smi") is None:
+        return ()
+    query = "--query-gpu=name,memory.total,driver_version"
+    try:
+        listed = _run("nvidia-smi", query, "--format=csv,noheader")
+    except subprocess.CalledProcessError:
+        return ()
+    return tuple(", ".join(re.split(r"\s*,\s*", line.strip())) for line in listed.splitlines())
+
+
+def _run(*command: str) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout

@@ -1,0 +1,101 @@
+"""One section per table of the paper: ours as printed, the paper's beside it, how it was made."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from pcpo.paths import TABLE_SUFFIXES, TABLES
+from pcpo.report import captions
+from pcpo.report.files import Artefact
+from pcpo.report.printed import PrintedTable, read_printed
+from pcpo.report.side_by_side import SideBySide, side_by_side
+
+
+@dataclass(frozen=True)
+class TableSection:
+    """`missing` says why there is no table of ours; then `printed` is None."""
+
+    name: str
+    title: str
+    frames: tuple[str, ...]
+    experiments: tuple[int, ...]
+    source: str  # the file that makes it
+    caption: str
+    printed: PrintedTable | None
+    paired: SideBySide | None
+    files: tuple[Artefact, ...]
+    missing: str
+
+
+def read_tables(
+    root: Path,
+    numbers: Collection[int],
+    compared: pd.DataFrame | None,
+    published: Path,
+    measured: Mapping[str, str],
+) -> list[TableSection]:
+    """Sections in the paper's order; `numbers` are the configurations that the run has.
+
+    A table that needs others is left out even where an older file of it lies there. `measured`
+    says what stands for a metric at this scale.
+    """
+    return [_section(name, root, numbers, compared, published, measured) for name in TABLES]
+
+
+def _section(
+    name: str,
+    root: Path,
+    numbers: Collection[int],
+    compared: pd.DataFrame | None,
+    published: Path,
+    measured: Mapping[str, str],
+) -> TableSection:
+    path = root / "tables" / f"{name}.md"
+    missing = why_missing(name, TABLES[name].experiments, numbers, path)
+    paired = None
+    if compared is not None and not missing:
+        paired = side_by_side(name, compared, published, measured, root / "compare.csv")
+    files = [path.with_suffix(f".{suffix}") for suffix in TABLE_SUFFIXES]
+    return TableSection(
+        name,
+        title(name),
+        TABLES[name].frames,
+        tuple(TABLES[name].experiments),
+        _source(name),
+        captions.TABLES.get(name, ""),
+        None if missing else read_printed(path),
+        paired,
+        () if missing else tuple(Artefact.of(file, root) for file in files if file.exists()),
+        missing,
+    )
+
+
+def why_missing(name: str, needed: Collection[int], numbers: Collection[int], path: Path) -> str:
+    """Why a table or figure is not in the page; "" where it is."""
+    lacking = sorted(set(needed) - set(numbers))
+    if lacking:
+        return (
+            f"needs configuration {', '.join(map(str, lacking))}, which this run leaves out "
+            "(experiments in config/config.yaml)"
+        )
+    if not path.exists():
+        return f"not made yet: run `snakemake {name}`"
+    return ""
+
+
+def title(name: str) -> str:
+    """Table 2a for table2a."""
+    found = re.fullmatch(r"table(\d+\w*)", name)
+    return f"Table {found[1]}" if found else name
+
+
+def _source(name: str) -> str:
+    """The module that makes a table, as a path in the repository."""
+    from pcpo.tables import TABLES as ENTRIES
+
+    return ENTRIES[name].function.__module__.replace(".", "/") + ".py"

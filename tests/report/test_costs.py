@@ -1,0 +1,72 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from pcpo.config import load_experiment
+from pcpo.report.costs import GPU_STEPS, read_costs
+from pcpo.report.plan import read_plan
+
+
+def test_sums_over_jobs_longest_step_first(results):
+    train, select = read_costs(results.root, [], "cpu")
+    assert (train.name, len(train.jobs), train.seconds, train.cpu_seconds) == ("train", 2, 180, 90)
+    assert select.seconds == 30
+    assert train.memory_gb == pytest.approx(1000 * 1024**2 / 1e9)
+    assert train.gpu_hours == select.gpu_hours == 0
+
+
+def test_gpu_hours_are_wall_time_times_the_gpus_asked_for(results):
+    experiment = load_experiment(2, "paper")
+    several = experiment.execution.model_copy(update={"gpus": 4})
+    experiment = experiment.model_copy(update={"execution": several})
+    train, select = read_costs(results.root, [experiment], "cuda")
+    assert train.gpu_hours == pytest.approx(4 * 180 / 3600)
+    assert select.gpu_hours == pytest.approx(30 / 3600)
+
+
+def test_the_steps_that_ask_for_gpus_are_those_of_the_rules():
+    asking = set()
+    for path in Path("rules").glob("*.smk"):
+        for rule in re.split(r"^(?=rule )", path.read_text(), flags=re.M):
+            if re.search(r"^ +gpu=", rule, re.M) and rule.startswith("rule "):
+                asking.add(re.match(r"rule (\w+)", rule)[1])
+    assert asking == set(GPU_STEPS)
+
+
+def test_a_job_too_short_to_be_measured(results):
+    path = results.root / "benchmarks" / "select" / "02_ddpo_aesthetic_0.tsv"
+    path.write_text("s\tmax_rss\tcpu_time\n0.02\t-\tNA\n")
+    select = read_costs(results.root, [], "cpu")[-1]
+    assert (select.seconds, select.cpu_seconds, select.memory_gb) == (0.02, 0, 0)
+    assert select.jobs[0].cpu_seconds != select.jobs[0].cpu_seconds  # NaN
+
+
+@pytest.mark.parametrize(
+    "text", ["", "s\n1\n", "s\tmax_rss\tcpu_time\n", "s\tmax_rss\tcpu_time\nx\t1\t1\n"]
+)
+def test_a_broken_benchmark_is_refused_by_name(results, text):
+    (results.root / "benchmarks" / "select" / "02_ddpo_aesthetic_0.tsv").write_text(text)
+    with pytest.raises(ValueError, match=r"02_ddpo_aesthetic_0\.tsv"):
+        read_costs(results.root, [], "cpu")
+
+
+def test_the_plan_beside_what_was_held(results):
+    columns = "experiment,what,runs,images,gpu_hours,gpus,gpu_gb,disk_gb"
+    rows = "02_ddpo_aesthetic,pcpo,1,512,0.5,1,20,3\n02_ddpo_aesthetic,evaluation,,90,0.1,1,9,1"
+    (results.root / "plan.csv").write_text(f"{columns}\n{rows}\n")
+    experiment = load_experiment(2, "paper")
+    steps = read_costs(results.root, [experiment], "cuda")
+    pcpo, evaluation = read_plan(results.root, steps)
+    assert (pcpo.gpu_hours, pcpo.measured_hours) == (
+        0.5,
+        pytest.approx(experiment.execution.gpus * 60 / 3600),
+    )
+    assert evaluation.measured_hours != evaluation.measured_hours
+    (results.root / "plan.csv").write_text("experiment\n")
+    with pytest.raises(ValueError, match=r"plan\.csv: the columns what"):
+        read_plan(results.root, steps)
+
+
+def test_no_plan(tmp_path):
+    assert read_plan(tmp_path, []) == []

@@ -1,0 +1,121 @@
+"""The whole page, read by an HTML parser: complete, escaped, and asking nobody for anything."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from pcpo.cli import report as command
+from pcpo.report import collect, render
+
+VOID = {"meta", "link", "img", "br", "hr", "input"}
+
+
+class Reader(HTMLParser):
+    """Tags must nest; keeps ids, references, image sources and the text."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.open, self.tags = [], []
+        self.ids, self.links, self.sources, self.text = [], [], [], ""
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.tags.append(tag)
+        if tag not in VOID:
+            self.open.append(tag)
+        assert not [name for name in attributes if name.startswith("on")]
+        self.ids += [attributes["id"]] if "id" in attributes else []
+        self.links += [attributes["href"]] if "href" in attributes else []
+        self.sources += [attributes["src"]] if "src" in attributes else []
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def page(results, **options):
+    experiments = options.pop("experiments", results.experiments)
+    return Reader(render(collect(results.root, "demo", experiments, [0], **options)))
+
+
+def test_everything_is_there_and_every_reference_leads_somewhere(results):
+    read = page(results)
+    assert len(read.ids) == len(set(read.ids))
+    for link in read.links:
+        if link.startswith("#"):
+            assert link[1:] in read.ids
+        elif link != "data:,":
+            assert (results.root / link).exists() or link in ("plan.md",)
+    for anchor in (
+        "claims",
+        "claim-fast",
+        "claim-fast-2",
+        "claim-uniform",
+        "table1",
+        "table9",
+        "figure3",
+        "figure10",
+    ):
+        assert anchor in read.ids
+    assert set(results.experiments) <= set(read.ids)
+    for text in ("24.6", "41.67", "A first note with IS*", "2 min 00 s", "epoch 20", "Two bands"):
+        assert text in read.text
+
+
+def test_nothing_is_loaded_and_no_text_becomes_markup(results):
+    read = page(results)
+    assert not {"script", "iframe", "object", "base", "form"} & set(read.tags)
+    assert read.tags.count("img") == 2
+    assert all(source.startswith("data:image/png;base64,") for source in read.sources)
+    assert not [link for link in read.links if re.match(r"(?!data:)\w+:|//", link)]
+    assert (
+        read.text.count('<script>alert("a")</script>') >= 4
+    )  # as text: title, note, claim, caption
+    style = re.search(r"<style>(.*?)</style>", render_of(results), re.S)[1]
+    assert not re.search(r"url\(|@import", style)
+
+
+def render_of(results):
+    return render(collect(results.root, "demo", results.experiments, [0]))
+
+
+def test_what_is_left_out_or_not_made_is_named(results):
+    read = page(results)
+    missing = read.text[read.text.rindex("What is missing") :]
+    assert re.search(r"Table 2a: needs configuration 1, which this run leaves out", missing)
+    assert re.search(r"Figure 2: needs configuration 9", missing)
+    assert re.search(r"Figure 1a: not made yet: run snakemake figure1a", missing)
+    assert "Table 1:" not in missing
+
+
+def test_a_table_of_a_run_that_now_leaves_it_out_is_not_shown(results):
+    read = page(results, experiments=results.experiments[:-1])  # without configuration 7
+    assert "Other methods." not in read.text
+    assert "Table 9: needs configuration 7" in read.text
+
+
+def test_an_empty_folder_gives_a_page_that_says_so(tmp_path, results):
+    results.root = tmp_path / "nothing"
+    read = page(results)
+    for text in ("The ledger is not made yet", "No figure was drawn yet", "No benchmark files"):
+        assert text in read.text
+    assert "not trained" in read.text
+
+
+def test_command_and_its_errors(results, capsys, monkeypatch):
+    out = results.root / "report.html"
+    options = ["--scale", "demo", "--results", str(results.root), "--out", str(out)]
+    command.main([*results.experiments, *options])
+    assert "2 claims, 2 tables, 2 figures" in capsys.readouterr().out
+    before = out.read_bytes()
+    (results.root / "claims.csv").write_text("nonsense\n")
+    with pytest.raises(ValueError, match=r"claims\.csv"):
+        command.main([*results.experiments, *options])
+    assert out.read_bytes() == before
+    assert not list(results.root.glob("*.part"))
