@@ -1,7 +1,8 @@
 """A run's folder: checkpoints that others load, the state from which a run goes on, and its lock.
 
     <run>/checkpoints/epoch_00005/    weights in diffusers' layout, and checkpoint.json: of what run
-    <run>/resume/                     state.safetensors, state.json, logs (newest only)
+    <run>/resume/epoch_00005/         state.safetensors, state.json, logs: the newest two
+    <run>/history.jsonl               every start, save and end, for as long as the folder exists
     <run>/lock                        held while a process trains here
 
 Snakemake deletes a failed job's declared outputs, so none of these is declared: the job's outputs
@@ -15,7 +16,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,8 +25,10 @@ from typing import Any
 import pandas as pd
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
-from pcpo import frames
+from pcpo import frames, history
+from pcpo.durable import DamagedFolder, check_folder, complete_folder
 from pcpo.learner import Learner
 from pcpo.policies.base import Policy
 
@@ -45,16 +48,6 @@ class RunState:
     )
 
 
-def _replace_folder(part: Path, folder: Path) -> None:
-    """Put a complete folder in place of an older one; never leaves a mixture of the two."""
-    old = folder.with_name(folder.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    part.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
-
-
 @contextmanager
 def _full_disk_is_an_os_error(folder: Path) -> Iterator[None]:
     """safetensors has its own exception for a write that fails."""
@@ -68,28 +61,44 @@ class RunFolder:
     """The folder of one training run.
 
     fingerprint: of all that the run depends on; about: what its checkpoints say of themselves,
-    for `verify_checkpoint`.
+    for `verify_checkpoint`; origin: what its history says of this start (code, machine).
     """
 
     def __init__(
-        self, path: Path, fingerprint: str, about: Mapping[str, str | int] | None = None
+        self,
+        path: Path,
+        fingerprint: str,
+        about: Mapping[str, str | int] | None = None,
+        origin: Mapping[str, Any] | None = None,
     ) -> None:
         self.path = path
         self.fingerprint = fingerprint
         self.about = dict(about or {})
+        self.origin = dict(origin or {})
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Keep a second writer out. Raises BlockingIOError if another process trains here."""
+    def lock(self, log: Callable[[str], None] = print) -> Iterator[None]:
+        """Keep a second writer out: wait until no other process trains here.
+
+        The other one is what a killed Snakemake left behind; when it has ended, this process finds
+        what it saved and goes on from there. A killed process holds nothing.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / "lock").open("w") as handle:
+        with (self.path / "lock").open("a+") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise BlockingIOError(
-                    f"{self.path}: another process is training this run; wait for it or stop it"
-                ) from error
+            except BlockingIOError:
+                handle.seek(0)
+                log(f"{self.path}: {handle.read().strip()} trains this run; waiting for its end")
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            handle.truncate(0)
+            handle.write(f"{history.process()}\n")
+            handle.flush()
             yield
+
+    def record(self, event: str, **details: Any) -> None:
+        """Add a line to the run's history."""
+        history.append(self.path, event, **details)
 
     def checkpoint(self, epoch: int) -> Path:
         return self.path / "checkpoints" / f"epoch_{epoch:05d}"
@@ -97,81 +106,109 @@ class RunFolder:
     def save_weights(self, policy: Policy, epoch: int, write: bool = True) -> None:
         """Write a checkpoint; without `write` only take part in gathering sharded weights."""
         folder = self.checkpoint(epoch)
-        part = folder.with_name(folder.name + ".part")
         if not write:
-            policy.save_weights(part, write=False)
+            policy.save_weights(folder, write=False)
             return
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        with _full_disk_is_an_os_error(part):
+        with complete_folder(folder) as part, _full_disk_is_an_os_error(folder):
             policy.save_weights(part)
-        (part / "checkpoint.json").write_text(json.dumps(self.about | {"epoch": epoch}, indent=1))
-        _replace_folder(part, folder)
+            about = self.about | {"epoch": epoch}
+            (part / "checkpoint.json").write_text(json.dumps(about, indent=1))
 
     # --- resuming -------------------------------------------------------------------------
 
     def save_state(self, state: RunState, learner: Learner, write: bool = True) -> None:
-        """Write the resume state, all or nothing; without `write` only help to gather it."""
+        """Write the resume state, all or nothing; without `write` only help to gather it.
+
+        The state before it is kept, for the day that this one cannot be read.
+        """
         tensors = {key: value.cpu().contiguous() for key, value in learner.tensors()}
         if not write:
             return
-        part = self.path / "resume.part"
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        with _full_disk_is_an_os_error(part):
+        for older in self._states()[1:]:  # before the new one, as there may be no room for three
+            shutil.rmtree(older)
+        folder = self._state(state.epoch)
+        with complete_folder(folder) as part, _full_disk_is_an_os_error(folder):
             save_file(tensors, part / "state.safetensors")
-        record = {
-            "fingerprint": self.fingerprint,
-            "epoch": state.epoch,
-            "advantages": state.advantages,
-            "scaler": learner.scaler.state_dict(),
-        }
-        (part / "state.json").write_text(json.dumps(record))
-        for spec in LOGS:
-            rows = pd.DataFrame(state.logs[spec.name])
-            rows.to_parquet(part / f"{spec.name}.parquet", index=False)
-        _replace_folder(part, self.path / "resume")
+            record = {
+                "fingerprint": self.fingerprint,
+                "epoch": state.epoch,
+                "advantages": state.advantages,
+                "scaler": learner.scaler.state_dict(),
+            }
+            (part / "state.json").write_text(json.dumps(record))
+            for spec in LOGS:
+                rows = pd.DataFrame(state.logs[spec.name])
+                rows.to_parquet(part / f"{spec.name}.parquet", index=False)
+        self.record("saved", epoch=state.epoch)
 
-    def load_state(self, learner: Learner, due: Iterable[int] = ()) -> RunState | None:
+    def load_state(
+        self, learner: Learner, due: Iterable[int] = (), log: Callable[[str], None] = print
+    ) -> RunState | None:
         """Restore what an update changes; None where there is nothing to go on from.
 
-        due: epochs that leave a checkpoint. Raises StaleState if the state is of another
-        configuration or one of its checkpoints is gone, and ValueError if it is damaged.
+        due: epochs that leave a checkpoint. A state that is damaged, or whose checkpoints are gone,
+        is passed over for the one before it. Raises StaleState if the states are of another
+        configuration or no checkpoints are left, and ValueError if all that is there is damaged.
         """
-        folder = self.path / "resume"
-        if not folder.exists() and (self.path / "resume.old").exists():
-            (self.path / "resume.old").rename(folder)  # stopped between the two renames
-        if not folder.exists():
+        problems: list[ValueError] = []
+        for folder in self._states():
+            try:
+                record, tensors, logs = self._read_state(folder)
+                for epoch in due:
+                    if epoch <= record["epoch"] and not self.checkpoint(epoch).is_dir():
+                        raise StaleState(f"{self.checkpoint(epoch)}: this checkpoint is gone")
+                learner.restore(tensors, record["scaler"])
+            except _OtherRun:
+                raise
+            except StaleState as gone:
+                problems.append(gone)
+                continue
+            except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
+                problems.append(ValueError(f"{folder}: the resume state is damaged: {error}"))
+                continue
+            for problem in problems:
+                log(f"{problem}; going back to the state before it")
+            return RunState(record["epoch"], record["advantages"], logs)
+        if not problems:
             return None
-        try:
-            record = json.loads((folder / "state.json").read_text())
-            if record["fingerprint"] != self.fingerprint:
-                raise StaleState(f"{folder}: the state is of another configuration or model")
-            for epoch in due:
-                if epoch <= record["epoch"] and not self.checkpoint(epoch).is_dir():
-                    raise StaleState(f"{self.checkpoint(epoch)}: this checkpoint is gone")
-            tensors = load_file(folder / "state.safetensors")
-            logs = {
-                spec.name: pd.read_parquet(folder / f"{spec.name}.parquet").to_dict("records")
-                for spec in LOGS
-            }
-            learner.restore(tensors, record["scaler"])
-        except StaleState:
-            raise
-        except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
-            raise ValueError(
-                f"{folder}: the resume state is damaged ({error}); delete this folder to start over"
-            ) from error
-        rows = {
-            name: [{str(k): v for k, v in row.items()} for row in log] for name, log in logs.items()
+        for problem in problems:
+            if isinstance(problem, StaleState):
+                raise problem
+        found = "; ".join(map(str, problems))
+        raise ValueError(f"{found}; delete {self.path / 'resume'} to start over") from problems[-1]
+
+    def _state(self, epoch: int) -> Path:
+        return self.path / "resume" / f"epoch_{epoch:05d}"
+
+    def _states(self) -> list[Path]:
+        """Resume states, the newest first."""
+        folder = self.path / "resume"
+        for old in folder.glob("epoch_*.old"):  # stopped between two renames
+            if not old.with_suffix("").exists():
+                old.rename(old.with_suffix(""))
+        return sorted((p for p in folder.glob("epoch_*") if not p.suffix), reverse=True)
+
+    def _read_state(
+        self, folder: Path
+    ) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, list[dict[str, Any]]]]:
+        check_folder(folder)
+        record = json.loads((folder / "state.json").read_text())
+        if record["fingerprint"] != self.fingerprint:
+            raise _OtherRun(f"{folder}: the state is of another configuration or model")
+        logs = {
+            spec.name: [
+                {str(key): value for key, value in row.items()}
+                for row in pd.read_parquet(folder / f"{spec.name}.parquet").to_dict("records")
+            ]
+            for spec in LOGS
         }
-        return RunState(record["epoch"], record["advantages"], rows)
+        return record, load_file(folder / "state.safetensors"), logs
 
     def clear(self) -> None:
-        """Forget everything that an earlier configuration left here."""
+        """Forget everything that an earlier configuration left here, but for the history."""
         for name in ("checkpoints.csv", *(f"{spec.name}.parquet" for spec in LOGS)):
             (self.path / name).unlink(missing_ok=True)
-        for name in ("resume", "resume.old", "resume.part", "checkpoints"):
+        for name in ("resume", "checkpoints"):
             shutil.rmtree(self.path / name, ignore_errors=True)
 
     # --- outputs --------------------------------------------------------------------------
@@ -187,10 +224,17 @@ class RunFolder:
             writer.writerow(["epoch", "folder"])
             writer.writerows((e, self.checkpoint(e).relative_to(self.path)) for e in epochs)
         os.replace(part, self.path / "checkpoints.csv")
+        for older in self._states()[1:]:
+            shutil.rmtree(older)
+        self.record("finished", epoch=state.epoch)
 
 
 class StaleState(ValueError):
     """A resume state of another configuration or model, or without its checkpoints."""
+
+
+class _OtherRun(StaleState):
+    """Of another configuration or model: an older state is none of this run either."""
 
 
 _AGAIN = "delete {} so that the workflow trains the run again"
@@ -222,18 +266,20 @@ def read_manifest(path: Path) -> dict[int, Path]:
 
 
 def verify_checkpoint(folder: Path, **expected: str | int) -> None:
-    """Refuse a checkpoint that is not of the expected experiment, arm, base model, ...
+    """Refuse a damaged checkpoint, and one that is not of the expected experiment, arm, base, ...
 
-    Raises ValueError that names the difference, and FileNotFoundError for a folder that does not
-    say what it holds.
+    Raises ValueError that names the damaged file or the difference, and FileNotFoundError for a
+    folder that does not say what it holds.
     """
     file = folder / "checkpoint.json"
     if not file.exists():
         raise FileNotFoundError(f"{file} is missing: this is no checkpoint of a run here")
     try:
-        about = json.loads(file.read_text())
-    except ValueError as error:
-        raise ValueError(f"{file}: damaged ({error}); train the run again") from error
+        check_folder(folder)
+    except DamagedFolder as error:
+        again = folder.parent.parent
+        raise ValueError(f"{error}; delete {again} so that the workflow trains it again") from error
+    about = json.loads(file.read_text())
     for key, value in expected.items():
         if about.get(key) != value:
             raise ValueError(

@@ -154,7 +154,8 @@ def _training(scale: Scale, experiment: Experiment, arm: Arm, runs: int, speed: 
     counted = counts(e)
     trained = counted.trained * FP32
     checkpoints = len({*range(e.checkpoint_every, e.epochs + 1, e.checkpoint_every), e.epochs})
-    state = trained * (3 + (e.ema is not None))  # to go on from: weights, moments, average
+    # To go on from: weights, moments, average; the newest and the one before it.
+    state = 2 * trained * (3 + (e.ema is not None))
     return Row(
         experiment=e.name,
         what=arm.name,

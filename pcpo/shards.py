@@ -5,6 +5,7 @@ Images are numpy arrays here, so that metrics, tables and figures read them with
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
 import os
@@ -19,22 +20,28 @@ from numpy.typing import NDArray
 from PIL import Image
 
 INDEX = "index.csv"
+MADE_BY = "made_by"  # digest of what the shards depend on, for a generation that was stopped
+_DATE = (2026, 1, 1, 0, 0, 0)  # of every entry, so that equal images give equal shards
+
+
+Row = tuple[int, str, int]  # prompt_id, prompt, seed
 
 
 def write_images(
-    folder: Path, rows: Sequence[tuple[int, str, int]], images: Iterable[NDArray[np.uint8]]
+    folder: Path, rows: Sequence[Row], images: Iterable[NDArray[np.uint8]], made_by: str = ""
 ) -> None:
     """Write one zip of PNGs per prompt and an index; the index comes last.
 
-    rows: `(prompt_id, prompt, seed)` for each image, grouped by prompt; images: `uint8 (3, H, W)`.
+    rows: grouped by prompt; images: `uint8 (3, H, W)` of each row, in order. With `made_by`, of the
+    rows that `missing_rows` returned; the other shards are there.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / INDEX).unlink(missing_ok=True)
-    index = pd.DataFrame(rows, columns=["prompt_id", "prompt", "seed"])
-    index["shard"] = [f"prompt_{i:03d}.zip" for i in index["prompt_id"]]
-    index["file"] = [f"seed_{seed:04d}.png" for seed in index["seed"]]
+    index = _index(rows)
     stream = iter(images)
     for shard, group in index.groupby("shard", sort=False):
+        if made_by and (folder / str(shard)).exists():
+            continue
         part = folder / f"{shard}.part"
         with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
             for file in group["file"]:
@@ -49,6 +56,50 @@ def write_images(
     part = folder / f"{INDEX}.part"
     index.to_csv(part, index=False)
     os.replace(part, folder / INDEX)
+
+
+def missing_rows(folder: Path, rows: Sequence[Row], made_by: str) -> list[Row]:
+    """The rows that are still to be made where an earlier `write_images` was stopped.
+
+    made_by: digest of all that the images depend on. Shards that were made by something else, or
+    are damaged, are deleted; so is the index, which says that the folder is complete.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    note = folder / MADE_BY
+    same = note.exists() and note.read_text() == made_by
+    (folder / INDEX).unlink(missing_ok=True)
+    index, missing = _index(rows), []
+    for shard, group in index.groupby("shard", sort=False):
+        path = folder / str(shard)
+        if not (same and _is_whole(path, list(group["file"]))):
+            path.unlink(missing_ok=True)
+            missing += [rows[position] for position in group.index]
+    note.write_text(made_by)
+    return missing
+
+
+def _index(rows: Sequence[Row]) -> pd.DataFrame:
+    index = pd.DataFrame(rows, columns=["prompt_id", "prompt", "seed"])
+    index["shard"] = [f"prompt_{i:03d}.zip" for i in index["prompt_id"]]
+    index["file"] = [f"seed_{seed:04d}.png" for seed in index["seed"]]
+    return index
+
+
+def _is_whole(shard: Path, files: list[str]) -> bool:
+    try:
+        with zipfile.ZipFile(shard) as archive:
+            return archive.namelist() == files and archive.testzip() is None
+    except (zipfile.BadZipFile, OSError):
+        return False
+
+
+@contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """One process writes images here; another waits, and then finds them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def read_index(folder: Path) -> pd.DataFrame:
@@ -101,6 +152,18 @@ def fingerprint(folder: Path, index: pd.DataFrame) -> str:
                 entry = archive.getinfo(file)
                 digest.update(f"{entry.filename} {entry.file_size} {entry.CRC}\n".encode())
     return digest.hexdigest()
+
+
+def partial_shard(folder: Path, shard: str, files: Sequence[str]) -> bytes:
+    """A shard with only some of its files, each as it is.
+
+    Raises ValueError for a shard that is missing, damaged or lacks one of them.
+    """
+    part = io.BytesIO()
+    with _opened(folder, shard) as source, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as kept:
+        for file in files:
+            kept.writestr(zipfile.ZipInfo(file, _DATE), source.read(file))
+    return part.getvalue()
 
 
 @contextmanager

@@ -95,7 +95,7 @@ def train(
     advantage = advantage_kinds.build(experiment.advantage)
     learner = Learner.start(experiment, policy)
     try:
-        state = folder.load_state(learner, checkpoint_epochs(experiment))
+        state = folder.load_state(learner, checkpoint_epochs(experiment), log)
     except StaleState as stale:
         log(f"{stale}; starting over")
         processes.barrier()
@@ -107,6 +107,8 @@ def train(
     else:
         advantage.restore(state.advantages)
         log(f"going on after epoch {state.epoch}")
+    if processes.is_main:
+        folder.record("started", epoch=state.epoch, **folder.origin)
     run = {"experiment": experiment.name, "arm": arm.name, "seed": seed}
     native = samplers.build(experiment.sampler, policy.scheduler_config).to(policy.device)
 
@@ -173,6 +175,8 @@ def train(
             if due or stopping:
                 folder.save_state(state, learner, write=processes.is_main)
             if stopping and epoch < experiment.epochs:
+                if processes.is_main:
+                    folder.record("stopped", epoch=epoch)
                 raise InterruptedError(
                     f"stopped after epoch {epoch}; the next start goes on from there"
                 )

@@ -68,3 +68,8 @@ def latents(chosen: Policy, count: int, seed: int = 0) -> Tensor:
 def brightness(images: Tensor, prompts: Sequence[str]) -> Tensor:
     """A reward: the mean brightness of each image, 0..1."""
     return images.double().mean(dim=(1, 2, 3)) / 255
+
+
+def newest_state(run):
+    """Folder of the state that a run would go on from."""
+    return max((run / "resume").glob("epoch_*"))

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from pcpo.config.files import CONFIG
 from pcpo.distributed import Processes
+from tests.small import newest_state
 from tests.train_in_processes import chosen, run
 
 
@@ -32,7 +33,7 @@ def updates(folder):
 
 
 def state(folder):
-    return load_file(folder / "resume" / "state.safetensors")
+    return load_file(newest_state(folder) / "state.safetensors")
 
 
 @pytest.mark.parametrize(

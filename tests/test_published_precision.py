@@ -16,7 +16,7 @@ from pcpo.generation import generate
 from pcpo.learner import Learner
 from pcpo.training import train
 from tests.published import save_pipeline
-from tests.small import PROMPTS, brightness, experiment, latents
+from tests.small import PROMPTS, brightness, experiment, latents, newest_state
 
 NUMBERS = (1, 5, 6, 8, 10)
 NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
@@ -87,7 +87,9 @@ def test_it_trains_stops_goes_on_and_generates(published, tmp_path, number, devi
     assert rows[-1]["log_ratio_std"] > 0
     run(tmp_path / "pieces", 1)
     run(tmp_path / "pieces", 2)
-    states = [load_file(tmp_path / p / "resume/state.safetensors") for p in ("whole", "pieces")]
+    states = [
+        load_file(newest_state(tmp_path / p) / "state.safetensors") for p in ("whole", "pieces")
+    ]
     assert states[0].keys() == states[1].keys()
     for name, value in states[0].items():
         if device == "cpu":
@@ -147,7 +149,7 @@ def test_checkpoints_hold_the_moving_average(published, tmp_path):
     for update, values in enumerate(seen, 1):  # the formula, once more
         decay = min((1 + update) / (10 + update), 0.9)
         average = decay * average + (1 - decay) * values[name]
-    state = load_file(tmp_path / "resume" / "state.safetensors")
+    state = load_file(newest_state(tmp_path) / "state.safetensors")
     torch.testing.assert_close(state[f"ema.{name}"], average)
     assert torch.equal(state[f"weight.{name}"], seen[-1][name])  # the run goes on from the weights
     saved = load_file(tmp_path / "checkpoints/epoch_00002/pytorch_lora_weights.safetensors")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pcpo.shards import fingerprint, read_images, read_index, write_images
+from pcpo.shards import fingerprint, missing_rows, read_images, read_index, write_images
 
 PROMPTS = ("red circle", "blue star", "green moon")
 ROWS = [(7 + i, prompt, seed) for i, prompt in enumerate(PROMPTS) for seed in range(4)]
@@ -51,6 +51,32 @@ def test_a_generation_that_stops_leaves_no_index(tmp_path, expected):
         write_images(tmp_path, ROWS, failing())
     with pytest.raises(FileNotFoundError, match=r"index\.csv is missing"):
         read_index(tmp_path)
+
+
+def test_a_stopped_generation_goes_on_after_its_whole_shards(tmp_path, expected):
+    def make(rows, stop=None):
+        places = [ROWS.index(row) for row in rows]
+        yield from expected[places[:stop]]
+        if stop is not None:
+            raise KeyboardInterrupt
+
+    missing = missing_rows(tmp_path, ROWS, "one")
+    assert missing == ROWS
+    with pytest.raises(KeyboardInterrupt):
+        write_images(tmp_path, ROWS, make(missing, stop=10), "one")
+    missing = missing_rows(tmp_path, ROWS, "one")
+    assert missing == ROWS[8:]
+    first = tmp_path / "prompt_007.zip"
+    first.write_bytes(first.read_bytes().replace(b"IDAT", b"IDAX", 1))  # bit rot
+    missing = missing_rows(tmp_path, ROWS, "one")
+    assert missing == ROWS[:4] + ROWS[8:]
+    write_images(tmp_path, ROWS, make(missing), "one")
+    assert np.array_equal(read_images(tmp_path, read_index(tmp_path)), expected)
+    # Of another policy, or in other numbers: nothing is kept.
+    assert missing_rows(tmp_path, ROWS, "two") == ROWS
+    write_images(tmp_path, ROWS, iter(expected), "two")
+    fewer = [row for row in ROWS if row[2] < 2]
+    assert missing_rows(tmp_path, fewer, "two") == fewer
 
 
 @pytest.mark.parametrize("damage", ["truncated", "missing", "empty", "picture"])

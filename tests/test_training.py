@@ -1,8 +1,11 @@
 """The loop on small pipelines: on-policy ratios, gradients, resuming, and what stops a run."""
 
+import os
 import resource
 import shutil
 import signal
+import threading
+import time
 
 import numpy as np
 import pandas as pd
@@ -12,14 +15,14 @@ from diffusers import DDIMScheduler
 from safetensors.torch import load_file
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from pcpo import frames, samplers
+from pcpo import frames, history, samplers
 from pcpo.checkpoints import LOGS, RunFolder, read_manifest, verify_checkpoint
 from pcpo.config import Validation, load_arm
 from pcpo.generation import generate
 from pcpo.prompts import evaluation_prompts
 from pcpo.training import QUANTILES, TrainingDiverged, checkpoint_epochs, train
 from pcpo.trajectory import gaussian_noise
-from tests.small import PROMPTS, brightness, experiment, policy
+from tests.small import PROMPTS, brightness, experiment, newest_state, policy
 
 HELD_OUT = Validation(prompts="pick_eval", count=3, every=1)
 LOG_RATIOS = [f"log_ratio_q{q:02d}" for q in QUANTILES]
@@ -289,19 +292,65 @@ def test_another_configuration_starts_over_and_says_so(models, tmp_path):
     assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["epoch_00001"]
 
 
-@pytest.mark.parametrize("file", ["state.safetensors", "state.json", "updates.parquet"])
-@pytest.mark.parametrize("damage", ["truncated", "missing"])
-def test_a_damaged_state_is_named(models, tmp_path, file, damage):
-    chosen = experiment(1, epochs=1)
-    run(models, tmp_path, chosen)
-    target = tmp_path / "resume" / file
-    if damage == "missing":
-        target.unlink()
+def damage(file, how):
+    data = file.read_bytes()
+    if how == "missing":
+        file.unlink()
+    elif how == "truncated":
+        file.write_bytes(data[:-100])
     else:
-        target.write_bytes(target.read_bytes()[:-100])
-    with pytest.raises(ValueError, match="damaged.*delete this folder") as caught:
+        middle = len(data) // 2
+        file.write_bytes(data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
+
+
+def stopped_in_epoch_3(models, path, chosen):
+    """A run that was killed with states of epochs 1 and 2."""
+
+    def crash(row):
+        if row["epoch"] == 3:
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        run(models, path, chosen, report=crash)
+    return [path / "resume" / f"epoch_{epoch:05d}" for epoch in (1, 2)]
+
+
+@pytest.mark.parametrize("file", ["state.safetensors", "state.json", "updates.parquet"])
+@pytest.mark.parametrize("how", ["truncated", "missing", "flipped"])
+def test_a_damaged_state_is_passed_over_for_the_one_before(models, tmp_path, file, how):
+    chosen, log = experiment(1, epochs=3, checkpoint_every=1), []
+    whole = run(models, tmp_path / "whole", chosen)
+    older, newer = stopped_in_epoch_3(models, tmp_path / "run", chosen)
+    damage(newer / file, how)
+    updates = run(models, tmp_path / "run", chosen, log=log.append)
+    assert f"{newer}: the resume state is damaged: {newer / file}" in log[0]
+    assert log[1] == "going on after epoch 1"
+    pd.testing.assert_frame_equal(
+        updates.drop(columns="seconds"), whole.drop(columns="seconds"), check_exact=True
+    )
+    assert not older.exists()  # a complete run keeps the newest alone
+    assert same_tensors(weights(tmp_path / "run", 3), weights(tmp_path / "whole", 3))
+
+
+def test_two_damaged_states_are_named(models, tmp_path):
+    chosen = experiment(1, epochs=3, checkpoint_every=1)
+    states = stopped_in_epoch_3(models, tmp_path, chosen)
+    for state in states:
+        damage(state / "state.json", "flipped")
+    with pytest.raises(ValueError, match=f"delete {tmp_path / 'resume'} to start over") as caught:
         run(models, tmp_path, chosen)
-    assert str(tmp_path / "resume") in str(caught.value)
+    assert all(str(state / "state.json") in str(caught.value) for state in states)
+
+
+@pytest.mark.parametrize("how", ["truncated", "missing", "flipped"])
+def test_a_damaged_checkpoint_is_refused(models, tmp_path, how):
+    run(models, tmp_path, experiment(1, epochs=1))
+    [folder] = read_manifest(tmp_path / "checkpoints.csv").values()
+    verify_checkpoint(folder, epoch=1)
+    [file] = folder.glob("*.safetensors")
+    damage(file, how)
+    with pytest.raises(ValueError, match=f"{file} .*delete {tmp_path} so that the workflow trains"):
+        verify_checkpoint(folder, epoch=1)
 
 
 def test_a_state_that_lacks_a_tensor_is_named(models, tmp_path):
@@ -323,7 +372,8 @@ def test_a_stop_between_the_two_renames_loses_nothing(models, tmp_path):
 
     with pytest.raises(RuntimeError):
         run(models, tmp_path, chosen, report=crash)
-    (tmp_path / "resume").rename(tmp_path / "resume.old")
+    state = newest_state(tmp_path)
+    state.rename(state.with_name(state.name + ".old"))
     log = []
     run(models, tmp_path, chosen, log=log.append)
     assert log == ["going on after epoch 1"]
@@ -344,15 +394,40 @@ def test_a_manifest_that_cannot_be_used_is_named(tmp_path):
         read_manifest(path)
 
 
-def test_a_second_writer_is_refused(tmp_path):
-    with (
-        RunFolder(tmp_path, "one").lock(),
-        pytest.raises(BlockingIOError, match=str(tmp_path)),
-        RunFolder(tmp_path, "two").lock(),
-    ):
-        pass
-    with RunFolder(tmp_path, "three").lock():
-        pass
+def test_a_second_writer_waits_for_the_first(tmp_path):
+    said, order = [], []
+
+    def second():
+        with RunFolder(tmp_path, "two").lock(said.append):
+            order.append("second")
+
+    with RunFolder(tmp_path, "one").lock():
+        thread = threading.Thread(target=second)
+        thread.start()
+        while not said:
+            time.sleep(0.01)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+    assert f"process {os.getpid()} on " in said[0]
+    assert "trains this run; waiting" in said[0]
+
+
+def test_the_history_tells_starts_saves_and_the_end(models, tmp_path):
+    chosen = experiment(1, epochs=3, checkpoint_every=2)
+
+    def terminate(row):
+        if row["epoch"] == 1 and row["update"] == 1:
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(InterruptedError):
+        run(models, tmp_path, chosen, report=terminate)
+    run(models, tmp_path, chosen)
+    told = [(event["event"], event["epoch"]) for event in history.read(tmp_path)]
+    assert told == [
+        ("started", 0), ("saved", 1), ("stopped", 1),
+        ("started", 1), ("saved", 2), ("saved", 3), ("finished", 3),
+    ]  # fmt: skip
 
 
 # --- what stops a run ---------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pcpo.cli.console import Log, experiment_parser, run, setup
+from pcpo.cli.console import Log, experiment_parser, resolved, run, setup
 from pcpo.config import load_experiment, load_scale
 
 
@@ -31,6 +31,7 @@ def main() -> None:
     setup()
     log = Log(args.log)
     experiment, scale = load_experiment(args.experiment, args.scale), load_scale(args.scale)
+    resolved(experiment=experiment, scale=scale, seed=args.seed)
     device = device_of(args, scale)
     policy, sampler = load_policy(experiment, scale, device)
     wanted = {key for dataset in experiment.alignment for key in scale.alignment[dataset].values()}

@@ -7,8 +7,14 @@ import importlib
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from pcpo.provenance import recorded
 
 # One torch thread per process and several jobs side by side: with two OpenMP threads and a busy
 # neighbour the same step was ten times slower. Must be set before torch is imported.
@@ -65,10 +71,25 @@ def experiment_parser(description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
-def run(main: Callable[[], None]) -> None:
-    """Run a command; what the user can mend ends in one message and exit code 1."""
+def resolved(**parts: BaseModel | int | str) -> None:
+    """Note what the command found its configuration to be, for the job's record."""
+    for name, part in parts.items():
+        _resolved[name] = part.model_dump(mode="json") if isinstance(part, BaseModel) else part
+
+
+_resolved: dict[str, Any] = {}
+
+
+def run(main: Callable[[], None], printing: bool = False) -> None:
+    """Run a command; what the user can mend ends in one message and exit code 1.
+
+    A job of the workflow (`--log results/<scale>/logs/<rule>/<name>.log`) leaves a record.
+    printing: the command knows no `--log`; what it prints goes there.
+    """
+    log = _logged()
     try:
-        main()
+        with recorded(log, _resolved), _printed_to(log) if printing else nullcontext():
+            main()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
@@ -79,3 +100,27 @@ def run(main: Callable[[], None]) -> None:
             Log.current(f"error: {error}")
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+
+
+@contextmanager
+def _printed_to(log: Path | None) -> Iterator[None]:
+    """Take `--log` off the command line, and let the file have what is printed."""
+    if log is None:
+        yield
+        return
+    command, position = sys.argv, sys.argv.index("--log")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with log.open("w", encoding="utf-8", buffering=1) as handle, redirect_stdout(handle):
+            sys.argv = command[:position] + command[position + 2 :]
+            yield
+    finally:
+        sys.argv = command
+
+
+def _logged() -> Path | None:
+    """The file after `--log` on the command line."""
+    arguments = sys.argv
+    if "--log" not in arguments[:-1]:
+        return None
+    return Path(arguments[arguments.index("--log") + 1])

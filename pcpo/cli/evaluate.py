@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pcpo.cli.console import Log, experiment_parser, run, setup
-from pcpo.config import load_scale
+from pcpo.cli.console import Log, experiment_parser, resolved, run, setup
+from pcpo.config import load_experiment, load_scale
 
 
 def main() -> None:
@@ -23,7 +23,8 @@ def main() -> None:
 
     setup()
     log = Log(args.log)
-    scale = load_scale(args.scale)
+    experiment, scale = load_experiment(args.experiment, args.scale), load_scale(args.scale)
+    resolved(experiment=experiment, scale=scale, seed=args.seed)
     device = Processes.start(args.device or scale.device).device
     wanted: dict[str, set[str]] = {}
     for slot, source in scale.quality.items():
@@ -43,7 +44,7 @@ def main() -> None:
         sets[arm] = ImageSet(folder, extractors, scale.quality)
         done = ", ".join(sets[arm].computed)
         log(f"{arm}: {len(sets[arm])} images, " + (f"computed {done}" if done else "known before"))
-    overall, per_prompt = measure(sets, sets["base"], scale.quality, args.experiment, args.seed)
+    overall, per_prompt = measure(sets, sets["base"], scale.quality, experiment.name, args.seed)
     for row in overall.itertuples():
         log(f"{row.arm} {row.measured}: {row.value:.5g} on {row.images} images")
     frames.write(per_prompt, frames.METRICS_PER_PROMPT, args.per_prompt)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
-from pcpo.cli.console import Log, experiment_parser, run, setup
+from pcpo.cli.console import Log, experiment_parser, resolved, run, setup
 from pcpo.config import load_experiment, load_scale
+
+# Code that an image depends on.
+SOURCES = ("generation.py", "trajectory.py", "prompts.py", "policies/*.py", "samplers/*.py")
 
 
 def main() -> None:
@@ -16,31 +21,44 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
 
-    from pcpo import frames
+    from pcpo import frames, policies
+    from pcpo.checkpoints import read_manifest
     from pcpo.cli.evaluation import device_of, evaluation_rows, load_checkpoint, load_policy
+    from pcpo.durable import SUMS
     from pcpo.generation import generate
-    from pcpo.shards import write_images
+    from pcpo.shards import locked_folder, missing_rows, write_images
+    from pcpo.trained_code import code_digests
 
     setup()
     log = Log(args.log)
     experiment, scale = load_experiment(args.experiment, args.scale), load_scale(args.scale)
+    resolved(experiment=experiment, scale=scale, seed=args.seed)
     device = device_of(args, scale)
     policy, sampler = load_policy(experiment, scale, device)
+    weights = policies.digest(scale.models[experiment.model].path)
     if args.arm != "base":
         if args.run is None or args.selection is None:
             raise ValueError(f"--arm {args.arm}: --run and --selection are missing")
         epoch = frames.selected_epoch(args.selection, args.arm)
         load_checkpoint(policy, args.run, epoch, args.arm, experiment, scale)
+        weights += (read_manifest(args.run / "checkpoints.csv")[epoch] / SUMS).read_text()
         log(f"{experiment.name} {args.arm}: checkpoint of epoch {epoch}")
     rows = evaluation_rows(experiment, scale, experiment.evaluation.seeds)
-    images = generate(
-        policy,
-        sampler,
-        experiment.sampler.guidance_scale,
-        [(prompt, seed) for _, prompt, seed in rows],
-        experiment.evaluation.batch,
-    )
-    write_images(args.out, rows, (image.numpy() for image in images))
+    # What the images depend on: images of anything else are made anew.
+    about = [experiment.digest("sampler", "evaluation"), weights, rows, code_digests(SOURCES)]
+    made_by = hashlib.sha256(json.dumps(about).encode()).hexdigest()
+    with locked_folder(args.out):
+        missing = missing_rows(args.out, rows, made_by)
+        if len(missing) < len(rows):
+            log(f"{len(rows) - len(missing)} images of {len(rows)} are there already")
+        images = generate(
+            policy,
+            sampler,
+            experiment.sampler.guidance_scale,
+            [(prompt, seed) for _, prompt, seed in missing],
+            experiment.evaluation.batch,
+        )
+        write_images(args.out, rows, (image.numpy() for image in images), made_by)
     log(f"{len(rows)} images in {args.out}")
 
 

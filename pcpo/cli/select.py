@@ -6,7 +6,7 @@ from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
 
-from pcpo.cli.console import Log, experiment_parser, run, setup
+from pcpo.cli.console import Log, experiment_parser, resolved, run, setup
 from pcpo.config import load_experiment, load_scale
 
 
@@ -35,6 +35,7 @@ def main() -> None:
     setup()
     log = Log(args.log)
     experiment, scale = load_experiment(args.experiment, args.scale), load_scale(args.scale)
+    resolved(experiment=experiment, scale=scale, seed=args.seed)
     if len(args.run) < 2:
         raise ValueError("--run: give the baseline's folder and at least one other arm's")
     rows = evaluation_rows(experiment, scale, experiment.evaluation.validation_seeds)

@@ -12,7 +12,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from pcpo.cli.console import Log, experiment_parser, run, setup
+from pcpo.cli.console import Log, experiment_parser, resolved, run, setup
 from pcpo.config import TRAINING_FIELDS, Arm, Experiment, load_arm, load_experiment, load_scale
 
 
@@ -63,16 +63,18 @@ def main() -> None:
     args = parser.parse_args()
     experiment, arm = load_experiment(args.experiment, args.scale), load_arm(args.arm)
     scale = load_scale(args.scale)
+    resolved(experiment=experiment, arm=arm, scale=scale, seed=args.seed)
     if not arm.applies_to(experiment.sampler.kind):
         raise ValueError(f"arm '{arm.name}' makes no sense with sampler {experiment.sampler.kind}")
 
     import torch
 
-    from pcpo import policies
+    from pcpo import policies, provenance
     from pcpo.checkpoints import RunFolder
     from pcpo.cli.evaluation import cut_prompts, embeddings, load_reward
     from pcpo.distributed import Processes
     from pcpo.prompts import derive_seed, read_prompts
+    from pcpo.trained_code import code_digests
     from pcpo.training import train
 
     setup()
@@ -82,10 +84,13 @@ def main() -> None:
     source = scale.models[experiment.model]
     about = {"experiment": experiment.name, "arm": arm.name, "seed": args.seed}
     about |= {"model": experiment.model, "base": policies.digest(source.path)}
+    origin = provenance.origin() | {"code": code_digests()}
+    origin["gpus"] = processes.size if processes.device.startswith("cuda") else 0
     folder = RunFolder(
-        args.out, fingerprint(experiment, arm, args.seed, source.path, prompts), about
+        args.out, fingerprint(experiment, arm, args.seed, source.path, prompts), about, origin
     )
-    with folder.lock() if processes.is_main else nullcontext(), out_of_memory(experiment):
+    with folder.lock(log) if processes.is_main else nullcontext(), out_of_memory(experiment):
+        processes.barrier()  # the others wait for the lock as well
         torch.manual_seed(derive_seed("adapter", args.seed))  # LoRA's random initialisation
         policy = policies.load(
             experiment,

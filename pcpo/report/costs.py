@@ -1,6 +1,7 @@
 """What the steps cost: wall time, CPU time, memory and GPU-hours from Snakemake's benchmark files.
 
-A job's GPU-hours are its wall time times the GPUs that it asked for: hours held, not hours busy.
+A training that was stopped and went on counts from its first start. A job's GPU-hours are its wall
+time times the GPUs that it asked for: hours held, not hours busy.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from pcpo import history
 from pcpo.config import Experiment
 from pcpo.report.files import number, read_rows
 
@@ -72,10 +74,22 @@ def read_costs(root: Path, experiments: Sequence[Experiment], device: str) -> li
             raise ValueError(f"{path}: a benchmark without a row; make its output anew")
         seconds, memory, cpu = (_column(frame, column, path) for column in _COLUMNS)
         gpus = _gpus(step, name, experiments) if device == "cuda" else 0
-        job = Job(step, name, sum(seconds), sum(cpu), max(memory) * 2**20 / 1e9, gpus)
+        # A benchmark is of the last attempt; what a training did before that is in its history.
+        before = _earlier_starts(root, name, experiments) if step == "train" else 0.0
+        job = Job(step, name, sum(seconds) + before, sum(cpu), max(memory) * 2**20 / 1e9, gpus)
         steps.setdefault(step, []).append(job)
     found = [Step(step, tuple(jobs)) for step, jobs in steps.items()]
     return sorted(found, key=lambda step: -step.seconds)
+
+
+def _earlier_starts(root: Path, name: str, experiments: Sequence[Experiment]) -> float:
+    """Seconds that a training ran, up to a last save or end, before the start that finished it."""
+    for experiment in experiments:
+        if name.startswith(f"{experiment.name}_"):
+            arm, seed = name.removeprefix(f"{experiment.name}_").rsplit("_", 1)
+            events = history.read(root / "runs" / experiment.name / arm / f"seed{seed}")
+            return sum(seconds for seconds, _ in history.seconds_held(events)[:-1])
+    return 0.0
 
 
 def _column(frame: pd.DataFrame, column: str, path: Path) -> list[float]:

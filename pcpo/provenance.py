@@ -1,17 +1,29 @@
-"""Where the numbers come from: the code's git state, the packages, the machine."""
+"""Where the numbers come from: the code's git state, the packages, the machine, the job itself.
+
+Every job that has a log at results/<scale>/logs/<rule>/<name>.log leaves a record at
+results/<scale>/provenance/<rule>/<name>.json when it ends well.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
+from pcpo.durable import sha256
+from pcpo.history import process
 from pcpo.paths import PACKAGE
 
 REPOSITORY = PACKAGE.parent
@@ -102,6 +114,71 @@ def machine() -> Machine:
         system=platform.platform(),
         python=platform.python_version(),
     )
+
+
+def origin() -> dict[str, Any]:
+    """Code, packages and machine of this process, as plain values."""
+    lock = REPOSITORY / "requirements.lock"
+    return {
+        "git": asdict(git()),
+        "requirements_lock_sha256": sha256(lock) if lock.exists() else "",
+        "packages": {package.name: package.installed for package in packages()},
+        "machine": asdict(machine()),
+    }
+
+
+@contextmanager
+def recorded(log: Path | None, resolved: Mapping[str, Any]) -> Iterator[None]:
+    """Leave the record of a job whose log is `log`, if the block ends well.
+
+    `resolved` is read at the end: what the job found its configuration to be. Of several processes
+    of one job the first records. GPU-hours are hours held: wall time times processes on a GPU.
+    """
+    record = None if log is None or os.environ.get("RANK", "0") != "0" else record_path(log)
+    if record is None:
+        yield
+        return
+    started = datetime.now(UTC)
+    yield
+    ended = datetime.now(UTC)
+    hours = (ended - started).total_seconds() / 3600
+    content = {
+        "rule": record.parent.name,
+        "job": record.stem,
+        "command": ["python", *_command()],
+        "process": process(),
+        "start": started.isoformat(timespec="seconds"),
+        "end": ended.isoformat(timespec="seconds"),
+        "seconds": round(3600 * hours, 3),
+        "gpus": gpus_in_use(),
+        "gpu_hours": round(gpus_in_use() * hours, 6),
+        "resolved": dict(resolved),
+    } | origin()
+    record.parent.mkdir(parents=True, exist_ok=True)
+    part = record.with_name(record.name + ".part")
+    part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    os.replace(part, record)
+
+
+def record_path(log: Path) -> Path | None:
+    """Place of the record that belongs to a job's log; None for a log that is no job's."""
+    parts = log.parts
+    if len(parts) < 3 or parts[-3] != "logs":
+        return None
+    return Path(*parts[:-3], "provenance", parts[-2], log.stem + ".json")
+
+
+def gpus_in_use() -> int:
+    """CUDA devices that the processes of this job work on: one each."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return 0
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def _command() -> list[str]:
+    module = getattr(sys.modules["__main__"], "__spec__", None)
+    return ["-m", module.name, *sys.argv[1:]] if module is not None else list(sys.argv)
 
 
 def _processor() -> str:

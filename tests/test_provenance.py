@@ -2,7 +2,7 @@ import subprocess
 
 import pytest
 
-from pcpo.report import provenance
+from pcpo import provenance
 
 
 @pytest.fixture

@@ -1,0 +1,41 @@
+"""Trained runs that are of older code than what is here: list them, accept them or redo them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pcpo.cli.console import run
+from pcpo.paths import Paths
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m pcpo.cli.code", description=__doc__)
+    parser.add_argument("runs", nargs="*", type=Path, help="folders of runs; all without any")
+    parser.add_argument("--scale", required=True)
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument("--accept", action="store_true", help="count them as of this code")
+    choice.add_argument("--redo", action="store_true", help="delete them, to be trained again")
+    args = parser.parse_args()
+
+    from pcpo.config import load_scale
+    from pcpo.trained_code import accept, older_runs, redo
+
+    load_scale(args.scale)  # an unknown scale is said so
+    older = older_runs(Path(Paths(args.scale).root) / "runs")
+    if args.runs:
+        wanted = {path.resolve() for path in args.runs}
+        older = [one for one in older if one.folder.resolve() in wanted]
+    for one in older:
+        if args.accept:
+            accept(one.folder)
+        elif args.redo:
+            redo(one.folder)
+        done = "accepted: " if args.accept else "deleted: " if args.redo else ""
+        print(f"{done}{one.folder}: {', '.join(one.changed)}")
+    if not older:
+        print("every trained run is of the code that is here")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,95 @@
+"""Which code a run was trained by, and whether it is still the code that is here.
+
+Snakemake reruns a training when its configuration changes, and not when its code does: days of
+GPU time should not go for a renamed variable. So a run remembers the digests of the sources that
+decide its numbers (in its history), and a difference is said aloud and left to the user: accept
+the runs, or redo them (`python -m pcpo.cli.code`).
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from pcpo import history
+from pcpo.durable import sha256
+
+PACKAGE = Path(__file__).resolve().parent
+
+# What a trained weight or a logged number depends on.
+SOURCES = (
+    *("advantages.py", "credit.py", "distributed.py", "ema.py", "embeddings.py", "learner.py"),
+    *("objectives.py", "prompts.py", "training.py", "trajectory.py", "validation.py"),
+    *("policies/*.py", "samplers/*.py", "rewards/*.py"),
+)
+
+
+@dataclass(frozen=True)
+class OlderRun:
+    """A complete run, and the sources that have changed since it was trained."""
+
+    folder: Path
+    changed: tuple[str, ...]
+
+
+@cache
+def code_digests(sources: tuple[str, ...] = SOURCES) -> dict[str, str]:
+    """Source -> the first 16 digits of its SHA-256, of the code that is here."""
+    files = sorted(file for pattern in sources for file in PACKAGE.glob(pattern))
+    return {file.relative_to(PACKAGE).as_posix(): sha256(file)[:16] for file in files}
+
+
+def older_runs(runs: Path) -> list[OlderRun]:
+    """Complete runs below `runs` (results/<scale>/runs) that other code trained, in part or whole.
+
+    A run without a history counts as up to date: it cannot be told.
+    """
+    found = []
+    for manifest in sorted(runs.glob("*/*/*/checkpoints.csv")):
+        if changed := changed_sources(manifest.parent):
+            found.append(OlderRun(manifest.parent, changed))
+    return found
+
+
+def changed_sources(run: Path) -> tuple[str, ...]:
+    """Sources that differ between a run's code and ours, or that only one of the two has."""
+    used: list[dict[str, str]] = []
+    for event in history.read(run):
+        if event["event"] == "accepted" or (event["event"] == "started" and not event["epoch"]):
+            used = []
+        if "code" in event:
+            used.append(event["code"])
+    here = code_digests()
+    return tuple(
+        sorted({name for code in used for name in code | here if code.get(name) != here.get(name)})
+    )
+
+
+def accept(run: Path) -> None:
+    """Have the run count as one of the code that is here."""
+    history.append(run, "accepted", code=code_digests())
+
+
+def redo(run: Path) -> None:
+    """Delete all of a run but its history, so that the workflow trains it from the start."""
+    for path in run.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name not in (history.FILE, "lock"):
+            path.unlink()
+
+
+def notice(older: list[OlderRun], scale: str) -> str:
+    """What to tell the user of such runs; "" without any."""
+    if not older:
+        return ""
+    changed = sorted({f"pcpo/{name}" for run in older for name in run.changed})
+    shown = ", ".join(changed[:4]) + (f" and {len(changed) - 4} more" if len(changed) > 4 else "")
+    return (
+        f"{len(older)} trained runs are of older code ({shown} changed since). They are kept.\n"
+        f"  which ones:              python -m pcpo.cli.code --scale {scale}\n"
+        f"  they are good as is:     python -m pcpo.cli.code --scale {scale} --accept\n"
+        f"  delete, to train again:  python -m pcpo.cli.code --scale {scale} --redo"
+    )

@@ -1,0 +1,72 @@
+"""Runs that other code trained are found, accepted, deleted."""
+
+import pytest
+
+from pcpo import history, trained_code
+from pcpo.trained_code import SOURCES, accept, changed_sources, notice, older_runs, redo
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """The digests of the code that is here, for a test to edit."""
+    digests = {"training.py": "a", "credit.py": "b"}
+    monkeypatch.setattr(trained_code, "code_digests", lambda: dict(digests))
+    return digests
+
+
+@pytest.fixture
+def trained(tmp_path, here):
+    folder = tmp_path / "runs" / "01" / "pcpo" / "seed0"
+    (folder / "checkpoints" / "epoch_00001").mkdir(parents=True)
+    (folder / "checkpoints.csv").write_text("epoch,folder\n")
+    history.append(folder, "started", epoch=0, code=dict(here))
+    history.append(folder, "finished", epoch=1)
+    return folder
+
+
+def test_a_changed_source_is_named_until_it_is_accepted(tmp_path, here, trained):
+    runs = tmp_path / "runs"
+    assert older_runs(runs) == []
+    here["training.py"] = "c"
+    here["ema.py"] = "new"
+    [older] = older_runs(runs)
+    assert older.folder == trained
+    assert older.changed == ("ema.py", "training.py")
+    said = notice([older], "demo")
+    assert "1 trained runs are of older code (pcpo/ema.py, pcpo/training.py changed" in said
+    assert "--scale demo --accept" in said
+    accept(trained)
+    assert older_runs(runs) == []
+    here["training.py"] = "d"
+    assert changed_sources(trained) == ("training.py",)
+
+
+def test_a_run_that_went_on_with_newer_code_is_older_in_part(here, trained):
+    here["credit.py"] = "new"
+    history.append(trained, "started", epoch=1, code=dict(here))
+    assert changed_sources(trained) == ("credit.py",)
+    history.append(trained, "started", epoch=0, code=dict(here))  # from the start
+    assert changed_sources(trained) == ()
+
+
+def test_a_run_to_redo_keeps_its_history_alone(trained):
+    redo(trained)
+    assert [path.name for path in trained.iterdir()] == [history.FILE]
+
+
+def test_every_source_is_there():
+    assert all(list(trained_code.PACKAGE.glob(pattern)) for pattern in SOURCES)
+    assert notice([], "demo") == ""
+
+
+def test_time_held_leaves_out_what_came_before_a_new_beginning(tmp_path):
+    lines = [
+        ("00:00", "started", "a", 0), ("01:00", "saved", "a", 1),
+        ("02:00", "started", "b", 0), ("03:00", "saved", "b", 1),  # stale: from the start
+        ("05:00", "started", "c", 1), ("05:30", "finished", "c", 2),
+    ]  # fmt: skip
+    events = [
+        {"time": f"2026-01-01T{t}:00+00:00", "event": e, "process": p, "epoch": n, "gpus": 2}
+        for t, e, p, n in lines
+    ]
+    assert history.seconds_held(events) == [(3600, 2), (1800, 2)]
