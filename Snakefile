@@ -4,6 +4,8 @@ snakemake --cores all                         everything, at the scale of config
 snakemake --cores all table3                  one table and what it needs
 snakemake --cores all 05_dancegrpo_sd14_hps   one experiment: every arm, selected and measured
 snakemake --cores all --config scale=smoke    the same code path with nothing learnt
+snakemake --cores 1 archive                   one file to share: results/<scale>/archive.zip
+snakemake --cores 1 report --config from_bundle=archive.zip    tables, figures, report out of it
 """
 
 from snakemake.utils import min_version
@@ -17,6 +19,12 @@ configfile: "config/config.yaml"
 include: "rules/common.smk"
 
 
+# An image with the software (Dockerfile), for `--sdm apptainer`: docs/environments.md.
+if "container" in config:
+
+    container: config["container"]
+
+
 wildcard_constraints:
     experiment="|".join(EXPERIMENTS),
     arm="|".join(arm_names()),
@@ -25,7 +33,11 @@ wildcard_constraints:
     table="|".join(TABLES),
 
 
-if SCALE.world:
+if ARCHIVE:
+
+    include: "rules/from_bundle.smk"
+
+elif SCALE.world:
 
     include: "rules/assets.smk"
 
@@ -34,14 +46,23 @@ else:
     include: "rules/downloads.smk"
 
 
-include: "rules/train.smk"
-include: "rules/select.smk"
-include: "rules/generate.smk"
-include: "rules/evaluate.smk"
+if not ARCHIVE:
+
+    include: "rules/train.smk"
+    include: "rules/select.smk"
+    include: "rules/generate.smk"
+    include: "rules/evaluate.smk"
+    include: "rules/plan.smk"
+
+
 include: "rules/report.smk"
 include: "rules/claims.smk"
 include: "rules/html.smk"
-include: "rules/plan.smk"
+
+
+if not ARCHIVE:
+
+    include: "rules/archive.smk"
 
 
 rule all:
@@ -51,6 +72,6 @@ rule all:
         rules.tables.input,
         rules.figures.input,
         rules.compare.input,
-        rules.experiments.input,
+        [] if ARCHIVE else rules.experiments.input,
         rules.claims.output,
         rules.report.output,

@@ -82,13 +82,14 @@ def table_files() -> list[str]:
 
 @dataclass(frozen=True)
 class Paths:
-    """Paths below results/<scale>/."""
+    """Paths below results/<scale>/; `home` is the folder of an unpacked archive, with its slash."""
 
     scale: str
+    home: str = ""
 
     @property
     def root(self) -> str:
-        return f"results/{self.scale}"
+        return f"{self.home}results/{self.scale}"
 
     # the demo world
     def world(self, part: str) -> str:
@@ -192,6 +193,10 @@ class Paths:
     @property
     def report(self) -> str:
         return self.root + "/report.html"
+
+    @property
+    def archive(self) -> str:
+        return self.root + "/archive.zip"
 
     def log(self, rule: str, *wildcards: str) -> str:
         """Log of a rule, with its wildcards in the file's name."""

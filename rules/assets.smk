@@ -26,12 +26,15 @@ rule world_judge:
     priority: 30
     conda:
         "../envs/train.yaml"
+    resources:
+        mem_mb=memory(2000),
+        runtime=hours(1),
     params:
         out=lambda wc: P.world(""),
         scale_file=WORLD_SIZES,
         sizes=SCALE.world["judge"],
     shell:
-        "python -m pcpo.cli.world prompts judge --sizes {params.scale_file} --out {params.out} > {log}"
+        "python -m pcpo.cli.world prompts judge --sizes {params.scale_file} --out {params.out} --log {log}"
 
 
 for model in WORLD_MODELS:
@@ -51,13 +54,16 @@ for model in WORLD_MODELS:
         priority: 20
         conda:
             "../envs/train.yaml"
+        resources:
+            mem_mb=memory(3000),
+            runtime=hours(1),
         params:
             out=lambda wc: P.world(""),
             scale_file=WORLD_SIZES,
             sizes=SCALE.world[model],
             model=model,
         shell:
-            "python -m pcpo.cli.world {params.model} --sizes {params.scale_file} --out {params.out} > {log}"
+            "python -m pcpo.cli.world {params.model} --sizes {params.scale_file} --out {params.out} --log {log}"
 
 
 rule world_clip_rewards:
@@ -77,13 +83,16 @@ rule world_clip_rewards:
     priority: 30
     conda:
         "../envs/train.yaml"
+    resources:
+        mem_mb=memory(3000),
+        runtime=hours(1),
     params:
         out=lambda wc: P.world(""),
         scale_file=WORLD_SIZES,
         sizes={key: SCALE.world[key] for key in ("clip", "preference", "aesthetic")},
     shell:
         "python -m pcpo.cli.world_rewards clip preference aesthetic bertscore clipscore"
-        " --sizes {params.scale_file} --out {params.out} > {log}"
+        " --sizes {params.scale_file} --out {params.out} --log {log}"
 
 
 rule world_other_rewards:
@@ -99,13 +108,16 @@ rule world_other_rewards:
         P.benchmark("world_other_rewards")
     conda:
         "../envs/train.yaml"
+    resources:
+        mem_mb=memory(3000),
+        runtime=hours(1),
     params:
         out=lambda wc: P.world(""),
         scale_file=WORLD_SIZES,
         sizes={key: SCALE.world[key] for key in ("imagereward", "ocr")},
     shell:
         "python -m pcpo.cli.world_rewards imagereward ocr"
-        " --sizes {params.scale_file} --out {params.out} > {log}"
+        " --sizes {params.scale_file} --out {params.out} --log {log}"
 
 
 rule world_report:
@@ -122,9 +134,12 @@ rule world_report:
         P.log("world_report"),
     conda:
         "../envs/evaluate.yaml"
+    resources:
+        mem_mb=memory(2000),
+        runtime=hours(1),
     params:
         out=lambda wc: P.world(""),
         scale_file=WORLD_SIZES,
     shell:
-        "python -m pcpo.cli.world accuracy --sizes {params.scale_file} --out {params.out} > {log}"
+        "python -m pcpo.cli.world accuracy --sizes {params.scale_file} --out {params.out} --log {log}"
         " && python -m pcpo.cli.world_rewards table --sizes {params.scale_file} --out {params.out} >> {log}"

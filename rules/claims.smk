@@ -15,8 +15,8 @@ rule claims:
         per_prompt=measured_frames("per_prompt", EXPERIMENTS),
         selection=measured_frames("selection", EXPERIMENTS),
         alignment=measured_frames("alignment", EXPERIMENTS),
-        credit=P.credit,
-        claims="config/claims.yaml",
+        credit=[P.credit],
+        claims=f"{HOME}config/claims.yaml",
         code=[
             *code("cli/claims.py", "curves.py"),
             *sorted(map(str, Path("pcpo/claims").glob("*.py"))),
@@ -33,6 +33,7 @@ rule claims:
         f"{P.claims}.md",
     log:
         P.log("claims"),
+    localrule: True
     conda:
         "../envs/report.yaml"
     params:
@@ -43,4 +44,4 @@ rule claims:
         out=lambda wc, output: output[0].removesuffix(".csv"),
     shell:
         "python -m pcpo.cli.claims --scale {params.scale} --claims {input.claims}"
-        " {params.frames} --out {params.out} > {log}"
+        " {params.frames} --out {params.out} --log {log}"

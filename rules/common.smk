@@ -3,18 +3,38 @@
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
+from pcpo.archive.bundle import open_archive
 from pcpo.config import TRAINING_FIELDS, arm_names, experiment_names
 from pcpo.config import load_arm, load_experiment, load_scale
 from pcpo.config.cuts import cuts
+from pcpo.config.files import use_folder
 from pcpo.devices import visible
 from pcpo.paths import FIGURES, TABLES, TABLE_SUFFIXES, Paths, table_files
+from pcpo.trained_code import notice, older_runs
 
-KNOWN_KEYS = {"scale", "experiments", "seeds"}
+KNOWN_KEYS = {"scale", "experiments", "seeds", "from_bundle", "container"}
 if unknown := sorted(set(config) - KNOWN_KEYS):
     raise WorkflowError(
         f"config: unknown key {', '.join(unknown)}; known: {', '.join(sorted(KNOWN_KEYS))}"
     )
+# An archive comes with its own configuration and frames: everything below, and every command, reads
+# the folder that it is unpacked to.
+ARCHIVE = None
+HOME = ""
+if "from_bundle" in config:
+    try:
+        ARCHIVE = open_archive(
+            Path(str(config["from_bundle"])), Path("results/bundles")
+        )
+    except (ValueError, OSError) as error:
+        raise WorkflowError(str(error)) from error
+    HOME = f"{ARCHIVE.folder}/"
+    use_folder(Path(f"{HOME}config"))
+    config["scale"] = ARCHIVE.scale
+    config["experiments"] = list(ARCHIVE.experiments)
+    config["seeds"] = list(ARCHIVE.seeds)
 try:
     SCALE = load_scale(str(config["scale"]))
     chosen = config["experiments"]
@@ -28,7 +48,7 @@ try:
 except ValueError as error:
     raise WorkflowError(str(error)) from error
 SEEDS = [int(seed) for seed in config["seeds"]]
-P = Paths(SCALE.name)
+P = Paths(SCALE.name, HOME)
 WORLD_REPORT = [P.world("accuracy.csv"), P.world("rewards.csv")] if SCALE.world else []
 COMPARED = ("baseline", "pcpo")  # the arms of the paper's tables
 BASES = {e.base_images: e.name for e in reversed(EXPERIMENTS.values())}
@@ -36,6 +56,15 @@ SEED = SEEDS[0]  # tables compare single runs; further seeds lie beside them
 AVAILABLE = {e.number: e.name for e in EXPERIMENTS.values()}
 READY_TABLES = [t for t in TABLES if set(TABLES[t].experiments) <= set(AVAILABLE)]
 READY_FIGURES = [f for f in FIGURES if set(FIGURES[f].experiments) <= set(AVAILABLE)]
+
+
+# An edit of the trainer does not train again: it is said, and left to the user.
+if (
+    not ARCHIVE
+    and workflow.is_main_process
+    and (older := notice(older_runs(Path(P.root) / "runs"), SCALE.name))
+):
+    logger.warning(older)
 
 
 def code(*modules):
@@ -78,9 +107,14 @@ def feature_files():
     return [f for path in SCALE.features.values() for f in ready(path, "config.json")]
 
 
-# Jobs side by side never ask for more GPUs than there are; one that wants more gets them all. A
-# cluster's profile has its own `resources: gpu=`, which is left as it is.
-if SCALE.device == "cuda":
+def scheduled():
+    """Whether jobs go to a cluster's scheduler, or this is one of them."""
+    return workflow.remote_exec or workflow.resource_settings.nodes is not None
+
+
+# On one machine, jobs side by side never ask for more GPUs than it has; one that wants more gets
+# them all. A scheduler knows its own GPUs: those of the machine that submits say nothing of them.
+if SCALE.device == "cuda" and not scheduled():
     workflow.global_resources.setdefault("gpu", max(1, len(visible())))
 
 
@@ -89,6 +123,46 @@ def gpus(experiment=None):
     if SCALE.device != "cuda":
         return 0
     return experiment.execution.gpus if experiment else 1
+
+
+# --- what a scheduler is asked for; on one machine these numbers limit nothing ----------------
+#
+# A profile's `set-resources` comes before them. A job that was killed for memory or time comes back
+# with more, as its `attempt` counts up.
+
+# Host memory of a process at a real scale, in GB: the weights that it loads in the precision in
+# which they are trained (FLUX 48, SD3.5 10), a text encoder, rewards, trajectories. [assumed]
+HOST_GIGABYTES = {"sd14": 24, "sd15": 24, "sd35m": 40, "flux": 64}
+CORES_PER_GPU = 4  # for a process and its compiler, and for images [assumed]
+
+
+def memory(small, training=False):
+    """Host memory in MB: `small` at a scale of small models, else of so many processes.
+
+    Snakemake itself runs twice inside a cluster's job, about 175 MB each: part of `small`.
+    """
+
+    def megabytes(wildcards, attempt):
+        base = small
+        if SCALE.device == "cuda":
+            name = wildcards.get("experiment") or BASES[wildcards.base]
+            experiment = EXPERIMENTS[name]
+            processes = experiment.execution.gpus if training else 1
+            base = 1000 * HOST_GIGABYTES[experiment.model] * processes
+        return base * (1 + attempt) // 2
+
+    return megabytes
+
+
+def hours(real):
+    """Minutes of wall time: `real` hours at a real scale, one hour at a small one."""
+    per_attempt = 60 * (real if SCALE.device == "cuda" else 1)
+    return lambda wildcards, attempt: per_attempt * attempt
+
+
+def cores(gpu):
+    """Cores of a cluster's job, which Snakemake's `threads` does not know of."""
+    return max(1, CORES_PER_GPU * gpu)
 
 
 def run_files(wildcards):
@@ -208,3 +282,24 @@ def figure_rows(spec):
             for arm in figure_arms(spec)
         ]
     ]
+
+
+def grid_options():
+    """The command line's `--grid FIGURE ARM=FOLDER ...` for the figures that show images."""
+    return " ".join(
+        f"--grid {figure} {' '.join(f'{a}={f}' for a, f in figure_rows(FIGURES[figure]))}"
+        for figure in READY_FIGURES
+        if FIGURES[figure].kind == "sample_grid"
+    )
+
+
+def grid_images():
+    """Indices of the images that they show."""
+    return sorted(
+        {
+            f"{folder}/index.csv"
+            for figure in READY_FIGURES
+            if FIGURES[figure].kind == "sample_grid"
+            for _, folder in figure_rows(FIGURES[figure])
+        }
+    )

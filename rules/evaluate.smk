@@ -20,6 +20,9 @@ rule evaluate:
         "../envs/evaluate.yaml"
     resources:
         gpu=gpus(),
+        cpus_per_task=cores(gpus()),
+        mem_mb=memory(2000),
+        runtime=hours(24),
     params:
         scale=SCALE.name,
         quality={key: source.model_dump() for key, source in SCALE.quality.items()},
@@ -63,6 +66,9 @@ rule align:
         "../envs/evaluate.yaml"
     resources:
         gpu=gpus(),
+        cpus_per_task=cores(gpus()),
+        mem_mb=memory(2000),
+        runtime=hours(24),
     params:
         scale=SCALE.name,
         evaluation=lambda wc: EXPERIMENTS[wc.experiment].digest("evaluation", "sampler"),
@@ -74,6 +80,28 @@ rule align:
         " {wildcards.experiment} --scale {params.scale}"
         " --seed {wildcards.seed} --selection {input.selection} {params.arms}"
         " --out {output} --log {log}"
+
+
+rule credit:
+    """Credit weights of every experiment and arm over the timesteps."""
+    input:
+        [model_files(experiment) for experiment in EXPERIMENTS.values()],
+        code("credit.py", "samplers/ddim.py", "samplers/flow_sde.py"),
+    output:
+        P.credit,
+    log:
+        P.log("credit"),
+    conda:
+        "../envs/evaluate.yaml"
+    params:
+        scale=SCALE.name,
+        experiments=" ".join(EXPERIMENTS),
+        digests=[
+            experiment.digest("sampler", "timesteps")
+            for experiment in EXPERIMENTS.values()
+        ],
+    shell:
+        "python -m pcpo.cli.credit {params.experiments} --scale {params.scale} --out {output} --log {log}"
 
 
 for experiment in EXPERIMENTS.values():

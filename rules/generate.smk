@@ -17,6 +17,9 @@ rule generate_base:
         "../envs/train.yaml"
     resources:
         gpu=gpus(),
+        cpus_per_task=cores(gpus()),
+        mem_mb=memory(2000),
+        runtime=hours(48),
     params:
         out=lambda wc: P.base_images.format(**wc),
         scale=SCALE.name,
@@ -43,6 +46,9 @@ rule generate:
         "../envs/train.yaml"
     resources:
         gpu=gpus(),
+        cpus_per_task=cores(gpus()),
+        mem_mb=memory(2000),
+        runtime=hours(48),
     params:
         out=lambda wc: P.images.format(**wc),
         run=lambda wc: P.run.format(**wc),

@@ -29,9 +29,12 @@ rule report:
         "../envs/report.yaml"
     params:
         scale=SCALE.name,
+        root=lambda wc: P.root,
+        archive=ARCHIVE.name if ARCHIVE else "",
         experiments=" ".join(EXPERIMENTS),
         seeds=" ".join(map(str, SEEDS)),
         digests=[experiment.digest() for experiment in EXPERIMENTS.values()],
     shell:
         "python -m pcpo.cli.report {params.experiments} --scale {params.scale}"
-        " --seeds {params.seeds} --out {output} > {log}"
+        " --seeds {params.seeds} --results {params.root} --archive {params.archive:q}"
+        " --out {output} --log {log}"

@@ -21,7 +21,7 @@ rule table:
             *table_files(),
         ],
         curves=code("curves.py"),
-        published=lambda wc: f"config/paper/{wc.table}.csv",
+        published=lambda wc: f"{HOME}config/paper/{wc.table}.csv",
     output:
         report(
             P.table_csv,
@@ -32,6 +32,7 @@ rule table:
         multiext(P.table, ".md", ".tex"),
     log:
         P.log("table", "table"),
+    localrule: True
     conda:
         "../envs/report.yaml"
     params:
@@ -42,7 +43,7 @@ rule table:
         out=lambda wc: P.table.format(**wc),
     shell:
         "python -m pcpo.cli.table {wildcards.table} --scale {params.scale} {params.frames}"
-        " --out {params.out} > {log}"
+        " --out {params.out} --log {log}"
 
 
 for table in READY_TABLES:
@@ -71,28 +72,6 @@ for number in (2, 5):
 rule tables:
     input:
         expand(P.table_file, table=READY_TABLES, suffix=TABLE_SUFFIXES),
-
-
-rule credit:
-    """Credit weights of every experiment and arm over the timesteps."""
-    input:
-        [model_files(experiment) for experiment in EXPERIMENTS.values()],
-        code("credit.py", "samplers/ddim.py", "samplers/flow_sde.py"),
-    output:
-        P.credit,
-    log:
-        P.log("credit"),
-    conda:
-        "../envs/evaluate.yaml"
-    params:
-        scale=SCALE.name,
-        experiments=" ".join(EXPERIMENTS),
-        digests=[
-            experiment.digest("sampler", "timesteps")
-            for experiment in EXPERIMENTS.values()
-        ],
-    shell:
-        "python -m pcpo.cli.credit {params.experiments} --scale {params.scale} --out {output} > {log}"
 
 
 for figure in READY_FIGURES:
@@ -124,6 +103,7 @@ for figure in READY_FIGURES:
             ),
         log:
             P.log(figure),
+        localrule: True
         conda:
             "../envs/report.yaml"
         params:
@@ -135,7 +115,7 @@ for figure in READY_FIGURES:
             out=lambda wc, output: output[0].removesuffix(".pdf"),
         shell:
             "python -m pcpo.cli.figure {params.kind} --scale {params.scale} {params.options}"
-            " {params.frames} --out {params.out} > {log}"
+            " {params.frames} --out {params.out} --log {log}"
 
 
 # `snakemake figure1` where a figure of the paper is drawn in parts.
@@ -166,12 +146,13 @@ rule compare_tables:
         P.compare,
     log:
         P.log("compare_tables"),
+    localrule: True
     conda:
         "../envs/report.yaml"
     params:
         scale=SCALE.name,
     shell:
-        "python -m pcpo.cli.compare --scale {params.scale} --tables {input.tables} --out {output} > {log}"
+        "python -m pcpo.cli.compare --scale {params.scale} --tables {input.tables} --out {output} --log {log}"
 
 
 rule compare:

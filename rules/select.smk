@@ -17,6 +17,9 @@ rule select:
         "../envs/train.yaml"
     resources:
         gpu=gpus(),
+        cpus_per_task=cores(gpus()),
+        mem_mb=memory(2000),
+        runtime=hours(96),
     params:
         scale=SCALE.name,
         evaluation=lambda wc: EXPERIMENTS[wc.experiment].digest("evaluation", "sampler"),

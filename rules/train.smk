@@ -21,6 +21,9 @@ rule train:
         "../envs/train.yaml"
     resources:
         gpu=lambda wc: gpus(EXPERIMENTS[wc.experiment]),
+        cpus_per_task=lambda wc: cores(gpus(EXPERIMENTS[wc.experiment])),
+        mem_mb=memory(2000, training=True),
+        runtime=hours(48),
     params:
         out=lambda wc: P.run.format(**wc),
         scale=SCALE.name,

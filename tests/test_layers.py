@@ -67,7 +67,9 @@ def within(names, packages):
     )
 
 
-@pytest.mark.parametrize("module", ["pcpo.config", "pcpo.paths"])
+@pytest.mark.parametrize(
+    "module", ["pcpo.config", "pcpo.paths", "pcpo.devices", "pcpo.trained_code"]
+)
 def test_a_snakefile_parse_loads_only_what_it_needs(module):
     others = {name for name in reached(module) if not name.startswith("pcpo")}
     assert others - sys.stdlib_module_names <= {"pydantic", "yaml"}
@@ -85,6 +87,7 @@ REPORT = tuple(
         "curves",
         "frames",
         "shards",
+        "archive",
     )
 )
 

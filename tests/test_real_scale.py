@@ -15,7 +15,7 @@ from tests.features.random_weights import BUILDERS as EXTRACTORS
 from tests.published import save_pipeline
 from tests.rewards.tiny_models import BUILDERS as REWARDS
 from tests.rewards.tiny_models import laion_head
-from tests.test_workflow import copy_sources, snakemake
+from tests.workflow import copy_sources, snakemake
 
 SIZES = {
     "extends": "paper",

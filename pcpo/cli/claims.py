@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pcpo import frames
 from pcpo.claims import VERDICTS, Evidence, evaluate, read_claims, to_markdown
+from pcpo.config import files
 
 SPECS = {
     "updates": frames.UPDATES,
@@ -25,7 +26,7 @@ SPECS = {
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m pcpo.cli.claims", description=__doc__)
     parser.add_argument("--scale", required=True)
-    parser.add_argument("--claims", default="config/claims.yaml", metavar="FILE")
+    parser.add_argument("--claims", default=files.CONFIG / "claims.yaml", metavar="FILE")
     for frame in SPECS:
         parser.add_argument(f"--{frame.replace('_', '-')}", nargs="*", default=[], metavar="FILE")
     parser.add_argument("--out", required=True, help="path without suffix")
@@ -58,4 +59,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 if __name__ == "__main__":
     from pcpo.cli.console import run
 
-    run(main)
+    run(main, printing=True)

@@ -10,13 +10,16 @@ from pathlib import Path
 import pandas as pd
 
 from pcpo.compare import compare, summary
+from pcpo.config import files
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m pcpo.cli.compare", description=__doc__)
     parser.add_argument("--scale", required=True)
     parser.add_argument("--tables", nargs="*", default=[], metavar="FILE", help="table3.csv ...")
-    parser.add_argument("--published", default="config/paper", help="folder of the paper's tables")
+    parser.add_argument(
+        "--published", default=files.CONFIG / "paper", help="folder of the paper's tables"
+    )
     parser.add_argument("--out", required=True, metavar="compare.csv")
     arguments = parser.parse_args(argv)
 
@@ -37,4 +40,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 if __name__ == "__main__":
     from pcpo.cli.console import run
 
-    run(main)
+    run(main, printing=True)

@@ -13,7 +13,7 @@ import pandas as pd
 
 from pcpo import frames
 from pcpo.figures import caption, save, style
-from pcpo.figures.grid_prompts import GRIDS, Grid
+from pcpo.figures.grid_prompts import GRIDS, Grid, same_images
 from pcpo.figures.kinds import KINDS
 from pcpo.paths import FIGURES
 
@@ -115,7 +115,7 @@ def _sample_grid(
             index = read_index(each[block])
             if shown is None:
                 shown, published = grid.choose(index, block)
-            images[arm] += list(read_images(each[block], _same(shown, index, each[block])))
+            images[arm] += list(read_images(each[block], same_images(shown, index, each[block])))
         assert shown is not None
         captions += shown["prompt"].tolist()
         remarks.append(_prompts(shown, grid, published))
@@ -123,20 +123,6 @@ def _sample_grid(
     labels = _labels(list(folders), selection)
     figure = KINDS["sample_grid"].draw({labels[a]: images[a] for a in folders}, captions)
     return figure, remarks
-
-
-def _same(shown: pd.DataFrame, index: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    """The rows of `index` with the prompts and seeds of `shown`, in its order."""
-    keys = ["prompt_id", "prompt", "seed"]
-    found = shown[keys].merge(index, on=keys, how="left")
-    lost = found[found["file"].isna()]
-    if len(lost):
-        first = lost.iloc[0]
-        raise ValueError(
-            f"{folder}/index.csv: prompt {first['prompt_id']} ('{first['prompt']}'), seed "
-            f"{first['seed']} is missing, which another row of the figure has"
-        )
-    return found
 
 
 def _prompts(shown: pd.DataFrame, grid: Grid, published: bool) -> str:
@@ -174,4 +160,4 @@ def _checkpoints(selection: pd.DataFrame) -> list[str]:
 if __name__ == "__main__":
     from pcpo.cli.console import run
 
-    run(main)
+    run(main, printing=True)

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from pcpo.config import files
 from pcpo.paths import Paths
 
 
@@ -17,8 +18,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the training runs")
     parser.add_argument("--results", type=Path, help="folder to read; results/<scale> without it")
     parser.add_argument(
-        "--published", type=Path, default=Path("config/paper"), help="folder of the paper's tables"
+        "--published",
+        type=Path,
+        default=files.CONFIG / "paper",
+        help="folder of the paper's tables",
     )
+    parser.add_argument("--archive", default="", help="name of the file that RESULTS came from")
     parser.add_argument("--out", type=Path, required=True, metavar="report.html")
     arguments = parser.parse_args(argv)
 
@@ -31,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         arguments.experiments or experiment_names(),
         arguments.seeds,
         arguments.published,
+        arguments.archive,
     )
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     part = arguments.out.with_name(arguments.out.name + ".part")
@@ -48,4 +54,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 if __name__ == "__main__":
     from pcpo.cli.console import run
 
-    run(main)
+    run(main, printing=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pcpo import frames
 from pcpo.compare import read_published
+from pcpo.config import files
 from pcpo.tables import TABLES, build, needs
 
 SPECS = {
@@ -25,7 +26,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--scale", required=True)
     for frame in SPECS:
         parser.add_argument(f"--{frame.replace('_', '-')}", nargs="*", default=[], metavar="FILE")
-    parser.add_argument("--published", default="config/paper", help="folder of the paper's tables")
+    parser.add_argument(
+        "--published", default=files.CONFIG / "paper", help="folder of the paper's tables"
+    )
     parser.add_argument("--out", required=True, help="path without suffix")
     arguments = parser.parse_args(argv)
 
@@ -47,4 +50,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 if __name__ == "__main__":
     from pcpo.cli.console import run
 
-    run(main)
+    run(main, printing=True)

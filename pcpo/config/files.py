@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,15 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-CONFIG = Path(__file__).resolve().parent.parent.parent / "config"
+VARIABLE = "PCPO_CONFIG"  # names another folder than this checkout's
+CONFIG = Path(os.environ.get(VARIABLE) or Path(__file__).resolve().parents[2] / "config")
+
+
+def use_folder(folder: Path) -> None:
+    """Take all configuration from `folder`, here and in the commands that this process starts."""
+    global CONFIG
+    CONFIG = folder
+    os.environ[VARIABLE] = str(folder)
 
 
 class ConfigError(ValueError):

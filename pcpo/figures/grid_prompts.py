@@ -7,6 +7,7 @@ are spread evenly over the evaluation set, so that nobody chose them by their lo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -45,6 +46,23 @@ class Grid(NamedTuple):
         places = np.linspace(0, len(ids) - 1, min(self.spread, len(ids))).round().astype(int)
         share = places[self.start :: self.step][: self.shown]
         return [ids[i] for i in (share if len(share) else places[: self.shown])]
+
+
+def same_images(shown: pd.DataFrame, index: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """The rows of the `index` of `folder` with the prompts and seeds of `shown`, in its order.
+
+    Raises ValueError with the first image that the index lacks.
+    """
+    keys = ["prompt_id", "prompt", "seed"]
+    found = shown[keys].merge(index, on=keys, how="left")
+    lost = found[found["file"].isna()]
+    if len(lost):
+        first = lost.iloc[0]
+        raise ValueError(
+            f"{folder}/index.csv: prompt {first['prompt_id']} ('{first['prompt']}'), seed "
+            f"{first['seed']} is missing, which another row of the figure has"
+        )
+    return found
 
 
 _FIGURE_1B = (

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from pcpo import provenance
 from pcpo.config import Scale, load_experiment, load_scale
 from pcpo.paths import FIGURES
-from pcpo.report import ledger, markup, provenance
+from pcpo.report import ledger, markup
 from pcpo.report.configurations import Configuration, configuration
 from pcpo.report.costs import Step, read_costs
 from pcpo.report.figures import Drawn, experiments_of, read_figure
@@ -52,6 +53,7 @@ class Page:
     git: provenance.Git
     packages: list[provenance.Package]
     machine: provenance.Machine
+    archive: str = ""  # the file that all was drawn from, where it is no run of this machine
 
 
 def collect(
@@ -60,6 +62,7 @@ def collect(
     experiments: Sequence[str],
     seeds: Sequence[int],
     published: Path = Path("config/paper"),
+    archive: str = "",
 ) -> Page:
     """Read results/<scale> (`root`) as far as it is there.
 
@@ -112,6 +115,7 @@ def collect(
         git=provenance.git(),
         packages=provenance.packages(),
         machine=provenance.machine(),
+        archive=archive,
     )
 
 

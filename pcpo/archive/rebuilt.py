@@ -1,0 +1,49 @@
+"""What was made anew from an archive, held against what the archive holds."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from pcpo.archive.bundle import MADE, MANIFEST, Archive, read_manifest
+
+_NAMED = 6  # the others are counted
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """Names of files below the archive's folder."""
+
+    same: tuple[str, ...]
+    other: tuple[str, ...]
+    missing: tuple[str, ...]
+
+    def __str__(self) -> str:
+        there = len(self.same) + len(self.other)
+        told = f"{len(self.same)} of {there} files made anew are those of the archive, byte by byte"
+        if self.other:
+            more = len(self.other) - _NAMED
+            told += f"; not: {', '.join(self.other[:_NAMED])}"
+            told += f" and {more} more" if more > 0 else ""
+        return told + (f"; {len(self.missing)} were not made" if self.missing else "")
+
+
+def compare_rebuilt(archive: Archive) -> Rebuilt:
+    """Tables, comparison, claims and figures, without the report, which tells of its own making.
+
+    A drawing depends on a machine's fonts and libraries, too.
+    """
+    root = f"results/{archive.scale}"
+    made = tuple(f"{root}/{name}" for name in MADE if name != "report.html")
+    same, other, missing = [], [], []
+    for name, digest in read_manifest((archive.folder / MANIFEST).read_text()).items():
+        if not name.startswith(made):
+            continue
+        path = archive.folder / name
+        if not path.exists():
+            missing.append(name)
+        elif hashlib.sha256(path.read_bytes()).hexdigest() == digest:
+            same.append(name)
+        else:
+            other.append(name)
+    return Rebuilt(tuple(same), tuple(other), tuple(missing))

@@ -1,0 +1,81 @@
+"""The jobs of a run, from the records that they left, and the archive's files in their commands."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+# Options of the commands that name what they write; every other path is something that they read.
+_WRITES = {"evaluate": ("--overall", "--per-prompt")}
+_OUT = ("--out",)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A job that ended well. Times are ISO 8601; `record` is the name of its own record."""
+
+    rule: str
+    name: str
+    command: tuple[str, ...]
+    start: str
+    end: str
+    commit: str
+    record: str
+
+    @property
+    def module(self) -> str:
+        """The command's module, as in python -m <module>."""
+        after = self.command.index("-m") + 1 if "-m" in self.command[:-1] else 0
+        return self.command[after]
+
+    @property
+    def line(self) -> str:
+        """The command as a shell takes it."""
+        return shlex.join(self.command)
+
+
+def read_steps(records: Iterable[str], home: Path = Path()) -> list[Step]:
+    """Steps from the records (names below `home`), the earliest first.
+
+    Raises ValueError with the file's name for a record that cannot be understood.
+    """
+    steps = []
+    for name in records:
+        try:
+            told = json.loads((home / name).read_text(encoding="utf-8"))
+            command = tuple(map(str, told["command"]))
+            times = (str(told["start"]), str(told["end"]))
+            commit = str(told.get("git", {}).get("commit", ""))
+            step = Step(str(told["rule"]), str(told["job"]), command, *times, commit, name)
+            assert step.module and all(times)
+        except (ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
+            raise ValueError(f"{home / name}: no record of a job ({error!r}); delete it") from error
+        steps.append(step)
+    return sorted(steps, key=lambda step: (step.start, step.rule, step.name))
+
+
+def files_of(step: Step, names: Iterable[str]) -> tuple[list[str], list[str]]:
+    """(what it read, what it wrote) among the archive's files, as far as its command names them.
+
+    A folder stands for all files in it, and an output without suffix for those that start with it.
+    """
+    known = sorted(names)
+    outputs = _WRITES.get(step.rule, ()) + _OUT
+    read, wrote = set(), set()
+    option = ""
+    for word in step.command:
+        if word.startswith("--"):
+            option = word
+            continue
+        path = word.split("=", 1)[-1].rstrip("/")
+        if "/" not in path:
+            continue
+        inside = {name for name in known if name == path or name.startswith(f"{path}/")}
+        if option in outputs:
+            wrote |= inside | {name for name in known if name.startswith(f"{path}.")}
+        else:
+            read |= inside
+    return sorted(read - wrote), sorted(wrote)

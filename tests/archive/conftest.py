@@ -1,0 +1,15 @@
+import pytest
+
+from pcpo.config import files
+from tests.archive.finished import ROOT, finish
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory):
+    """A folder with a finished run in results/smoke."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(files, "CONFIG", ROOT / "config")
+        finish()
+    return folder

@@ -1,0 +1,141 @@
+"""A finished run of two experiments, with planted frames and drawn noise for images."""
+
+import json
+import os
+import shutil
+
+import numpy as np
+import pandas as pd
+
+from pcpo.archive.bundle import digests, write
+from pcpo.cli import archive, claims, compare, figure, report, table
+from pcpo.config import files, load_experiment, load_experiments
+from pcpo.paths import Paths
+from pcpo.shards import write_images
+from tests.claims import planted
+
+ROOT = files.CONFIG.parent
+SOURCES = ("Snakefile", "rules", "config", "envs", "profiles", "pcpo", "requirements.lock")
+NAMES = ("04_ddpo_bertscore", "07_dancegrpo_sd15_pickscore")
+FRAMES = ("updates", "timesteps", "validation", "overall", "per_prompt", "selection", "alignment")
+P = Paths("smoke")
+TABLE, FIGURE = "table9", "samples_bertscore"
+
+
+def copy_sources(folder):
+    for name in SOURCES:
+        if (ROOT / name).is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+        else:
+            shutil.copy(ROOT / name, folder)
+
+
+def finish():
+    """Fill results/smoke of the current folder as a run of `NAMES` leaves it, to the report."""
+    experiments = [load_experiment(name, "smoke") for name in NAMES]
+    # Of all, as some frames have rows of some experiments only.
+    planned = planted.frames(load_experiments("smoke"), 1)
+    for experiment in experiments:
+        named = {"experiment": experiment.name, "seed": 0}
+        for frame in FRAMES:
+            rows = planned[frame]
+            rows = rows[rows["experiment"] == experiment.name]
+            if frame in ("updates", "timesteps", "validation"):
+                for arm in experiment.arms:
+                    put(getattr(P, frame).format(arm=arm, **named), rows[rows["arm"] == arm])
+            elif frame != "alignment" or experiment.alignment:
+                put(getattr(P, frame).format(**named), rows)
+        for arm in experiment.arms:
+            rows = pd.DataFrame({"epoch": [1, 2], "folder": ["a", "b"]})
+            put(P.manifest.format(arm=arm, **named), rows)
+            run = P.run.format(arm=arm, **named)
+            text(f"{run}/checkpoints/epoch_00002/model.safetensors", "weights")
+            text(f"{run}/resume/epoch_00002/state.safetensors", "state")
+            event = {"time": "2026-01-31T12:00:00+00:00", "event": "finished"}
+            text(f"{run}/history.jsonl", json.dumps(event) + "\n")
+    put(P.credit, planned["credit"][planned["credit"]["experiment"].isin(NAMES)])
+    for number, folder in enumerate(rows_of_grid().values()):
+        noise = np.random.default_rng(number).integers(0, 256, (24, 3, 8, 8), np.uint8)
+        names = [(i, f"prompt {i}", seed) for i in range(6) for seed in range(4)]
+        write_images(files.Path(folder), names, list(noise))
+    for name in ("accuracy", "rewards"):
+        put(P.world(f"{name}.csv"), pd.DataFrame({"model": ["sd14"], "colour": [0.5]}))
+    text(P.world("sd14/unet/weights.safetensors"), "weights")
+    text(f"{P.root}/embeddings/x/prompt.safetensors", "features")
+    text(f"{P.root}/tables/table1.csv", "of a run with other experiments\n")
+    record("train", "04_ddpo_bertscore_pcpo_0", 1, "train", "04_ddpo_bertscore", "pcpo",
+           "--out", P.run.format(arm="pcpo", experiment=NAMES[0], seed=0))  # fmt: skip
+    record("table", TABLE, 3, "table", TABLE, "--alignment",
+           P.alignment.format(experiment=NAMES[1], seed=0),
+           "--out", P.table.format(table=TABLE))  # fmt: skip
+    draw()
+
+
+def draw():
+    """The reporting commands, as the rules call them."""
+    of7 = {"experiment": NAMES[1], "seed": 0}
+    frames = ["--alignment", P.alignment.format(**of7), "--selection", P.selection.format(**of7)]
+    table.main([TABLE, "--scale", "smoke", *frames, "--out", P.table.format(table=TABLE)])
+    rows = [f"--row={arm}={folder}" for arm, folder in rows_of_grid().items()]
+    chosen = P.selection.format(experiment=NAMES[0], seed=0)
+    figure.main(["sample_grid", "--scale", "smoke", "--figure", FIGURE, "--experiments", "4", *rows,
+                 "--selection", chosen, "--out", P.figure.format(figure=FIGURE)])  # fmt: skip
+    tables = ["--tables", f"{P.table.format(table=TABLE)}.csv"]
+    compare.main(["--scale", "smoke", *tables, "--out", P.compare])
+    given = ["--credit", P.credit]
+    for frame in FRAMES:
+        found = files.Path(P.root).rglob(f"{frame}*/*_seed0.parquet")
+        if frame in ("updates", "timesteps", "validation"):
+            found = files.Path(P.root).glob(f"runs/*/*/*/{frame}.parquet")
+        elif frame == "selection":
+            found = files.Path(P.root).glob("selection/*/*.csv")
+        given += [f"--{frame.replace('_', '-')}", *sorted(map(str, found))]
+    claims.main(["--scale", "smoke", *given, "--out", P.claims])
+    report.main([*NAMES, "--scale", "smoke", "--out", P.report])
+
+
+def pack(out=P.archive):
+    """The archive of the current folder's run."""
+    rows = [f"{arm}={folder}" for arm, folder in rows_of_grid().items()]
+    archive.main([*NAMES, "--scale", "smoke", "--grid", FIGURE, *rows, "--out", str(out)])
+    return files.Path(out)
+
+
+def rows_of_grid():
+    experiment = load_experiment(NAMES[0], "smoke")
+    arms = {a: P.images.format(experiment=NAMES[0], arm=a, seed=0) for a in ("baseline", "pcpo")}
+    return {"base": P.base_images.format(base=experiment.base_images)} | arms
+
+
+def record(rule, job, hour, *command):
+    """A job's record as `pcpo.provenance` leaves it."""
+    times = {
+        "start": f"2026-01-31T{hour:02}:00:00+00:00",
+        "end": f"2026-01-31T{hour:02}:30:00+00:00",
+    }
+    line = ["python", "-m", f"pcpo.cli.{command[0]}", *command[1:]]
+    about = {"rule": rule, "job": job, "command": line, **times, "git": {"commit": "c0ffee"}}
+    text(f"{P.root}/provenance/{rule}/{job}.json", json.dumps(about))
+    text(f"{P.root}/logs/{rule}/{job}.log", "done\n")
+
+
+def put(path, frame):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    if path.endswith(".csv"):
+        frame.to_csv(path, index=False)
+    else:
+        frame.to_parquet(path, index=False)
+
+
+def text(path, content):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    files.Path(path).write_text(content)
+
+
+def small(path, contents):
+    """An archive of these bytes, beside what every archive has."""
+    about = {"format": 1, "scale": "demo", "experiments": ["a"], "seeds": [0]}
+    whole = {"archive.json": json.dumps(about).encode()} | contents
+    write(path, whole, digests(whole))
+    return path

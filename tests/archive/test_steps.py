@@ -1,0 +1,52 @@
+import json
+
+import pytest
+
+from pcpo.archive.steps import files_of, read_steps
+
+IMAGES = "results/demo/images/a/pcpo/seed0"
+FILES = [
+    "results/demo/tables/table1.csv",
+    "results/demo/tables/table1.md",
+    "results/demo/tables/table10.csv",
+    "results/demo/runs/a/pcpo/seed0/updates.parquet",
+    f"{IMAGES}/index.csv",
+    "results/demo/tidy/overall/a_seed0.parquet",
+]
+
+
+def step(tmp_path, rule, *command):
+    told = {"rule": rule, "job": "x", "command": ["python", "-m", f"pcpo.cli.{rule}", *command]}
+    (tmp_path / "x.json").write_text(json.dumps(told | {"start": "1", "end": "2"}))
+    return read_steps(["x.json"], tmp_path)[0]
+
+
+@pytest.mark.parametrize(
+    ("command", "read", "wrote"),
+    [
+        (("table", "table1", "--updates", FILES[3], "--out", "results/demo/tables/table1"),
+         [3], [0, 1]),
+        (("figure", "--row", f"pcpo={IMAGES}/", "--out", "x/y"), [4], []),
+        (("train", "a", "pcpo", "--out", "results/demo/runs/a/pcpo/seed0"), [], [3]),
+        (("evaluate", "a", "--arm", "pcpo", IMAGES, "--overall", FILES[5]),
+         [4], [5]),
+        (("table", "table9", "--overall", FILES[5], "--out", "x/table9"), [5], []),
+    ],
+)  # fmt: skip
+def test_what_a_command_reads_and_writes(tmp_path, command, read, wrote):
+    given, made = files_of(step(tmp_path, *command), FILES)
+    assert given == sorted(FILES[i] for i in read)
+    assert made == sorted(FILES[i] for i in wrote)
+
+
+def test_a_step_names_its_module_and_its_line(tmp_path):
+    one = step(tmp_path, "table", "--note", "two words")
+    assert one.module == "pcpo.cli.table"
+    assert one.line == "python -m pcpo.cli.table --note 'two words'"
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"rule": "a", "job": "b", "command": []}'])
+def test_a_broken_record_is_named(tmp_path, content):
+    (tmp_path / "x.json").write_text(content)
+    with pytest.raises(ValueError, match=r"x\.json: no record of a job"):
+        read_steps(["x.json"], tmp_path)

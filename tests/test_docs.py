@@ -1,0 +1,50 @@
+"""The pages lead somewhere, and the citation is of this version."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pcpo.paths import FIGURES, TABLES
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+OURS = ("run.md", "scale.md", "extend.md", "results.md")
+# What the example of extend.md adds.
+ADDED = {"clip_margin.py", "spread.py", "11_ddpo_clip_margin.yaml"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_files_that_a_page_names_are_there(name):
+    text = (ROOT / "docs" / name).read_text()
+    named = re.findall(r"`((?:pcpo|config|tests|envs|rules|docs)/[\w./]+)`", text)
+    gone = [n for n in named if not (ROOT / n).exists() and Path(n).name not in ADDED]
+    assert gone == []
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_tables_and_figures_that_a_page_asks_for_exist(name):
+    text = (ROOT / "docs" / name).read_text()
+    asked = set(re.findall(r"snakemake [^\n]*?\b((?:table|figure)\d+\w*)", text))
+    assert asked <= {*TABLES, *FIGURES}
+
+
+def test_every_page_is_short_enough_to_be_read():
+    assert all(len((ROOT / "docs" / name).read_text().splitlines()) <= 170 for name in OURS)
+
+
+def test_the_citation_is_of_this_version_and_names_the_paper():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert citation["version"] == project["version"]
+    assert citation["license"] == "MIT"
+    assert (ROOT / "LICENSE").read_text().startswith("MIT License")
+    assert citation["references"][0]["url"] == "https://arxiv.org/abs/2509.25774"
