@@ -75,6 +75,7 @@ class RunFolder:
         self.fingerprint = fingerprint
         self.about = dict(about or {})
         self.origin = dict(origin or {})
+        self._passed_over: list[Path] = []  # states that could not be used
 
     @contextmanager
     def lock(self, log: Callable[[str], None] = print) -> Iterator[None]:
@@ -124,6 +125,9 @@ class RunFolder:
         tensors = {key: value.cpu().contiguous() for key, value in learner.tensors()}
         if not write:
             return
+        for useless in self._passed_over:  # first, or the one that was used would go for it
+            shutil.rmtree(useless, ignore_errors=True)
+        self._passed_over = []
         for older in self._states()[1:]:  # before the new one, as there may be no room for three
             shutil.rmtree(older)
         folder = self._state(state.epoch)
@@ -151,7 +155,8 @@ class RunFolder:
         configuration or no checkpoints are left, and ValueError if all that is there is damaged.
         """
         problems: list[ValueError] = []
-        for folder in self._states():
+        states = self._states()
+        for position, folder in enumerate(states):
             try:
                 record, tensors, logs = self._read_state(folder)
                 for epoch in due:
@@ -166,6 +171,7 @@ class RunFolder:
             except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
                 problems.append(ValueError(f"{folder}: the resume state is damaged: {error}"))
                 continue
+            self._passed_over = states[:position]
             for problem in problems:
                 log(f"{problem}; going back to the state before it")
             return RunState(record["epoch"], record["advantages"], logs)

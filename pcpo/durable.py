@@ -37,8 +37,10 @@ def complete_folder(folder: Path) -> Iterator[Path]:
         (part / SUMS).write_text("".join(lines), encoding="utf-8")
         for path in (*_files(part), part):
             _flush(path)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(part, ignore_errors=True)  # a full disk needs the room
+        if isinstance(error, OSError) and str(folder) not in str(error):
+            raise OSError(f"{folder}: cannot be written: {error}") from error
         raise
     old = folder.with_name(folder.name + ".old")
     shutil.rmtree(old, ignore_errors=True)

@@ -201,10 +201,14 @@ def write(frame: pd.DataFrame, spec: FrameSpec, path: str | Path) -> None:
     frame = frame[[*spec.columns, *(c for c in frame.columns if c not in spec.columns)]]
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    if path.suffix == ".csv":
-        frame.to_csv(part, index=False)
-    else:
-        frame.to_parquet(part, index=False)
+    try:
+        if path.suffix == ".csv":
+            frame.to_csv(part, index=False)
+        else:
+            frame.to_parquet(part, index=False)
+    except OSError as error:  # of a full disk: it does not say where
+        part.unlink(missing_ok=True)
+        raise OSError(f"{path}: cannot be written: {error}") from error
     os.replace(part, path)
 
 

@@ -24,9 +24,11 @@ def append(folder: Path, event: str, **details: Any) -> None:
     now = datetime.now(UTC).isoformat(timespec="microseconds")
     line = json.dumps({"time": now, "event": event, "process": process()} | details)
     folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder / FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    handle = os.open(folder / FILE, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     try:
-        os.write(handle, f"{line}\n".encode())
+        size = os.fstat(handle).st_size
+        torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"  # by a full disk
+        os.write(handle, ("\n" * torn + line + "\n").encode())
     finally:
         os.close(handle)
 

@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -138,10 +139,10 @@ def recorded(log: Path | None, resolved: Mapping[str, Any]) -> Iterator[None]:
     if record is None:
         yield
         return
-    started = datetime.now(UTC)
+    started, clock = datetime.now(UTC), time.monotonic()  # the wall clock may be set back
     yield
     ended = datetime.now(UTC)
-    hours = (ended - started).total_seconds() / 3600
+    hours = (time.monotonic() - clock) / 3600
     content = {
         "rule": record.parent.name,
         "job": record.stem,

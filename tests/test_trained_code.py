@@ -70,3 +70,11 @@ def test_time_held_leaves_out_what_came_before_a_new_beginning(tmp_path):
         for t, e, p, n in lines
     ]
     assert history.seconds_held(events) == [(3600, 2), (1800, 2)]
+
+
+def test_a_line_that_a_full_disk_tore_costs_no_other(tmp_path):
+    history.append(tmp_path, "started", epoch=0)
+    with (tmp_path / history.FILE).open("a") as handle:
+        handle.write('{"time": "2026-')
+    history.append(tmp_path, "saved", epoch=1)
+    assert [event["event"] for event in history.read(tmp_path)] == ["started", "saved"]

@@ -1,11 +1,6 @@
 """The workflow itself, in a copy of the repository: from an empty folder to the tables."""
 
-import os
 import re
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -14,45 +9,7 @@ from pcpo.claims import read_claims
 from pcpo.config import load_experiments
 from pcpo.config.files import CONFIG
 from pcpo.paths import FIGURES, TABLE_SUFFIXES, TABLES, Paths
-
-ROOT = CONFIG.parent
-SOURCES = ("Snakefile", "rules", "config", "envs", "pcpo")
-
-
-def copy_sources(folder):
-    for name in SOURCES:
-        if (ROOT / name).is_dir():
-            ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(ROOT / name, folder / name, ignore=ignored)
-        else:
-            shutil.copy(ROOT / name, folder)
-    return folder
-
-
-def snakemake(folder, *arguments):
-    """Run snakemake in `folder` as a shell would; returns (exit code, all that it printed)."""
-    environment = os.environ | {
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "OMP_NUM_THREADS": "1",
-        "XDG_CACHE_HOME": str(folder / ".cache"),
-    }
-    environment.pop("PYTHONPATH", None)
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", *arguments],
-        cwd=folder, env=environment, capture_output=True, text=True,
-    )  # fmt: skip
-    return done.returncode, done.stdout + done.stderr
-
-
-def jobs(output):
-    """Rule -> number of jobs, from snakemake's table of job counts."""
-    table = output[output.index("Job stats:") :]
-    return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", table, re.M)}
-
-
-def runs(output):
-    """The (experiment, arm) whose training a dry run plans."""
-    return set(re.findall(r"output: results/smoke/runs/(\w+)/(\w+)/seed0/checkpoints\.csv", output))
+from tests.workflow import copy_sources, jobs, runs, snakemake
 
 
 @pytest.fixture(scope="module")
@@ -163,12 +120,19 @@ def test_from_an_empty_folder_to_every_table_and_figure(tmp_path):
     assert code == 0
     assert "Nothing to be done" in output
 
-    # An edited table is redrawn, and nothing else is done again.
+    # An edited figure is redrawn, and nothing is done again but the report that shows it.
+    with (tmp_path / "pcpo" / "figures" / "ablation.py").open("a") as module:
+        module.write("# edited\n")
+    code, output = snakemake(tmp_path, "-n", *everything)
+    assert code == 0
+    assert set(jobs(output)) == {"all", "figure6", "report", "total"}
+
+    # So is an edited table, and what is read from it.
     with (tmp_path / "pcpo" / "tables" / "effects.py").open("a") as module:
         module.write("# edited\n")
     code, output = snakemake(tmp_path, "-n", *everything)
     assert code == 0
-    redone = {"all", "claims", "compare_tables", "report", "table", "total"}
+    redone = {"all", "claims", "compare_tables", "figure6", "report", "table", "total"}
     assert set(jobs(output)) == redone
 
     # A value of one experiment trains its runs again, and what follows from them.

@@ -303,6 +303,7 @@ class Policy(ABC):
             return
         layers = _whole(get_peft_model_state_dict(self.denoiser))
         config = self.denoiser.peft_config["default"].to_dict()
+        config = {k: sorted(v) if isinstance(v, set) else v for k, v in config.items()}
         if write:
             self.pipeline_class.save_lora_weights(
                 folder,
@@ -311,6 +312,7 @@ class Policy(ABC):
                     f"{self.denoiser_name}_lora_adapter_metadata": config,
                 },
             )
+            _sort_metadata(folder / LORA_FILE)
 
     def load_weights(self, folder: Path) -> None:
         """Load a checkpoint's weights into a policy that was loaded without `train`.
@@ -350,6 +352,20 @@ class Policy(ABC):
 def _whole(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """A state dict on the CPU, gathered from its shards."""
     return {name: whole(value).cpu() for name, value in state.items()}
+
+
+def _sort_metadata(file: Path) -> None:
+    """Order a safetensors file's metadata by key, so that equal weights give equal bytes.
+
+    The library writes them in an order of chance.
+    """
+    data = file.read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    file.write_bytes(len(text).to_bytes(8, "little") + text + data[8 + size :])
 
 
 def _read_full(folder: Path) -> dict[str, Tensor]:

@@ -1,0 +1,1 @@
+"""What a run survives: kills at any moment, full disks, wrong clocks, damaged files."""

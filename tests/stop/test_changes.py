@@ -1,0 +1,96 @@
+"""What a change runs again, and that nothing goes on from a run of other values."""
+
+import re
+import sys
+
+import pytest
+
+from pcpo import history
+from pcpo.cli import console, train
+from pcpo.cli.train import fingerprint
+from pcpo.config import load_arm, load_experiment, load_scale
+from tests.rewards.tiny_models import BUILDERS
+from tests.workflow import copy_sources, jobs, runs, snakemake
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    return copy_sources(tmp_path_factory.mktemp("seeds"))
+
+
+def test_seeds_are_runs_side_by_side(copy):
+    """Each seed has its own runs, selection and measurements; base images are shared."""
+    plans = {}
+    for seeds in ("[0]", "[0,1,2]"):
+        settings = ("--config", "scale=smoke", f"seeds={seeds}", "experiments=[5,6]")
+        code, plans[seeds] = snakemake(copy, "-n", *settings)
+        assert code == 0, plans[seeds]
+    one, three = jobs(plans["[0]"]), jobs(plans["[0,1,2]"])
+    for rule in ("train", "select", "evaluate", "align", "generate"):
+        assert three[rule] == 3 * one[rule], rule
+    for rule in ("generate_base", "world_sd", "table", "compare_tables"):
+        assert three[rule] == one[rule], rule
+    trained = [runs(plans["[0,1,2]"], seed=seed) for seed in (0, 1, 2)]
+    assert trained[0] == trained[1] == trained[2] == runs(plans["[0]"])
+    commands = re.findall(r"output: results/smoke/runs/\w+/\w+/seed(\d)/check", plans["[0,1,2]"])
+    assert sorted(commands) == sorted("012" * one["train"])
+
+
+SAME = {"number": 1, "arm": "pcpo", "seed": 0, "prompts": ["a", "b"]}
+CHANGES = {
+    "learning rate": {"optimizer": {"learning_rate": 1e-5}},
+    "clip range": {"clip_range": 0.5},
+    "epochs": {"epochs": 3},
+    "images": {"batch": {"images_per_iteration": 12}},
+    "seed": {"seed": 1},
+    "arm": {"arm": "baseline"},
+    "prompts": {"prompts": ["a", "c"]},
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_any_change_makes_another_run(models, what):
+    assert identity(models) == identity(models)
+    assert identity(models, **CHANGES[what]) != identity(models)
+
+
+def identity(models, **changes):
+    told = {key: changes.pop(key, value) for key, value in SAME.items()}
+    chosen = load_experiment(told["number"], "smoke")
+    for key, value in changes.items():
+        if isinstance(value, dict):
+            value = getattr(chosen, key).model_copy(update=value)
+        chosen = chosen.model_copy(update={key: value})
+    model = models[chosen.model].path
+    return fingerprint(chosen, load_arm(told["arm"]), told["seed"], model, told["prompts"])
+
+
+def test_the_command_never_goes_on_from_a_run_of_other_values(models, tmp_path, monkeypatch):
+    """python -m pcpo.cli.train, with one learning rate, and then with another, in one folder."""
+    scale = load_scale("smoke")
+    chosen = load_experiment(1, "smoke").model_copy(update={"epochs": 1})
+    BUILDERS["aesthetic"](tmp_path / "aesthetic")
+    (tmp_path / "prompts.txt").write_text("red circle\nblue star\n")
+    reward = scale.rewards["aesthetic"].model_copy(update={"path": str(tmp_path / "aesthetic")})
+    places = {
+        "models": scale.models | {chosen.model: models[chosen.model]},
+        "prompts": scale.prompts | {chosen.prompts: str(tmp_path / "prompts.txt")},
+        "rewards": scale.rewards | {"aesthetic": reward},
+    }
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(train, "load_scale", lambda name: scale.model_copy(update=places))
+    monkeypatch.setattr(console.Log, "current", None)
+    arguments = ["train", "1", "pcpo", "--scale", "smoke", "--out", "run", "--log", "train.log"]
+    logs = []
+    for rate in (1e-3, 1e-3, 2e-3):
+        optimizer = chosen.optimizer.model_copy(update={"learning_rate": rate})
+        changed = chosen.model_copy(update={"optimizer": optimizer})
+        monkeypatch.setattr(train, "load_experiment", lambda *names, changed=changed: changed)
+        monkeypatch.setattr(sys, "argv", arguments)
+        train.main()
+        logs.append((tmp_path / "train.log").read_text())
+    assert "starting over" not in logs[0] + logs[1]
+    assert "going on after epoch 1" in logs[1]
+    assert "of another configuration or model; starting over" in logs[2]
+    starts = [e["epoch"] for e in history.read(tmp_path / "run") if e["event"] == "started"]
+    assert starts == [0, 1, 0]
