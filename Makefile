@@ -1,5 +1,8 @@
 # make demo    train the small models, align them with all ten configurations, make the tables
 # make test    everything that CI runs
+# make test-slurm    the pipeline and its accidents on a real Slurm, brought up here (root, Debian)
+# make test-conda    the smoke pipeline with --use-conda, on a test double of conda
+# make soak    the smoke pipeline killed at random moments, beside one that is not (KILLS=24 SEED=0)
 # make plan     GPU-hours, memory and disk of a real scale, before anything is spent (SCALE=paper)
 # make bench-gpu    seconds, memory and share of peak of the real architectures on this GPU
 # All set up .venv from the hash-pinned requirements.lock first.
@@ -8,10 +11,10 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.locked
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" OMP_NUM_THREADS=1
-SOURCES := pcpo tests
+SOURCES := pcpo tests envs
 SNAKEFILES := Snakefile $(wildcard rules/*.smk)
 
-.PHONY: demo smoke test lint unit test-r bench bench-gpu plan lock clean
+.PHONY: demo smoke test lint unit soak test-r test-slurm test-conda bench bench-gpu plan lock clean
 
 SCALE ?= paper
 
@@ -32,10 +35,18 @@ lint: $(READY)
 	$(RUN) ruff format --check $(SOURCES)
 	$(RUN) snakefmt --check $(SNAKEFILES)
 	$(RUN) mypy
+	$(RUN) shellcheck envs/*.sh
+	$(RUN) hadolint Dockerfile
 	$(RUN) snakemake --lint --config scale=smoke
 
 unit: $(READY)
-	$(RUN) pytest -n 2 --dist loadfile -m "not gpu" --durations=10
+	$(RUN) pytest -n 2 --dist loadfile -m "not gpu and not conda and not slurm_full" --durations=10
+
+KILLS ?= 24
+SEED ?= 0
+
+soak: $(READY)
+	$(RUN) python -m tests.stop.soak --kills $(KILLS) --seed $(SEED)
 
 # The mixed models against R itself; installs R's packages where it may.
 test-r: $(READY)
@@ -49,6 +60,14 @@ test-r: $(READY)
 		fi
 	$(RUN) pytest -m r tests/r
 
+# Long: the whole smoke pipeline, and runs of minutes. For throw-away machines: docs/cluster.md.
+test-slurm: $(READY)
+	$(RUN) pytest -m slurm --durations=0 tests/slurm
+
+# Minutes, 16 GB of disk while it runs and some 5 GB from the package index: docs/environments.md.
+test-conda: $(READY)
+	$(RUN) pytest -m conda tests/conda
+
 bench: $(READY)
 	$(RUN) python -m pcpo.cli.bench --sqrtm
 
@@ -58,12 +77,15 @@ bench-gpu: $(READY)
 plan: $(READY)
 	$(RUN) python -m pcpo.cli.plan --scale $(SCALE)
 
-# The lock holds no address of any index; pip takes its own.
+# The lock holds no address of any index; pip takes its own. envs/*.yaml are written from it.
 lock: $(READY)
 	$(VENV)/bin/python -m pip install --quiet uv
 	$(RUN) python -m uv pip compile pyproject.toml --extra test --generate-hashes \
 		--no-emit-index-url --no-annotate --no-header --python-version 3.11 \
 		--python-platform x86_64-unknown-linux-gnu --upgrade -o requirements.lock
+	$(VENV)/bin/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	touch $(READY)
+	$(RUN) python envs/pins.py
 
 $(READY): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -36,5 +36,5 @@ rule report:
         digests=[experiment.digest() for experiment in EXPERIMENTS.values()],
     shell:
         "python -m pcpo.cli.report {params.experiments} --scale {params.scale}"
-        " --seeds {params.seeds} --results {params.root} --archive {params.archive:q}"
+        " --seeds {params.seeds} --results {params.root} --archive={params.archive:q}"
         " --out {output} --log {log}"

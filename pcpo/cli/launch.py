@@ -21,6 +21,8 @@ def command(processes: int, module: str, arguments: list[str]) -> list[str]:
     if processes == 1:
         return [sys.executable, "-m", module, *arguments]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    # After SIGTERM a training saves at the end of its epoch; by default it has half a minute.
+    torchrun += ["--shutdown-timeout", "3600"]
     return [*torchrun, "--nproc-per-node", str(processes), "--module", module, *arguments]
 
 
