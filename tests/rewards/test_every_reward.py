@@ -121,7 +121,7 @@ def test_loading_leaves_the_global_random_state_alone(tiny_reward):
 
 
 def test_unknown_reward_lists_the_folder(tmp_path):
-    with pytest.raises(ValueError, match="aesthetic, bertscore, clipscore, hps"):
+    with pytest.raises(ValueError, match=", ".join(NAMES)):
         pcpo.rewards.load("hpsv3", tmp_path)
     with pytest.raises(ValueError, match="no reward '_clip'"):
         pcpo.rewards.load("_clip", tmp_path)
