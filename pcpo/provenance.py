@@ -148,6 +148,7 @@ def recorded(log: Path | None, resolved: Mapping[str, Any]) -> Iterator[None]:
         "job": record.stem,
         "command": ["python", *_command()],
         "process": process(),
+        "python": sys.executable,
         "start": started.isoformat(timespec="seconds"),
         "end": ended.isoformat(timespec="seconds"),
         "seconds": round(3600 * hours, 3),
