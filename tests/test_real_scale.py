@@ -70,7 +70,7 @@ def lay_out(data, models):
             (folder / "assets.json").write_text("{}")
     prompts = data / "prompts"
     prompts.mkdir()
-    for name in ("hpd", "hpd_flux", "pick_sfw", "coco", "mjhq"):
+    for name in ("hpd", "hpd_flux", "pick_sfw", "pick_sfw_validation", "coco", "mjhq"):
         (prompts / f"{name}.txt").write_text("red circle\nblue star\na green dot\n")
 
 
