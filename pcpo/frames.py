@@ -163,6 +163,18 @@ ALIGNMENT = FrameSpec(
     },
 )
 
+# What rules and commands call the frames that tables, figures and claims are made of.
+BY_NAME = {
+    "updates": UPDATES,
+    "timesteps": TIMESTEPS,
+    "validation": VALIDATION,
+    "overall": METRICS_OVERALL,
+    "per_prompt": METRICS_PER_PROMPT,
+    "selection": SELECTION,
+    "alignment": ALIGNMENT,
+    "credit": CREDIT,
+}
+
 _KINDS = {"i": "iu", "f": "f", "s": "OUT", "b": "b"}
 _DTYPES = {"i": "int64", "f": "float64", "s": "str", "b": "bool"}
 

@@ -11,23 +11,12 @@ from pcpo import frames
 from pcpo.claims import VERDICTS, Evidence, evaluate, read_claims, to_markdown
 from pcpo.config import files
 
-SPECS = {
-    "updates": frames.UPDATES,
-    "timesteps": frames.TIMESTEPS,
-    "validation": frames.VALIDATION,
-    "overall": frames.METRICS_OVERALL,
-    "per_prompt": frames.METRICS_PER_PROMPT,
-    "selection": frames.SELECTION,
-    "alignment": frames.ALIGNMENT,
-    "credit": frames.CREDIT,
-}
-
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m pcpo.cli.claims", description=__doc__)
     parser.add_argument("--scale", required=True)
     parser.add_argument("--claims", default=files.CONFIG / "claims.yaml", metavar="FILE")
-    for frame in SPECS:
+    for frame in frames.BY_NAME:
         parser.add_argument(f"--{frame.replace('_', '-')}", nargs="*", default=[], metavar="FILE")
     parser.add_argument("--out", required=True, help="path without suffix")
     arguments = parser.parse_args(argv)
@@ -37,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     claims = read_claims(arguments.claims)
     given = {
         name: frames.read(getattr(arguments, name), spec)
-        for name, spec in SPECS.items()
+        for name, spec in frames.BY_NAME.items()
         if getattr(arguments, name)
     }
     ledger = evaluate(claims, Evidence(load_experiments(arguments.scale), given))

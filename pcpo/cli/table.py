@@ -11,20 +11,12 @@ from pcpo.compare import read_published
 from pcpo.config import files
 from pcpo.tables import TABLES, build, needs
 
-SPECS = {
-    "updates": frames.UPDATES,
-    "overall": frames.METRICS_OVERALL,
-    "per_prompt": frames.METRICS_PER_PROMPT,
-    "selection": frames.SELECTION,
-    "alignment": frames.ALIGNMENT,
-}
-
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m pcpo.cli.table", description=__doc__)
     parser.add_argument("name", choices=list(TABLES))
     parser.add_argument("--scale", required=True)
-    for frame in SPECS:
+    for frame in frames.BY_NAME:
         parser.add_argument(f"--{frame.replace('_', '-')}", nargs="*", default=[], metavar="FILE")
     parser.add_argument(
         "--published", default=files.CONFIG / "paper", help="folder of the paper's tables"
@@ -41,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if need == "published":
             given[need] = read_published(Path(arguments.published), arguments.name)
         else:
-            given[need] = frames.read(getattr(arguments, need), SPECS[need])
+            given[need] = frames.read(getattr(arguments, need), frames.BY_NAME[need])
     note = load_scale(arguments.scale).note
     told = {e.number: cuts(e.name, arguments.scale) for e in experiments}
     build(arguments.name, experiments, given, note, told).write(arguments.out)

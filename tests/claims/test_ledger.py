@@ -28,7 +28,7 @@ from tests.claims import planted
 from tests.test_layers import TRAINER, reached, within
 
 FILE = CONFIG / "claims.yaml"
-SPECS = command.SPECS
+SPECS = frames.BY_NAME
 
 # What the paper has.
 SECTIONS = {"Abstract", "1", "2", "2.1", "2.2", "3", "3.1", "3.2", "3.3", "4", "5"}
