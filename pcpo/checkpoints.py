@@ -17,7 +17,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -191,7 +191,8 @@ class RunFolder:
         folder = self.path / "resume"
         for old in folder.glob("epoch_*.old"):  # stopped between two renames
             if not old.with_suffix("").exists():
-                old.rename(old.with_suffix(""))
+                with suppress(FileNotFoundError):  # another process of this run was faster
+                    old.rename(old.with_suffix(""))
         return sorted((p for p in folder.glob("epoch_*") if not p.suffix), reverse=True)
 
     def _read_state(

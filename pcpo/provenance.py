@@ -81,6 +81,8 @@ def git(folder: Path = REPOSITORY) -> Git:
     except subprocess.CalledProcessError as error:
         last = (error.stderr or "").strip().splitlines()
         return Git(problem=last[-1] if last else "git gave no answer")
+    except subprocess.TimeoutExpired:  # a slow file system must not cost a job
+        return Git(problem="git gave no answer in time")
     commit, date, subject = shown.strip().split("\n", 2)
     return Git(commit, date, subject, tuple(status.splitlines()))
 
@@ -139,6 +141,7 @@ def recorded(log: Path | None, resolved: Mapping[str, Any]) -> Iterator[None]:
     if record is None:
         yield
         return
+    begun = origin()  # now: by the end of a long job the checkout may be another
     started, clock = datetime.now(UTC), time.monotonic()  # the wall clock may be set back
     yield
     ended = datetime.now(UTC)
@@ -155,7 +158,7 @@ def recorded(log: Path | None, resolved: Mapping[str, Any]) -> Iterator[None]:
         "gpus": gpus_in_use(),
         "gpu_hours": round(gpus_in_use() * hours, 6),
         "resolved": dict(resolved),
-    } | origin()
+    } | begun
     record.parent.mkdir(parents=True, exist_ok=True)
     part = record.with_name(record.name + ".part")
     part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -205,7 +208,7 @@ def _gpus() -> tuple[str, ...]:
     query = "--query-gpu=name,memory.total,driver_version"
     try:
         listed = _run("nvidia-smi", query, "--format=csv,noheader")
-    except subprocess.CalledProcessError:
+    except subprocess.SubprocessError:
         return ()
     return tuple(", ".join(re.split(r"\s*,\s*", line.strip())) for line in listed.splitlines())
 

@@ -14,13 +14,11 @@ Departures from the originals, on purpose:
 
 from __future__ import annotations
 
-import contextlib
 import math
-import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,6 +36,7 @@ from pcpo.policies.base import Policy
 from pcpo.prompts import derive_seed, iteration_prompts
 from pcpo.samplers import Sampler
 from pcpo.samplers.flow_sde import FlowSDE
+from pcpo.stop_request import StopRequest
 from pcpo.trajectory import DTYPES, Trajectory, gaussian_noise, sample
 from pcpo.validation import validate
 
@@ -126,7 +125,7 @@ def train(
     per_update = batch.images_per_iteration // batch.gradient_updates // batch.micro_batch
     own = processes.share(per_update)
 
-    with _StopRequest() as stop:
+    with StopRequest() as stop:
         if state.epoch == 0:
             validate_after(0)
         for epoch, ids in enumerate(streams, state.epoch + 1):
@@ -404,22 +403,3 @@ class _Terms:
 
     def stacked(self) -> dict[str, Tensor]:
         return {key: torch.stack(values) for key, values in self.values.items()}
-
-
-class _StopRequest:
-    """SIGTERM asks for a stop after the current epoch: a cluster's warning before the kill."""
-
-    def __init__(self) -> None:
-        self.requested = False
-
-    def __enter__(self) -> Self:
-        with contextlib.suppress(ValueError):  # outside the main thread no signal arrives
-            self._before = signal.signal(signal.SIGTERM, self._request)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if hasattr(self, "_before"):
-            signal.signal(signal.SIGTERM, self._before)
-
-    def _request(self, *_: object) -> None:
-        self.requested = True

@@ -1,3 +1,4 @@
+import json
 import subprocess
 
 import pytest
@@ -70,3 +71,31 @@ def test_machine():
     assert machine.processor
     assert machine.cores >= 1
     assert machine.memory_gb > 0.1
+
+
+def test_a_record_is_of_the_start_of_its_job(monkeypatch, tmp_path):
+    states = iter(["at the start", "at the end"])
+    monkeypatch.setattr(provenance, "origin", lambda: {"git": next(states)})
+    log = tmp_path / "results" / "demo" / "logs" / "train" / "a.log"
+    with provenance.recorded(log, {"seed": 0}):
+        pass
+    record = tmp_path / "results" / "demo" / "provenance" / "train" / "a.json"
+    told = json.loads(record.read_text())
+    assert (told["git"], told["rule"], told["job"]) == ("at the start", "train", "a")
+    assert told["resolved"] == {"seed": 0} and told["seconds"] >= 0
+    with pytest.raises(RuntimeError), provenance.recorded(log.with_name("b.log"), {}):
+        raise RuntimeError
+    assert not record.with_name("b.json").exists()
+
+
+@pytest.mark.parametrize("module", ["git", "_gpus"])
+def test_a_command_that_hangs_costs_no_job(monkeypatch, module):
+    def hang(*command):
+        raise subprocess.TimeoutExpired(command, 60)
+
+    monkeypatch.setattr(provenance, "_run", hang)
+    monkeypatch.setattr(provenance.shutil, "which", lambda name: name)
+    assert getattr(provenance, module)() in (
+        provenance.Git(problem="git gave no answer in time"),
+        (),
+    )

@@ -32,6 +32,8 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 _PACKED = (".png", ".zip", ".parquet")  # gain nothing from another compression
 _BLOCK = 1 << 20
 _AGAIN = "copy it again, or make it again with `snakemake archive`"
+# What zipfile raises on flipped bits: the last three where they make an entry look packed by an
+# unknown method, encrypted, or of a size beyond all bounds.
 _DAMAGE = (
     zipfile.BadZipFile, zlib.error, struct.error, EOFError, KeyError, ValueError,
     NotImplementedError, RuntimeError, OverflowError,

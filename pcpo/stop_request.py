@@ -1,0 +1,26 @@
+"""SIGTERM as a request: a cluster's warning before the kill."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from typing import Self
+
+
+class StopRequest:
+    """While it is held, SIGTERM sets `requested`; afterwards the caller's handler is back."""
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    def __enter__(self) -> Self:
+        with contextlib.suppress(ValueError):  # outside the main thread no signal arrives
+            self._before = signal.signal(signal.SIGTERM, self._request)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if hasattr(self, "_before"):
+            signal.signal(signal.SIGTERM, self._before)
+
+    def _request(self, *_: object) -> None:
+        self.requested = True
