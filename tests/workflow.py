@@ -10,7 +10,7 @@ from pathlib import Path
 from pcpo.config.files import CONFIG
 
 ROOT = CONFIG.parent
-SOURCES = ("Snakefile", "rules", "config", "envs", "pcpo", "profiles")
+SOURCES = ("Snakefile", "rules", "config", "envs", "pcpo", "profiles", "requirements.lock")
 
 
 def copy_sources(folder):

@@ -1,7 +1,8 @@
 import pytest
 
 from pcpo.config import files
-from tests.archive.finished import ROOT, finish
+from tests.archive.finished import finish
+from tests.workflow import ROOT
 
 
 @pytest.fixture(scope="session")

@@ -2,33 +2,22 @@
 
 import json
 import os
-import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from pcpo.archive.bundle import digests, write
 from pcpo.cli import archive, claims, compare, figure, report, table
-from pcpo.config import files, load_experiment, load_experiments
+from pcpo.config import load_experiment, load_experiments
 from pcpo.paths import Paths
 from pcpo.shards import write_images
 from tests.claims import planted
 
-ROOT = files.CONFIG.parent
-SOURCES = ("Snakefile", "rules", "config", "envs", "profiles", "pcpo", "requirements.lock")
 NAMES = ("04_ddpo_bertscore", "07_dancegrpo_sd15_pickscore")
 FRAMES = ("updates", "timesteps", "validation", "overall", "per_prompt", "selection", "alignment")
 P = Paths("smoke")
 TABLE, FIGURE = "table9", "samples_bertscore"
-
-
-def copy_sources(folder):
-    for name in SOURCES:
-        if (ROOT / name).is_dir():
-            ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(ROOT / name, folder / name, ignore=ignored)
-        else:
-            shutil.copy(ROOT / name, folder)
 
 
 def finish():
@@ -58,7 +47,7 @@ def finish():
     for number, folder in enumerate(rows_of_grid().values()):
         noise = np.random.default_rng(number).integers(0, 256, (24, 3, 8, 8), np.uint8)
         names = [(i, f"prompt {i}", seed) for i in range(6) for seed in range(4)]
-        write_images(files.Path(folder), names, list(noise))
+        write_images(Path(folder), names, list(noise))
     for name in ("accuracy", "rewards"):
         put(P.world(f"{name}.csv"), pd.DataFrame({"model": ["sd14"], "colour": [0.5]}))
     text(P.world("sd14/unet/weights.safetensors"), "weights")
@@ -85,11 +74,11 @@ def draw():
     compare.main(["--scale", "smoke", *tables, "--out", P.compare])
     given = ["--credit", P.credit]
     for frame in FRAMES:
-        found = files.Path(P.root).rglob(f"{frame}*/*_seed0.parquet")
+        found = Path(P.root).rglob(f"{frame}*/*_seed0.parquet")
         if frame in ("updates", "timesteps", "validation"):
-            found = files.Path(P.root).glob(f"runs/*/*/*/{frame}.parquet")
+            found = Path(P.root).glob(f"runs/*/*/*/{frame}.parquet")
         elif frame == "selection":
-            found = files.Path(P.root).glob("selection/*/*.csv")
+            found = Path(P.root).glob("selection/*/*.csv")
         given += [f"--{frame.replace('_', '-')}", *sorted(map(str, found))]
     claims.main(["--scale", "smoke", *given, "--out", P.claims])
     report.main([*NAMES, "--scale", "smoke", "--out", P.report])
@@ -99,7 +88,7 @@ def pack(out=P.archive):
     """The archive of the current folder's run."""
     rows = [f"{arm}={folder}" for arm, folder in rows_of_grid().items()]
     archive.main([*NAMES, "--scale", "smoke", "--grid", FIGURE, *rows, "--out", str(out)])
-    return files.Path(out)
+    return Path(out)
 
 
 def rows_of_grid():
@@ -130,7 +119,7 @@ def put(path, frame):
 
 def text(path, content):
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    files.Path(path).write_text(content)
+    Path(path).write_text(content)
 
 
 def small(path, contents):

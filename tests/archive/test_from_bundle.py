@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from pcpo.config import files
-from tests.archive.finished import FIGURE, NAMES, P, copy_sources, finish, pack
+from tests.archive.finished import FIGURE, NAMES, P, finish, pack
+from tests.workflow import copy_sources
 
 NOTE = "a scale that only the archive knows"
 
