@@ -13,8 +13,10 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
-Z = 1.96  # two-sided 5 %
+from pcpo.tables.matching import Match
+
 ALPHA = 0.05
 
 COLUMNS = ["table", "row", "column", "paper", "ours", "scale", "comparable", "claim", "verdict"]
@@ -158,9 +160,16 @@ def judge(
         direction, reason = _paired_direction(cells, reference, column)
     if direction is None:
         return "not measured", reason
-    unmatched = cells.get("unmatched")  # the claim is about a matched reward
+    unmatched = cells.get("unmatched")
     if isinstance(unmatched, str) and unmatched:
-        return "undecided", f"{unmatched}; {reason}"
+        reason = f"{unmatched}; {reason}"
+        # Table 5 compares checkpoints as they are, the others claim something at one reward.
+        if name not in ("table5a", "table5b"):
+            metric = str(cells["metric"]) if "metric" in cells else column
+            if direction != Match(unmatched, int(cells["side"])).decides(metric):
+                return "undecided", reason
+            if direction:
+                reason = f"though unmatched, the difference in reward is against it: {reason}"
     if direction == 0:
         return "undecided", reason
     return ("holds" if direction == claim.direction else "fails"), reason
@@ -206,10 +215,10 @@ def _paired_direction(
         return None, "no value in this run"
     if np.isnan(mean) or np.isnan(error):
         return 0, "no noise estimate: fewer than two prompts with both arms"
-    reason = f"over {int(cells[f'{column}_prompts'])} prompts {mean:+.4g}, SE {error:.2g}"
-    z = np.inf * np.sign(mean) if error == 0 and mean != 0 else mean / error if error else 0.0
-    reason += f", z = {z:.2f}"
-    if abs(z) < Z:
+    prompts = int(cells[f"{column}_prompts"])
+    t = np.inf * np.sign(mean) if error == 0 and mean != 0 else mean / error if error else 0.0
+    reason = f"over {prompts} prompts {mean:+.4g}, SE {error:.2g}, t = {t:.2f}"
+    if abs(t) < stats.t.ppf(1 - ALPHA / 2, prompts - 1):  # as in the ledger
         return 0, f"{reason}: within noise"
     if np.sign(mean) != np.sign(overall):
         return 0, f"{reason}, but overall {overall:+.4g}: the two disagree"

@@ -119,45 +119,50 @@ def select_matched(
     """The checkpoint nearest to the baseline's in validation reward.
 
     reference: validation rewards of the baseline's checkpoint, paired with those of `validate`.
-    Candidates are the checkpoints within `candidate_window` epochs of the arm's own crossing.
-    `screen` scores a checkpoint on the images `screened` of the validation set alone; with it the
-    candidates are screened first and only the `SCREENED` nearest are scored in full. Among equally
-    near ones the earlier wins. Of two neighbouring checkpoints on either side of the baseline's
-    reward the one not below it is taken, which is to the arm's disadvantage; so the paper did for
-    DanceGRPO. A match is accepted within the tolerance or within two paired standard errors.
+    Candidates are the checkpoints within `candidate_window` epochs of the arm's own crossing, and
+    those on either side of it, however sparse. `screen` scores a checkpoint on the images
+    `screened` of the validation set alone; with it the candidates are screened first and only the
+    `SCREENED` nearest are scored in full. Among equally near ones the earlier wins.
+
+    A match is accepted within the tolerance or within two paired standard errors. Of two
+    neighbouring checkpoints on either side of the baseline's reward the one not below it is taken,
+    which is to the arm's disadvantage (so the paper did for DanceGRPO), but no match is given up
+    for that.
     """
     crossing = first_crossing(rewards, baseline.level)
     centre = crossing if crossing is not None else len(rewards)
+    beside = {*[e for e in epochs if e < centre][-1:], _checkpoint_at(centre, epochs)}
     window = evaluation.candidate_window
-    candidates = [e for e in epochs if abs(e - centre) <= window]
-    if not candidates:  # sparse checkpoints: the ones on either side
-        before = [e for e in epochs if e < centre]
-        candidates = sorted({*before[-1:], _checkpoint_at(centre, epochs)})
+    candidates = [e for e in epochs if abs(e - centre) <= window or e in beside]
     searched = f"{len(candidates)} checkpoints (epochs {candidates[0]}-{candidates[-1]})"
+    kept = candidates
     if screen is not None and screened is not None and len(candidates) > SCREENED:
         rough = {e: abs(float((screen(e) - reference[screened]).mean())) for e in candidates}
-        candidates = sorted(sorted(candidates, key=lambda e: (rough[e], e))[:SCREENED])
-    values = {epoch: validate(epoch) for epoch in candidates}
-    difference = {epoch: float((values[epoch] - reference).mean()) for epoch in candidates}
-    best = min(candidates, key=lambda e: (abs(difference[e]), e))
-    bracketed = False
-    if difference[best] < 0:
-        position = candidates.index(best)
-        neighbours = [
-            e
-            for e in (*candidates[max(position - 1, 0) : position], *candidates[position + 1 :][:1])
-            if difference[e] >= 0
-        ]
-        if neighbours:
-            best = min(neighbours, key=lambda e: (difference[e], e))
-            bracketed = True
-    paired = values[best] - reference
-    error = _standard_error(paired)
-    accepted = max(evaluation.tolerance, 2 * error)
-    near = abs(difference[best]) <= accepted
+        kept = sorted(sorted(candidates, key=lambda e: (rough[e], e))[:SCREENED])
+    values = {epoch: validate(epoch) for epoch in kept}
+    difference = {epoch: float((values[epoch] - reference).mean()) for epoch in kept}
+
+    def accepted(epoch: int) -> float:
+        return max(evaluation.tolerance, 2 * _standard_error(values[epoch] - reference))
+
+    def matches(epoch: int) -> bool:
+        return abs(difference[epoch]) <= accepted(epoch)
+
+    best = nearest = min(kept, key=lambda e: (abs(difference[e]), e))
+    if difference[nearest] < 0:
+        at = candidates.index(nearest)
+        neighbours = (*candidates[max(at - 1, 0) : at], *candidates[at + 1 :][:1])
+        above = [e for e in neighbours if e in values and difference[e] >= 0]
+        taken = [e for e in above if matches(e)]
+        if not taken and not matches(nearest):
+            taken = above
+        best = min(taken, key=lambda e: (difference[e], e), default=nearest)
+    bracketed = best != nearest
+    error = _standard_error(values[best] - reference)
+    near = matches(best)
     reason = (
         f"nearest of {searched} in validation reward; difference {difference[best]:+.4g} "
-        f"{'within' if near else 'beyond'} {accepted:.3g} "
+        f"{'within' if near else 'beyond'} {accepted(best):.3g} "
         f"(tolerance {evaluation.tolerance:g}, two paired standard errors {2 * error:.3g})"
     )
     if bracketed:

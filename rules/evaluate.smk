@@ -71,7 +71,9 @@ rule align:
         runtime=hours(24),
     params:
         scale=SCALE.name,
-        evaluation=lambda wc: EXPERIMENTS[wc.experiment].digest("evaluation", "sampler"),
+        evaluation=lambda wc: EXPERIMENTS[wc.experiment].digest(
+            "evaluation", "sampler", "alignment", "alignment_checkpoint"
+        ),
         arms=lambda wc: " ".join(
             f"--arm {a} {P.run.format(arm=a, **wc)}" for a in COMPARED
         ),

@@ -53,14 +53,15 @@ def coefficient(coef, p, converged=True, note=""):
     return "table3", frame, "Algorithm fid", "coef"
 
 
-def paired(difference, error, overall=None, unmatched=""):
+def paired(difference, error, overall=None, unmatched="", side=0):
     overall = difference if overall is None else overall
     cells = {"fid_prompt_difference": difference, "fid_prompt_difference_se": error}
     cells["fid_prompts"] = 45
     rows = [
         {"row": "full baseline", "fid": 30.0},
         {"row": "full pcpo", "fid": 30.0 + overall, "fid_prompts": 45, "unmatched": unmatched}
-        | cells,
+        | cells
+        | {"side": side},
     ]
     return "table2a", pd.DataFrame(rows).set_index("row"), "full pcpo", "fid"
 
@@ -78,15 +79,20 @@ def paired(difference, error, overall=None, unmatched=""):
         (coefficient(-3.0, 0.06), "undecided", "not below"),
         (coefficient(-3.0, 0.01, converged=False), "undecided", "converge"),
         (coefficient(np.nan, np.nan, False, "too few groups"), "not measured", "too few groups"),
-        (paired(-2.0, 0.5), "holds", "z = -4.00"),
-        (paired(2.0, 0.5), "fails", "z = 4.00"),
+        (paired(-2.0, 0.5), "holds", "t = -4.00"),
+        (paired(2.0, 0.5), "fails", "t = 4.00"),
         (paired(-0.9, 0.5), "undecided", "within noise"),
         (paired(-2.0, np.nan), "undecided", "no noise estimate"),
         (paired(-2.0, 0.5, overall=1.0), "undecided", "disagree"),
         (paired(-2.0, 0.5, overall=np.nan), "not measured", "no value"),
         (paired(0.0, 0.0), "undecided", "within noise"),
         (paired(-1.0, 0.0), "holds", "-inf"),
-        (paired(-2.0, 0.5, unmatched="configuration 1 not matched"), "undecided", "not matched"),
+        (paired(-0.99, 0.5), "undecided", "t = -1.98"),  # 45 prompts: t's 2.015, not 1.96
+        (paired(-2.0, 0.5, unmatched="not matched"), "undecided", "not matched"),
+        (paired(-2.0, 0.5, unmatched="not matched", side=1), "holds", "against it"),
+        (paired(-2.0, 0.5, unmatched="not matched", side=-1), "undecided", "not matched"),
+        (paired(2.0, 0.5, unmatched="not matched", side=-1), "fails", "against it"),
+        (paired(2.0, 0.5, unmatched="not matched", side=1), "undecided", "not matched"),
     ],
 )
 def test_verdicts(cell, verdict, reason):

@@ -83,6 +83,26 @@ def test_the_neighbour_not_below_the_baseline_is_taken():
     assert "neighbour not below" in chosen.reason
 
 
+def test_a_match_is_not_given_up_for_the_neighbour_above():
+    own = rising(0.04) - 0.015  # 26 is 0.015 below and within the tolerance; 27, at +0.025, is not
+    _, chosen = choose(rising(0.02), own, tolerance=0.02)
+    assert chosen.epoch == 26
+    assert chosen.matched
+    assert not chosen.bracketed
+
+
+def test_the_crossing_lies_between_candidates_even_if_the_window_holds_one():
+    """Configuration 5 at the paper's scale: a checkpoint each 50 epochs, a window of ten."""
+    epochs = [50, 100, 150, 200, 240]
+    base, own = rising(1 / 198, 240), rising(1 / 151, 240)  # crossings at 200 and 153 (Table 10)
+    first, second = choose(
+        base, own, epochs=epochs, base_epochs=epochs, candidate_window=10, tolerance=0.001
+    )
+    assert (first.crossing_epoch, second.crossing_epoch) == (200, 153)
+    assert (first.epoch, second.epoch) == (200, 200)  # as Table 5 has them
+    assert second.bracketed
+
+
 def test_a_level_that_is_never_reached():
     base, own = choose(rising(0.01), rising(0.04))
     assert base.crossing_epoch == -1

@@ -325,20 +325,3 @@ def test_epoch_curves_recomputed_by_pandas():
     averaged = seed_average(curves)
     np.testing.assert_allclose(averaged["reward_mean"], [2.0, 3.0])  # where both seeds have epochs
     np.testing.assert_allclose(averaged["reward_se"], [0.25, 0.25])
-
-
-def test_unmatched_configurations_are_marked():
-    from types import SimpleNamespace
-
-    from pcpo.tables.notes import unmatched
-
-    experiments = [SimpleNamespace(number=n, name=f"e{n}") for n in (1, 2)]
-    selection = pd.DataFrame(
-        {
-            "experiment": ["e1", "e1", "e2", "e2"],
-            "arm": ["baseline", "pcpo"] * 2,
-            "matched": [True, False, True, True],
-        }
-    )
-    assert unmatched(selection, experiments) == "configuration 1 not matched"
-    assert unmatched(selection, experiments[1:]) == ""

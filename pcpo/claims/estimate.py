@@ -27,7 +27,8 @@ class Estimate:
     """What a procedure found. `null` is the value of no effect.
 
     `exact` is set by procedures that check every row instead of estimating: whether the statement
-    is true. `blocked` says why the numbers decide nothing, for instance an unmatched reward.
+    is true. `blocked` says why the numbers decide nothing, for instance an unmatched reward;
+    `decides` is the sign of an effect that decides nevertheless, 0 for neither.
     """
 
     value: float
@@ -38,6 +39,7 @@ class Estimate:
     null: float = 0.0
     exact: bool | None = None
     blocked: str = ""
+    decides: int = 0
 
 
 class Procedure(NamedTuple):
@@ -71,6 +73,7 @@ def over_epochs(series: Sequence[np.ndarray]) -> Estimate:
     """One series (epochs,) per training seed: t over seeds, or over stretches of the only one."""
     if len(series) > 1:
         return of_interval(t_interval([s.mean() for s in series]), runs_per_arm(len(series)), "")
-    found = t_interval(block_means(series[0]))
-    interval = found._replace(mean=float(series[0].mean()))
-    return of_interval(interval, f"{len(series[0])} epochs", ONE_RUN)
+    mean, found = float(series[0].mean()), t_interval(block_means(series[0]))
+    half = (found.high - found.low) / 2  # about the mean of all epochs: stretches differ in length
+    n = f"{len(series[0])} epochs"
+    return Estimate(mean, mean - half, mean + half, n, ONE_RUN)

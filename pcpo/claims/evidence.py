@@ -11,6 +11,7 @@ import pandas as pd
 from pcpo.curves import epoch_curves
 from pcpo.tables import build, needs
 from pcpo.tables.labels import by_number, scale_of
+from pcpo.tables.matching import MATCHED, Match, reward_match
 
 
 class NotRun(Exception):
@@ -72,26 +73,24 @@ class Evidence:
         ]
 
     def table(self, name: str) -> pd.DataFrame:
-        """One of the paper's tables from these frames, by row label: ledger and tables agree."""
+        """One of the paper's tables from these frames, by row label: one code for both."""
         if name not in self._tables:
             frames = {frame: self.frame(frame) for frame in needs(name)}
             table = build(name, list(self.experiments.values()), frames)
             self._tables[name] = table.frame.set_index("row")
         return self._tables[name]
 
-    def unmatched(self, number: int, arms: Sequence[str]) -> str:
-        """Why the arms are not compared at one reward, or "" where they are."""
+    def match(self, number: int, arms: Sequence[str]) -> Match:
+        """How the checkpoints of the arms stand in reward, the first against the second."""
         name, selection = self.name(number), self.frame("selection")
-        rows = selection[selection["experiment"] == name]
-        for arm in arms:
-            if arm in ("base", "baseline"):
-                continue
-            of_arm = rows[rows["arm"] == arm]
-            if of_arm.empty:
-                return f"no checkpoint of '{arm}' is matched to the baseline's reward"
-            if not of_arm["matched"].astype(bool).all():
-                return f"the checkpoints of {_and(arms)} do not match in reward"
-        return ""
+        trained = [arm for arm in arms if arm not in ("base", "baseline")]
+        for arm in trained:
+            if not ((selection["experiment"] == name) & (selection["arm"] == arm)).any():
+                return Match(f"no checkpoint of '{arm}' is matched to the baseline's reward", 0)
+            found = reward_match(selection, [name], arm)
+            if found.why:
+                return found if list(arms) == [arm, "baseline"] else found._replace(side=0)
+        return MATCHED
 
     @cached_property
     def _curves(self) -> pd.DataFrame:
@@ -108,10 +107,6 @@ def _of(frame: pd.DataFrame, what: str, name: str, number: int, arm: str) -> pd.
 def split(rows: pd.DataFrame) -> dict[int, pd.DataFrame]:
     """Training seed -> its rows."""
     return {int(str(seed)): of_seed for seed, of_seed in rows.groupby("seed")}
-
-
-def _and(arms: Sequence[str]) -> str:
-    return " and ".join(arms)
 
 
 def chosen(rows: pd.DataFrame, updates: str) -> pd.DataFrame:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
+from scipy import stats
 
 from pcpo.claims.estimate import Estimate, procedure
 from pcpo.claims.evidence import Evidence, NotRun, chosen
@@ -102,6 +103,39 @@ def solvable_everywhere(evidence: Evidence, number: int) -> Estimate:
         why=f"a variance exists on {solved} of {len(rows)} steps",
         exact=solved == len(rows),
     )
+
+
+@procedure(exact=True)
+def variance_ratio(evidence: Evidence, number: int, *, at_most: float) -> Estimate:
+    """Exact: where PCPO solves for the variance of a step, it changes by at most this factor.
+
+    Of the steps on which the constant weight has a variance; the others keep the native one.
+    """
+    rows = evidence.rows("credit", number, "pcpo")
+    solved = rows[rows["feasible"].astype(bool)]
+    ratio = (solved["sigma"] / solved["native_sigma"]) ** 2
+    farthest = float(max(ratio, key=lambda r: max(r, 1 / r)))
+    return Estimate(
+        farthest,
+        n=f"{len(solved)} steps",
+        why=f"variance over the native one: {ratio.min():.2g} to {ratio.max():.2g}, median "
+        f"{ratio.median():.2g}",
+        null=1.0,
+        exact=max(farthest, 1 / farthest) <= at_most,
+    )
+
+
+@procedure(exact=True)
+def short_steps_weigh_more(evidence: Evidence, number: int) -> Estimate:
+    """Exact: native weight per interval, which proportional credit has alike on all steps, falls
+    with the interval: Spearman's rank correlation over the trained steps is negative.
+    """
+    rows = evidence.rows("credit", number, "baseline")
+    rows = rows[rows["trained"].astype(bool)].sort_values("interval")
+    share = rows["native_weight"] / rows["interval"]
+    found = float(stats.spearmanr(rows["interval"], share).statistic)
+    why = f"{share.iloc[0]:.3g} per interval on the shortest, {share.iloc[-1]:.3g} on the longest"
+    return Estimate(found, n=f"{len(rows)} steps", why=why, exact=found < 0)
 
 
 @procedure(exact=True)

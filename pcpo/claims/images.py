@@ -22,6 +22,7 @@ from pcpo.claims.estimate import (
 )
 from pcpo.claims.evidence import Evidence, NotRun
 from pcpo.stats.intervals import t_interval
+from pcpo.tables.matching import Match
 from pcpo.tables.paired import paired_difference
 
 Metric = Literal["fid", "fd_dinov2", "is_star", "lpips_diversity"]
@@ -37,12 +38,13 @@ def prompt_difference(
 ) -> Estimate:
     """A per-prompt metric of one arm minus another's at matched reward, mean over prompts.
 
-    Undecided where the rewards do not match, or where the value over all images has the other sign.
-    One seed: t interval over prompts.
+    Undecided where the rewards do not match and it is not against that (`pcpo.tables.matching`), or
+    where the value over all images has the other sign. One seed: t interval over prompts.
     """
     selected = [_where(r, "metric", metric) for r in _rows(evidence, "per_prompt", number, arms)]
     found = _over_prompts(selected, arms, f"configuration {number} has no per-prompt '{metric}'")
-    blocked = evidence.unmatched(number, arms)
+    match = evidence.match(number, arms)
+    blocked, decides = match.why, match.decides(metric)
     try:
         overall = [
             _where(rows, "metric", metric).groupby("seed")["value"].mean().mean()
@@ -51,9 +53,10 @@ def prompt_difference(
     except NotRun:
         overall = [math.nan, math.nan]
     whole = overall[0] - overall[1]
-    if not blocked and not math.isnan(whole) and whole * found.value < 0:
-        blocked = f"over all images the difference is {whole:+.3g}: the two disagree"
-    return replace(found, blocked=blocked)
+    if not math.isnan(whole) and whole * found.value < 0:
+        disagree = f"over all images the difference is {whole:+.3g}: the two disagree"
+        blocked, decides = "; ".join(filter(None, [blocked, disagree])), 0
+    return replace(found, blocked=blocked, decides=decides)
 
 
 @procedure()
@@ -76,7 +79,7 @@ def score_difference(
         for rows in _rows(evidence, "alignment", number, arms)
     ]
     found = _over_prompts(selected, arms, f"configuration {number}: no '{score}' on {dataset}")
-    return replace(found, blocked=evidence.unmatched(number, arms) if matched else "")
+    return replace(found, blocked=evidence.match(number, arms).why if matched else "")
 
 
 @procedure(joint=True)
@@ -108,14 +111,16 @@ def mixed_model(
         raise NotRun(str(note) if isinstance(note, str) and note else "no mixed model was fitted")
     df = float(row.get("df", math.nan))
     half = (Z if math.isnan(df) else float(stats.t.ppf(0.975, df))) * error
-    blocked = row["unmatched"] if isinstance(row["unmatched"], str) else ""
-    if not blocked and str(row["converged"]) != "True":
+    blocked, decides = row["unmatched"] if isinstance(row["unmatched"], str) else "", 0
+    if str(row["converged"]) != "True":
         blocked = "the mixed model did not converge"
+    elif blocked:
+        decides = Match(blocked, int(row["side"])).decides(metric)
     tests = f"p = {float(row['p_value']):.2g} (Wald z)"
     if not math.isnan(df):
         tests += f", {float(row['p_satterthwaite']):.2g} (t, {df:.3g} degrees of freedom)"
     n = f"{int(row['n_obs'])} values"
-    return Estimate(coef, coef - half, coef + half, n, tests, blocked=blocked)
+    return Estimate(coef, coef - half, coef + half, n, tests, blocked=blocked, decides=decides)
 
 
 @procedure()

@@ -49,12 +49,15 @@ def overall(verdicts: Iterable[str]) -> str:
 
 def decide(claim: Claim, estimate: Estimate) -> tuple[str, str]:
     """Verdict and reason. It holds or fails only where the interval says so, or exactly."""
-    why = estimate.why
+    low, high, null = estimate.low, estimate.high, estimate.null
+    side = int(low > null) - int(high < null)
+    why = _and(estimate.blocked, estimate.why)
     if estimate.blocked:
-        return UNDECIDED, "; ".join(filter(None, [estimate.blocked, why]))
+        if claim.between is not None or side == 0 or side != estimate.decides:
+            return UNDECIDED, why
+        why = _and("though unmatched: the difference in reward is against it", why)
     if estimate.exact is not None:
         return HOLDS if estimate.exact else FAILS, why
-    low, high, null = estimate.low, estimate.high, estimate.null
     if math.isnan(low) or math.isnan(high):
         return UNDECIDED, "; ".join(filter(None, ["no interval", why]))
     if claim.between is not None:
@@ -64,7 +67,6 @@ def decide(claim: Claim, estimate: Estimate) -> tuple[str, str]:
         if high < band_low or low > band_high:
             return FAILS, _and("the interval lies outside the band", why)
         return UNDECIDED, _and("the interval crosses the edge of the band", why)
-    side = int(low > null) - int(high < null)
     if side == 0:
         shows = ", which does not show that there is no effect" * (claim.direction == "none")
         return UNDECIDED, _and(f"the interval contains {null:g}{shows}", why)

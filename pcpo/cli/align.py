@@ -21,6 +21,7 @@ def main() -> None:
     from pcpo.cli.evaluation import (
         cut_prompts,
         device_of,
+        last_checkpoint,
         load_checkpoint,
         load_policy,
         load_reward,
@@ -40,9 +41,11 @@ def main() -> None:
     for arm, folder in [("base", ""), *args.arm]:
         epoch = 0
         if arm != "base":
-            last = experiment.alignment_checkpoint == "last"
-            selected = None if last else frames.selected_epoch(args.selection, arm)
-            epoch = load_checkpoint(policy, Path(folder), selected, arm, experiment, scale)
+            if (upto := experiment.alignment_checkpoint) == "selected":
+                epoch = frames.selected_epoch(args.selection, arm)
+            else:
+                epoch = last_checkpoint(Path(folder), upto)
+            load_checkpoint(policy, Path(folder), epoch, arm, experiment, scale)
         for dataset in experiment.alignment:
             model, file = scale.models[experiment.model].path, scale.prompts[dataset]
             prompts = read_prompts(file)

@@ -29,14 +29,13 @@ def load_policy(experiment: Experiment, scale: Scale, device: str) -> tuple[Poli
 
 
 def load_checkpoint(
-    policy: Policy, run: Path, epoch: int | None, arm: str, experiment: Experiment, scale: Scale
-) -> int:
-    """Load a run's checkpoint of an epoch, or its last; returns the epoch.
+    policy: Policy, run: Path, epoch: int, arm: str, experiment: Experiment, scale: Scale
+) -> None:
+    """Load a run's checkpoint of an epoch.
 
     Raises ValueError or FileNotFoundError if the run has none, or it is of another run or base.
     """
     manifest = read_manifest(run / "checkpoints.csv")
-    epoch = max(manifest) if epoch is None else epoch
     if epoch not in manifest:
         raise ValueError(f"{run / 'checkpoints.csv'}: there is no checkpoint of epoch {epoch}")
     verify_checkpoint(
@@ -44,7 +43,14 @@ def load_checkpoint(
         base=policies.digest(scale.models[experiment.model].path),
     )  # fmt: skip
     policy.load_weights(manifest[epoch])
-    return epoch
+
+
+def last_checkpoint(run: Path, upto: int) -> int:
+    """The epoch of a run's last checkpoint not after epoch `upto`; ValueError if it has none."""
+    path = run / "checkpoints.csv"
+    if not (epochs := [epoch for epoch in read_manifest(path) if epoch <= upto]):
+        raise ValueError(f"{path}: there is no checkpoint up to epoch {upto}")
+    return max(epochs)
 
 
 def cut_prompts(model: str, name: str, file: str, prompts: list[str]) -> str:

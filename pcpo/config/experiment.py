@@ -167,7 +167,8 @@ class Experiment(Record):
     execution: Execution = Execution()
     evaluation: Evaluation
     alignment: tuple[str, ...] = ()  # prompt sets of Tables 5 and 9
-    alignment_checkpoint: Literal["selected", "last"] = "selected"
+    # An epoch stands for the last checkpoint up to it, for scales that end earlier.
+    alignment_checkpoint: Literal["selected"] | int = "selected"
     arms: tuple[str, ...]
     compared: tuple[str, ...]  # arms that are matched in reward, sampled and measured
 
@@ -225,11 +226,14 @@ class Experiment(Record):
 
     @property
     def base_images(self) -> str:
-        """Name of the base model's image set; experiments that sample alike share one."""
+        """Name of the base model's image set; experiments that sample alike share one.
+
+        It ends in a digest of the sampler: another resolution or noise level is another set.
+        """
         s, e = self.sampler, self.evaluation
         return (
             f"{self.model}_{self.prompts}_{s.kind}{s.steps}_cfg{s.guidance_scale:g}"
-            f"_{e.prompts}x{e.seeds}"
+            f"_{e.prompts}x{e.seeds}_{self.digest('sampler')[:6]}"
         )
 
     def digest(self, *sections: str) -> str:

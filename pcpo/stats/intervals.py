@@ -40,10 +40,8 @@ def block_means(series: ArrayLike, blocks: int = BLOCKS) -> np.ndarray:
     """Means of at most `blocks` consecutive stretches of `series` (epochs,).
 
     Neighbouring epochs are alike, so they are no independent values; the means of long stretches
-    nearly are (the method of batch means). Stretches have one length: up to that many of the first
-    epochs are left out where the number does not divide.
+    nearly are (the method of batch means). Every epoch is in one of them: where the number does not
+    divide, their lengths differ by one.
     """
     x = np.asarray(series, dtype=np.float64)
-    length = max(1, -(-len(x) // blocks))
-    count = len(x) // length
-    return x[len(x) - count * length :].reshape(count, length).mean(axis=1)
+    return np.array([part.mean() for part in np.array_split(x, min(blocks, len(x)))])

@@ -68,14 +68,15 @@ def shared_levels(
 ) -> tuple[float, ...]:
     """Reward levels that every run reaches: two arms, or several, of one seed or several.
 
-    Each level lies `fraction` of the way from the reward of the first epoch (mean of the runs) to
-    the highest trailing mean that all runs reach. Returned in the order of `fractions`; empty if
-    one of the runs never rises above the start.
+    Each level lies `fraction` of the way from the reward of the first epoch (the highest of the
+    runs': arms sample with their own variance, and what one has at the start is no progress) to the
+    highest trailing mean that all runs reach. Returned in the order of `fractions`; empty if one of
+    the runs never rises above the start.
     """
     if not all(0.0 < f <= 1.0 for f in fractions):
         raise ValueError(f"shared_levels: fractions {tuple(fractions)} must lie in (0, 1]")
     curves = [trailing_mean(r, window) for r in runs]
-    start = float(np.mean([curve[0] for curve in curves]))
+    start = float(max(curve[0] for curve in curves))
     top = float(min(curve.max() for curve in curves))
     if top <= start:
         return ()

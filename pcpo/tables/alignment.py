@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pcpo.tables import labels, notes
+from pcpo.tables import labels, matching, notes
 from pcpo.tables.paired import paired_difference
 from pcpo.tables.table import Column, Table
 
@@ -60,7 +60,7 @@ def _table5(
                 missing.add(number)
             if arm == "pcpo":
                 row |= _differences(chosen, experiment, "baseline", SCORES_5)
-            row["unmatched"] = notes.unmatched(selection, [experiment] if arm == "pcpo" else [])
+            row |= matching.columns(selection, [experiment] if arm == "pcpo" else [])
             rows.append(row)
     columns = [
         Column("model", "Model", group=True),

@@ -9,7 +9,7 @@ import pandas as pd
 
 from pcpo.stats.effect_fits import COLUMNS, SEVERAL_RUNS, fit_effects, no_fit
 from pcpo.stats.holm import holm
-from pcpo.tables import labels, notes
+from pcpo.tables import labels, matching, notes
 from pcpo.tables.quality import SLOTS
 from pcpo.tables.table import Column, Table
 
@@ -60,6 +60,7 @@ def table3(
     data = _design(numbered, per_prompt, (1, 2, 3, 4))
     formula = "value ~ algorithm * batch"
     blocks = {"": [1, 2], "_two_tasks": [1, 2, 3, 4]}
+    rows: dict[tuple[str, str], dict[str, Any]]
     rows = {(e, s): {"row": f"{e} {s}", "effect": e, "metric": s} for e in _EFFECTS for s in SLOTS}
     absent = [n for n in _BATCHES if n not in set(data["config"])]
     fits = {}
@@ -76,7 +77,9 @@ def table3(
         for effect in _EFFECTS:
             _correct([rows[effect, slot] for slot in SLOTS], suffix)
     for row in rows.values():  # of the main columns
-        row["unmatched"] = notes.unmatched(selection, [numbered.get(n) for n in blocks[""]])
+        row |= matching.columns(selection, [numbered.get(n) for n in blocks[""]])
+        if row["effect"] != "Algorithm":  # a higher reward of PCPO says nothing of the others
+            row["side"] = 0
     columns = (
         Column("effect", "Effect", group=True),
         _metric_column(),
@@ -123,7 +126,7 @@ def table4(
                 "model": model,
                 "metric": slot,
             }
-            row["unmatched"] = notes.unmatched(selection, [numbered.get(number)])
+            row |= matching.columns(selection, [numbered.get(number)])
             row |= {str(k): v for k, v in fit.loc[effect, COLUMNS].items()}
             block.append(row)
         _correct(block)

@@ -131,13 +131,6 @@ def sample_notes(metrics: pd.DataFrame, what: str) -> list[str]:
     return notes
 
 
-def unmatched(selection: pd.DataFrame, experiments: Iterable[Any]) -> str:
-    """Configurations whose PCPO checkpoint does not match the baseline's reward, or ""."""
-    bad = selection[(selection["arm"] == "pcpo") & ~selection["matched"].astype(bool)]
-    numbers = [e.number for e in experiments if e is not None and e.name in set(bad["experiment"])]
-    return f"configuration {', '.join(map(str, numbers))} not matched" if numbers else ""
-
-
 def selection_notes(selection: pd.DataFrame, experiments: Iterable[Any]) -> list[str]:
     """Which checkpoints stand for the arms, and whether their rewards match: one per run."""
     notes = []
@@ -179,7 +172,7 @@ def seed_note(frame: pd.DataFrame) -> list[str]:
         return []
     seeds = trained.groupby(["experiment", "arm"])["seed"].nunique()
     if seeds.max() == 1:
-        return ["One training run per arm: variation between training runs is not measured."]
+        return ["One training run per arm: variation between training runs is not in this table."]
     return [f"Mean over {_counts(seeds)} training seeds per arm."]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pcpo.tables import labels, notes
+from pcpo.tables import labels, matching, notes
 from pcpo.tables.paired import paired_difference
 from pcpo.tables.table import Column, Table
 
@@ -96,7 +96,7 @@ def _quality(
                 row[slot] = value
                 if arm == "pcpo":
                     row |= _per_prompt_difference(per_prompt, experiment, slot)
-            row["unmatched"] = notes.unmatched(selection, [experiment] if arm == "pcpo" else [])
+            row |= matching.columns(selection, [experiment] if arm == "pcpo" else [])
             rows.append(row)
 
     columns = [key, Column("method", "Method", group=True)]

@@ -100,7 +100,7 @@ def metrics(experiments, effect, seeds, rng):
             diversity = 0.02 * full + 0.03 * pcpo * full if diffusion else 0.0
             means = {
                 "fid": -3.0 * pcpo + 3.0 * (arm == "half_timesteps"),
-                "fd_dinov2": -30.0 * pcpo + 30.0 * (arm == "half_timesteps"),
+                "fd_dinov2": 30.0 * ((arm == "half_timesteps") - pcpo + wrong * full),
                 "is_star": -0.5 * pcpo - 0.5 * full,
                 "lpips_diversity": diversity,
             }
@@ -146,7 +146,8 @@ def credit(experiment, arm, effect):
     native = weights(effect)
     frame = pd.DataFrame({"step": np.arange(10), "timestep": 1000.0 - 90 * np.arange(10)})
     return frame.assign(
-        experiment=experiment.name, arm=arm, interval=0.1, sigma=0.1, native_sigma=0.1,
+        experiment=experiment.name, arm=arm, interval=0.2 - 0.01 * (effect or 1) * frame["step"],
+        sigma=0.1 if effect == 1 else 0.05, native_sigma=0.1,
         native_weight=native, weight=native, trained=True,
         feasible=(frame["step"] < 9) | (effect == 1),
     )  # fmt: skip

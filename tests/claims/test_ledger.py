@@ -22,7 +22,7 @@ from pcpo.claims import (
 from pcpo.claims.claim import Claim
 from pcpo.claims.ledger import decide
 from pcpo.cli import claims as command
-from pcpo.config import load_experiments
+from pcpo.config import load_experiments, load_scale
 from pcpo.config.files import CONFIG, ConfigError
 from tests.claims import planted
 from tests.test_layers import TRAINER, reached, within
@@ -161,13 +161,32 @@ def claims_named(claims, *names):
 
 def test_unmatched_checkpoints_decide_nothing(claims, experiments):
     given = planted.frames(experiments, 1)
-    chosen = claims_named(claims, "fid_dancegrpo", "distances_lower_ddpo", "keeps_text_alignment")
-    given["selection"] = given["selection"].assign(matched=False)
+    chosen = claims_named(claims, "fid_dancegrpo", "distances_lower_ddpo", "diversity_full_batch")
+    given["selection"] = given["selection"].assign(matched=False, level_reached=False)
     ledger = evaluate(chosen, Evidence(experiments, given))
     assert set(ledger["verdict"]) == {"undecided"}
-    assert ledger["why"].str.contains("match").all()
-    table_9 = claims_named(claims, "pick_a_pic_gains")  # compares the end of training
-    assert set(evaluate(table_9, Evidence(experiments, given))["verdict"]) == {"holds"}
+    assert ledger["why"].str.contains("not matched").all()
+    as_they_are = claims_named(claims, "pick_a_pic_gains", "keeps_text_alignment")
+    assert set(evaluate(as_they_are, Evidence(experiments, given))["verdict"]) == {"holds"}
+
+
+def test_better_quality_at_a_higher_reward_holds_at_one_reward_too(claims, experiments):
+    given = planted.frames(experiments, 1)
+    unmatched = given["selection"].assign(matched=given["selection"]["arm"] == "baseline")
+    chosen = claims_named(claims, "fid_dancegrpo", "distances_lower_ddpo", "diversity_full_batch")
+    for side, verdict in [(1, "holds"), (-1, "undecided")]:
+        given["selection"] = unmatched.assign(difference=side * 0.3)
+        ledger = evaluate(chosen, Evidence(experiments, given))
+        assert set(ledger["verdict"]) == {verdict}
+    # Of an arm that has the higher reward, worse quality says nothing; its higher FID is claimed.
+    half = claims_named(claims, "half_timesteps_cost_quality")
+    for side, verdict in [(1, "undecided"), (-1, "holds")]:
+        given["selection"] = unmatched.assign(difference=side * 0.3)
+        assert set(evaluate(half, Evidence(experiments, given))["verdict"]) == {verdict}
+    # The batch's effect is the baseline's: PCPO's reward has no bearing on its sign.
+    given["selection"] = unmatched.assign(difference=0.3)
+    batch = claims_named(claims, "inception_score_batch")
+    assert set(evaluate(batch, Evidence(experiments, given))["verdict"]) == {"undecided"}
 
 
 def test_prompts_and_all_images_that_disagree_decide_nothing(claims, experiments):
@@ -222,6 +241,14 @@ def test_a_sentence_holds_with_all_of_its_parts_and_fails_with_any():
     assert overall([holds, absent]) == undecided
     assert overall([absent, absent]) == absent
     assert overall([undecided, absent]) == undecided
+
+
+def test_scores_that_a_claim_asks_for_are_measured(claims):
+    for scale in ("paper", "demo"):
+        measured = load_scale(scale).alignment
+        parts = [p for c in claims if c.test == "score_difference" for p in c.parts()]
+        for options in (part.options for part in parts):
+            assert options["score"] in measured[options["dataset"]], f"{scale}: {options}"
 
 
 def test_every_source_is_in_the_paper(claims):

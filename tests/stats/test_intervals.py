@@ -17,7 +17,7 @@ def test_t_interval_is_students():
 
 
 def test_block_means_cover_autocorrelated_series():
-    np.testing.assert_allclose(block_means(np.arange(1.0, 8.0), 3), [3.0, 6.0])  # 2-4 and 5-7
+    np.testing.assert_allclose(block_means(np.arange(1.0, 8.0), 3), [2.0, 4.5, 6.5])  # 3, 2, 2
     np.testing.assert_allclose(block_means([1.0, 2.0], 10), [1.0, 2.0])
     rng = np.random.default_rng(1)
     plain = blocked = 0

@@ -72,12 +72,16 @@ def test_common_levels_are_reached_by_both_runs():
     slow = 1 + np.linspace(0, 1, 60) + rng.normal(0, 0.05, 60)
     fast = 1 + np.linspace(0, 3, 60) + rng.normal(0, 0.05, 60)
     levels = common_levels(slow, fast, fractions=(1.0, 0.5))
-    start = (slow[0] + fast[0]) / 2
+    start = max(slow[0], fast[0])
     assert levels[0] == trailing_mean(slow).max()
     assert levels[1] == pytest.approx((start + levels[0]) / 2)
     for level in levels:
         assert first_crossing(fast, level) <= first_crossing(slow, level)
     assert common_levels([2, 1, 0], [2, 3, 4]) == ()  # a run that only falls
+    # No level lies where one of the runs starts: neither is at all of them from the first epoch.
+    low, high = np.linspace(0, 2, 30), np.linspace(1.5, 3, 30)
+    assert all(first_crossing(high, level) > 1 for level in common_levels(low, high))
+    assert common_levels(np.linspace(0, 1, 30), high) == ()
 
 
 def test_crossings_of_many_curves_are_those_of_each():
