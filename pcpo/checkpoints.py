@@ -122,7 +122,10 @@ class RunFolder:
 
         The state before it is kept, for the day that this one cannot be read.
         """
-        tensors = {key: value.cpu().contiguous() for key, value in learner.tensors()}
+        tensors = {}
+        for key, value in learner.tensors():  # gathered by all, kept by the one that writes
+            if write:
+                tensors[key] = value.cpu().contiguous()
         if not write:
             return
         for useless in self._passed_over:  # first, or the one that was used would go for it

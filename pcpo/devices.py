@@ -25,7 +25,25 @@ def visible() -> list[str]:
     if shutil.which("nvidia-smi") is None:
         return []
     listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True)
-    return [str(number) for number in range(listed.stdout.count("UUID"))]
+    # A GPU's line may have those of its MIG slices below it.
+    count = sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
+    return [str(number) for number in range(count)]
+
+
+# A scheduler's number of the job that this is part of.
+JOB_NUMBERS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID")
+
+
+def _scope() -> str:
+    """Among whom devices are shared out: the runs of one scheduler's job, or all of this machine.
+
+    A scheduler that confines jobs to their devices counts those of each from 0, so that two jobs'
+    "0" are different ones.
+    """
+    if "CUDA_VISIBLE_DEVICES" not in os.environ:  # nobody gave this job any
+        return ""
+    number = next((os.environ[key] for key in JOB_NUMBERS if os.environ.get(key)), "")
+    return f"{number}_" if number else ""
 
 
 @contextmanager
@@ -63,8 +81,11 @@ def claim(count: int, wait: float = 60.0, folder: Path | None = None) -> Iterato
 
 
 def _lock(held: ExitStack, folder: Path, device: str) -> bool:
-    path = folder / f"pcpo_device_{device.replace('/', '_')}.lock"
-    handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
+    path = folder / f"pcpo_device_{_scope()}{device}.lock".replace("/", "_")
+    try:
+        handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
+    except PermissionError:  # left by another user: a lock takes no right to write
+        handle = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

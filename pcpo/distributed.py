@@ -8,8 +8,10 @@ images. accelerate launches the processes and sets up the group.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -92,6 +94,16 @@ class Processes:
         if self.size > 1:
             dist.barrier()
 
+    def meeting(self) -> Callable[[], None]:
+        """A barrier that waits for days: for what depends on another run, beyond `TIMEOUT`.
+
+        All make it together; each calls it when it is there.
+        """
+        if self.size == 1:
+            return lambda: None
+        group = dist.new_group(backend="gloo", timeout=timedelta(days=30))
+        return partial(dist.barrier, group=group)
+
     def leave(self) -> None:
         """Take the group down, at the end of a command."""
         if self.size > 1:
@@ -105,8 +117,10 @@ def whole(tensor: Tensor) -> Tensor:
 
 
 def sharded_like(value: Tensor, like: Tensor) -> Tensor:
-    """A whole tensor on the device of `like`, split as `like` is."""
+    """A whole tensor on the device of `like`, split as `like` is; a scalar as it was."""
+    if value.ndim == 0:  # an optimiser's counter: whole, and on the CPU, where AdamW reads it
+        return value
     value = value.to(like.device)
-    if not isinstance(like, DTensor) or value.ndim == 0:  # an optimiser's counter stays whole
+    if not isinstance(like, DTensor):
         return value
     return distribute_tensor(value, like.device_mesh, like.placements)

@@ -119,11 +119,11 @@ def train(
         state.logs["validation"].append(run | {"epoch": epoch} | row)
         log(f"epoch {epoch} validation reward {row['reward_mean']:.5g} on {row['images']} images")
 
-    streams = _prompt_streams(experiment, len(prompts), seed, state.epoch)
-    _prepare_prompts(policy, [prompts[i] for ids in streams for i in ids], processes)
     # Whose micro-batches: a contiguous share of each update's.
     per_update = batch.images_per_iteration // batch.gradient_updates // batch.micro_batch
     own = processes.share(per_update)
+    streams = _prompt_streams(experiment, len(prompts), seed, state.epoch)
+    _prepare_prompts(policy, [prompts[i] for ids in streams for i in ids], processes)
 
     with StopRequest() as stop:
         if state.epoch == 0:
@@ -233,7 +233,7 @@ def _rollout(
         texts = [prompts[ids[slot]] for slot in slots]
         conditioning = policy.encode(texts)
         initial_keys: list[tuple[str | int, ...]] = [
-            ("initial", seed, epoch, _noise_slot(slot, len(ids), config.initial_noise_groups))
+            ("initial", seed, epoch, _noise_slot(slot, experiment))
             for slot in slots
         ]
         step_keys: list[tuple[str | int, ...]] = [("steps", seed, epoch, slot) for slot in slots]
@@ -261,9 +261,17 @@ def _rollout(
     return rollout, scores[order.argsort()].flatten().numpy()
 
 
-def _noise_slot(slot: int, images: int, groups: int) -> int:
-    """Which initial noise an image takes: its own, or its group's (DanceGRPO: one per rank)."""
-    return slot if groups == 0 else slot * groups // images
+def _noise_slot(slot: int, experiment: Experiment) -> int:
+    """Which initial noise an image takes: its own, or one of a few (DanceGRPO: one per rank).
+
+    All images of a prompt share theirs. The prompts of an original's rank are spread over its
+    updates, so that each update has every rank's noise: prompts take them in turn.
+    """
+    groups = experiment.sampler.initial_noise_groups
+    if groups == 0:
+        return slot
+    assert experiment.batch.images_per_prompt is not None
+    return slot // experiment.batch.images_per_prompt % groups
 
 
 def _advantages(
@@ -324,8 +332,9 @@ def _update(
         images = slice(index * size, (index + 1) * size)
         advantage = advantages[images].to(policy.device)
         conditioning = policy.encode(micro.texts)
-        for step in steps[images].to(policy.device).unbind(1):
-            t = micro.trajectory.at(step, policy.device)
+        here, there = steps[images], steps[images].to(policy.device)
+        for picked, step in zip(here.unbind(1), there.unbind(1), strict=True):
+            t = micro.trajectory.at(picked, policy.device)
             x, timesteps = t.latents, sampler.timesteps[step]
             prediction = policy.predict(x, timesteps, conditioning, guidance)
             if arm.log_ratio == "matching":

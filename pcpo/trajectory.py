@@ -42,14 +42,24 @@ class Trajectory:
         return replace(self, **moved)
 
     def at(self, step: Tensor, device: torch.device | str) -> Trajectory:
-        """Each image at a step of its own, `(B,)`: every `(B, T, ...)` becomes `(B, ...)`."""
-        rows, index = torch.arange(len(step)), step.cpu()
+        """Each image at a step of its own, `(B,)`: every `(B, T, ...)` becomes `(B, ...)`.
+
+        step: on the device of the trajectory, from which the picked tensors go to `device`.
+        """
+        rows = torch.arange(len(step))
         picked = {
-            key: value[rows, index].to(device)
+            key: _sent(value[rows, step], device)
             for key, value in vars(self).items()
             if isinstance(value, Tensor) and key != "final"
         }
         return replace(self, **picked)
+
+
+def _sent(value: Tensor, device: torch.device | str) -> Tensor:
+    """A tensor on another device; to a GPU from pinned memory, so that the host does not wait."""
+    if value.device.type == "cpu" and torch.device(device).type == "cuda":
+        return value.pin_memory().to(device, non_blocking=True)
+    return value.to(device)
 
 
 def gaussian_noise(keys: list[tuple[str | int, ...]], count: int, shape: tuple[int, ...]) -> Tensor:

@@ -35,14 +35,18 @@ def validate(
     batch = experiment.batch.micro_batch
     chosen = evaluation_prompts(prompts, experiment.validation.count)
     own = [(prompts[i], 0) for i in chosen[processes.rank :: processes.size]]
+    # Shares may differ by one prompt. All gather as many rows and make as many forwards, in each of
+    # which a sharded model needs every process: who has one less makes its last image again.
+    count, rows = len(own), math.ceil(len(chosen) / processes.size)
+    own += [(prompts[chosen[-1]], 0)] * (rows - count)
     guidance = experiment.sampler.guidance_scale
     images = generate(policy, sampler, guidance, own, batch, stream="validation")
-    # Shares may differ by one prompt: all gather as many rows.
-    scores = torch.full((math.ceil(len(chosen) / processes.size),), math.nan, dtype=torch.float64)
-    for start in range(0, len(own), batch):
+    scores = torch.full((rows,), math.nan, dtype=torch.float64)
+    for start in range(0, rows, batch):
         texts = [prompt for prompt, _ in own[start : start + batch]]
         stack = torch.stack([next(images) for _ in texts])
         scores[start : start + len(texts)] = reward(stack, texts).double().cpu()
+    scores[count:] = math.nan
     values = processes.gather(scores).flatten()
     values = values[~values.isnan()]
     return {

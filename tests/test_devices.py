@@ -44,6 +44,32 @@ def test_two_jobs_never_share_a_device(tmp_path):
         other.join()
 
 
+def test_a_schedulers_jobs_have_devices_of_their_own(tmp_path, monkeypatch):
+    """Confined to its device, each of them sees it as number 0; the runs within one share it out."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.setenv("SLURM_JOB_ID", "71")
+    with devices.claim(1, folder=tmp_path) as own:
+        assert own == ["0"]
+        with pytest.raises(BlockingIOError), devices.claim(1, wait=0, folder=tmp_path):
+            pass
+        monkeypatch.setenv("SLURM_JOB_ID", "72")
+        with devices.claim(1, folder=tmp_path) as other:
+            assert other == ["0"]
+        monkeypatch.delenv("SLURM_JOB_ID")
+        with devices.claim(1, folder=tmp_path):
+            pass
+
+
+def test_slices_of_a_gpu_are_not_counted_as_gpus(tmp_path, monkeypatch):
+    (tmp_path / "nvidia-smi").write_text(
+        "#!/bin/sh\necho 'GPU 0: H100 (UUID: GPU-1)'\necho '  MIG 1g.10gb Device 0: (UUID: MIG-2)'\n"
+    )
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert devices.visible() == ["0"]
+
+
 def test_more_devices_than_there_are(monkeypatch, tmp_path):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     with (

@@ -17,10 +17,10 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from pcpo import frames, history, samplers
 from pcpo.checkpoints import LOGS, RunFolder, read_manifest, verify_checkpoint
-from pcpo.config import Validation, load_arm
+from pcpo.config import Validation, load_arm, load_experiment
 from pcpo.generation import generate
 from pcpo.prompts import evaluation_prompts
-from pcpo.training import QUANTILES, TrainingDiverged, checkpoint_epochs, train
+from pcpo.training import QUANTILES, TrainingDiverged, _noise_slot, checkpoint_epochs, train
 from pcpo.trajectory import gaussian_noise
 from tests.small import PROMPTS, brightness, experiment, newest_state, policy
 
@@ -534,6 +534,18 @@ def test_shared_initial_noise_groups(models, tmp_path):
     first, same, second, _ = (image.int() for _, image in seen)
     assert (first - same).abs().max() <= 8
     assert (first - second).abs().max() > 30
+
+
+@pytest.mark.parametrize("number", [5, 6, 7, 10])
+def test_an_update_has_the_noise_of_every_rank(number):
+    """As in DanceGRPO, where each rank brings the same prompts and one noise to every update."""
+    chosen = load_experiment(number, "paper")
+    per_update = chosen.images_per_iteration // chosen.gradient_updates
+    for update in range(chosen.gradient_updates):
+        slots = range(update * per_update, (update + 1) * per_update)
+        noises = [_noise_slot(slot, chosen) for slot in slots]
+        assert sorted(set(noises)) == list(range(8))
+        assert {noises.count(noise) for noise in noises} == {per_update // 8}
 
 
 def test_a_checkpoint_says_whose_it_is_and_others_are_refused(models, tmp_path):

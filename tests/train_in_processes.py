@@ -13,20 +13,22 @@ from pcpo.training import train
 from tests.small import PROMPTS, brightness, experiment, policy
 
 
-def chosen(number, epochs=2, sharding="none", gpus=1, precision="fp32"):
+def chosen(number, epochs=2, sharding="none", gpus=1, precision="fp32", checkpointing=False):
     groups = {"prompts_per_iteration": 4, "images_per_prompt": 2} if number > 4 else {}
     return experiment(
         number,
         epochs=epochs,
         batch={"images_per_iteration": 8, **groups},
-        execution={"sharding": sharding, "gpus": gpus},
+        execution={
+            "sharding": sharding, "gpus": gpus, "activation_checkpointing": bool(checkpointing)
+        },
         precision=precision,
     )
 
 
-def run(number, folder, epochs, sharding, source, precision="fp32"):
+def run(number, folder, epochs, sharding, source, precision="fp32", checkpointing=""):
     processes = Processes.start("cpu")
-    own = chosen(number, epochs, sharding, processes.size, precision)
+    own = chosen(number, epochs, sharding, processes.size, precision, checkpointing)
     model = policy({own.model: ModelSource(path=source)}, own, train=True)
     train(
         own, load_arm("pcpo"), 0, model, brightness, PROMPTS,

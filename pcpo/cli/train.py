@@ -89,8 +89,9 @@ def main() -> None:
     folder = RunFolder(
         args.out, fingerprint(experiment, arm, args.seed, source.path, prompts), about, origin
     )
+    meet = processes.meeting()
     with folder.lock(log) if processes.is_main else nullcontext(), out_of_memory(experiment):
-        processes.barrier()  # the others wait for the lock as well
+        meet()  # the others wait for the lock as well
         torch.manual_seed(derive_seed("adapter", args.seed))  # LoRA's random initialisation
         policy = policies.load(
             experiment,

@@ -189,6 +189,8 @@ class Experiment(Record):
         grouped = self.advantage.kind != "per_prompt_running"
         if grouped and self.batch.prompts_per_iteration is None:
             raise ValueError(f"advantage.kind: {self.advantage.kind} needs prompts_per_iteration")
+        if self.sampler.initial_noise_groups and self.batch.prompts_per_iteration is None:
+            raise ValueError("sampler.initial_noise_groups needs batch.prompts_per_iteration")
         if self.kl_beta is not None and self.lora is None:
             raise ValueError("kl_beta needs LoRA: the reference model is the adapter switched off")
         forwards = self.images_per_iteration // self.gradient_updates // self.batch.micro_batch

@@ -233,7 +233,12 @@ class Policy(ABC):
         from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
         half = HALF.get(self.precision)
-        mixed = MixedPrecisionPolicy(param_dtype=half, reduce_dtype=torch.float32)
+        # Autocast says what runs in half precision, as it does for the whole model: inputs that FSDP
+        # casts (FLUX's rotary embedding) would differ, and it does not cast them when activation
+        # checkpointing recomputes a block.
+        mixed = MixedPrecisionPolicy(
+            param_dtype=half, reduce_dtype=torch.float32, cast_forward_inputs=False
+        )
         for block in self._blocks():
             fully_shard(block, mp_policy=mixed)
         fully_shard(self.denoiser, mp_policy=mixed)
@@ -293,7 +298,7 @@ class Policy(ABC):
         Where the denoiser is sharded every process calls it, and one has `write`.
         """
         if self.lora is None:
-            state = _whole(self.denoiser.state_dict())
+            state = _whole(self.denoiser.state_dict(), keep=write)
             if write:
                 self.denoiser.save_config(folder)
                 pattern = FULL_FILE.replace(".safetensors", "{suffix}.safetensors")
@@ -301,7 +306,7 @@ class Policy(ABC):
                     state, folder, filename_pattern=pattern, max_shard_size="10GB"
                 )
             return
-        layers = _whole(get_peft_model_state_dict(self.denoiser))
+        layers = _whole(get_peft_model_state_dict(self.denoiser), keep=write)
         config = self.denoiser.peft_config["default"].to_dict()
         config = {k: sorted(v) if isinstance(v, set) else v for k, v in config.items()}
         if write:
@@ -349,9 +354,17 @@ class Policy(ABC):
             parameter.data = parameter.data.float()
 
 
-def _whole(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict on the CPU, gathered from its shards."""
-    return {name: whole(value).cpu() for name, value in state.items()}
+def _whole(state: dict[str, Tensor], keep: bool) -> dict[str, Tensor]:
+    """A state dict on the CPU, gathered from its shards; empty without `keep`.
+
+    All processes gather; if all kept, a node would hold the model once a process.
+    """
+    found = {}
+    for name, value in state.items():
+        gathered = whole(value)
+        if keep:
+            found[name] = gathered.cpu()
+    return found
 
 
 def _sort_metadata(file: Path) -> None:
