@@ -77,6 +77,20 @@ def sha256(file: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+def contents(folder: str | Path) -> str:
+    """Digest of a folder's files by name and bytes, without hidden ones and a download's manifest.
+
+    Times do not count: a copy gives the same. One that is not there counts as empty.
+    """
+    digest = hashlib.sha256()
+    for file in _files(Path(folder)):
+        name = file.relative_to(folder)
+        hidden = any(part.startswith(".") for part in name.parts)
+        if not hidden and file.name != "assets.json":
+            digest.update(f"{name.as_posix()} {sha256(file)}\n".encode())
+    return digest.hexdigest()
+
+
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 

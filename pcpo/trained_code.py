@@ -18,11 +18,11 @@ from pcpo.durable import sha256
 
 PACKAGE = Path(__file__).resolve().parent
 
-# What a trained weight or a logged number depends on.
+# What a trained weight or a logged number depends on; besides, the module of the run's own reward.
 SOURCES = (
     *("advantages.py", "credit.py", "distributed.py", "ema.py", "embeddings.py", "learner.py"),
     *("objectives.py", "prompts.py", "training.py", "trajectory.py", "validation.py"),
-    *("policies/*.py", "samplers/*.py", "rewards/*.py"),
+    *("policies/*.py", "samplers/*.py", "rewards/_*.py"),
 )
 
 
@@ -35,9 +35,13 @@ class OlderRun:
 
 
 @cache
-def code_digests(sources: tuple[str, ...] = SOURCES) -> dict[str, str]:
-    """Source -> the first 16 digits of its SHA-256, of the code that is here."""
-    files = sorted(file for pattern in sources for file in PACKAGE.glob(pattern))
+def code_digests(*rewards: str) -> dict[str, str]:
+    """Source -> the first 16 digits of its SHA-256, of the code that is here.
+
+    rewards: modules of pcpo/rewards that count besides what all runs depend on.
+    """
+    patterns = (*SOURCES, *(f"rewards/{name}.py" for name in rewards))
+    files = sorted(file for pattern in patterns for file in PACKAGE.glob(pattern))
     return {file.relative_to(PACKAGE).as_posix(): sha256(file)[:16] for file in files}
 
 
@@ -61,15 +65,22 @@ def changed_sources(run: Path) -> tuple[str, ...]:
             used = []
         if "code" in event:
             used.append(event["code"])
-    here = code_digests()
+    here = code_digests(*_own_rewards(run))
     return tuple(
         sorted({name for code in used for name in code | here if code.get(name) != here.get(name)})
     )
 
 
+def _own_rewards(run: Path) -> list[str]:
+    """Modules of the rewards that a run was trained by, as its history has them."""
+    sources = {name for event in history.read(run) for name in event.get("code", {})}
+    own = (Path(name).stem for name in sources if Path(name).parent.name == "rewards")
+    return sorted(name for name in own if not name.startswith("_"))
+
+
 def accept(run: Path) -> None:
     """Have the run count as one of the code that is here."""
-    history.append(run, "accepted", code=code_digests())
+    history.append(run, "accepted", code=code_digests(*_own_rewards(run)))
 
 
 def redo(run: Path) -> None:

@@ -120,7 +120,7 @@ def train(
         log(f"epoch {epoch} validation reward {row['reward_mean']:.5g} on {row['images']} images")
 
     # Whose micro-batches: a contiguous share of each update's.
-    per_update = batch.images_per_iteration // batch.gradient_updates // batch.micro_batch
+    per_update = experiment.micro_batches
     own = processes.share(per_update)
     streams = _prompt_streams(experiment, len(prompts), seed, state.epoch)
     _prepare_prompts(policy, [prompts[i] for ids in streams for i in ids], processes)
@@ -233,8 +233,7 @@ def _rollout(
         texts = [prompts[ids[slot]] for slot in slots]
         conditioning = policy.encode(texts)
         initial_keys: list[tuple[str | int, ...]] = [
-            ("initial", seed, epoch, _noise_slot(slot, experiment))
-            for slot in slots
+            ("initial", seed, epoch, _noise_slot(slot, experiment)) for slot in slots
         ]
         step_keys: list[tuple[str | int, ...]] = [("steps", seed, epoch, slot) for slot in slots]
         initial = gaussian_noise(initial_keys, 1, policy.latent_shape)[:, 0].to(policy.device)

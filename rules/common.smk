@@ -6,10 +6,11 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from pcpo.archive.bundle import open_archive
-from pcpo.config import TRAINING_FIELDS, arm_names, experiment_names
+from pcpo.config import TRAINING_FIELDS, arm_names
 from pcpo.config import load_arm, load_experiment, load_scale
 from pcpo.config.cuts import cuts
 from pcpo.config.files import use_folder
+from pcpo.config.settings import chosen_experiments, chosen_seeds
 from pcpo.devices import visible
 from pcpo.paths import FIGURES, TABLES, TABLE_SUFFIXES, Paths, table_files
 from pcpo.trained_code import notice, older_runs
@@ -37,17 +38,16 @@ if "from_bundle" in config:
     config["seeds"] = list(ARCHIVE.seeds)
 try:
     SCALE = load_scale(str(config["scale"]))
-    chosen = config["experiments"]
     EXPERIMENTS = {
         experiment.name: experiment
         for experiment in (
             load_experiment(name, SCALE.name)
-            for name in (experiment_names() if chosen == "all" else chosen)
+            for name in chosen_experiments(config["experiments"])
         )
     }
+    SEEDS = chosen_seeds(config["seeds"])
 except ValueError as error:
     raise WorkflowError(str(error)) from error
-SEEDS = [int(seed) for seed in config["seeds"]]
 P = Paths(SCALE.name, HOME)
 WORLD_REPORT = [P.world("accuracy.csv"), P.world("rewards.csv")] if SCALE.world else []
 COMPARED = ("baseline", "pcpo")  # the arms of the paper's tables
@@ -103,6 +103,16 @@ def reward_files(*names):
     )
 
 
+def reward_sources(*names):
+    """What a scale says of rewards: a change of an option is a change of every score."""
+    return {name: SCALE.rewards[name].model_dump(mode="json") for name in sorted(names)}
+
+
+def alignment_rewards(experiment):
+    """The rewards that score an experiment's images of unseen prompts."""
+    return {r for d in experiment.alignment for r in SCALE.alignment[d].values()}
+
+
 def feature_files():
     return [f for path in SCALE.features.values() for f in ready(path, "config.json")]
 
@@ -122,7 +132,11 @@ def gpus(experiment=None):
     """GPUs that a job asks for: one, or as many as an experiment's training shares."""
     if SCALE.device != "cuda":
         return 0
-    return experiment.execution.gpus if experiment else 1
+    if experiment is None:
+        return 1
+    if scheduled():
+        return experiment.execution.gpus
+    return experiment.processes_on(max(1, len(visible())))
 
 
 # --- what a scheduler is asked for; on one machine these numbers limit nothing ----------------

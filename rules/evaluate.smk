@@ -46,15 +46,7 @@ rule align:
         selection=P.selection,
         model=lambda wc: model_files(EXPERIMENTS[wc.experiment]),
         prompts=lambda wc: prompt_files(*EXPERIMENTS[wc.experiment].alignment),
-        rewards=lambda wc: reward_files(
-            *sorted(
-                {
-                    reward
-                    for dataset in EXPERIMENTS[wc.experiment].alignment
-                    for reward in SCALE.alignment[dataset].values()
-                }
-            )
-        ),
+        rewards=lambda wc: reward_files(*alignment_rewards(EXPERIMENTS[wc.experiment])),
         code=code("generation.py", "cli/align.py"),
     output:
         P.alignment,
@@ -73,6 +65,13 @@ rule align:
         scale=SCALE.name,
         evaluation=lambda wc: EXPERIMENTS[wc.experiment].digest(
             "evaluation", "sampler", "alignment", "alignment_checkpoint"
+        ),
+        columns=lambda wc: {
+            dataset: SCALE.alignment[dataset]
+            for dataset in EXPERIMENTS[wc.experiment].alignment
+        },
+        sources=lambda wc: reward_sources(
+            *alignment_rewards(EXPERIMENTS[wc.experiment])
         ),
         arms=lambda wc: " ".join(
             f"--arm {a} {P.run.format(arm=a, **wc)}" for a in COMPARED

@@ -23,6 +23,7 @@ rule select:
     params:
         scale=SCALE.name,
         evaluation=lambda wc: EXPERIMENTS[wc.experiment].digest("evaluation", "sampler"),
+        reward=lambda wc: reward_sources(EXPERIMENTS[wc.experiment].reward.name),
         runs=lambda wc: " ".join(
             f"--run {P.run.format(arm=arm, **wc)}"
             for arm in EXPERIMENTS[wc.experiment].measured

@@ -30,6 +30,7 @@ rule train:
         # A changed value reruns exactly the runs that it affects.
         experiment=lambda wc: EXPERIMENTS[wc.experiment].digest(*TRAINING_FIELDS),
         arm=lambda wc: load_arm(wc.arm).model_dump(mode="json", exclude={"description"}),
+        reward=lambda wc: reward_sources(EXPERIMENTS[wc.experiment].reward.name),
     shell:
         "python -m pcpo.cli.launch --gpus {resources.gpu} pcpo.cli.train"
         " {wildcards.experiment} {wildcards.arm} --seed {wildcards.seed}"

@@ -166,6 +166,17 @@ OCR = ("experiments", "08_flowgrpo_ocr")
         ("scale/original.yaml", ("extends",), "papre", ["unknown scale 'papre'", "known: demo"]),
         ("scale/original.yaml", ("all", "kl_beta"), 1,
          ["scale/original.yaml", "all.kl_beta", "not the method"]),
+        (EXPERIMENT, ("arms",), ["baseline"], ["08_flowgrpo_ocr.yaml", "arms: baseline and pcpo"]),
+        (EXPERIMENT, ("compared",), ["baseline", "pcpo", "reweigth"], ["unknown arm 'reweigth'"]),
+        (EXPERIMENT, ("alignment",), ["hpd"], ["'hpd' is unknown", "alignment.hpd", "known: coco"]),
+        ("scale/demo.yaml", ("alignment", "coco", "clipscore"), "clipscor",
+         ["demo.yaml", "alignment.coco.clipscore: no 'clipscor' below rewards:", "known: aes"]),
+        ("scale/demo.yaml", ("quality", "fid", "metric"), "frechett",
+         ["demo.yaml", "quality.fid.metric: no 'frechett' below pcpo/metrics/", "inception_score"]),
+        ("scale/demo.yaml", ("quality", "fid", "features"), "juge",
+         ["demo.yaml", "quality.fid.features: no 'juge' below features:; known: judge"]),
+        ("scale/demo.yaml", ("rewards", "hps_v20", "implementation"), "hpz",
+         ["demo.yaml", "rewards.hps_v20: no 'hpz' below pcpo/rewards/", "pickscore"]),
         (PRESET, (*OCR, "learning_rat"), 1, [PRESET, "08_", "learning_rat", "unknown key"]),
         (PRESET, (*OCR, "sampler", "steps"), "ten", [PRESET, "sampler.steps", "ten"]),
         (PRESET, ("all", "clip_rnage"), 1, [f"{PRESET} (all)", "clip_rnage", "unknown key"]),
@@ -236,8 +247,9 @@ def test_scales_extend_scales(edited):
     assert {e.epochs for e in load_experiments("night")} == {40}
     assert load_experiment(1, "night").images_per_iteration == 32
     assert load_scale("smoke").models["flux"].path == "results/smoke/world/flux"
-    edited("scale/night.yaml", (*FIRST, "arms"), ["pcpo", "reweight"])  # which the pilot leaves out
-    assert load_experiment(1, "night").arms == ("pcpo", "reweight")
+    more = ("baseline", "pcpo", "reweight")  # the last one is not among the pilot's
+    edited("scale/night.yaml", (*FIRST, "arms"), list(more))
+    assert load_experiment(1, "night").arms == more
     edited("scale/pilot.yaml", (*FIRST, "epochs"), "few")
     edited("scale/night.yaml", ("all",), {})
     with pytest.raises(ConfigError, match=r"pilot.yaml \(experiments.01_.*\): epochs: .*few"):
@@ -295,6 +307,16 @@ def test_dancegrpo_keeps_a_prompts_images_together(scale):
             prompts = experiment.batch.prompts_per_iteration
             assert prompts % experiment.sampler.initial_noise_groups == 0, experiment.name
             assert prompts % experiment.gradient_updates == 0, experiment.name
+
+
+def test_a_training_takes_as_many_gpus_as_divide_its_micro_batches():
+    for experiment in load_experiments("paper"):
+        taken = {gpus: experiment.processes_on(gpus) for gpus in range(1, 17)}
+        assert taken[16] == experiment.execution.gpus
+        for gpus, number in taken.items():
+            assert 1 <= number <= gpus
+            assert experiment.micro_batches % number == 0
+    assert {n: load_experiment(5, "paper").processes_on(n) for n in (3, 6, 8)} == {3: 2, 6: 4, 8: 8}
 
 
 def test_numbers_written_as_text_are_numbers(edited):

@@ -45,7 +45,7 @@ def test_two_jobs_never_share_a_device(tmp_path):
 
 
 def test_a_schedulers_jobs_have_devices_of_their_own(tmp_path, monkeypatch):
-    """Confined to its device, each of them sees it as number 0; the runs within one share it out."""
+    """Confined to its device, each sees it as number 0; the runs within one share it out."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     monkeypatch.setenv("SLURM_JOB_ID", "71")
     with devices.claim(1, folder=tmp_path) as own:
@@ -61,9 +61,8 @@ def test_a_schedulers_jobs_have_devices_of_their_own(tmp_path, monkeypatch):
 
 
 def test_slices_of_a_gpu_are_not_counted_as_gpus(tmp_path, monkeypatch):
-    (tmp_path / "nvidia-smi").write_text(
-        "#!/bin/sh\necho 'GPU 0: H100 (UUID: GPU-1)'\necho '  MIG 1g.10gb Device 0: (UUID: MIG-2)'\n"
-    )
+    listed = "GPU 0: H100 (UUID: GPU-1)\n  MIG 1g.10gb Device 0: (UUID: MIG-2)"
+    (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\necho '{listed}'\n")
     (tmp_path / "nvidia-smi").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")

@@ -14,7 +14,6 @@ from pcpo.distributed import Processes
 from tests.small import newest_state
 from tests.train_in_processes import chosen, run
 
-
 TWO = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 
 

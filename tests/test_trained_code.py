@@ -10,7 +10,7 @@ from pcpo.trained_code import SOURCES, accept, changed_sources, notice, older_ru
 def here(monkeypatch):
     """The digests of the code that is here, for a test to edit."""
     digests = {"training.py": "a", "credit.py": "b"}
-    monkeypatch.setattr(trained_code, "code_digests", lambda: dict(digests))
+    monkeypatch.setattr(trained_code, "code_digests", lambda *rewards: dict(digests))
     return digests
 
 
@@ -47,6 +47,27 @@ def test_a_run_that_went_on_with_newer_code_is_older_in_part(here, trained):
     assert changed_sources(trained) == ("credit.py",)
     history.append(trained, "started", epoch=0, code=dict(here))  # from the start
     assert changed_sources(trained) == ()
+
+
+def test_a_reward_is_code_of_the_runs_that_it_trained(tmp_path, monkeypatch):
+    (tmp_path / "rewards").mkdir()
+    for name in ("_base", "hps", "ocr"):
+        (tmp_path / "rewards" / f"{name}.py").write_text("1")
+    monkeypatch.setattr(trained_code, "PACKAGE", tmp_path)
+    digests = trained_code.code_digests.__wrapped__  # as another process would, without the cache
+    monkeypatch.setattr(trained_code, "code_digests", digests)
+    run = tmp_path / "run"
+    run.mkdir()
+    history.append(run, "started", epoch=0, code=digests("hps"))
+    (tmp_path / "rewards" / "ocr.py").write_text("2")
+    (tmp_path / "rewards" / "new.py").write_text("1")
+    assert changed_sources(run) == ()
+    (tmp_path / "rewards" / "hps.py").write_text("2")
+    assert changed_sources(run) == ("rewards/hps.py",)
+    accept(run)
+    assert changed_sources(run) == ()
+    (tmp_path / "rewards" / "_base.py").write_text("2")
+    assert changed_sources(run) == ("rewards/_base.py",)
 
 
 def test_a_run_to_redo_keeps_its_history_alone(trained):

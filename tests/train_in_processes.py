@@ -20,7 +20,9 @@ def chosen(number, epochs=2, sharding="none", gpus=1, precision="fp32", checkpoi
         epochs=epochs,
         batch={"images_per_iteration": 8, **groups},
         execution={
-            "sharding": sharding, "gpus": gpus, "activation_checkpointing": bool(checkpointing)
+            "sharding": sharding,
+            "gpus": gpus,
+            "activation_checkpointing": bool(checkpointing),
         },
         precision=precision,
     )

@@ -23,6 +23,9 @@ def main() -> None:
 
     load_scale(args.scale)  # an unknown scale is said so
     older = older_runs(Path(Paths(args.scale).root) / "runs")
+    for path in args.runs:
+        if not (path / "checkpoints.csv").exists():
+            raise ValueError(f"{path}: no complete run is here (it has no checkpoints.csv)")
     if args.runs:
         wanted = {path.resolve() for path in args.runs}
         older = [one for one in older if one.folder.resolve() in wanted]

@@ -13,10 +13,26 @@ from pathlib import Path
 from typing import Any
 
 from pcpo.cli.console import Log, experiment_parser, resolved, run, setup
-from pcpo.config import TRAINING_FIELDS, Arm, Experiment, load_arm, load_experiment, load_scale
+from pcpo.config import (
+    TRAINING_FIELDS,
+    Arm,
+    Experiment,
+    RewardSource,
+    load_arm,
+    load_experiment,
+    load_scale,
+)
+from pcpo.durable import contents
 
 
-def fingerprint(experiment: Experiment, arm: Arm, seed: int, model: str, prompts: list[str]) -> str:
+def fingerprint(
+    experiment: Experiment,
+    arm: Arm,
+    seed: int,
+    model: str,
+    prompts: list[str],
+    reward: RewardSource,
+) -> str:
     """What a resumed run must share with the one that was stopped."""
     from pcpo import policies
 
@@ -26,6 +42,8 @@ def fingerprint(experiment: Experiment, arm: Arm, seed: int, model: str, prompts
     digest.update(f"{seed}\n".encode())
     digest.update("\n".join(prompts).encode())
     digest.update(policies.digest(model).encode())
+    digest.update(reward.model_dump_json(exclude={"path"}).encode())
+    digest.update(contents(reward.path).encode())
     return digest.hexdigest()
 
 
@@ -84,11 +102,12 @@ def main() -> None:
     source = scale.models[experiment.model]
     about = {"experiment": experiment.name, "arm": arm.name, "seed": args.seed}
     about |= {"model": experiment.model, "base": policies.digest(source.path)}
-    origin = provenance.origin() | {"code": code_digests()}
+    weights = scale.rewards[experiment.reward.name]
+    module = weights.implementation or experiment.reward.name
+    origin = provenance.origin() | {"code": code_digests(module)}
     origin["gpus"] = processes.size if processes.device.startswith("cuda") else 0
-    folder = RunFolder(
-        args.out, fingerprint(experiment, arm, args.seed, source.path, prompts), about, origin
-    )
+    same = fingerprint(experiment, arm, args.seed, source.path, prompts, weights)
+    folder = RunFolder(args.out, same, about, origin)
     meet = processes.meeting()
     with folder.lock(log) if processes.is_main else nullcontext(), out_of_memory(experiment):
         meet()  # the others wait for the lock as well

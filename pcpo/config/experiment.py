@@ -172,7 +172,7 @@ class Experiment(Record):
     arms: tuple[str, ...]
     compared: tuple[str, ...]  # arms that are matched in reward, sampled and measured
 
-    @field_validator("arms")
+    @field_validator("arms", "compared")
     @classmethod
     def _known_arms(cls, arms: tuple[str, ...]) -> tuple[str, ...]:
         for arm in arms:
@@ -193,16 +193,18 @@ class Experiment(Record):
             raise ValueError("sampler.initial_noise_groups needs batch.prompts_per_iteration")
         if self.kl_beta is not None and self.lora is None:
             raise ValueError("kl_beta needs LoRA: the reference model is the adapter switched off")
-        forwards = self.images_per_iteration // self.gradient_updates // self.batch.micro_batch
-        if forwards % self.execution.gpus:
+        if self.micro_batches % self.execution.gpus:
             raise ValueError(
-                f"execution.gpus: an update of {forwards} micro-batches does not divide among "
+                f"execution.gpus: an update of {self.micro_batches} micro-batches does not divide "
+                "among "
                 f"{self.execution.gpus} processes; change gpus or batch.micro_batch"
             )
         if self.execution.sharding == "fsdp" and self.precision == "fp16":
             raise ValueError("execution.sharding: fsdp needs precision bf16 or fp32, not fp16")
         if self.compared[:2] != ("baseline", "pcpo"):
             raise ValueError("compared: baseline and pcpo come first: others are matched to them")
+        if not {"baseline", "pcpo"} <= set(self.arms):
+            raise ValueError("arms: baseline and pcpo are always among them: they are compared")
         if self.checkpoint_every > self.epochs:
             raise ValueError(
                 f"checkpoint_every ({self.checkpoint_every}) is more than epochs ({self.epochs})"
@@ -227,15 +229,25 @@ class Experiment(Record):
         return self.evaluation.reward_levels
 
     @property
+    def micro_batches(self) -> int:
+        """Of one update, over all processes."""
+        return self.images_per_iteration // self.gradient_updates // self.batch.micro_batch
+
+    def processes_on(self, gpus: int) -> int:
+        """How many of so many GPUs a training takes: micro-batches divide among them evenly."""
+        most = min(gpus, self.execution.gpus)
+        return max(n for n in range(1, most + 1) if self.micro_batches % n == 0)
+
+    @property
     def base_images(self) -> str:
         """Name of the base model's image set; experiments that sample alike share one.
 
-        It ends in a digest of the sampler: another resolution or noise level is another set.
+        It ends in a digest of sampler and precision: another noise level is another set.
         """
         s, e = self.sampler, self.evaluation
         return (
             f"{self.model}_{self.prompts}_{s.kind}{s.steps}_cfg{s.guidance_scale:g}"
-            f"_{e.prompts}x{e.seeds}_{self.digest('sampler')[:6]}"
+            f"_{e.prompts}x{e.seeds}_{self.digest('sampler', 'precision')[:6]}"
         )
 
     def digest(self, *sections: str) -> str:

@@ -68,6 +68,7 @@ def load_experiment(experiment: int | str, scale: str = "paper") -> Experiment:
         (resolved.model, chosen.models, "models"),
         (resolved.reward.name, chosen.rewards, "rewards"),
         *((p, chosen.prompts, "prompts") for p in _prompt_sets(resolved)),
+        *((p, chosen.alignment, "alignment") for p in resolved.alignment),
     ]
     for needed, table, key in sources:
         if needed not in table:

@@ -7,9 +7,11 @@ preset.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
+from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from pcpo.config import files
 from pcpo.config.files import ConfigError, Record, explain, leaves, load_yaml, merge
@@ -82,9 +84,35 @@ class Scale(Record):
     )  # sizes of the demo world; empty where models are downloaded
     sizes: tuple[Overlay, ...]  # of its own file, and before it of the files that it extends
 
+    @model_validator(mode="after")
+    def _names(self) -> Scale:
+        """Every name is one of this file or of a registry: else a run would tell at its end."""
+        for dataset, columns in self.alignment.items():
+            for column, reward in columns.items():
+                _known(reward, self.rewards, f"alignment.{dataset}.{column}", "rewards:")
+        for key, source in self.rewards.items():
+            _registered(source.implementation or key, "rewards", f"rewards.{key}")
+        for key in self.features:
+            _registered(key, "features", f"features.{key}")
+        for slot, measured in self.quality.items():
+            _known(measured.features, self.features, f"quality.{slot}.features", "features:")
+            _registered(measured.metric, "metrics", f"quality.{slot}.metric")
+        return self
+
     def layers(self, experiment: str) -> list[tuple[str, dict[str, Any]]]:
         """What is laid over an experiment, as (name for messages, keys); later ones win."""
         return [layer for sizes in self.sizes for layer in sizes.layers(experiment)]
+
+
+def _known(name: str, known: Collection[str], where: str, place: str) -> None:
+    if name not in known:
+        raise ValueError(f"{where}: no '{name}' below {place}; known: {', '.join(sorted(known))}")
+
+
+def _registered(name: str, folder: str, where: str) -> None:
+    """A folder of the package is a registry: a name is a file."""
+    files_ = (Path(__file__).parents[1] / folder).glob("[!_]*.py")
+    _known(name, sorted(file.stem for file in files_), where, f"pcpo/{folder}/")
 
 
 def experiment_names() -> list[str]:

@@ -20,6 +20,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from pcpo.durable import contents
+
 if TYPE_CHECKING:
     import numpy as np
     import torch
@@ -87,15 +89,8 @@ def fingerprint(name: str, path: str | Path) -> str:
 
     Only contents count, not times: a folder that was copied gives the same digest.
     """
-    digest = hashlib.sha256((Path(__file__).parent / f"{name}.py").read_bytes())
-    for file in sorted(Path(path).rglob("*")):
-        relative = file.relative_to(path)
-        hidden = any(part.startswith(".") for part in relative.parts)
-        if file.is_file() and not hidden and file.name != "assets.json":
-            digest.update(str(relative).encode())
-            with file.open("rb") as handle:
-                digest.update(hashlib.file_digest(handle, "sha256").digest())
-    return digest.hexdigest()
+    source = (Path(__file__).parent / f"{name}.py").read_bytes()
+    return hashlib.sha256(source + contents(path).encode()).hexdigest()
 
 
 def check_images(images: torch.Tensor) -> None:

@@ -44,6 +44,7 @@ def load(
     ValueError if it is incomplete or damaged.
     """
     from safetensors import SafetensorError
+    from torch import distributed as dist
 
     from pcpo.embeddings import PromptEmbeddings
 
@@ -82,7 +83,9 @@ def load(
     )
     if train:
         policy.make_trainable(experiment.lora)
-    policy.place(sharded=train and experiment.execution.sharding == "fsdp")
+    # A single process, on a machine with one GPU, has nobody to share with.
+    several = dist.is_initialized() and dist.get_world_size() > 1
+    policy.place(sharded=train and several and experiment.execution.sharding == "fsdp")
     return policy
 
 

@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from pcpo.compiler import require_compiler
 from pcpo.config import Execution, LoRA
 from pcpo.distributed import whole
 from pcpo.embeddings import Conditioning, PromptEmbeddings
@@ -233,9 +234,9 @@ class Policy(ABC):
         from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
         half = HALF.get(self.precision)
-        # Autocast says what runs in half precision, as it does for the whole model: inputs that FSDP
-        # casts (FLUX's rotary embedding) would differ, and it does not cast them when activation
-        # checkpointing recomputes a block.
+        # Autocast says what runs in half precision, as it does for the whole model. Inputs that
+        # FSDP casts would differ (FLUX's rotary embedding), and differ again where activation
+        # checkpointing recomputes a block: there it does not cast them.
         mixed = MixedPrecisionPolicy(
             param_dtype=half, reduce_dtype=torch.float32, cast_forward_inputs=False
         )
@@ -246,6 +247,8 @@ class Policy(ABC):
 
     def _compile(self) -> None:
         """Compile the denoiser's forward, once for rollout and update (`_one_graph`)."""
+        if self.device.type == "cuda":
+            require_compiler()
         for module in self._blocks() if self.compile_blocks else [self.denoiser]:
             module.compile(dynamic=False)
         self._compiled = True

@@ -12,7 +12,9 @@ else
 fi
 case "$state" in
     COMPLETED) echo success ;;
-    PENDING | CONFIGURING | RUNNING | COMPLETING | SUSPENDED | REQUEUED | RESIZING | STAGE_OUT | PREEMPTED)
+    PENDING | CONFIGURING | RUNNING | COMPLETING | SUSPENDED | REQUEUED | RESIZING | STAGE_OUT)
         echo running ;;
-    *) echo failed ;; # or known to nobody any more: then it is submitted again
+    # Or PREEMPTED for good: one that Slurm starts again is PENDING, and two jobs of a run exclude each
+    # other. Or known to nobody any more. All of them are submitted again.
+    *) echo failed ;;
 esac

@@ -8,7 +8,7 @@ import pytest
 from pcpo import history
 from pcpo.cli import console, train
 from pcpo.cli.train import fingerprint
-from pcpo.config import load_arm, load_experiment, load_scale
+from pcpo.config import RewardSource, load_arm, load_experiment, load_scale
 from tests.rewards.tiny_models import BUILDERS
 from tests.workflow import copy_sources, jobs, runs, snakemake
 
@@ -36,7 +36,7 @@ def test_seeds_are_runs_side_by_side(copy):
     assert sorted(commands) == sorted("012" * one["train"])
 
 
-SAME = {"number": 1, "arm": "pcpo", "seed": 0, "prompts": ["a", "b"]}
+SAME = {"number": 1, "arm": "pcpo", "seed": 0, "prompts": ["a", "b"], "reward": {}, "head": "1"}
 CHANGES = {
     "learning rate": {"optimizer": {"learning_rate": 1e-5}},
     "clip range": {"clip_range": 0.5},
@@ -45,16 +45,21 @@ CHANGES = {
     "seed": {"seed": 1},
     "arm": {"arm": "baseline"},
     "prompts": {"prompts": ["a", "c"]},
+    "a reward's options": {"reward": {"options": {"layer": 1}}},
+    "a reward's implementation": {"reward": {"implementation": "pickscore"}},
+    "a reward's weights": {"head": "2"},
 }
 
 
 @pytest.mark.parametrize("what", CHANGES)
-def test_any_change_makes_another_run(models, what):
-    assert identity(models) == identity(models)
-    assert identity(models, **CHANGES[what]) != identity(models)
+def test_any_change_makes_another_run(models, tmp_path, what):
+    unchanged = identity(models, tmp_path / "a")
+    assert unchanged == identity(models, tmp_path / "b")  # of a copy elsewhere
+    assert unchanged != identity(models, tmp_path / "c", **CHANGES[what])
 
 
-def identity(models, **changes):
+def identity(models, weights, **changes):
+    changes = dict(changes)
     told = {key: changes.pop(key, value) for key, value in SAME.items()}
     chosen = load_experiment(told["number"], "smoke")
     for key, value in changes.items():
@@ -62,7 +67,10 @@ def identity(models, **changes):
             value = getattr(chosen, key).model_copy(update=value)
         chosen = chosen.model_copy(update={key: value})
     model = models[chosen.model].path
-    return fingerprint(chosen, load_arm(told["arm"]), told["seed"], model, told["prompts"])
+    weights.mkdir()
+    (weights / "head").write_text(told["head"])
+    reward = RewardSource(path=str(weights), **told["reward"])
+    return fingerprint(chosen, load_arm(told["arm"]), told["seed"], model, told["prompts"], reward)
 
 
 def test_the_command_never_goes_on_from_a_run_of_other_values(models, tmp_path, monkeypatch):
