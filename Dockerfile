@@ -4,12 +4,13 @@
 #   docker run --rm --gpus all -v "$PWD:/pcpo" --user "$(id -u):$(id -g)" pcpo --cores all
 FROM python:3.11-slim-bookworm
 
+# gcc and the C library's headers: compiled denoisers need them on a GPU (Python's own are there).
 # git names the commit in the provenance of results; fontconfig and libraries for a display are not
-# needed: matplotlib brings its fonts and OpenCV is the headless build. No result depends on git's
-# version, which is the release's.
+# needed: matplotlib brings its fonts and OpenCV is the headless build. Their versions are the
+# release's; no result depends on git's.
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends git \
+    && apt-get install --yes --no-install-recommends gcc git libc6-dev \
     && rm -rf /var/lib/apt/lists/*
 
 # A layer of its own: it is made anew only when the lock changes. pip takes the index that it is

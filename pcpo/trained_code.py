@@ -20,9 +20,9 @@ PACKAGE = Path(__file__).resolve().parent
 
 # What a trained weight or a logged number depends on; besides, the module of the run's own reward.
 SOURCES = (
-    *("advantages.py", "credit.py", "distributed.py", "ema.py", "embeddings.py", "learner.py"),
-    *("objectives.py", "prompts.py", "training.py", "trajectory.py", "validation.py"),
-    *("policies/*.py", "samplers/*.py", "rewards/_*.py"),
+    *("advantages.py", "credit.py", "distributed.py", "ema.py", "embeddings.py", "generation.py"),
+    *("learner.py", "objectives.py", "prompts.py", "training.py", "trajectory.py"),
+    *("validation.py", "policies/*.py", "samplers/*.py", "rewards/_*.py"),
 )
 
 

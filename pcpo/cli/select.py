@@ -30,7 +30,10 @@ def main() -> None:
         load_reward,
         score,
     )
+    from pcpo.durable import contents
+    from pcpo.kept_scores import KeptScores
     from pcpo.selection import matched_level, select_baseline, select_matched
+    from pcpo.trained_code import code_digests
 
     setup()
     log = Log(args.log)
@@ -53,10 +56,27 @@ def main() -> None:
         manifests[arm], runs[arm] = read_manifest(folder / "checkpoints.csv"), folder
     names = list(updates)
 
+    source = scale.rewards[experiment.reward.name]
+    kept = KeptScores(
+        args.out.with_suffix(".scores"),
+        {
+            "experiment": experiment.digest("sampler", "precision", "model", "prompts", "reward"),
+            "images": items,
+            "batch": experiment.evaluation.batch,
+            "reward": [source.model_dump(mode="json"), contents(source.path)],
+            "code": code_digests(source.implementation or experiment.reward.name),
+        },
+    )
+
     def validate(arm: str, epoch: int, screening: bool = False) -> np.ndarray:
-        load_checkpoint(policy, runs[arm], epoch, arm, experiment, scale)
         chosen = [item for item, few in zip(items, screened, strict=True) if few or not screening]
-        values = score(policy, sampler, experiment, {"reward": reward}, chosen)["reward"]
+
+        def scored() -> np.ndarray:
+            load_checkpoint(policy, runs[arm], epoch, arm, experiment, scale)
+            return score(policy, sampler, experiment, {"reward": reward}, chosen)["reward"]
+
+        name = f"{arm}_epoch_{epoch:05d}_{'few' if screening else 'all'}"
+        values = kept.of(name, manifests[arm][epoch], scored)
         log(f"{arm} epoch {epoch}: validation reward {values.mean():.5g} on {len(values)} images")
         return values
 
@@ -86,6 +106,7 @@ def main() -> None:
         ]
     )
     frames.write(frame, frames.SELECTION, args.out)
+    kept.tidy()
 
 
 if __name__ == "__main__":

@@ -249,6 +249,9 @@ class Policy(ABC):
         """Compile the denoiser's forward, once for rollout and update (`_one_graph`)."""
         if self.device.type == "cuda":
             require_compiler()
+        # Adapter on and off, trained and evaluated, and two batch shapes are graphs of their own.
+        # Beyond the limit (8) the compiler runs a module uncompiled and says nothing.
+        torch._dynamo.config.recompile_limit = 32
         for module in self._blocks() if self.compile_blocks else [self.denoiser]:
             module.compile(dynamic=False)
         self._compiled = True

@@ -1,0 +1,58 @@
+"""Scores of checkpoints on disk: a selection that was stopped does not make their images again.
+
+At the paper's scale the selection of one experiment takes days. A file holds the scores of one
+checkpoint on one list of images and is named after a digest of all that they depend on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pcpo.durable import SUMS
+
+
+class KeptScores:
+    """A folder of scores.
+
+    about: what all of them depend on beside the checkpoint, as JSON takes it: sampler, reward,
+    code. Another value finds nothing of what is there.
+    """
+
+    def __init__(self, folder: Path, about: Any) -> None:
+        self.folder = folder
+        self.about = json.dumps(about, sort_keys=True)
+
+    def of(
+        self, name: str, checkpoint: Path, score: Callable[[], NDArray[np.float64]]
+    ) -> NDArray[np.float64]:
+        """The scores of a checkpoint's images, as float64 (N,), by `score` where they are not kept.
+
+        name: of the file, for a reader: arm, epoch and which images. Raises OSError where the
+        folder cannot be written, and FileNotFoundError for a checkpoint without its sums.
+        """
+        sums = (checkpoint / SUMS).read_text(encoding="utf-8")
+        key = hashlib.sha256(f"{self.about}\n{name}\n{sums}".encode()).hexdigest()[:16]
+        file = self.folder / f"{name}_{key}.npy"
+        try:
+            kept: NDArray[np.float64] = np.load(file)
+        except (OSError, ValueError, EOFError):  # not there, or a crash left less than all of it
+            kept = score()
+            self.folder.mkdir(parents=True, exist_ok=True)
+            part = file.with_name(f"{file.stem}.{os.getpid()}.part")
+            with part.open("wb") as handle:
+                np.save(handle, kept)
+            part.replace(file)
+        return kept
+
+    def tidy(self) -> None:
+        """Remove what killed processes left half-written."""
+        for part in self.folder.glob("*.part"):
+            part.unlink(missing_ok=True)
