@@ -44,13 +44,15 @@ UPDATES = FrameSpec(
         "log_ratio_std": "f",
         "ratio_mean": "f",
         "ratio_std": "f",
-        "log_ratio_q01": "f",  # quantiles of the log ratio over images and trained timesteps
+        "log_ratio_q00": "f",  # quantiles of the log ratio over images and trained timesteps
+        "log_ratio_q01": "f",
         "log_ratio_q05": "f",
         "log_ratio_q25": "f",
         "log_ratio_q50": "f",
         "log_ratio_q75": "f",
         "log_ratio_q95": "f",
         "log_ratio_q99": "f",
+        "log_ratio_q100": "f",
         "clip_range": "f",
         "grad_norm": "f",  # before clipping
         "gradient_abs_mean": "f",  # mean and variance of |g| over the denoiser's first trained

@@ -42,7 +42,7 @@ from pcpo.validation import validate
 
 Reward = Callable[[Tensor, Sequence[str]], Tensor]
 Report = Callable[[dict[str, Any]], None]
-QUANTILES = (1, 5, 25, 50, 75, 95, 99)
+QUANTILES = (0, 1, 5, 25, 50, 75, 95, 99, 100)
 
 
 class TrainingDiverged(ValueError):

@@ -81,7 +81,7 @@ def updates(rewards, number=2, seed=0, noise=0.0, images=16):
     return pd.DataFrame(rows)
 
 
-_QUANTILES = (1, 5, 25, 50, 75, 95, 99)
+_QUANTILES = (0, 1, 5, 25, 50, 75, 95, 99, 100)
 
 
 def selection(numbers=tuple(_FACTS), matched=True):

@@ -54,7 +54,7 @@ def updates(experiment, arm, seed, effect, rng):
     away = {1: 2.5e-5, 0: 1.5e-5, -1: 0.0}[effect]
     frame["ratio_mean"] = 1 - away + noise(1e-6)
     frame["ratio_std"] = 1e-2 if effect == -1 else 1e-4
-    frame["log_ratio_q99"] = 0.05 if effect == -1 else 1e-4
+    frame["log_ratio_q100"] = 0.05 if effect == -1 else 1e-4
     return frame
 
 
