@@ -10,6 +10,7 @@ from pcpo.config import TRAINING_FIELDS, arm_names
 from pcpo.config import load_arm, load_experiment, load_scale
 from pcpo.config.cuts import cuts
 from pcpo.config.files import use_folder
+from pcpo.config.scale import check_modules
 from pcpo.config.settings import chosen_experiments, chosen_seeds
 from pcpo.devices import visible
 from pcpo.paths import FIGURES, TABLES, TABLE_SUFFIXES, Paths, table_files
@@ -46,6 +47,8 @@ try:
         )
     }
     SEEDS = chosen_seeds(config["seeds"])
+    if not ARCHIVE:
+        check_modules(SCALE)
 except ValueError as error:
     raise WorkflowError(str(error)) from error
 P = Paths(SCALE.name, HOME)

@@ -20,6 +20,7 @@ from pcpo.config import (
     load_scale,
 )
 from pcpo.config.preset import load_preset
+from pcpo.config.scale import check_modules
 from pcpo.paths import FIGURES
 
 TABLE7 = pd.read_csv("config/paper/table7_wide.csv", dtype=str).fillna("").set_index("parameter")
@@ -171,12 +172,8 @@ OCR = ("experiments", "08_flowgrpo_ocr")
         (EXPERIMENT, ("alignment",), ["hpd"], ["'hpd' is unknown", "alignment.hpd", "known: coco"]),
         ("scale/demo.yaml", ("alignment", "coco", "clipscore"), "clipscor",
          ["demo.yaml", "alignment.coco.clipscore: no 'clipscor' below rewards:", "known: aes"]),
-        ("scale/demo.yaml", ("quality", "fid", "metric"), "frechett",
-         ["demo.yaml", "quality.fid.metric: no 'frechett' below pcpo/metrics/", "inception_score"]),
         ("scale/demo.yaml", ("quality", "fid", "features"), "juge",
          ["demo.yaml", "quality.fid.features: no 'juge' below features:; known: judge"]),
-        ("scale/demo.yaml", ("rewards", "hps_v20", "implementation"), "hpz",
-         ["demo.yaml", "rewards.hps_v20: no 'hpz' below pcpo/rewards/", "pickscore"]),
         (PRESET, (*OCR, "learning_rat"), 1, [PRESET, "08_", "learning_rat", "unknown key"]),
         (PRESET, (*OCR, "sampler", "steps"), "ten", [PRESET, "sampler.steps", "ten"]),
         (PRESET, ("all", "clip_rnage"), 1, [f"{PRESET} (all)", "clip_rnage", "unknown key"]),
@@ -191,6 +188,29 @@ def test_mistakes_name_file_and_key(edited, file, path, value, words):
         load_experiment(8, {"scale/demo.yaml": "demo", EXPERIMENT: "paper"}.get(file, "original"))
     for word in words:
         assert word in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "wrong", "message"),
+    [
+        (
+            ("quality", "fid", "metric"),
+            "frechett",
+            "quality.fid.metric: no 'frechett' below pcpo/",
+        ),
+        (("rewards", "hps_v20", "implementation"), "hpz", "rewards.hps_v20: no 'hpz' below pcpo/"),
+        (
+            ("features", "juge"),
+            "somewhere",
+            "features.juge: no 'juge' below pcpo/features/",
+        ),
+    ],
+)
+def test_what_no_module_does_is_named_before_anything_runs(edited, path, wrong, message):
+    check_modules(load_scale("demo"))
+    edited("scale/demo.yaml", path, wrong)
+    with pytest.raises(ConfigError, match=f"demo.yaml .*: {message}"):
+        check_modules(load_scale("demo"))
 
 
 def test_the_original_preset_is_the_official_codes_settings():

@@ -109,6 +109,8 @@ def variance_ratio(evidence: Evidence, number: int, *, at_most: float) -> Estima
     """
     rows = evidence.rows("credit", number, "pcpo")
     solved = rows[rows["feasible"].astype(bool)]
+    if solved.empty:
+        raise NotRun(f"configuration {number}: no step has a variance for the constant weight")
     ratio = (solved["sigma"] / solved["native_sigma"]) ** 2
     farthest = float(max(ratio, key=lambda r: max(r, 1 / r)))
     return Estimate(

@@ -195,8 +195,7 @@ class Experiment(Record):
             raise ValueError("kl_beta needs LoRA: the reference model is the adapter switched off")
         if self.micro_batches % self.execution.gpus:
             raise ValueError(
-                f"execution.gpus: an update of {self.micro_batches} micro-batches does not divide "
-                "among "
+                f"execution.gpus: an update of {self.micro_batches} micro-batches does not divide among "
                 f"{self.execution.gpus} processes; change gpus or batch.micro_batch"
             )
         if self.execution.sharding == "fsdp" and self.precision == "fp16":

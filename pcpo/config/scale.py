@@ -86,17 +86,12 @@ class Scale(Record):
 
     @model_validator(mode="after")
     def _names(self) -> Scale:
-        """Every name is one of this file or of a registry: else a run would tell at its end."""
+        """What is measured is measured with what the same file has."""
         for dataset, columns in self.alignment.items():
             for column, reward in columns.items():
                 _known(reward, self.rewards, f"alignment.{dataset}.{column}", "rewards:")
-        for key, source in self.rewards.items():
-            _registered(source.implementation or key, "rewards", f"rewards.{key}")
-        for key in self.features:
-            _registered(key, "features", f"features.{key}")
         for slot, measured in self.quality.items():
             _known(measured.features, self.features, f"quality.{slot}.features", "features:")
-            _registered(measured.metric, "metrics", f"quality.{slot}.metric")
         return self
 
     def layers(self, experiment: str) -> list[tuple[str, dict[str, Any]]]:
@@ -104,15 +99,27 @@ class Scale(Record):
         return [layer for sizes in self.sizes for layer in sizes.layers(experiment)]
 
 
+def check_modules(scale: Scale) -> None:
+    """Raise ConfigError for a reward, features or a metric that no file of the package is.
+
+    A run would find out when it comes to them. What is drawn from an archive needs none.
+    """
+    named = [(source.implementation or key, "rewards", f"rewards.{key}")
+             for key, source in scale.rewards.items()]  # fmt: skip
+    named += [(key, "features", f"features.{key}") for key in scale.features]
+    named += [(m.metric, "metrics", f"quality.{slot}.metric") for slot, m in scale.quality.items()]
+    for name, folder, key in named:
+        modules = (Path(__file__).parents[1] / folder).glob("[!_]*.py")
+        where = f"{files.CONFIG / 'scale' / scale.name}.yaml (or what it extends): {key}"
+        try:
+            _known(name, [file.stem for file in modules], where, f"pcpo/{folder}/")
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+
+
 def _known(name: str, known: Collection[str], where: str, place: str) -> None:
     if name not in known:
         raise ValueError(f"{where}: no '{name}' below {place}; known: {', '.join(sorted(known))}")
-
-
-def _registered(name: str, folder: str, where: str) -> None:
-    """A folder of the package is a registry: a name is a file."""
-    files_ = (Path(__file__).parents[1] / folder).glob("[!_]*.py")
-    _known(name, sorted(file.stem for file in files_), where, f"pcpo/{folder}/")
 
 
 def experiment_names() -> list[str]:
