@@ -195,8 +195,8 @@ class Experiment(Record):
             raise ValueError("kl_beta needs LoRA: the reference model is the adapter switched off")
         if self.micro_batches % self.execution.gpus:
             raise ValueError(
-                f"execution.gpus: an update of {self.micro_batches} micro-batches does not divide among "
-                f"{self.execution.gpus} processes; change gpus or batch.micro_batch"
+                f"execution.gpus: an update of {self.micro_batches} micro-batches does not divide "
+                f"among {self.execution.gpus} processes; change gpus or batch.micro_batch"
             )
         if self.execution.sharding == "fsdp" and self.precision == "fp16":
             raise ValueError("execution.sharding: fsdp needs precision bf16 or fp32, not fp16")
