@@ -61,7 +61,8 @@ def compare(tables: Mapping[str, pd.DataFrame], published: str | Path, scale: st
     `tables` maps a table's name to its frame (`pcpo.tables.Table.frame` or the .csv written from
     it); a table that is not given is "not measured". `published` is the folder config/paper.
     `verdict` is one of `VERDICTS`; "undecided" means that the difference is within its noise, or
-    that the checkpoints do not match in reward.
+    that the checkpoints do not match in reward and it is not against that (`tables.matching`; not
+    asked of Tables 5 and 9, which compare checkpoints as they are).
 
     Raises FileNotFoundError where a published table is missing, ValueError for a frame without the
     columns that the verdict needs.

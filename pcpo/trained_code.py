@@ -26,6 +26,10 @@ SOURCES = (
 )
 
 
+# What an image depends on that is made of given weights.
+IMAGE_SOURCES = ("generation.py", "trajectory.py", "prompts.py", "policies/*.py", "samplers/*.py")
+
+
 @dataclass(frozen=True)
 class OlderRun:
     """A complete run, and the sources that have changed since it was trained."""
@@ -34,13 +38,14 @@ class OlderRun:
     changed: tuple[str, ...]
 
 
-@cache
 def code_digests(*rewards: str) -> dict[str, str]:
-    """Source -> the first 16 digits of its SHA-256, of the code that is here.
+    """`source_digests` of what a training depends on, with the modules of these rewards."""
+    return source_digests((*SOURCES, *(f"rewards/{name}.py" for name in rewards)))
 
-    rewards: modules of pcpo/rewards that count besides what all runs depend on.
-    """
-    patterns = (*SOURCES, *(f"rewards/{name}.py" for name in rewards))
+
+@cache
+def source_digests(patterns: tuple[str, ...]) -> dict[str, str]:
+    """Source -> the first 16 digits of its SHA-256, of the code of this package that is here."""
     files = sorted(file for pattern in patterns for file in PACKAGE.glob(pattern))
     return {file.relative_to(PACKAGE).as_posix(): sha256(file)[:16] for file in files}
 
@@ -59,28 +64,33 @@ def older_runs(runs: Path) -> list[OlderRun]:
 
 def changed_sources(run: Path) -> tuple[str, ...]:
     """Sources that differ between a run's code and ours, or that only one of the two has."""
+    used = _used(run)
+    here = code_digests(*_rewards_of(used))
+    return tuple(
+        sorted({name for code in used for name in code | here if code.get(name) != here.get(name)})
+    )
+
+
+def _used(run: Path) -> list[dict[str, str]]:
+    """Digests of the code of each start since the run began anew, or was accepted."""
     used: list[dict[str, str]] = []
     for event in history.read(run):
         if event["event"] == "accepted" or (event["event"] == "started" and not event["epoch"]):
             used = []
         if "code" in event:
             used.append(event["code"])
-    here = code_digests(*_own_rewards(run))
-    return tuple(
-        sorted({name for code in used for name in code | here if code.get(name) != here.get(name)})
-    )
+    return used
 
 
-def _own_rewards(run: Path) -> list[str]:
-    """Modules of the rewards that a run was trained by, as its history has them."""
-    sources = {name for event in history.read(run) for name in event.get("code", {})}
-    own = (Path(name).stem for name in sources if Path(name).parent.name == "rewards")
+def _rewards_of(used: list[dict[str, str]]) -> list[str]:
+    """The modules of rewards among them, without the parts that rewards share."""
+    own = {Path(name).stem for code in used for name in code if name.startswith("rewards/")}
     return sorted(name for name in own if not name.startswith("_"))
 
 
 def accept(run: Path) -> None:
     """Have the run count as one of the code that is here."""
-    history.append(run, "accepted", code=code_digests(*_own_rewards(run)))
+    history.append(run, "accepted", code=code_digests(*_rewards_of(_used(run))))
 
 
 def redo(run: Path) -> None:

@@ -125,8 +125,9 @@ def scheduled():
     return workflow.remote_exec or workflow.resource_settings.nodes is not None
 
 
-# On one machine, jobs side by side never ask for more GPUs than it has; one that wants more gets
-# them all. A scheduler knows its own GPUs: those of the machine that submits say nothing of them.
+# On one machine, jobs side by side never ask for more GPUs than it has; one that wants more gets as
+# many as divide its micro-batches. A scheduler knows its own GPUs: those of the machine that submits
+# say nothing of them.
 if SCALE.device == "cuda" and not scheduled():
     workflow.global_resources.setdefault("gpu", max(1, len(visible())))
 
@@ -137,9 +138,12 @@ def gpus(experiment=None):
         return 0
     if experiment is None:
         return 1
-    if scheduled():
-        return experiment.execution.gpus
-    return experiment.processes_on(max(1, len(visible())))
+    # Snakemake cuts the number to a limit that it was given (`--resources gpu=N`): before it does,
+    # find one that divides.
+    limit = workflow.global_resources.get("gpu")
+    limit = getattr(limit, "value", limit)
+    most = experiment.execution.gpus if scheduled() else max(1, len(visible()))
+    return experiment.processes_on(max(1, min(most, most if limit is None else limit)))
 
 
 # --- what a scheduler is asked for; on one machine these numbers limit nothing ----------------

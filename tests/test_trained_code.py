@@ -54,8 +54,9 @@ def test_a_reward_is_code_of_the_runs_that_it_trained(tmp_path, monkeypatch):
     for name in ("_base", "hps", "ocr"):
         (tmp_path / "rewards" / f"{name}.py").write_text("1")
     monkeypatch.setattr(trained_code, "PACKAGE", tmp_path)
-    digests = trained_code.code_digests.__wrapped__  # as another process would, without the cache
-    monkeypatch.setattr(trained_code, "code_digests", digests)
+    digests = trained_code.code_digests
+    # As another process would, without the cache.
+    monkeypatch.setattr(trained_code, "source_digests", trained_code.source_digests.__wrapped__)
     run = tmp_path / "run"
     run.mkdir()
     history.append(run, "started", epoch=0, code=digests("hps"))
@@ -68,6 +69,14 @@ def test_a_reward_is_code_of_the_runs_that_it_trained(tmp_path, monkeypatch):
     assert changed_sources(run) == ()
     (tmp_path / "rewards" / "_base.py").write_text("2")
     assert changed_sources(run) == ("rewards/_base.py",)
+    history.append(run, "started", epoch=0, code=digests("ocr"))  # anew, by another reward
+    assert changed_sources(run) == ()
+
+
+def test_digests_are_of_the_sources_that_are_asked_for():
+    found = trained_code.source_digests(trained_code.IMAGE_SOURCES)
+    assert {"generation.py", "samplers/ddim.py", "policies/base.py"} <= set(found)
+    assert "training.py" not in found
 
 
 def test_a_run_to_redo_keeps_its_history_alone(trained):

@@ -9,9 +9,6 @@ from pathlib import Path
 from pcpo.cli.console import Log, experiment_parser, resolved, run, setup
 from pcpo.config import load_experiment, load_scale
 
-# Code that an image depends on.
-SOURCES = ("generation.py", "trajectory.py", "prompts.py", "policies/*.py", "samplers/*.py")
-
 
 def main() -> None:
     parser = experiment_parser(__doc__)
@@ -27,7 +24,7 @@ def main() -> None:
     from pcpo.durable import SUMS
     from pcpo.generation import generate
     from pcpo.shards import locked_folder, missing_rows, write_images
-    from pcpo.trained_code import code_digests
+    from pcpo.trained_code import IMAGE_SOURCES, source_digests
 
     setup()
     log = Log(args.log)
@@ -45,7 +42,12 @@ def main() -> None:
         log(f"{experiment.name} {args.arm}: checkpoint of epoch {epoch}")
     rows = evaluation_rows(experiment, scale, experiment.evaluation.seeds)
     # What the images depend on: images of anything else are made anew.
-    about = [experiment.digest("sampler", "evaluation"), weights, rows, code_digests(SOURCES)]
+    about = [
+        experiment.digest("sampler", "evaluation"),
+        weights,
+        rows,
+        source_digests(IMAGE_SOURCES),
+    ]
     made_by = hashlib.sha256(json.dumps(about).encode()).hexdigest()
     with locked_folder(args.out):
         missing = missing_rows(args.out, rows, made_by)

@@ -20,8 +20,7 @@ CAPTION = (
     "(Figure 7d). Left: training reward by epoch; middle: the same by wall time, the sum of the "
     "logged seconds of all epochs so far on the machine of that run, mean over seeds; right: clip "
     "fraction over all updates of an epoch. Moving average of {window} epochs. With one seed, the "
-    "band of the reward is one standard error of the epoch's mean over its images. Images of "
-    "these arms are in Figure 7b."
+    "band of the reward is one standard error of the epoch's mean over its images."
 )
 
 

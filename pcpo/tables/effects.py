@@ -77,8 +77,11 @@ def table3(
         for effect in _EFFECTS:
             _correct([rows[effect, slot] for slot in SLOTS], suffix)
     for row in rows.values():  # of the main columns
-        row |= matching.columns(selection, [numbered.get(n) for n in blocks[""]])
-        if row["effect"] != "Algorithm":  # a higher reward of PCPO says nothing of the others
+        # "Algorithm" is PCPO's effect at half batch: the pair of configuration 1 alone. The others
+        # are of both, and a higher reward of PCPO says nothing of their sign.
+        alone = row["effect"] == "Algorithm"
+        row |= matching.columns(selection, [numbered.get(n) for n in ((1,) if alone else (1, 2))])
+        if not alone:
             row["side"] = 0
     columns = (
         Column("effect", "Effect", group=True),

@@ -115,8 +115,8 @@ def _speedups(
         numbers_here = ", ".join(str(n) for n, s in derived.items() if s == shares)
         footnotes.append(
             f"Levels of configuration {numbers_here}: {shares} % of the way from "
-            "the first epoch's reward to the highest trailing mean that every run of both arms "
-            "reaches; the paper's levels belong to its own reward scale."
+            "the first epoch's reward (the highest of the runs') to the highest trailing mean that "
+            "every run of both arms reaches; the paper's levels belong to its own reward scale."
         )
     frame = pd.DataFrame(rows)
     footnotes += [
