@@ -329,6 +329,13 @@ def test_dancegrpo_keeps_a_prompts_images_together(scale):
             assert prompts % experiment.gradient_updates == 0, experiment.name
 
 
+def test_base_images_are_shared_by_experiments_that_sample_alike_and_by_no_others(edited):
+    first, second = (load_experiment(n, "paper").base_images for n in (1, 2))
+    assert first == second
+    edited("experiments/02_ddpo_aesthetic.yaml", ("sampler", "noise_level"), 0.3)
+    assert load_experiment(2, "paper").base_images != first
+
+
 def test_a_training_takes_as_many_gpus_as_divide_its_micro_batches():
     for experiment in load_experiments("paper"):
         taken = {gpus: experiment.processes_on(gpus) for gpus in range(1, 17)}

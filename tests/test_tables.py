@@ -235,6 +235,18 @@ def test_table_9_keeps_published_rows_apart(data):
     assert (frame["source"] == "published").sum() == 9
 
 
+def test_the_algorithms_row_stands_on_the_pair_at_half_batch(data):
+    """Configuration 1's; the other effects are of both pairs."""
+    selection = synthetic.selection()
+    second = (selection["experiment"] == synthetic.name(2)) & (selection["arm"] == "pcpo")
+    selection.loc[second, ["matched", "difference"]] = [False, 0.3]
+    frame = make("table3", data | {"selection": selection}).frame.set_index("row")
+    assert frame.loc["Algorithm fid", "unmatched"] == ""
+    for effect in ("Batch Size", "Interaction"):
+        assert "configuration 2: rewards not matched" in frame.loc[f"{effect} fid", "unmatched"]
+        assert frame.loc[f"{effect} fid", "side"] == 0
+
+
 def test_unmatched_checkpoints_are_said(data):
     unmatched = data | {"selection": synthetic.selection(matched=False)}
     for name in ("table2a", "table3", "table4", "table5a", "table9"):

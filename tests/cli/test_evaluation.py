@@ -5,7 +5,13 @@ import pytest
 import torch
 
 from pcpo import samplers
-from pcpo.cli.evaluation import evaluation_rows, load_policy, load_reward, score
+from pcpo.cli.evaluation import (
+    evaluation_rows,
+    last_checkpoint,
+    load_policy,
+    load_reward,
+    score,
+)
 from pcpo.config import RewardSource, load_experiments, load_scale
 from pcpo.generation import generate
 from tests.rewards.tiny_models import BUILDERS, noise_images
@@ -55,6 +61,16 @@ def test_evaluation_takes_the_native_sampler(scale):
     native = samplers.build(chosen.sampler, base.scheduler_config)
     assert torch.equal(sampler.sigma, native.sigma)
     assert not base.trainable()
+
+
+def test_an_epoch_stands_for_the_last_checkpoint_up_to_it(tmp_path):
+    """Table 9's epoch 200, at scales that end earlier too."""
+    (tmp_path / "checkpoints.csv").write_text("epoch,folder\n5,a\n10,b\n")
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+    assert [last_checkpoint(tmp_path, upto) for upto in (5, 9, 10, 200)] == [5, 5, 10, 10]
+    with pytest.raises(ValueError, match=r"checkpoints.csv: .* no checkpoint up to epoch 4"):
+        last_checkpoint(tmp_path, 4)
 
 
 def test_rows_are_grouped_by_prompt(scale):
