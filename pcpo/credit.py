@@ -1,11 +1,19 @@
 """Credit over timesteps: the sampler's native weights and the schedules that replace them.
 
-All schedules are float64 tensors `(T,)` in sampling order (noisy first).
+All schedules are float64 tensors `(T,)` in sampling order (noisy first). An arm of
+config/arms.yaml names one of the kinds in `DDIM_KINDS` or `FLOW_KINDS`.
+
+What the paper's text says of diffusion models and what its authors ran differ. The text asks for
+the variance at which the weight of Eq. (6) is a constant (`exact`). A later public repository of
+the first author, adapted from PCPO's code, has the constant weight in the loss alone, over a
+sampler whose variance comes from the equation with the other sign (`proportional`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -14,44 +22,105 @@ from pcpo.samplers import Sampler
 from pcpo.samplers.ddim import DDIM
 from pcpo.samplers.flow_sde import FlowSDE
 
+# The authors' constant in `authors_ddim_sigma` at 50 steps of SD1.5 (jaylee2000/rsm e8be3df,
+# const_weight), and what it is of the mean of the native (c1 + c2) / sigma there. That repository
+# has no rule for other numbers of steps or other noise schedules: the share is ours.
+AUTHORS_TARGET = 4.5
+AUTHORS_SHARE = AUTHORS_TARGET / 5.004696529026056
+
+Over = Literal["all", "trained"]  # steps over which a mean weight or zeta is taken
+
 
 @dataclass(frozen=True)
 class CreditSchedule:
     """weights `(T,)` in the loss, sigmas `(T,)` of the sampler, trained `(T,)` bool.
 
-    `feasible` says at which steps the sigma that realises the target weight exists.
+    feasible `(T,)` bool: whether the equation for the step's sigma, or for the sigma that would
+        give its weight, has a solution.
+    target: the one number that the schedule is made from: v of `variance_target` (proportional
+        and variance_only on DDIM), zeta (proportional on flow), else the constant weight; NaN for
+        native weights.
+    change `(T,)`: by how much a sampler step takes the change of the prediction from the reference
+        model's, 1 where it takes the prediction itself (all kinds but `lambda`).
     """
 
     weights: Tensor
     sigmas: Tensor
     trained: Tensor
     feasible: Tensor
+    target: float
+    change: Tensor
 
     def __post_init__(self) -> None:
         steps = self.weights.shape
-        for name in ("sigmas", "trained", "feasible"):
+        for name in ("sigmas", "trained", "feasible", "change"):
             if getattr(self, name).shape != steps:
                 raise ValueError(f"credit schedule: {name} has another length than weights")
         if not self.trained.any():
             raise ValueError("credit schedule: no timestep is trained")
-        for name in ("weights", "sigmas"):
+        for name in ("weights", "sigmas", "change"):
             value = getattr(self, name)
             if not (torch.isfinite(value).all() and (value[self.trained] > 0).all()):
                 raise ValueError(f"credit schedule: {name} must be finite and positive: {value}")
 
+    @property
+    def moves_prediction(self) -> bool:
+        """Whether the sampler needs the reference model's prediction beside the policy's."""
+        return not bool((self.change == 1).all())
+
+
+# --- DDIM ---------------------------------------------------------------------------------------
+#
+# c1 = sqrt(ap (1 - a) / a), c2 = sqrt(1 - ap - sigma^2): a and ap are the cumulative alphas at a
+# step's timestep and at the next one visited. The step's mean moves by -(c1 - c2) a unit of the
+# prediction.
+
+
+def _c1(alpha_bar: Tensor, alpha_bar_prev: Tensor) -> Tensor:
+    return torch.sqrt(alpha_bar_prev * (1 - alpha_bar) / alpha_bar)
+
 
 def ddim_weights(alpha_bar: Tensor, alpha_bar_prev: Tensor, sigma: Tensor) -> Tensor:
-    """Eq. (6): w = C / sigma, C = sqrt(ap (1 - a) / a) - sqrt(1 - ap - sigma^2).
+    """Eq. (6): w = (c1 - c2) / sigma.
 
-    alpha_bar, alpha_bar_prev: cumulative alphas at a step's timestep and at the next one visited.
-    At eta = 1 this is sqrt(SNR_prev / SNR - 1).
+    alpha_bar, alpha_bar_prev, sigma: `(T,)`. At eta = 1 this is sqrt(SNR_prev / SNR - 1).
     """
-    a = torch.sqrt(alpha_bar_prev * (1 - alpha_bar) / alpha_bar)
-    return (a - torch.sqrt(1 - alpha_bar_prev - sigma**2)) / sigma
+    c2 = torch.sqrt(1 - alpha_bar_prev - sigma**2)
+    return (_c1(alpha_bar, alpha_bar_prev) - c2) / sigma
 
 
 def _native_ddim_sigma(alpha_bar: Tensor, alpha_bar_prev: Tensor) -> Tensor:
+    """sigma at eta = 1."""
     return torch.sqrt((1 - alpha_bar_prev) / (1 - alpha_bar) * (1 - alpha_bar / alpha_bar_prev))
+
+
+def variance_target(sampler: DDIM) -> float:
+    """v of `authors_ddim_sigma` for a sampler: 4.5 for SD1.5 at 50 steps, as the authors have it.
+
+    For another number of steps or another noise schedule the same share (0.899) of the mean over
+    all steps of the native (c1 + c2) / sigma at eta = 1: about the same change of the variance.
+    """
+    bars = sampler.alpha_bar, sampler.alpha_bar_prev
+    sigma = _native_ddim_sigma(*bars)
+    c2 = torch.sqrt(1 - sampler.alpha_bar_prev - sigma**2)
+    return AUTHORS_SHARE * float(((_c1(*bars) + c2) / sigma).mean())
+
+
+def authors_ddim_sigma(
+    alpha_bar: Tensor, alpha_bar_prev: Tensor, target: float
+) -> tuple[Tensor, Tensor]:
+    """The authors' sigma: `(sigma (T,), feasible (T,) bool)`.
+
+    sigma = [v c1 + sqrt(b (1 + v^2) - c1^2)] / (1 + v^2), b = 1 - ap, v the target. It solves
+    (c1 + c2) / sigma = v, which is Eq. (6) with the other sign of the root; the sampler is then run
+    with the usual sign. Where there is no root the native sigma (eta = 1) stands.
+    Source: jaylee2000/rsm e8be3df, sd15_zeroth_order/diffusion/ddim_step.py (algorithm uw-sigma).
+    """
+    c1, b, v = _c1(alpha_bar, alpha_bar_prev), 1 - alpha_bar_prev, target
+    discriminant = b * (1 + v**2) - c1**2
+    feasible = discriminant >= 0
+    root = (v * c1 + torch.sqrt(discriminant.clamp(min=0))) / (1 + v**2)
+    return torch.where(feasible, root, _native_ddim_sigma(alpha_bar, alpha_bar_prev)), feasible
 
 
 def solve_ddim_sigma(
@@ -59,42 +128,147 @@ def solve_ddim_sigma(
 ) -> tuple[Tensor, Tensor]:
     """The sigma at which Eq. (6) equals `target`: `(sigma (T,), feasible (T,) bool)`.
 
-    With a = sqrt(ap (1 - a_t) / a_t) and b = 1 - ap the equation is quadratic,
-    (1 + w^2) s^2 - 2 a w s + a^2 - b = 0; the smaller root is taken. eta = 1 is where w is least,
-    so there is no root where `target` is below the native weight: the native sigma stands there.
-    The paper does not say what it does at these steps.
+    With b = 1 - ap the equation is quadratic, (1 + w^2) s^2 - 2 c1 w s + c1^2 - b = 0; the smaller
+    root is taken. eta = 1 is where w is least, so there is no root where `target` is below the
+    native weight: the native sigma stands there. The paper does not say what it does at these
+    steps.
     """
     w = torch.as_tensor(target, dtype=alpha_bar.dtype).expand_as(alpha_bar)
-    a = torch.sqrt(alpha_bar_prev * (1 - alpha_bar) / alpha_bar)
-    b = 1 - alpha_bar_prev
-    discriminant = b * (1 + w**2) - a**2
+    c1, b = _c1(alpha_bar, alpha_bar_prev), 1 - alpha_bar_prev
+    discriminant = b * (1 + w**2) - c1**2
     # At w equal to the native weight the root is double and rounding decides the sign.
-    feasible = discriminant >= -1e-14 * a**2
-    root = (a * w - torch.sqrt(discriminant.clamp(min=0))) / (1 + w**2)
+    feasible = discriminant >= -1e-14 * c1**2
+    root = (c1 * w - torch.sqrt(discriminant.clamp(min=0))) / (1 + w**2)
     return torch.where(feasible, root, _native_ddim_sigma(alpha_bar, alpha_bar_prev)), feasible
 
 
 def solve_ddim_sigma_inverse_square(
     alpha_bar: Tensor, alpha_bar_prev: Tensor, target: Tensor | float
 ) -> tuple[Tensor, Tensor]:
-    """The sigma at which C / sigma^2 equals `target`, for the arm `inverse_square`.
+    """The sigma at which (c1 - c2) / sigma^2 equals `target`, for the arm `inverse_square`.
 
-    With u = sigma^2, (a - W u)^2 = b - u gives
-    u = [2 a W - 1 +- sqrt((1 - 2 a W)^2 - 4 W^2 (a^2 - b))] / (2 W^2);
-    of the roots in (0, b] with a >= W u the one nearer to the native variance is taken.
+    With u = sigma^2, (c1 - W u)^2 = b - u gives
+    u = [2 c1 W - 1 +- sqrt((1 - 2 c1 W)^2 - 4 W^2 (c1^2 - b))] / (2 W^2);
+    of the roots in (0, b] with c1 >= W u the one nearer to the native variance is taken.
     """
     w = torch.as_tensor(target, dtype=alpha_bar.dtype).expand_as(alpha_bar)
-    a = torch.sqrt(alpha_bar_prev * (1 - alpha_bar) / alpha_bar)
-    b = 1 - alpha_bar_prev
+    c1, b = _c1(alpha_bar, alpha_bar_prev), 1 - alpha_bar_prev
     native = _native_ddim_sigma(alpha_bar, alpha_bar_prev)
-    root = torch.sqrt((1 - 2 * a * w) ** 2 - 4 * w**2 * (a**2 - b))  # nan: no solution
-    candidates = torch.stack([2 * a * w - 1 - root, 2 * a * w - 1 + root]) / (2 * w**2)
+    root = torch.sqrt((1 - 2 * c1 * w) ** 2 - 4 * w**2 * (c1**2 - b))  # nan: no solution
+    candidates = torch.stack([2 * c1 * w - 1 - root, 2 * c1 * w - 1 + root]) / (2 * w**2)
     valid = torch.isfinite(candidates) & (candidates > 0) & (candidates <= b)
-    valid &= a - w * candidates >= 0
+    valid &= c1 - w * candidates >= 0
     distance = (candidates - native**2).abs().masked_fill(~valid, torch.inf)
     chosen = candidates.gather(0, distance.argmin(0, keepdim=True))[0]
     feasible = valid.any(0)
     return torch.where(feasible, chosen.clamp(min=0).sqrt(), native), feasible
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What a kind of credit is made from: a sampler, its native weights, the steps trained."""
+
+    sampler: Sampler
+    native: Tensor
+    trained: Tensor
+    over: Over
+
+    def schedule(self, target: float, **changed: Tensor) -> CreditSchedule:
+        """The native schedule of the sampler with some parts replaced."""
+        parts = {
+            "weights": self.native,
+            "sigmas": self.sampler.sigma,
+            "trained": self.trained,
+            "feasible": torch.ones_like(self.trained),
+            "change": torch.ones_like(self.native),
+        }
+        return CreditSchedule(target=target, **(parts | changed))
+
+    def mean(self, weights: Tensor) -> Tensor:
+        """Over all steps, as the authors have it, or over those that are trained."""
+        return weights.mean() if self.over == "all" else weights[self.trained].mean()
+
+    def constant(self, value: Tensor) -> Tensor:
+        return value.expand_as(self.native)
+
+
+def _native(given: _Given) -> CreditSchedule:
+    return given.schedule(float("nan"))
+
+
+def _drop_largest(given: _Given) -> CreditSchedule:
+    """Native weights and sampler; the trained step of largest weight is not trained."""
+    weights = given.native.masked_fill(~given.trained, 0)
+    trained = given.trained.clone()
+    trained[weights.argmax()] = False
+    return given.schedule(float("nan"), trained=trained)
+
+
+def _authors_variance(sampler: DDIM) -> tuple[float, Tensor, Tensor]:
+    target, bars = variance_target(sampler), (sampler.alpha_bar, sampler.alpha_bar_prev)
+    sigma, feasible = authors_ddim_sigma(*bars, target)
+    eta = sampler.sigma / _native_ddim_sigma(*bars)
+    return target, sigma * eta, feasible
+
+
+def _ddim_proportional(given: _Given) -> CreditSchedule:
+    """PCPO as its authors ran it: a constant weight in the loss over their variance schedule."""
+    assert isinstance(given.sampler, DDIM)
+    target, sigma, feasible = _authors_variance(given.sampler)
+    constant = given.constant(given.mean(given.native))
+    return given.schedule(target, weights=constant, sigmas=sigma, feasible=feasible)
+
+
+def _variance_only(given: _Given) -> CreditSchedule:
+    """The authors' variance schedule, the weights that the native sampler has."""
+    assert isinstance(given.sampler, DDIM)
+    target, sigma, feasible = _authors_variance(given.sampler)
+    return given.schedule(target, sigmas=sigma, feasible=feasible)
+
+
+def _reweight(given: _Given) -> CreditSchedule:
+    """The constant weight in the loss, the native sampler."""
+    constant = given.constant(given.mean(given.native))
+    feasible = given.native <= constant  # below it no sigma has this weight
+    return given.schedule(float(constant[0]), weights=constant, feasible=feasible)
+
+
+def _exact(given: _Given) -> CreditSchedule:
+    """Eq. (6) as the paper's text has it: the sigma at which the weight is the constant.
+
+    Where none exists the constant stands in the loss over the native sigma.
+    """
+    assert isinstance(given.sampler, DDIM)
+    constant = given.mean(given.native)
+    bars = given.sampler.alpha_bar, given.sampler.alpha_bar_prev
+    sigma, feasible = solve_ddim_sigma(*bars, constant)
+    weights = given.constant(constant)
+    return given.schedule(float(constant), weights=weights, sigmas=sigma, feasible=feasible)
+
+
+def _inverse_square(given: _Given) -> CreditSchedule:
+    """The sigma at which (c1 - c2) / sigma^2 is constant, with the weights that it has."""
+    assert isinstance(given.sampler, DDIM)
+    bars = given.sampler.alpha_bar, given.sampler.alpha_bar_prev
+    target = given.mean(given.native / given.sampler.sigma)
+    sigma, feasible = solve_ddim_sigma_inverse_square(*bars, target)
+    weights = ddim_weights(*bars, sigma)
+    return given.schedule(float(target), weights=weights, sigmas=sigma, feasible=feasible)
+
+
+def _lambda(given: _Given) -> CreditSchedule:
+    """The authors' further variant (uw-lambda): native sampler and constant weight, made true.
+
+    A step takes ref + lambda (prediction - ref), lambda = constant / native weight, so that the
+    native weight of that change is the constant weight of the prediction's.
+    Source: jaylee2000/rsm e8be3df, sd15_zeroth_order/diffusion/ddim_step.py.
+    """
+    constant = given.mean(given.native)
+    weights = given.constant(constant)
+    return given.schedule(float(constant), weights=weights, change=constant / given.native)
+
+
+# --- flow ---------------------------------------------------------------------------------------
 
 
 def flow_weights(t: Tensor, dt: Tensor, sigma: Tensor) -> Tensor:
@@ -103,54 +277,79 @@ def flow_weights(t: Tensor, dt: Tensor, sigma: Tensor) -> Tensor:
 
 
 def proportional_flow_weights(t: Tensor, dt: Tensor, sigma: Tensor) -> Tensor:
-    """Eq. (9): w' = zeta dt, zeta = sum(w) / sum(dt), over the steps that are given.
-
-    Give the **trained** steps: with Flow-GRPO's last step (dt = 0.009) included zeta is 5.71
-    instead of 3.97.
-    """
+    """Eq. (9): w' = zeta dt, zeta = sum(w) / sum(dt), over the steps that are given."""
     return flow_weights(t, dt, sigma).sum() / dt.sum() * dt
 
 
-def _ddim_schedule(kind: str, sampler: DDIM, trained: Tensor) -> CreditSchedule:
-    bars = sampler.alpha_bar, sampler.alpha_bar_prev
-    native = ddim_weights(*bars, sampler.sigma)
-    target = native[trained].mean()
-    everywhere = torch.ones_like(trained)
-    if kind == "native":
-        return CreditSchedule(native, sampler.sigma, trained, everywhere)
-    if kind == "reweight":
-        constant = target.expand_as(native)
-        return CreditSchedule(constant, sampler.sigma, trained, native <= target)
-    if kind == "proportional":
-        # Where no sigma exists the constant weight stands in the loss over the native sampler.
-        sigma, feasible = solve_ddim_sigma(*bars, target)
-        return CreditSchedule(target.expand_as(native), sigma, trained, feasible)
-    if kind == "inverse_square":
-        target = (native / sampler.sigma)[trained].mean()
-        sigma, feasible = solve_ddim_sigma_inverse_square(*bars, target)
-        return CreditSchedule(ddim_weights(*bars, sigma), sigma, trained, feasible)
-    raise ValueError(f"credit '{kind}' makes no sense with DDIM")
+def zeta(sampler: FlowSDE) -> float:
+    """zeta of Eq. (9) as published: the sum of the native weights over all N steps.
+
+    13.343 for DanceGRPO (eta 0.3, 16 steps, shift 3). For Flow-GRPO (a = 0.7, 10 steps) the authors'
+    4.3152134639895925 is the sum on the grid that the shift is applied to once, with the weight of
+    the first step, where sigma is infinite, taken at its neighbour. They keep it on the official
+    sampler, whose grid is shifted twice (there the sum is 5.71), and so do we.
+    """
+    t, dt = sampler.t_once[:-1], -sampler.t_once.diff()
+    weights = flow_weights(t, dt, sampler.sigma_once)
+    if not torch.isfinite(weights[0]):
+        weights = torch.cat([weights[1:2], weights[1:]])
+    return float(weights.sum() / dt.sum())
 
 
-def _flow_schedule(kind: str, sampler: FlowSDE, trained: Tensor) -> CreditSchedule:
-    native = flow_weights(sampler.t, sampler.dt, sampler.sigma)
-    weights = native.clone()
-    if kind == "proportional":
-        steps = (sampler.t[trained], sampler.dt[trained], sampler.sigma[trained])
-        weights[trained] = proportional_flow_weights(*steps)
-    elif kind == "uniform":
-        weights[trained] = native[trained].mean()
-    elif kind != "native":
-        raise ValueError(f"credit '{kind}' makes no sense with a flow sampler")
-    return CreditSchedule(weights, sampler.sigma, trained, torch.ones_like(trained))
+def _flow_proportional(given: _Given) -> CreditSchedule:
+    sampler = given.sampler
+    assert isinstance(sampler, FlowSDE)
+    if given.over == "all":
+        total = zeta(sampler)
+    else:
+        total = float(given.native[given.trained].sum() / sampler.dt[given.trained].sum())
+    return given.schedule(total, weights=total * sampler.dt)
 
 
-def credit_schedule(kind: str, sampler: Sampler, skip_last: bool) -> CreditSchedule:
-    """The schedule of an arm's `credit` for a sampler with its native sigmas."""
+def _uniform(given: _Given) -> CreditSchedule:
+    constant = given.mean(given.native)
+    return given.schedule(float(constant), weights=given.constant(constant))
+
+
+# --- by name ------------------------------------------------------------------------------------
+
+Kind = Callable[[_Given], CreditSchedule]
+_ANY: dict[str, Kind] = {"native": _native, "drop_largest": _drop_largest}
+DDIM_KINDS: dict[str, Kind] = _ANY | {
+    "proportional": _ddim_proportional,
+    "exact": _exact,
+    "reweight": _reweight,
+    "inverse_square": _inverse_square,
+    "variance_only": _variance_only,
+    "lambda": _lambda,
+}
+FLOW_KINDS: dict[str, Kind] = _ANY | {"proportional": _flow_proportional, "uniform": _uniform}
+
+
+def native_weights(sampler: Sampler) -> Tensor:
+    """The weight `(T,)` of a change of the prediction in the log-ratio of a sampler's step."""
+    if isinstance(sampler, DDIM):
+        return ddim_weights(sampler.alpha_bar, sampler.alpha_bar_prev, sampler.sigma)
+    if isinstance(sampler, FlowSDE):
+        return flow_weights(sampler.t, sampler.dt, sampler.sigma)
+    raise TypeError(f"no credit schedule for {type(sampler).__name__}")
+
+
+def credit_schedule(
+    kind: str, sampler: Sampler, skip_last: bool, over: Over = "all"
+) -> CreditSchedule:
+    """The schedule of an arm's `credit` for a sampler with its native sigmas.
+
+    over: the steps over which the constant weight is the mean, or zeta the sum. Raises ValueError
+    for a kind that the sampler does not have.
+    """
+    native = native_weights(sampler)
     trained = torch.ones(len(sampler), dtype=torch.bool)
     trained[-1] = not skip_last
-    if isinstance(sampler, DDIM):
-        return _ddim_schedule(kind, sampler, trained)
-    if isinstance(sampler, FlowSDE):
-        return _flow_schedule(kind, sampler, trained)
-    raise TypeError(f"no credit schedule for {type(sampler).__name__}")
+    kinds = DDIM_KINDS if isinstance(sampler, DDIM) else FLOW_KINDS
+    if kind not in kinds:
+        raise ValueError(
+            f"credit '{kind}' makes no sense with {type(sampler).__name__}; it has "
+            f"{', '.join(kinds)}"
+        )
+    return kinds[kind](_Given(sampler, native, trained, over))

@@ -6,34 +6,42 @@ import numpy as np
 import pandas as pd
 
 RUN = ["experiment", "arm", "seed"]
+CLIP_FRACTIONS = ("clip_fraction", "gated_fraction", "authors_clip_fraction")
 
 
 def epoch_curves(updates: pd.DataFrame) -> pd.DataFrame:
     """One row per experiment, arm, seed and epoch from an `updates` frame (pcpo.frames.UPDATES).
 
     `reward_mean` and its standard error `reward_se` = reward_std / sqrt(images) are the epoch's.
-    `clip_fraction` is the mean over all updates of the epoch ("overall"), `clip_fraction_on_policy`
-    that of update 1, `clip_fraction_off_policy` that of the later ones (NaN where there are none);
-    `kl`, `gradient_abs_mean` and `gradient_abs_var` are means over updates, `seconds` is their sum:
+    Clip fractions are means over all updates of the epoch ("overall"); `<name>_on_policy` is that of
+    update 1, `<name>_off_policy` that of the later ones (NaN where there are none). `clip_fraction`
+    counts both sides, `gated_fraction` the terms whose gradient is off, and
+    `authors_clip_fraction` as the authors' code does: the first of arms that compute a ratio, the
+    second of arms that match predictions, so that arms of the two kinds do not compare. `kl`, `gradient_abs_mean` and `gradient_abs_var` are means over updates, `seconds` is their sum:
     the wall time of the epoch.
 
     Raises ValueError if a run does not count its epochs 1, 2, 3, ... without a gap.
     """
     updates = updates.sort_values([*RUN, "epoch", "update"])
+    matched = updates["ratio_from"] == "matching"
+    updates["authors_clip_fraction"] = updates["gated_fraction"].where(
+        matched, updates["clip_fraction"]
+    )
     keys = [*RUN, "epoch"]
     on_policy = updates["update"] == 1
     epochs = updates.groupby(keys).agg(
         reward_mean=("reward_mean", "first"),
         reward_std=("reward_std", "first"),
         images=("images", "first"),
-        clip_fraction=("clip_fraction", "mean"),
+        **{name: (name, "mean") for name in CLIP_FRACTIONS},
         kl=("kl", "mean"),
         gradient_abs_mean=("gradient_abs_mean", "mean"),
         gradient_abs_var=("gradient_abs_var", "mean"),
         seconds=("seconds", "sum"),
     )
-    epochs["clip_fraction_on_policy"] = updates[on_policy].groupby(keys)["clip_fraction"].mean()
-    epochs["clip_fraction_off_policy"] = updates[~on_policy].groupby(keys)["clip_fraction"].mean()
+    for name in CLIP_FRACTIONS:
+        epochs[f"{name}_on_policy"] = updates[on_policy].groupby(keys)[name].mean()
+        epochs[f"{name}_off_policy"] = updates[~on_policy].groupby(keys)[name].mean()
     epochs["reward_se"] = epochs["reward_std"] / np.sqrt(epochs["images"])
     epochs = epochs.reset_index()
     for run, rows in epochs.groupby(RUN):

@@ -38,8 +38,9 @@ UPDATES = FrameSpec(
         "reward_mean": "f",  # over all images of the epoch (the same in each of its updates)
         "reward_std": "f",
         "images": "i",  # images sampled in the epoch
-        "clip_fraction": "f",  # mean(|log ratio| > clip range) over this update
-        "effective_clip_fraction": "f",  # share of terms whose gradient is gated to zero
+        "ratio_from": "s",  # sampler or matching: how the arm computes its log ratio
+        "clip_fraction": "f",  # two-sided: mean(|log ratio| > clip range) over this update
+        "gated_fraction": "f",  # one-sided: share of terms whose gradient is off
         "log_ratio_mean": "f",
         "log_ratio_std": "f",
         "ratio_mean": "f",
@@ -76,7 +77,8 @@ TIMESTEPS = FrameSpec(
         "terms": "i",  # images whose step this was
         "log_ratio_mean": "f",
         "log_ratio_std": "f",
-        "clip_fraction": "f",
+        "clip_fraction": "f",  # two-sided, as in UPDATES
+        "gated_fraction": "f",  # one-sided
     },
 )
 

@@ -17,14 +17,19 @@ class Objective:
     """What an objective hands to the training loop.
 
     loss: scalar, the mean over the batch.
-    clip_fraction: scalar, mean(|log ratio| > clip range), whatever the advantage's sign. The
-        baselines log |ratio - 1|, which is the same to 5e-9 at a clip range of 1e-4.
-    effective_clip_fraction: scalar, share of terms whose gradient is zero.
+    clip_fraction: scalar, two-sided: mean(|log ratio| > clip range), whatever the advantage's
+        sign. The baselines log |ratio - 1|, which is the same to 5e-9 at a clip range of 1e-4.
+    gated_fraction: scalar, one-sided: share of terms whose gradient is off,
+        sign(A) log ratio > clip range.
+
+    The authors count the first where a ratio is computed and the second where predictions are
+    matched (jaylee2000/rsm e8be3df, sd15_zeroth_order/train_grpo.py), so that the paper's curves
+    set the one of the baseline against the other of PCPO. Here both are logged for every arm.
     """
 
     loss: Tensor
     clip_fraction: Tensor
-    effective_clip_fraction: Tensor
+    gated_fraction: Tensor
 
 
 def _clipping(log_ratio: Tensor, advantages: Tensor, clip_range: float) -> tuple[Tensor, Tensor]:

@@ -61,7 +61,7 @@ def build_sampler(
 ) -> tuple[Sampler, CreditSchedule]:
     """The arm's credit schedule, and the sampler under the sigmas that it asks for."""
     native = samplers.build(experiment.sampler, policy.scheduler_config)
-    schedule = credit_schedule(arm.credit, native, experiment.timesteps.skip_last)
+    schedule = credit_schedule(arm.credit, native, experiment.timesteps.skip_last, arm.over)
     return native.with_sigma(schedule.sigmas), schedule
 
 
@@ -134,7 +134,7 @@ def train(
                       for u in range(batch.gradient_updates)]  # fmt: skip
             rollout, rewards = _rollout(
                 experiment, arm, seed, epoch, ids, [m for share in shares for m in share],
-                sampler, policy, reward, prompts, processes,
+                sampler, schedule, policy, reward, prompts, processes,
             )  # fmt: skip
             policy.release()
             values = _advantages(advantage, ids, rewards, epoch)
@@ -153,6 +153,7 @@ def train(
                     "reward_std": float(rewards.std()),
                     "images": len(ids),
                     **statistics,
+                    "ratio_from": arm.log_ratio,
                     "clip_range": experiment.clip_range,
                     "learning_rate": experiment.optimizer.learning_rate,
                     "seconds": time.monotonic() - started,
@@ -215,6 +216,7 @@ def _rollout(
     ids: list[int],
     micro_batches: Sequence[int],
     sampler: Sampler,
+    schedule: CreditSchedule,
     policy: Policy,
     reward: Reward,
     prompts: Sequence[str],
@@ -238,13 +240,16 @@ def _rollout(
         step_keys: list[tuple[str | int, ...]] = [("steps", seed, epoch, slot) for slot in slots]
         initial = gaussian_noise(initial_keys, 1, policy.latent_shape)[:, 0].to(policy.device)
         noise = gaussian_noise(step_keys, len(sampler), policy.latent_shape).to(policy.device)
+        predict = policy.conditioned(conditioning, config.guidance_scale)
         trajectory = sample(
-            policy.conditioned(conditioning, config.guidance_scale),
+            predict,
             sampler,
             initial,
             noise,
             storage=storage,
             keep_log_probs=arm.log_ratio == "sampler",
+            reference=policy.as_reference(predict),
+            change=schedule.change if schedule.moves_prediction else None,
         )
         scores = reward(policy.decode(trajectory.final), texts).double().cpu()
         if scores.shape != (size,):
@@ -356,8 +361,8 @@ def _update(
             learner.backward(loss * share / forwards)
             terms.add(
                 step=step, log_ratio=log_ratio, loss=loss, kl=divergence,
-                clip_fraction=result.clip_fraction,
-                effective_clip_fraction=result.effective_clip_fraction,
+                clip_fraction=result.clip_fraction, gated_fraction=result.gated_fraction,
+                sign=advantage.sign(),
             )  # fmt: skip
     gathered = {key: processes.gather(value) for key, value in terms.stacked().items()}
     where, lost = f"epoch {epoch}, update {update}", ~torch.isfinite(gathered["loss"])
@@ -371,6 +376,7 @@ def _update(
     if not math.isfinite(gradients["grad_norm"]) and not learner.skips_overflows:
         raise TrainingDiverged(f"{where}: the gradient norm is not finite")
     ratios = gathered.pop("log_ratio").double().flatten().numpy()
+    signs = gathered.pop("sign").flatten().numpy()
     steps_of_ratios = trained.flatten().numpy()
     quantiles = np.quantile(ratios, np.asarray(QUANTILES) / 100)
     statistics = {
@@ -383,19 +389,24 @@ def _update(
         **gradients,
     }
     by_step = [
-        _step_statistics(ratios[steps_of_ratios == step], experiment.clip_range)
+        _step_statistics(ratios[rows], signs[rows], experiment.clip_range)
         | {"step": int(step), "timestep": float(sampler.timesteps[step])}
         for step in np.unique(steps_of_ratios)
+        for rows in [steps_of_ratios == step]
     ]
     return statistics, by_step
 
 
-def _step_statistics(log_ratios: np.ndarray, clip_range: float) -> dict[str, float]:
+def _step_statistics(
+    log_ratios: np.ndarray, signs: np.ndarray, clip_range: float
+) -> dict[str, float]:
+    """Columns of TIMESTEPS from the log-ratios of a step and the signs of their advantages."""
     return {
         "terms": len(log_ratios),
         "log_ratio_mean": float(log_ratios.mean()),
         "log_ratio_std": float(log_ratios.std()),
         "clip_fraction": float((np.abs(log_ratios) > clip_range).mean()),
+        "gated_fraction": float((signs * log_ratios > clip_range).mean()),
     }
 
 

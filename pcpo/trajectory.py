@@ -79,8 +79,14 @@ def sample(
     noise: Tensor,
     storage: torch.dtype = torch.float32,
     keep_log_probs: bool = False,
+    reference: Predict | None = None,
+    change: Tensor | None = None,
 ) -> Trajectory:
     """Sample a micro-batch from initial latents `(B, ...)` with step noise `(B, T, ...)`.
+
+    change `(T,)`: each step takes ref + change (prediction - ref), ref of the model `reference`
+    (`CreditSchedule.change`); predictions_old are the policy's own all the same. None: the
+    prediction itself.
 
     `storage` is the dtype in which latents are kept between steps. As in DDPO and DanceGRPO the
     log-probability is taken before that rounding, so a low precision makes the on-policy ratio
@@ -90,16 +96,21 @@ def sample(
     latents, predictions, log_probs, following = [], [], [], []
     for index in range(len(sampler)):
         step = torch.full((len(x),), index, device=x.device)
-        prediction = predict(x, sampler.timesteps.to(x.device)[step])
-        exact = sampler.step(step, x, prediction, noise[:, index])
+        timesteps = sampler.timesteps.to(x.device)[step]
+        prediction = taken = predict(x, timesteps)
+        if change is not None:
+            assert reference is not None
+            base = reference(x, timesteps)
+            taken = base + float(change[index]) * (prediction - base)
+        exact = sampler.step(step, x, taken, noise[:, index])
         x_next = exact.to(storage).float()
         latents.append(x)
         predictions.append(prediction)
         if keep_log_probs:
-            log_probs.append(sampler.log_prob(step, x, prediction, exact))
+            log_probs.append(sampler.log_prob(step, x, taken, exact))
             following.append(x_next)
         if index == len(sampler) - 1:
-            final = sampler.final(x, x_next, prediction)
+            final = sampler.final(x, x_next, taken)
         x = x_next
     return Trajectory(
         latents=torch.stack(latents, 1),

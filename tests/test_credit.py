@@ -1,9 +1,12 @@
 """Credit weights against theory and the values that the design settles."""
 
+import typing
+
 import pytest
 import torch
 
 from pcpo import credit
+from pcpo.config.arms import DDIM_ONLY, FLOW_ONLY, Credit
 from pcpo.samplers.ddim import ddim
 from pcpo.samplers.flow_sde import dance_sde, flow_grpo_sde
 from tests.samplers.test_ddim import SD
@@ -83,17 +86,100 @@ def test_proportional_weights_and_their_normaliser(sampler, trained, everywhere)
         torch.testing.assert_close(weights.mean(), credit.flow_weights(t, dt, sigma).mean())
 
 
+def test_zeta_is_the_authors():
+    """Their constants: 4.3152134639895925 in code, 13.343 in a note on the ICLR version."""
+    dance, flow = dance_sde(16, 3.0, 0.3), flow_grpo_sde(10, 3.0, 0.7)
+    assert credit.zeta(dance) == pytest.approx(13.343, abs=5e-4)
+    assert credit.zeta(flow) == pytest.approx(4.3152134639895925, rel=1e-13)
+    # Used on the official grid, which is shifted twice, also where the last step is not trained.
+    for sampler, zeta in ((dance, 13.343), (flow, 4.3152)):
+        schedule = credit.credit_schedule("proportional", sampler, skip_last=True)
+        assert (schedule.weights / sampler.dt).tolist() == pytest.approx([zeta] * len(sampler), 1e-4)
+    option = credit.credit_schedule("proportional", flow, skip_last=True, over="trained")
+    assert option.target == pytest.approx(3.970, abs=5e-4)
+
+
+def test_the_authors_variance_schedule():
+    """Figures of the sampler that they ran: SD1.5, 50 steps, v = 4.5."""
+    assert credit.variance_target(SD15) == pytest.approx(4.5, rel=1e-9)
+    pcpo = credit.credit_schedule("proportional", SD15, skip_last=False)
+    ratio = pcpo.sigmas / SD15.sigma
+    assert pcpo.feasible.all()
+    assert ratio.min() == pytest.approx(0.713, abs=5e-4)
+    assert ratio.max() == pytest.approx(1.247, abs=5e-4)
+    assert ratio.median() == pytest.approx(1.138, abs=5e-4)
+    # The root solves the equation of the other sign: (c1 + c2) / sigma = v.
+    a, b = SD15.alpha_bar, SD15.alpha_bar_prev
+    c1, c2 = (b * (1 - a) / a).sqrt(), (1 - b - pcpo.sigmas**2).sqrt()
+    torch.testing.assert_close((c1 + c2) / pcpo.sigmas, torch.full_like(a, 4.5))
+    own = credit.native_weights(SD15.with_sigma(pcpo.sigmas))
+    assert own.min() == pytest.approx(0.385, abs=5e-4)
+    assert own.max() == pytest.approx(3.368, abs=5e-4)
+
+
+def test_the_authors_constant_weight():
+    """4.5 / 8.70575076181, to seven digits the mean of the native weights in float32."""
+    pcpo = credit.credit_schedule("proportional", SD15, skip_last=True)
+    assert pcpo.weights.unique().numel() == 1  # of all 50 steps, though 49 are trained
+    assert pcpo.weights[0] == pytest.approx(0.51690, abs=5e-6)
+    betas = torch.linspace(SD["beta_start"] ** 0.5, SD["beta_end"] ** 0.5, 1000) ** 2
+    bars = torch.cumprod(1 - betas, 0)
+    steps = SD15.timesteps.long()
+    a, b = bars[steps], bars[(steps - 20).clamp(min=0)]
+    sigma = ((1 - b) / (1 - a) * (1 - a / b)).sqrt()
+    assert a.dtype == torch.float32
+    mean = float(credit.ddim_weights(a, b, sigma).double().mean())
+    assert mean == pytest.approx(4.5 / 8.70575076181, abs=5e-8)
+    assert round(mean, 7) == 0.5168997
+
+
+@pytest.mark.parametrize(("steps", "without"), [(10, [101]), (20, [51]), (50, []), (100, [])])
+def test_native_variance_where_the_authors_root_does_not_exist(steps, without):
+    sampler = ddim(SD, steps)
+    pcpo = credit.credit_schedule("proportional", sampler, skip_last=False)
+    a, b, v = sampler.alpha_bar, sampler.alpha_bar_prev, credit.variance_target(sampler)
+    none = (1 - b) * (1 + v**2) < b * (1 - a) / a
+    assert sampler.timesteps[none].tolist() == without
+    assert torch.equal(~pcpo.feasible, none)
+    assert torch.equal(pcpo.sigmas[none], sampler.sigma[none])
+
+
 def test_schedules_of_the_arms():
-    native = credit.credit_schedule("native", SD15, skip_last=False)
-    proportional = credit.credit_schedule("proportional", SD15, skip_last=False)
-    reweight = credit.credit_schedule("reweight", SD15, skip_last=False)
-    assert proportional.weights.unique().numel() == 1
-    torch.testing.assert_close(proportional.weights.mean(), native.weights.mean())
-    assert torch.equal(reweight.sigmas, native.sigmas)
-    assert not torch.equal(proportional.sigmas, native.sigmas)
-    uniform = credit.credit_schedule("uniform", dance_sde(16, 3.0, 0.3), skip_last=True)
+    kinds = ("native", "exact", "reweight", "variance_only", "lambda", "drop_largest")
+    made = {kind: credit.credit_schedule(kind, SD15, skip_last=False) for kind in kinds}
+    pcpo = credit.credit_schedule("proportional", SD15, skip_last=False)
+    native = made["native"].weights
+    for kind in ("exact", "reweight", "lambda"):
+        torch.testing.assert_close(made[kind].weights, native.mean().expand(50))
+    for kind in ("native", "reweight", "lambda", "drop_largest"):
+        assert torch.equal(made[kind].sigmas, SD15.sigma)
+    assert (made["exact"].sigmas <= SD15.sigma).all()
+    assert torch.equal(made["variance_only"].sigmas, pcpo.sigmas)
+    assert torch.equal(made["variance_only"].weights, native)
+    # lambda: the native weight of the change that a step takes is the constant of the prediction's.
+    torch.testing.assert_close(made["lambda"].change * native, made["lambda"].weights)
+    assert [k for k in kinds if made[k].moves_prediction] == ["lambda"]
+    uniform = credit.credit_schedule("uniform", dance_sde(16, 3.0, 0.3), True, over="trained")
     assert uniform.weights[:-1].tolist() == pytest.approx([0.778] * 15, abs=1e-3)
     with pytest.raises(ValueError, match="no sense"):
         credit.credit_schedule("uniform", SD15, skip_last=False)
     with pytest.raises(ValueError, match="no sense"):
         credit.credit_schedule("reweight", dance_sde(16, 3.0, 0.3), skip_last=True)
+
+
+@pytest.mark.parametrize(("sampler", "skip_last", "dropped"), [
+    (SD15, False, 48), (ddim(SD, 10), False, 8), (dance_sde(16, 3.0, 0.3), True, 14),
+])  # fmt: skip
+def test_the_largest_trained_weight_is_dropped(sampler, skip_last, dropped):
+    schedule = credit.credit_schedule("drop_largest", sampler, skip_last)
+    usual = credit.credit_schedule("native", sampler, skip_last)
+    gone = (usual.trained & ~schedule.trained).nonzero()[:, 0].tolist()
+    assert gone == [dropped]
+    assert (usual.weights[usual.trained] <= usual.weights[dropped]).all()
+
+
+def test_every_kind_of_an_arm_has_a_function():
+    kinds = set(typing.get_args(Credit))
+    assert kinds == {*credit.DDIM_KINDS, *credit.FLOW_KINDS}
+    assert kinds - {*credit.FLOW_KINDS} == set(DDIM_ONLY)
+    assert kinds - {*credit.DDIM_KINDS} == set(FLOW_ONLY)

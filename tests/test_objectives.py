@@ -48,7 +48,7 @@ def test_gradient_is_gated_alike_and_equals_minus_advantage_inside(name):
     inside = torch.tensor([1, 1, 1, 0, 0, 1, 1, 1], dtype=torch.float64)
     torch.testing.assert_close(log_ratio.grad * 8, -advantages * inside, rtol=5e-4, atol=0)
     assert result.clip_fraction == 0.5
-    assert result.effective_clip_fraction == 0.25
+    assert result.gated_fraction == 0.25
 
 
 def test_log_hinge_value():

@@ -11,6 +11,22 @@ from pcpo.config import files
 from pcpo.config.files import ConfigError, Record, explain, load_yaml
 
 
+Credit = Literal[
+    "native",
+    "proportional",
+    "exact",
+    "reweight",
+    "variance_only",
+    "lambda",
+    "drop_largest",
+    "inverse_square",
+    "uniform",
+]
+# Kinds of credit that one family of samplers alone has; pcpo/credit.py has their functions.
+DDIM_ONLY = ("exact", "reweight", "variance_only", "lambda", "inverse_square")
+FLOW_ONLY = ("uniform",)
+
+
 class Arm(Record):
     """What an arm changes: the objective, how the ratio is computed, and the credit schedule."""
 
@@ -18,7 +34,8 @@ class Arm(Record):
     description: str
     objective: Literal["ppo_clip", "log_hinge"]
     log_ratio: Literal["sampler", "matching"]
-    credit: Literal["native", "proportional", "reweight", "uniform", "inverse_square"]
+    credit: Credit
+    over: Literal["all", "trained"] = "all"  # steps of a mean weight or of zeta
     storage: Literal["original", "float32"]
     timestep_fraction: float | None = None  # overrides the experiment's
 
@@ -29,12 +46,8 @@ class Arm(Record):
         return self
 
     def applies_to(self, sampler_kind: str) -> bool:
-        """`uniform` is a flow arm; `reweight` and `inverse_square` concern DDIM's variance."""
-        if self.credit == "uniform":
-            return sampler_kind != "ddim"
-        if self.credit in ("reweight", "inverse_square"):
-            return sampler_kind == "ddim"
-        return True
+        """Whether a sampler has the arm's kind of credit."""
+        return self.credit not in (FLOW_ONLY if sampler_kind == "ddim" else DDIM_ONLY)
 
 
 @cache

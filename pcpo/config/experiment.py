@@ -184,6 +184,10 @@ class Experiment(Record):
         for arm in self.arms:
             if not load_arm(arm).applies_to(self.sampler.kind):
                 raise ValueError(f"arms: '{arm}' makes no sense with sampler {self.sampler.kind}")
+            if load_arm(arm).credit == "lambda" and self.lora is None:
+                raise ValueError(
+                    f"arms: '{arm}' needs lora: its reference model is the adapter switched off"
+                )
         if self.timesteps.order == "sequential" and self.timesteps.fraction != 1:
             raise ValueError("timesteps.order: sequential trains every step; fraction must be 1")
         grouped = self.advantage.kind != "per_prompt_running"

@@ -17,9 +17,23 @@ ARMS = ("baseline", "log_hinge", "matching", "pcpo")
 TITLE = "The components of PCPO, added one by one"
 CAPTION = (
     "From the baseline over the log-hinge objective and prediction matching to PCPO with its "
-    "proportional weights. Left: mean reward of the images sampled in an epoch; middle: clip "
-    "fraction over all updates of an epoch; right: clip fraction of the first, on-policy update, "
-    "where nothing has been learnt from the samples yet. Moving average of {window} epochs."
+    "proportional weights, and beside it the readings and parts of PCPO that were trained too. "
+    "Above, left: mean reward of the images sampled in an epoch; middle: clip fraction, both sides, "
+    "over all updates of an epoch; right: the same in the first, on-policy update, where nothing "
+    "has been learnt from the samples yet. Below, left: share of terms whose gradient is off, one "
+    "side, over all updates; middle and right: {authors} Moving average of {{window}} epochs."
+).format(authors=style.AUTHORS_COUNT)
+SHOWN = (
+    (
+        ("reward_mean", "training reward"),
+        ("clip_fraction", "clip fraction,\noverall"),
+        ("clip_fraction_on_policy", "clip fraction,\non-policy"),
+    ),
+    (
+        ("gated_fraction", "gradient off,\noverall"),
+        ("authors_clip_fraction", "authors' count,\noverall"),
+        ("authors_clip_fraction_on_policy", "authors' count,\non-policy"),
+    ),
 )
 
 
@@ -30,21 +44,18 @@ def ablation(
     arms: Sequence[str] = ARMS,
     window: int = style.WINDOW,
 ) -> Figure:
-    """One row per experiment: reward, clip fraction overall, clip fraction on-policy, by epoch.
+    """Two rows per experiment: reward and clip fractions of both definitions, by epoch.
 
     Values are moving averages over `window` epochs; lines are means over seeds and bands run from
     the lowest to the highest seed.
     """
-    shown = (
-        ("reward_mean", "training reward"),
-        ("clip_fraction", "clip fraction,\noverall"),
-        ("clip_fraction_on_policy", "clip fraction,\non-policy"),
-    )
-    figure, axes = style.panels(max(1, len(experiments)), len(shown), height=2.2)
+    blocks = max(1, len(experiments))
+    figure, axes = style.panels(len(SHOWN) * blocks, len(SHOWN[0]), height=1.9)
     curves = epoch_curves(updates)
-    for row, experiment in zip(axes, experiments, strict=False):
+    for block, experiment in enumerate(experiments):
         rows = curves[curves["experiment"] == experiment.name]
-        for panel, (column, label) in zip(row, shown, strict=True):
+        own = axes[len(SHOWN) * block : len(SHOWN) * (block + 1)]
+        for panel, (column, label) in zip(own.flat, sum(SHOWN, ()), strict=True):
             for arm in arms:
                 runs = rows[rows["arm"] == arm]
                 if len(runs):
@@ -56,6 +67,6 @@ def ablation(
                 style.from_zero(panel)
             style.epochs(panel)
             panel.set_ylabel(label)
-        row[1].set_title(style.title(experiment))
+        own[0, 1].set_title(style.title(experiment))
     style.legend_below(figure, axes.flat)
     return figure

@@ -81,6 +81,14 @@ _RC: dict[Any, Any] = {
 }
 
 
+# For captions of figures with clip fractions.
+AUTHORS_COUNT = (
+    "the clip fraction as the authors' code counts it, on either side where an arm computes a "
+    "ratio, and where it matches predictions (PCPO) only the terms whose gradient is off, one "
+    "side: the arms do not compare there."
+)
+
+
 def panels(
     rows: int, columns: int, width: float | None = None, height: float = 1.9, **options: Any
 ) -> tuple[Figure, np.ndarray]:

@@ -19,12 +19,13 @@ TITLE = "Validation reward, reward against KL, and clip fraction"
 CAPTION = (
     "Above: reward on a fixed set of prompts that are not trained on; epoch 0 is the base model; "
     "bars are one standard error over the images where there is one seed. Middle: training reward "
-    "(moving average of {window} epochs) against the KL divergence to the base model, one point "
+    "(moving average of {{window}} epochs) against the KL divergence to the base model, one point "
     "per epoch; as in Appendix B.3.4 the divergence is the running mean of all estimates up to the "
     "epoch, which is likely below the divergence at that epoch. Its axis points down: training "
     "starts at the top left and ends at the large mark, and a curve further up and to the right is "
-    "better. Below: clip fraction over all updates of an epoch, moving average of {window} epochs."
-)
+    "better. Then: clip fraction, both sides, over all updates of an epoch, moving average of "
+    "{{window}} epochs. Bottom: {authors}"
+).format(authors=style.AUTHORS_COUNT)
 
 
 @style.draws(frames.UPDATES, frames.VALIDATION)
@@ -35,14 +36,14 @@ def validation_and_kl(
     arms: Sequence[str] = ("baseline", "pcpo"),
     window: int = style.WINDOW,
 ) -> Figure:
-    """One column per experiment: validation reward, KL over training reward, clip fraction.
+    """One column per experiment: validation reward, KL over training reward, clip fractions.
 
     Lines are means over seeds, epoch by epoch; bands run from the lowest to the highest seed.
     """
-    figure, axes = style.panels(3, max(1, len(experiments)), width=2.9, height=1.9)
+    figure, axes = style.panels(4, max(1, len(experiments)), width=2.9, height=1.8)
     curves = epoch_curves(updates).merge(running_kl(updates), how="left")
     for column, experiment in enumerate(experiments):
-        top, middle, bottom = axes[:, column]
+        top, middle, *clips = axes[:, column]
         top.set_title(style.title(experiment, style.letters(experiments)[column]))
         second_letter = style.letters(experiments, start=len(experiments))[column]
         middle.set_title(f"({second_letter})" if second_letter else "")
@@ -61,20 +62,23 @@ def validation_and_kl(
                 x = reward["mean"][known]
                 middle.plot(x, kl["mean"][known], label=label, **style.look(arm, int(known.sum())))
                 middle.plot(x[-1:], kl["mean"][known][-1:], **_END, **style.look(arm))
-            draw_band(bottom, seed_band(runs, "clip_fraction", window=window), arm)
-        for panel in (top, middle, bottom):
+            for panel, name in zip(clips, ("clip_fraction", "authors_clip_fraction"), strict=True):
+                draw_band(panel, seed_band(runs, name, window=window), arm)
+        for panel in (top, middle, *clips):
             if not panel.lines:
                 style.no_data(panel)
         if middle.lines:
             middle.invert_yaxis()  # the paper's: low divergence above
             middle.ticklabel_format(axis="y", style="sci", scilimits=(-3, 3))
-        if bottom.lines:
-            style.from_zero(bottom)
-        style.epochs(top, bottom)
+        for panel in clips:
+            if panel.lines:
+                style.from_zero(panel)
+        style.epochs(top, *clips)
         middle.set_xlabel("training reward")
     axes[0, 0].set_ylabel("validation reward")
     axes[1, 0].set_ylabel("KL to the base model")
-    axes[2, 0].set_ylabel("clip fraction, overall")
+    axes[2, 0].set_ylabel("clip fraction,\noverall")
+    axes[3, 0].set_ylabel("clip fraction,\nauthors' count")
     style.legend_below(figure, axes.flat)
     return figure
 

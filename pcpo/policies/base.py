@@ -193,6 +193,17 @@ class Policy(ABC):
 
         return predict
 
+    def as_reference(
+        self, predict: Callable[[Tensor, Tensor], Tensor]
+    ) -> Callable[[Tensor, Tensor], Tensor]:
+        """A function of `conditioned` under `reference`: the base model's predictions."""
+
+        def referred(latents: Tensor, timesteps: Tensor) -> Tensor:
+            with self.reference():
+                return predict(latents, timesteps)
+
+        return referred
+
     def _autocast(self) -> Any:
         if self.precision not in HALF:
             return nullcontext()

@@ -16,11 +16,15 @@ class FlowSDE(Sampler):
 
     sigma is the SDE's diffusion coefficient. `decode_x0`: the image is the last step's
     prediction of the clean latents rather than its noisy output (DanceGRPO).
+    t_once `(T + 1,)`, sigma_once `(T,)`: linspace(1, 0, T + 1) after one shift, and sigma there,
+    infinite where it has no value: the grid on which zeta of Eq. (9) is summed (`credit.zeta`).
     """
 
     t: Tensor
     dt: Tensor
     decode_x0: bool
+    t_once: Tensor
+    sigma_once: Tensor
 
     def mean(self, step: Tensor, x: Tensor, prediction: Tensor) -> Tensor:
         t, dt = _at(self.t, step, x), _at(self.dt, step, x)
@@ -52,16 +56,21 @@ def _shifted(t: Tensor, shift: float) -> Tensor:
     return shift * t / (1 + (shift - 1) * t)
 
 
+def _shifted_once(steps: int, shift: float) -> Tensor:
+    return _shifted(torch.linspace(1, 0, steps + 1, dtype=torch.float64), shift)
+
+
 def dance_sde(steps: int, shift: float, eta: float) -> FlowSDE:
     """DanceGRPO on FLUX: constant sigma = eta (train_grpo_flux.py:69-108, 169-192).
 
     The network's timestep is truncated to whole thousandths, as in the original.
     """
-    t = _shifted(torch.linspace(1, 0, steps + 1, dtype=torch.float64), shift)
+    t = _shifted_once(steps, shift)
     sigma = torch.full((steps,), eta, dtype=torch.float64)
     # Rounded before truncation: 0.9 * 1000 is 899.999... in floating point.
     timesteps = (t[:-1] * 1000).round(decimals=6).floor()
-    return FlowSDE(timesteps, sigma, t[:-1], t[:-1] - t[1:], decode_x0=True)
+    dt = t[:-1] - t[1:]
+    return FlowSDE(timesteps, sigma, t[:-1], dt, decode_x0=True, t_once=t, sigma_once=sigma)
 
 
 def flow_grpo_sde(steps: int, shift: float, a: float) -> FlowSDE:
@@ -74,4 +83,7 @@ def flow_grpo_sde(steps: int, shift: float, a: float) -> FlowSDE:
     t = _shifted(torch.linspace(1, float(lowest), steps, dtype=torch.float64), shift)
     ends = torch.cat([t[1:], torch.zeros(1, dtype=torch.float64)])
     rooted = torch.where(t == 1, t[1], t)
-    return FlowSDE(t * 1000, a * torch.sqrt(t / (1 - rooted)), t, t - ends, decode_x0=False)
+    sigma = a * torch.sqrt(t / (1 - rooted))
+    once = _shifted_once(steps, shift)
+    at = a * torch.sqrt(once[:-1] / (1 - once[:-1]))
+    return FlowSDE(t * 1000, sigma, t, t - ends, decode_x0=False, t_once=once, sigma_once=at)
