@@ -284,10 +284,10 @@ def proportional_flow_weights(t: Tensor, dt: Tensor, sigma: Tensor) -> Tensor:
 def zeta(sampler: FlowSDE) -> float:
     """zeta of Eq. (9) as published: the sum of the native weights over all N steps.
 
-    13.343 for DanceGRPO (eta 0.3, 16 steps, shift 3). For Flow-GRPO (a = 0.7, 10 steps) the authors'
-    4.3152134639895925 is the sum on the grid that the shift is applied to once, with the weight of
-    the first step, where sigma is infinite, taken at its neighbour. They keep it on the official
-    sampler, whose grid is shifted twice (there the sum is 5.71), and so do we.
+    13.343 for DanceGRPO (eta 0.3, 16 steps, shift 3). For Flow-GRPO (a = 0.7, 10 steps) the
+    authors' 4.3152134639895925 is the sum on the grid that the shift is applied to once, with the
+    weight of the first step, where sigma is infinite, taken at its neighbour. They keep it on the
+    official sampler, whose grid is shifted twice (there the sum is 5.71), and so do we.
     """
     t, dt = sampler.t_once[:-1], -sampler.t_once.diff()
     weights = flow_weights(t, dt, sampler.sigma_once)

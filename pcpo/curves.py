@@ -13,11 +13,12 @@ def epoch_curves(updates: pd.DataFrame) -> pd.DataFrame:
     """One row per experiment, arm, seed and epoch from an `updates` frame (pcpo.frames.UPDATES).
 
     `reward_mean` and its standard error `reward_se` = reward_std / sqrt(images) are the epoch's.
-    Clip fractions are means over all updates of the epoch ("overall"); `<name>_on_policy` is that of
-    update 1, `<name>_off_policy` that of the later ones (NaN where there are none). `clip_fraction`
-    counts both sides, `gated_fraction` the terms whose gradient is off, and
+    Clip fractions are means over all updates of the epoch ("overall"); `<name>_on_policy` is that
+    of update 1, `<name>_off_policy` that of the later ones (NaN where there are none).
+    `clip_fraction` counts both sides, `gated_fraction` the terms whose gradient is off, and
     `authors_clip_fraction` as the authors' code does: the first of arms that compute a ratio, the
-    second of arms that match predictions, so that arms of the two kinds do not compare. `kl`, `gradient_abs_mean` and `gradient_abs_var` are means over updates, `seconds` is their sum:
+    second of arms that match predictions, so that arms of the two kinds do not compare.
+    `kl`, `gradient_abs_mean` and `gradient_abs_var` are means over updates, `seconds` is their sum:
     the wall time of the epoch.
 
     Raises ValueError if a run does not count its epochs 1, 2, 3, ... without a gap.

@@ -95,22 +95,34 @@ VALIDATION = FrameSpec(
     },
 )
 
-# One row per timestep of a sampler under an arm's credit schedule (Figure 2).
+_SCHEDULE = {
+    "step": "i",  # 0-based, sampling order (noisy first)
+    "timestep": "f",  # 0..1000
+    "interval": "f",  # integration interval: 1/T for diffusion, dt for flow
+    "sigma": "f",  # standard deviation added by the step
+    "native_sigma": "f",
+    "native_weight": "f",  # w of Eq. (4) / (8)
+    "weight": "f",  # w that the arm trains with
+    "own_weight": "f",  # w of the sampler that runs, under the arm's sigma
+    "sum_weight": "f",  # DDIM: (c1 + c2) / sigma of that sampler; NaN for flow
+    "trained": "b",
+    "feasible": "b",  # whether a sigma exists that solves the arm's equation
+}
+
+# One row per timestep of a sampler under an arm's credit schedule.
 CREDIT = FrameSpec(
     "credit",
     ("experiment", "arm", "step"),
-    {"experiment": "s", "arm": "s"}
-    | {
-        "step": "i",  # 0-based, sampling order (noisy first)
-        "timestep": "f",  # 0..1000
-        "interval": "f",  # integration interval: 1/T for diffusion, dt for flow
-        "sigma": "f",  # standard deviation added by the step
-        "native_sigma": "f",
-        "native_weight": "f",  # w of Eq. (4) / (8)
-        "weight": "f",  # w that the arm trains with
-        "trained": "b",
-        "feasible": "b",  # whether a sigma exists that realises the target weight
-    },
+    {"experiment": "s", "arm": "s"} | _SCHEDULE,
+)
+
+# The same on the paper's own samplers, whatever the scale (Figure 2).
+READINGS = FrameSpec(
+    "readings",
+    ("sampler", "reading", "step"),
+    {"sampler": "s", "reading": "s"}  # ddim_50, dance_16, flow_10; an arm
+    | _SCHEDULE
+    | {"target": "f"},  # the number that the schedule is made from (pcpo.credit.CreditSchedule)
 )
 
 # One row per experiment and arm: which checkpoint stands for it, and why.
@@ -177,6 +189,7 @@ BY_NAME = {
     "selection": SELECTION,
     "alignment": ALIGNMENT,
     "credit": CREDIT,
+    "readings": READINGS,
 }
 
 _KINDS = {"i": "iu", "f": "f", "s": "OUT", "b": "b"}

@@ -51,10 +51,18 @@ _SAMPLES = ("selection",)  # besides the images: which checkpoints they are of
 FIGURES = {
     "figure1a": FigureInput("sample_grid", (2,), _SAMPLES),
     "figure1b": FigureInput("sample_grid", (6,), _SAMPLES),
-    "figure2": FigureInput("credit_weights", (2, 6, 9), ("credit",)),
+    # Of the paper's own samplers, whatever is run.
+    "figure2": FigureInput(
+        "credit_weights", (), ("readings",), also=("pcpo_exact", "inverse_square")
+    ),
     "figure3": FigureInput("training_curves", (2, 4, 5, 6)),
     "figure5": FigureInput("validation_and_kl", (8, 9), ("updates", "validation")),
-    "figure6": FigureInput("ablation", (1,), arms=("baseline", "log_hinge", "matching", "pcpo")),
+    "figure6": FigureInput(
+        "ablation",
+        (1,),
+        arms=("baseline", "log_hinge", "matching", "pcpo"),
+        also=("pcpo_exact", "reweight"),
+    ),
     "figure7a": FigureInput("heuristics", (1,), also=("half_timesteps",)),
     "figure7b": FigureInput("sample_grid", (1,), _SAMPLES, also=("half_timesteps",)),
     "figure7d": FigureInput("heuristics", (10,), also=("uniform",)),
@@ -70,6 +78,12 @@ FIGURES = {
     "figure20": FigureInput("sample_grid", (6,), _SAMPLES),
     # Not in the paper: the other configurations' training, so that none goes unseen.
     "curves_7_to_10": FigureInput("training_curves", (7, 8, 9, 10)),
+    # The parts and readings of PCPO's credit, as far as the scale trains them.
+    "ablation_of_credit": FigureInput(
+        "ablation",
+        (1,),
+        also=("pcpo_exact", "variance_only", "lambda", "drop_largest", "inverse_square"),
+    ),
     "samples_bertscore": FigureInput("sample_grid", (4,), _SAMPLES),
     "samples_ocr": FigureInput("sample_grid", (8,), _SAMPLES),
 }
@@ -124,6 +138,10 @@ class Paths:
     @property
     def credit(self) -> str:
         return self.root + "/tidy/credit.parquet"
+
+    @property
+    def readings(self) -> str:
+        return self.root + "/tidy/readings.parquet"
 
     # selection
     @property

@@ -16,6 +16,7 @@ rule claims:
         selection=measured_frames("selection", EXPERIMENTS),
         alignment=measured_frames("alignment", EXPERIMENTS),
         credit=[P.credit],
+        readings=[P.readings],
         claims=f"{HOME}config/claims.yaml",
         code=[
             *code("cli/claims.py", "curves.py"),

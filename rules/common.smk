@@ -268,6 +268,7 @@ def frame_options(wildcards, input):
             "selection",
             "alignment",
             "credit",
+            "readings",
         )
         if key in input.keys()
     )
@@ -275,17 +276,15 @@ def frame_options(wildcards, input):
 
 def figure_arms(spec):
     """The arms of a figure: those that it always has, and others that the scale trains."""
-    trained = set.union(
-        *(set(EXPERIMENTS[AVAILABLE[n]].arms) for n in spec.experiments)
-    )
+    trained = {a for n in spec.experiments for a in EXPERIMENTS[AVAILABLE[n]].arms}
     return [*spec.arms, *(arm for arm in spec.also if arm in trained)]
 
 
 def figure_files(frame, spec):
     """Files of a frame for a figure: of every training seed where it is a run's."""
     names = [AVAILABLE[number] for number in spec.experiments]
-    if frame == "credit":
-        return [P.credit]
+    if frame in ("credit", "readings"):  # of no run
+        return [getattr(P, frame)]
     if frame == "selection":  # images are of one training seed
         return measured_frames(frame, names, [SEED])
     return run_frames(frame, names, lambda experiment: figure_arms(spec))

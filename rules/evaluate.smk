@@ -87,7 +87,8 @@ rule credit:
     """Credit weights of every experiment and arm over the timesteps."""
     input:
         [model_files(experiment) for experiment in EXPERIMENTS.values()],
-        code("credit.py", "samplers/ddim.py", "samplers/flow_sde.py"),
+        code("credit.py", "readings.py", "samplers/ddim.py", "samplers/flow_sde.py"),
+        arms=f"{HOME}config/arms.yaml",
     output:
         P.credit,
     log:
@@ -103,6 +104,21 @@ rule credit:
         ],
     shell:
         "python -m pcpo.cli.credit {params.experiments} --scale {params.scale} --out {output} --log {log}"
+
+
+rule readings:
+    """What each reading of PCPO's credit gives on the paper's own samplers."""
+    input:
+        code("credit.py", "readings.py", "samplers/ddim.py", "samplers/flow_sde.py"),
+        arms=f"{HOME}config/arms.yaml",
+    output:
+        P.readings,
+    log:
+        P.log("readings"),
+    conda:
+        "../envs/evaluate.yaml"
+    shell:
+        "python -m pcpo.cli.readings --out {output} --log {log}"
 
 
 for experiment in EXPERIMENTS.values():

@@ -62,8 +62,9 @@ def updates(rewards, number=2, seed=0, noise=0.0, images=16):
                         "reward_mean": float(reward),
                         "reward_std": noise * images**0.5,
                         "images": images,
+                        "ratio_from": "matching" if arm in MATCHING else "sampler",
                         "clip_fraction": clip,
-                        "effective_clip_fraction": clip / 2,
+                        "gated_fraction": clip / 2,
                         "log_ratio_mean": 0.0,
                         "log_ratio_std": 1e-4 * update,
                         "ratio_mean": 1.0 + 1e-6 * epoch,
@@ -81,6 +82,7 @@ def updates(rewards, number=2, seed=0, noise=0.0, images=16):
     return pd.DataFrame(rows)
 
 
+MATCHING = ("matching", "pcpo", "pcpo_exact", "reweight", "uniform")
 _QUANTILES = (0, 1, 5, 25, 50, 75, 95, 99, 100)
 
 
@@ -184,6 +186,8 @@ def credit(numbers=(2,), steps=10):
                         "native_sigma": 0.1,
                         "native_weight": native,
                         "weight": native if arm == "baseline" else 0.9,
+                        "own_weight": native,
+                        "sum_weight": float("nan"),
                         "trained": step < steps - 1,
                         "feasible": step < steps - 3,
                     }

@@ -94,7 +94,9 @@ def test_zeta_is_the_authors():
     # Used on the official grid, which is shifted twice, also where the last step is not trained.
     for sampler, zeta in ((dance, 13.343), (flow, 4.3152)):
         schedule = credit.credit_schedule("proportional", sampler, skip_last=True)
-        assert (schedule.weights / sampler.dt).tolist() == pytest.approx([zeta] * len(sampler), 1e-4)
+        assert (schedule.weights / sampler.dt).tolist() == pytest.approx(
+            [zeta] * len(sampler), 1e-4
+        )
     option = credit.credit_schedule("proportional", flow, skip_last=True, over="trained")
     assert option.target == pytest.approx(3.970, abs=5e-4)
 

@@ -74,7 +74,7 @@ def _reporting(paths: Paths, experiments: Sequence[Experiment]) -> list[Path]:
 
 def _frames(paths: Paths, experiments: Sequence[Experiment], seeds: Sequence[int]) -> list[Path]:
     """The tidy frames: of every run, of every experiment, and the credit weights."""
-    found = [Path(paths.credit)]
+    found = [Path(paths.credit), Path(paths.readings)]
     for experiment in experiments:
         measured = [paths.selection, paths.overall, paths.per_prompt]
         measured += [paths.alignment] if experiment.alignment else []

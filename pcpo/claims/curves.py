@@ -30,6 +30,12 @@ Curve = Literal[
     "clip_fraction",
     "clip_fraction_on_policy",
     "clip_fraction_off_policy",
+    "gated_fraction",
+    "gated_fraction_on_policy",
+    "gated_fraction_off_policy",
+    "authors_clip_fraction",
+    "authors_clip_fraction_on_policy",
+    "authors_clip_fraction_off_policy",
     "kl",
     "gradient_abs_mean",
     "gradient_abs_var",
@@ -150,6 +156,25 @@ def epoch_mean(
         ends = np.exp([found.value, found.low, found.high])
         found = replace(found, value=ends[0], low=ends[1], high=ends[2], null=1.0)
     return found
+
+
+@procedure()
+def authors_clipping(evidence: Evidence, number: int, *, arms: Arms = PAIR) -> Estimate:
+    """Clip fraction as the authors count it, one arm minus another, mean over epochs.
+
+    Of an arm that computes a ratio both sides count, of one that matches predictions one side.
+    `why` says how much of the difference is left where both sides count for both arms.
+    """
+    found = epoch_mean(evidence, number, of="authors_clip_fraction", arms=arms)
+    alike = epoch_mean(evidence, number, of="clip_fraction", arms=arms)
+    share = ""
+    if found.value:
+        share = f" ({100 * (1 - alike.value / found.value):.0f} % of it)"
+    definition = (
+        f"counted alike on both sides {alike.value:+.3g}, so that the definition makes "
+        f"{found.value - alike.value:+.3g}{share}"
+    )
+    return replace(found, why="; ".join(filter(None, [definition, found.why])))
 
 
 @procedure()

@@ -6,12 +6,24 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 from pcpo.claims.estimate import Estimate, procedure
 from pcpo.claims.evidence import Evidence, NotRun, chosen
 
-Column = Literal["clip_fraction", "log_ratio_std"]
+Column = Literal["clip_fraction", "gated_fraction", "log_ratio_std"]
+Sampler = Literal["ddim_50", "dance_16", "flow_10"]  # of `frames.READINGS`
+Constant = Literal["variance", "weight", "zeta_dancegrpo", "zeta_flow_grpo"]
+# Sampler, column of `frames.READINGS` and value: jaylee2000/rsm e8be3df (const_weight,
+# const_weight / weight_scale_factor, zeta of Flow-GRPO); DanceGRPO's zeta from a note on the ICLR
+# version.
+CONSTANTS: dict[str, tuple[Sampler, str, float]] = {
+    "variance": ("ddim_50", "target", 4.5),
+    "weight": ("ddim_50", "weight", 4.5 / 8.70575076181),
+    "zeta_dancegrpo": ("dance_16", "target", 13.343),
+    "zeta_flow_grpo": ("flow_10", "target", 4.3152134639895925),
+}
 Updates = Literal["all", "first"]
 
 
@@ -73,10 +85,19 @@ def taylor_error(evidence: Evidence, number: int, *, arm: str, percent: float) -
     return Estimate(largest, n=f"{len(rows)} updates", why=why, exact=largest <= percent)
 
 
+def _reading(evidence: Evidence, sampler: Sampler, reading: str) -> pd.DataFrame:
+    """The steps of one of the paper's samplers under a reading of its credit."""
+    rows = evidence.frame("readings")
+    rows = rows[(rows["sampler"] == sampler) & (rows["reading"] == reading)]
+    if rows.empty:
+        raise NotRun(f"no reading '{reading}' of the sampler {sampler}")
+    return rows.sort_values("step")
+
+
 @procedure(exact=True)
-def weight_range(evidence: Evidence, number: int, *, at_least: float) -> Estimate:
+def weight_range(evidence: Evidence, number: int, *, sampler: Sampler, at_least: float) -> Estimate:
     """Exact: the largest native weight of the trained steps is so many times the smallest."""
-    rows = evidence.rows("credit", number, "baseline")
+    rows = _reading(evidence, sampler, "baseline")
     weights = rows.loc[rows["trained"].astype(bool), "native_weight"]
     ratio = float(weights.max() / weights.min())
     return Estimate(
@@ -89,9 +110,11 @@ def weight_range(evidence: Evidence, number: int, *, at_least: float) -> Estimat
 
 
 @procedure(exact=True)
-def solvable_everywhere(evidence: Evidence, number: int) -> Estimate:
-    """Exact: on every step of PCPO's sampler a variance exists that gives the constant weight."""
-    rows = evidence.rows("credit", number, "pcpo")
+def solvable_everywhere(
+    evidence: Evidence, number: int, *, sampler: Sampler, reading: str
+) -> Estimate:
+    """Exact: on every step of the sampler a variance exists that solves the reading's equation."""
+    rows = _reading(evidence, sampler, reading)
     solved = int(rows["feasible"].astype(bool).sum())
     return Estimate(
         solved / len(rows),
@@ -102,33 +125,63 @@ def solvable_everywhere(evidence: Evidence, number: int) -> Estimate:
 
 
 @procedure(exact=True)
-def variance_ratio(evidence: Evidence, number: int, *, at_most: float) -> Estimate:
-    """Exact: where PCPO solves for the variance of a step, it changes by at most this factor.
+def weight_constant(evidence: Evidence, number: int, *, sampler: Sampler, reading: str) -> Estimate:
+    """Exact: the weight (c1 - c2) / sigma of the sampler that runs is the same on every step.
 
-    Of the steps on which the constant weight has a variance; the others keep the native one.
+    The estimate is the largest over the smallest. To seven digits.
     """
-    rows = evidence.rows("credit", number, "pcpo")
+    own = _reading(evidence, sampler, reading)["own_weight"]
+    ratio = float(own.max() / own.min())
+    return Estimate(
+        ratio,
+        n=f"{len(own)} steps",
+        why=f"the sampler's weights are {own.min():.3g} to {own.max():.3g}, mean {own.mean():.3g}",
+        null=1.0,
+        exact=ratio - 1 < 1e-7,
+    )
+
+
+@procedure(exact=True)
+def variance_ratio(
+    evidence: Evidence, number: int, *, sampler: Sampler, reading: str, at_most: float
+) -> Estimate:
+    """Exact: where the reading solves for a step's variance, it changes by at most this factor.
+
+    Of the steps on which its equation has a solution; the others keep the native one.
+    """
+    rows = _reading(evidence, sampler, reading)
     solved = rows[rows["feasible"].astype(bool)]
     if solved.empty:
-        raise NotRun(f"configuration {number}: no step has a variance for the constant weight")
-    ratio = (solved["sigma"] / solved["native_sigma"]) ** 2
+        raise NotRun(f"reading '{reading}': no step has a variance")
+    sigma = solved["sigma"] / solved["native_sigma"]
+    ratio = sigma**2
     farthest = float(max(ratio, key=lambda r: max(r, 1 / r)))
     return Estimate(
         farthest,
         n=f"{len(solved)} steps",
-        why=f"variance over the native one: {ratio.min():.2g} to {ratio.max():.2g}, median "
-        f"{ratio.median():.2g}",
+        why=f"variance over the native one {ratio.min():.2f} to {ratio.max():.2f}, median "
+        f"{ratio.median():.2f}; standard deviation {sigma.min():.2f} to {sigma.max():.2f}",
         null=1.0,
         exact=max(farthest, 1 / farthest) <= at_most,
     )
 
 
 @procedure(exact=True)
-def short_steps_weigh_more(evidence: Evidence, number: int) -> Estimate:
+def published_constant(evidence: Evidence, number: int, *, constant: Constant) -> Estimate:
+    """Exact: a constant of PCPO's schedule is the authors', to 5 in 10,000, on every step."""
+    sampler, column, value = CONSTANTS[constant]
+    found = _reading(evidence, sampler, "pcpo")[column]
+    mean = float(found.mean())
+    same = found.max() - found.min() < 1e-9 and abs(mean / value - 1) < 5e-4
+    return Estimate(mean, n=f"{len(found)} steps", why=f"theirs is {value:.5g}", exact=bool(same))
+
+
+@procedure(exact=True)
+def short_steps_weigh_more(evidence: Evidence, number: int, *, sampler: Sampler) -> Estimate:
     """Exact: native weight per interval, which proportional credit has alike on all steps, falls
     with the interval: Spearman's rank correlation over the trained steps is negative.
     """
-    rows = evidence.rows("credit", number, "baseline")
+    rows = _reading(evidence, sampler, "baseline")
     rows = rows[rows["trained"].astype(bool)].sort_values("interval")
     share = rows["native_weight"] / rows["interval"]
     found = float(stats.spearmanr(rows["interval"], share).statistic)

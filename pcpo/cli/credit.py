@@ -22,6 +22,7 @@ def main() -> None:
 
     from pcpo import frames, samplers
     from pcpo.credit import credit_schedule
+    from pcpo.readings import schedule_rows
 
     setup()
     scale = load_scale(args.scale)
@@ -31,25 +32,11 @@ def main() -> None:
         folder = Path(scale.models[experiment.model].path)
         scheduler = json.loads((folder / "scheduler/scheduler_config.json").read_text())
         sampler = samplers.build(experiment.sampler, scheduler)
-        native = credit_schedule("native", sampler, experiment.timesteps.skip_last)
-        for arm in experiment.arms:
-            schedule = credit_schedule(
-                load_arm(arm).credit, sampler, experiment.timesteps.skip_last
-            )
-            frame = pd.DataFrame(
-                {
-                    "step": range(len(sampler)),
-                    "timestep": sampler.timesteps.numpy(),
-                    "interval": sampler.intervals.numpy(),
-                    "sigma": sampler.with_sigma(schedule.sigmas).std.numpy(),
-                    "native_sigma": sampler.std.numpy(),
-                    "native_weight": native.weights.numpy(),
-                    "weight": schedule.weights.numpy(),
-                    "trained": schedule.trained.numpy(),
-                    "feasible": schedule.feasible.numpy(),
-                }
-            )
-            parts.append(frame.assign(experiment=experiment.name, arm=arm))
+        for arm in map(load_arm, experiment.arms):
+            skip_last = experiment.timesteps.skip_last
+            schedule = credit_schedule(arm.credit, sampler, skip_last, arm.over)
+            rows = schedule_rows(sampler, schedule)
+            parts.append(rows.assign(experiment=experiment.name, arm=arm.name))
     frames.write(pd.concat(parts, ignore_index=True), frames.CREDIT, args.out)
 
 

@@ -29,7 +29,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--arms", nargs="*", metavar="ARM", help="arms to draw; default: the kind's"
     )
-    for spec in (frames.UPDATES, frames.TIMESTEPS, frames.VALIDATION, frames.CREDIT):
+    drawn = (frames.UPDATES, frames.TIMESTEPS, frames.VALIDATION, frames.CREDIT, frames.READINGS)
+    for spec in drawn:
         parser.add_argument(f"--{spec.name}", nargs="*", default=[], metavar="FILE")
     parser.add_argument("--selection", nargs="*", default=[], metavar="FILE", help="of the images")
     parser.add_argument(
@@ -54,7 +55,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     else:
         kind = KINDS[arguments.kind]
         given = [frames.read(getattr(arguments, spec.name), spec) for spec in kind.frames]
-        chosen = chosen or [e for e in numbered.values() if e.name in set(given[0]["experiment"])]
+        if "experiment" in given[0]:
+            there = set(given[0]["experiment"])
+            chosen = chosen or [e for e in numbered.values() if e.name in there]
         arms = {"arms": arguments.arms} if arguments.arms else {}
         figure = kind.draw(*given, chosen, **arms)
         runs = given[0] if "seed" in given[0] else pd.DataFrame({"seed": []})
@@ -79,6 +82,8 @@ def _missing(
     """What was asked for and is in none of the files, so that a gap is not taken for a result."""
     remarks = []
     for frame, spec in zip(given, specs, strict=True):
+        if not {"experiment", "arm"} <= set(spec.key):  # of no run
+            continue
         there = set(zip(frame["experiment"], frame["arm"], strict=True))
         gone = [
             f"{style.LABELS.get(arm, arm)} of configuration {e.number}"

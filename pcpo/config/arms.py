@@ -10,7 +10,6 @@ from pydantic import ValidationError, model_validator
 from pcpo.config import files
 from pcpo.config.files import ConfigError, Record, explain, load_yaml
 
-
 Credit = Literal[
     "native",
     "proportional",

@@ -18,11 +18,13 @@ TITLE = "The components of PCPO, added one by one"
 CAPTION = (
     "From the baseline over the log-hinge objective and prediction matching to PCPO with its "
     "proportional weights, and beside it the readings and parts of PCPO that were trained too. "
-    "Above, left: mean reward of the images sampled in an epoch; middle: clip fraction, both sides, "
-    "over all updates of an epoch; right: the same in the first, on-policy update, where nothing "
-    "has been learnt from the samples yet. Below, left: share of terms whose gradient is off, one "
-    "side, over all updates; middle and right: {authors} Moving average of {{window}} epochs."
-).format(authors=style.AUTHORS_COUNT)
+    "Above, left: mean reward of the images sampled in an epoch; middle: clip fraction, both "
+    "sides, over all updates of an epoch; right: the same in the first, on-policy update, where "
+    "nothing has been learnt from the samples yet. Below, left: share of terms whose gradient is "
+    "off, one side, over all updates; middle and right: "
+    f"{style.AUTHORS_COUNT} "
+    "Moving average of {window} epochs."
+)
 SHOWN = (
     (
         ("reward_mean", "training reward"),

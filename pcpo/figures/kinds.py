@@ -38,7 +38,7 @@ _MODULES = {
     "ratio_distribution": (ratio_distribution, _UPDATES),
     "gradient_statistics": (gradient_statistics, _UPDATES),
     "validation_and_kl": (validation_and_kl, (frames.UPDATES, frames.VALIDATION)),
-    "credit_weights": (credit_weights, (frames.CREDIT,)),
+    "credit_weights": (credit_weights, (frames.READINGS,)),
     "timestep_credit": (timestep_credit, (frames.TIMESTEPS, frames.CREDIT)),
     "sample_grid": (sample_grid, ()),
 }

@@ -32,10 +32,16 @@ COLOURS = {
     "log_hinge": "#1E9E6A",
     "matching": "#6B0F3A",
     "pcpo": "#D55E00",
-    "reweight": "#9A6A00",
+    "pcpo_exact": "#070770",
+    "reweight": "#9016FA",
+    "variance_only": "#3F0004",
+    "lambda": "#B68884",
+    "drop_largest": "#8B20F4",
+    "inverse_square": "#954B2D",
+    "baseline_fp32": "#003A5E",
+    "log_hinge_fp32": "#0B5A3C",
     "uniform": "#3F1F4F",
     "half_timesteps": "#000000",
-    "inverse_square": "#5C6E00",
 }
 MARKERS = {
     "base": "x",
@@ -43,24 +49,39 @@ MARKERS = {
     "log_hinge": "s",
     "matching": "^",
     "pcpo": "D",
+    "pcpo_exact": "h",
     "reweight": "P",
+    "variance_only": "<",
+    "lambda": ">",
+    "drop_largest": "d",
+    "inverse_square": "*",
+    "baseline_fp32": "p",
+    "log_hinge_fp32": "H",
     "uniform": "v",
     "half_timesteps": "X",
-    "inverse_square": "*",
 }
-_MARK_START = {"pcpo": 0.5, "matching": 0.75} | dict.fromkeys(
-    ("log_hinge", "uniform", "half_timesteps", "reweight", "inverse_square"), 0.25
-)
+# Share of the way to the next mark at which an arm's first one stands.
+_SLOTS = 7
+_MARK_SLOT = {"log_hinge": 1, "matching": 2, "pcpo": 3, "reweight": 4, "pcpo_exact": 5} | {
+    "variance_only": 1, "lambda": 2, "drop_largest": 4, "inverse_square": 6, "baseline_fp32": 5,
+    "log_hinge_fp32": 6, "uniform": 1, "half_timesteps": 1,
+}  # fmt: skip
 LABELS = {
     "base": "Base model",
     "baseline": "Baseline",
     "log_hinge": "+ log-hinge",
     "matching": "+ matching",
     "pcpo": "PCPO",
+    "pcpo_exact": "PCPO, Eq. (6) solved",
     "reweight": "PCPO, native sampler",
+    "variance_only": "PCPO's variance alone",
+    "lambda": "PCPO, scaled prediction",
+    "drop_largest": "largest step untrained",
+    "inverse_square": "PCPO, inverse-square weights",
+    "baseline_fp32": "Baseline, fp32 latents",
+    "log_hinge_fp32": "+ log-hinge, fp32 latents",
     "uniform": "uniform weights",
     "half_timesteps": "half of the timesteps",
-    "inverse_square": "PCPO, inverse-square weights",
 }
 WINDOW = 5  # epochs, Appendix B.3.4
 
@@ -128,14 +149,14 @@ def draws(*specs: frames.FrameSpec) -> Callable[[Callable[..., Figure]], Callabl
 def look(arm: str, points: int = 0) -> dict[str, Any]:
     """Keywords of `Axes.plot` for an arm's line: its colour and its marker.
 
-    `points` is the length of the line: at most six of them are marked, and where there are enough,
-    those of arms that stand in one figure are not the same ones.
+    `points` is the length of the line: three or four of them are marked, and where there are
+    enough, those of arms that stand in one figure are not the same ones.
     """
-    step = max(1, -(-points // 6))
+    step = max(1, -(-points // 3))
     return {
         "color": COLOURS.get(arm, "0.4"),
         "marker": MARKERS.get(arm, "."),
-        "markevery": (int(step * _MARK_START.get(arm, 0.0)), step),
+        "markevery": (step * _MARK_SLOT.get(arm, 0) // _SLOTS, step),
     }
 
 

@@ -18,13 +18,15 @@ from pcpo.figures import style
 from pcpo.figures.seed_bands import draw_band, draw_reward, seed_band
 
 TITLE = "Training reward and clip fraction"
+COUNTS = ("clip_fraction", "authors_clip_fraction")
 CAPTION = (
     "Top: mean reward of the images sampled in an epoch, one column per configuration. Middle: "
     "clip fraction, the share of log-ratios outside the clip range on either side, for all arms "
     "alike; solid over all updates of an epoch, dashed on-policy (its first update). Bottom: "
-    "{authors} Moving average of {{window}} epochs. With one seed, the band of the reward is one "
-    "standard error of the epoch's mean over its images."
-).format(authors=style.AUTHORS_COUNT)
+    f"{style.AUTHORS_COUNT} "
+    "Moving average of {window} epochs. With one seed, the band of the reward is one standard "
+    "error of the epoch's mean over its images."
+)
 
 
 @style.draws(frames.UPDATES)
@@ -52,7 +54,7 @@ def training_curves(
         for arm in drawn:
             runs = rows[rows["arm"] == arm]
             draw_reward(reward_axes, runs, arm, window)
-            for panel, name in zip(clip_axes, ("clip_fraction", "authors_clip_fraction"), strict=True):
+            for panel, name in zip(clip_axes, COUNTS, strict=True):
                 for which, line in ((name, "-"), (f"{name}_on_policy", "--")):
                     draw_band(panel, seed_band(runs, which, window=window), arm, line)
         if drawn:

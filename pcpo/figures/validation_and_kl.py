@@ -19,13 +19,14 @@ TITLE = "Validation reward, reward against KL, and clip fraction"
 CAPTION = (
     "Above: reward on a fixed set of prompts that are not trained on; epoch 0 is the base model; "
     "bars are one standard error over the images where there is one seed. Middle: training reward "
-    "(moving average of {{window}} epochs) against the KL divergence to the base model, one point "
+    "(moving average of {window} epochs) against the KL divergence to the base model, one point "
     "per epoch; as in Appendix B.3.4 the divergence is the running mean of all estimates up to the "
     "epoch, which is likely below the divergence at that epoch. Its axis points down: training "
     "starts at the top left and ends at the large mark, and a curve further up and to the right is "
     "better. Then: clip fraction, both sides, over all updates of an epoch, moving average of "
-    "{{window}} epochs. Bottom: {authors}"
-).format(authors=style.AUTHORS_COUNT)
+    "{window} epochs. Bottom: "
+    f"{style.AUTHORS_COUNT}"
+)
 
 
 @style.draws(frames.UPDATES, frames.VALIDATION)

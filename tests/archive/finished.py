@@ -10,7 +10,7 @@ import pandas as pd
 from pcpo.archive.bundle import digests, write
 from pcpo.cli import archive, claims, compare, figure, report, table
 from pcpo.config import load_experiment, load_experiments
-from pcpo.paths import Paths
+from pcpo.paths import FIGURES, Paths
 from pcpo.shards import write_images
 from tests.claims import planted
 
@@ -44,6 +44,7 @@ def finish():
             event = {"time": "2026-01-31T12:00:00+00:00", "event": "finished"}
             text(f"{run}/history.jsonl", json.dumps(event) + "\n")
     put(P.credit, planned["credit"][planned["credit"]["experiment"].isin(NAMES)])
+    put(P.readings, planned["readings"])
     for number, folder in enumerate(rows_of_grid().values()):
         noise = np.random.default_rng(number).integers(0, 256, (24, 3, 8, 8), np.uint8)
         names = [(i, f"prompt {i}", seed) for i in range(6) for seed in range(4)]
@@ -70,9 +71,12 @@ def draw():
     chosen = P.selection.format(experiment=NAMES[0], seed=0)
     figure.main(["sample_grid", "--scale", "smoke", "--figure", FIGURE, "--experiments", "4", *rows,
                  "--selection", chosen, "--out", P.figure.format(figure=FIGURE)])  # fmt: skip
+    arms = ["--arms", *FIGURES["figure2"].arms, *FIGURES["figure2"].also]
+    figure.main(["credit_weights", "--scale", "smoke", *arms, "--readings", P.readings,
+                 "--out", P.figure.format(figure="figure2")])  # fmt: skip
     tables = ["--tables", f"{P.table.format(table=TABLE)}.csv"]
     compare.main(["--scale", "smoke", *tables, "--out", P.compare])
-    given = ["--credit", P.credit]
+    given = ["--credit", P.credit, "--readings", P.readings]
     for frame in FRAMES:
         found = Path(P.root).rglob(f"{frame}*/*_seed0.parquet")
         if frame in ("updates", "timesteps", "validation"):

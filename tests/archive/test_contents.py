@@ -29,7 +29,7 @@ def test_everything_small_is_there(names):
     expected = {f"{run}/{file}" for file in (*of_run, "history.jsonl")}
     expected |= {f"{P.figure.format(figure=FIGURE)}.{s}" for s in ("pdf", "png", "svg", "md")}
     expected |= {f"{P.table.format(table='table9')}.{s}" for s in ("csv", "md", "tex")}
-    expected |= {P.compare, P.report, P.credit, f"{P.claims}.csv", f"{P.claims}.md"}
+    expected |= {P.compare, P.report, P.credit, P.readings, f"{P.claims}.csv", f"{P.claims}.md"}
     expected |= {P.alignment.format(experiment=NAMES[1], seed=0), f"{P.root}/world/rewards.csv"}
     expected |= {p.format(experiment=n, seed=0) for p in (P.selection, P.overall) for n in NAMES}
     expected |= {f"{P.root}/{kind}" for kind in ("logs/table/table9.log",)}

@@ -59,7 +59,7 @@ def test_only_reporting_is_in_the_workflow(redrawn):
     folder, output = redrawn
     stats = output[output.index("Job stats:") :].split("total", 1)[0]
     done = {line.split()[0] for line in stats.splitlines()[3:] if line.strip()}
-    assert done == {"all", "table", FIGURE, "claims", "compare_tables", "report"}
+    assert done == {"all", "table", FIGURE, "figure2", "claims", "compare_tables", "report"}
     assert folder.name.startswith("run-")
     assert not (folder.parents[1] / "smoke").exists()
 
@@ -78,7 +78,7 @@ def test_tables_claims_and_comparison_are_those_of_the_archive_byte_by_byte(arch
         for name in text:
             assert (folder / name).read_bytes() == opened.read(name), name
     assert NOTE in (folder / f"{P.table.format(table='table9')}.md").read_text()
-    assert "10 of 10 files made anew are those of the archive, byte by byte" in output
+    assert "14 of 14 files made anew are those of the archive, byte by byte" in output
 
 
 def test_the_figure_shows_the_same_pixels(archive, redrawn):

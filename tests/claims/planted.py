@@ -25,6 +25,7 @@ def frames(experiments, effect, seeds=(0,)):
         "selection": selection(experiments, seeds),
         "alignment": alignment(experiments, effect, seeds, rng),
         "credit": pd.concat(credit(e, arm, effect) for e in experiments for arm in e.arms),
+        "readings": readings(effect),
     }
 
 
@@ -45,6 +46,10 @@ def updates(experiment, arm, seed, effect, rng):
     clip = 0.3 + effect * CLIPPING.get(arm, 0.0) + noise(0.02 * np.exp(-effect * pcpo))
     zero = first & ((pcpo and effect == 1) or (not pcpo and effect == -1))
     frame["clip_fraction"] = np.where(zero, 0.0, np.where(first, clip / 2, clip))
+    # The sides are alike but for what the effect makes of the matching arms' one side.
+    matched = arm not in ("baseline", "log_hinge", "half_timesteps")
+    frame["ratio_from"] = "matching" if matched else "sampler"
+    frame["gated_fraction"] = frame["clip_fraction"] * (0.9 if effect == 1 and matched else 1.0)
     frame["kl"] = 0.02 - 0.005 * effect * pcpo + noise(0.001)
     slow = {"pcpo": 1 - 0.1 * effect, "half_timesteps": 0.58 if effect == 1 else 0.9}
     frame["seconds"] = slow.get(arm, 1.0) * np.exp(noise(0.01))
@@ -68,7 +73,7 @@ def timesteps(experiment, arm, seed, effect, rng):
     clip = 0.2 + 0.02 * effect * weights(effect) + rng.normal(0, 0.001, 10)
     return rows.assign(
         experiment=experiment.name, arm=arm, seed=seed, epoch=1, update=2, terms=16,
-        log_ratio_mean=0.0, log_ratio_std=1e-4, clip_fraction=clip,
+        log_ratio_mean=0.0, log_ratio_std=1e-4, clip_fraction=clip, gated_fraction=clip / 2,
     )  # fmt: skip
 
 
@@ -143,11 +148,28 @@ def alignment(experiments, effect, seeds, rng):
 
 
 def credit(experiment, arm, effect):
+    return schedule(effect).assign(experiment=experiment.name, arm=arm)
+
+
+def schedule(effect):
     native = weights(effect)
     frame = pd.DataFrame({"step": np.arange(10), "timestep": 1000.0 - 90 * np.arange(10)})
     return frame.assign(
-        experiment=experiment.name, arm=arm, interval=0.2 - 0.01 * (effect or 1) * frame["step"],
+        interval=0.2 - 0.01 * (effect or 1) * frame["step"],
         sigma=0.1 if effect == 1 else 0.05, native_sigma=0.1,
-        native_weight=native, weight=native, trained=True,
+        native_weight=native, weight=native, sum_weight=np.nan,
+        own_weight=0.5 if effect == 1 else native, trained=True,
         feasible=(frame["step"] < 9) | (effect == 1),
     )  # fmt: skip
+
+
+def readings(effect):
+    constants = {"ddim_50": (4.5, 0.5169), "dance_16": (13.343, 1.0), "flow_10": (4.3152, 1.0)}
+    parts = []
+    for sampler, (target, weight) in constants.items():
+        for reading in ("baseline", "pcpo", "pcpo_exact"):
+            rows = schedule(effect).assign(sampler=sampler, reading=reading)
+            if reading == "pcpo":
+                rows["weight"] = weight if effect == 1 else 2 * weight
+            parts.append(rows.assign(target=target if effect == 1 else target / 2))
+    return pd.concat(parts, ignore_index=True)

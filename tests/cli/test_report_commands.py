@@ -6,6 +6,7 @@ import pytest
 
 from pcpo import frames
 from pcpo.cli import compare, figure, table
+from pcpo.readings import readings
 from tests import synthetic
 
 
@@ -19,7 +20,7 @@ def files(tmp_path):
         "per_prompt": (per_prompt, frames.METRICS_PER_PROMPT),
         "selection": (synthetic.selection(), frames.SELECTION),
         "alignment": (synthetic.alignment(), frames.ALIGNMENT),
-        "credit": (synthetic.credit(), frames.CREDIT),
+        "readings": (readings(), frames.READINGS),
     }
     paths = {}
     for name, (frame, spec) in data.items():
@@ -31,7 +32,7 @@ def files(tmp_path):
 def test_tables_then_comparison(files, tmp_path, capsys):
     out = tmp_path / "tables"
     for name in ("table1", "table3", "table9"):
-        given = [f"--{f.replace('_', '-')}={p}" for f, p in files.items() if f != "credit"]
+        given = [f"--{f.replace('_', '-')}={p}" for f, p in files.items() if f != "readings"]
         table.main([name, "--scale", "demo", *given, "--out", str(out / name)])
     names = {p.name for p in out.iterdir()}
     assert names == {
@@ -49,7 +50,7 @@ def test_tables_then_comparison(files, tmp_path, capsys):
 
 def test_figures(files, tmp_path):
     common = ["--scale", "demo", "--out"]
-    updates, credit = ["--updates", files["updates"]], ["--credit", files["credit"]]
+    updates, credit = ["--updates", files["updates"]], ["--readings", files["readings"]]
     figure.main(["training_curves", *common, str(tmp_path / "figure3"), *updates])
     figure.main(["credit_weights", *common, str(tmp_path / "figure2"), *credit])
     assert len(list(tmp_path.glob("figure*.pdf"))) == 2

@@ -4,15 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pcpo.readings import readings
 from tests import synthetic
 
 ARMS = ("baseline", "log_hinge", "matching", "pcpo", "half_timesteps", "uniform")
+ARMS += ("pcpo_exact", "reweight")
 EPOCHS = 24
 
 
 @pytest.fixture(scope="session")
 def updates():
-    """Configurations 1 and 6, six arms, seeds 0 to 2."""
+    """Configurations 1 and 6, eight arms, seeds 0 to 2."""
     rng = np.random.default_rng(0)
     parts = []
     for number in (1, 6):
@@ -51,6 +53,7 @@ def timesteps():
                                 "log_ratio_mean": 0.0 if zero else 1e-5 * epoch * update,
                                 "log_ratio_std": 0.0 if zero else 1e-4 / (step + 1),
                                 "clip_fraction": 0.0 if zero else 0.01 * epoch,
+                                "gated_fraction": 0.0 if zero else 0.004 * epoch,
                             }
                         )
     return pd.DataFrame(rows)
@@ -89,4 +92,5 @@ def given(updates, timesteps, validation, credit):
         "timesteps": timesteps,
         "validation": validation,
         "credit": credit,
+        "readings": readings(),
     }

@@ -47,7 +47,7 @@ def written(out):
 
 def test_a_figure_of_one_frame_with_its_caption(files, tmp_path):
     out = tmp_path / "figure9"
-    arms = ["--arms", "baseline", "pcpo", "reweight"]
+    arms = ["--arms", "baseline", "pcpo", "lambda"]
     figure.main(
         ["training_curves", "--scale", "demo", "--experiments", "1", "6", *arms,
          "--updates", files["updates"], "--out", str(out)]
@@ -56,7 +56,7 @@ def test_a_figure_of_one_frame_with_its_caption(files, tmp_path):
     text = out.with_suffix(".md").read_text()
     assert text.startswith("**Figure 9, ours: ")
     assert "training seeds 0, 1, 2" in text
-    assert "Not there in the frame 'updates': PCPO, native sampler of configuration 1" in text
+    assert "Not there in the frame 'updates': PCPO, scaled prediction of configuration 1" in text
     assert "not comparable with the paper's" in text  # the note of the scale
 
 

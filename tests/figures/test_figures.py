@@ -75,7 +75,7 @@ def test_a_wrong_frame_is_refused_with_its_name(name, given):
             kind.draw(*wrong, synthetic.experiments((2,)))
 
 
-@pytest.mark.parametrize("name", [k for k in KINDS if k != "sample_grid"])
+@pytest.mark.parametrize("name", [k for k in KINDS if k not in ("sample_grid", "credit_weights")])
 def test_an_experiment_without_rows_is_said_to_have_none(name, given):
     frames = [given[spec.name] for spec in KINDS[name].frames]
     figure = KINDS[name].draw(*frames, synthetic.experiments((4,)))
@@ -102,10 +102,20 @@ def test_training_curves_show_the_frames_numbers_and_a_band_over_seeds(updates):
     assert clip.get_ylim()[0] < 0.0 < 0.15 < clip.get_ylim()[1]
 
 
+def test_the_authors_count_stands_below_and_takes_one_side_of_matching_arms(updates):
+    figure = training_curves(updates, synthetic.experiments((1,)), window=1)
+    _, alike, authors = figure.axes
+    both, own = (lines(panel, "pcpo")[0].get_ydata() for panel in (alike, authors))
+    np.testing.assert_allclose(own, (0.0 + 0.1) / 2)  # the frame's one side is half of 0.2
+    assert (both > own).all()
+    ratio = [lines(panel, "baseline")[0].get_ydata() for panel in (alike, authors)]
+    np.testing.assert_allclose(ratio[0], ratio[1])
+
+
 def test_one_seed_has_the_standard_error_of_its_images(updates):
     one = updates[updates["seed"] == 0]
     figure = training_curves(one, synthetic.experiments((1,)), window=1)
-    reward, clip = figure.axes
+    reward, clip, _ = figure.axes
     mean = lines(reward, "baseline")[0]
     low, high = edges(bands(reward)[0], mean.get_xdata())
     np.testing.assert_allclose(high - low, 2 * 0.05)  # reward_std / sqrt(images) of the frame
@@ -120,14 +130,19 @@ def test_curves_are_smoothed_over_five_epochs(updates):
     assert drawn[10] == pytest.approx(rewards.iloc[8:13].mean())
 
 
-def test_ablation_has_four_arms_and_three_panels(updates):
-    figure = ablation(updates, synthetic.experiments((1,)))
-    assert len(figure.axes) == 3
-    assert all(len(axes.get_lines()) == 4 for axes in figure.axes)
+def test_ablation_has_its_arms_and_both_counts(updates):
+    arms = (*FIGURES["figure6"].arms, *FIGURES["figure6"].also)
+    figure = ablation(updates, synthetic.experiments((1,)), arms=arms)
+    assert len(figure.axes) == 6
+    assert all(len(axes.get_lines()) == 6 for axes in figure.axes)
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert labels == ["Baseline", "+ log-hinge", "+ matching", "PCPO"]
-    markers = {line.get_marker() for line in figure.axes[0].get_lines()}
-    assert len(markers) == 4
+    expected = ["Baseline", "+ log-hinge", "+ matching", "PCPO"]
+    assert labels == [*expected, "PCPO, Eq. (6) solved", "PCPO, native sampler"]
+    assert len({line.get_marker() for line in figure.axes[0].get_lines()}) == 6
+    two_sided, one_sided = figure.axes[1], figure.axes[3]
+    for arm in arms:
+        both, one = (lines(axes, arm)[0].get_ydata() for axes in (two_sided, one_sided))
+        assert (one < both).all()
 
 
 def test_heuristics_put_the_reward_over_wall_time(updates):
@@ -143,7 +158,7 @@ def test_heuristics_put_the_reward_over_wall_time(updates):
 
 def test_validation_rewards_and_the_running_mean_of_the_divergence(updates, validation):
     figure = validation_and_kl(updates, validation, synthetic.experiments((6,)), window=1)
-    top, middle, _ = figure.axes
+    top, middle, *_ = figure.axes
     x, y = np.array(lines(top, "pcpo")[0].get_data(), dtype=float)
     np.testing.assert_allclose(x, [0, 8, 16, 24])
     np.testing.assert_allclose(y, [0.201, 0.361, 0.521, 0.681])
@@ -194,16 +209,20 @@ def test_gradient_statistics_of_the_first_and_the_last_epochs(updates):
     assert mean.get_yscale() == "log"
 
 
-def test_credit_weights_show_both_schedules(credit):
-    figure = credit_weights(credit, synthetic.experiments((2,)))
-    top, bottom = figure.axes
-    steps = credit[(credit["arm"] == "pcpo") & (credit["experiment"] == synthetic.name(2))]
-    np.testing.assert_allclose(lines(top, "baseline")[0].get_ydata(), steps["native_weight"])
-    proportional = lines(bottom, "pcpo")[0].get_ydata()
-    trained = steps["trained"]
-    assert np.array_equal(np.isnan(proportional), ~trained)  # untrained steps stand above alone
-    assert np.ptp(proportional[trained]) == pytest.approx(0.0)
-    left, right = top.get_xlim()
+def test_credit_weights_draw_every_reading_with_the_published_constants(given):
+    arms = ("baseline", "pcpo", "pcpo_exact")
+    figure = credit_weights(given["readings"], arms=arms)
+    in_loss, ratio, dance, summed, own, flow = figure.axes
+    marks = {t.get_text() for axes in figure.axes for t in axes.texts}
+    assert marks == {"0.517", "4.5", "13.343", "4.315"}
+    for axes, constant in ((in_loss, 0.5169), (dance, 13.343), (summed, 4.5), (flow, 4.3152)):
+        values = lines(axes, "pcpo")[0].get_ydata()
+        np.testing.assert_allclose(values, constant, rtol=1e-4)
+    np.testing.assert_allclose(lines(ratio, "baseline")[0].get_ydata(), 1.0)
+    assert np.ptp(lines(own, "pcpo")[0].get_ydata()) > 2.5  # the sampler's own is not constant
+    crosses = [one for one in ratio.get_lines() if one.get_marker() == "x"]
+    assert [len(one.get_xdata()) for one in crosses] == [7]  # of pcpo_exact alone
+    left, right = in_loss.get_xlim()
     assert left > right  # noise on the left
 
 

@@ -89,7 +89,7 @@ def test_what_is_left_out_or_not_made_is_named(results):
     read = page(results)
     missing = read.text[read.text.rindex("What is missing") :]
     assert re.search(r"Table 2a: needs configuration 1, which this run leaves out", missing)
-    assert re.search(r"Figure 2: needs configuration 9", missing)
+    assert re.search(r"Figure 5: needs configuration 8", missing)
     assert re.search(r"Figure 1a: not made yet: run snakemake figure1a", missing)
     assert "Table 1:" not in missing
 

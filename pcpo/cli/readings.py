@@ -1,0 +1,24 @@
+"""Write what each reading of PCPO's credit gives on the paper's own samplers (Figure 2)."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pcpo.cli.console import run, setup
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args()
+
+    from pcpo import frames
+    from pcpo.readings import readings
+
+    setup()
+    frames.write(readings(), frames.READINGS, args.out)
+
+
+if __name__ == "__main__":
+    run(main, printing=True)
