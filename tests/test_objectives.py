@@ -51,6 +51,40 @@ def test_gradient_is_gated_alike_and_equals_minus_advantage_inside(name):
     assert result.gated_fraction == 0.25
 
 
+def test_both_counts_are_the_authors():
+    """|log rho| > eps where they compute a ratio; eps |A| - A log rho < 0 where they match."""
+    generator = torch.Generator().manual_seed(1)
+    log_ratio, advantages = 2e-4 * torch.randn(2, 500, generator=generator, dtype=torch.float64)
+    advantages = 1e4 * advantages
+    advantages[:50] = 0.0
+    for objective in objectives.OBJECTIVES.values():
+        result = objective(log_ratio, advantages, 1e-4)
+        both = (log_ratio.abs() > 1e-4).double().mean()
+        one = (1e-4 * advantages.abs() - advantages * log_ratio < 0).double().mean()
+        assert result.clip_fraction.item() == pytest.approx(both.item(), abs=1e-7)
+        assert result.gated_fraction.item() == pytest.approx(one.item(), abs=1e-7)
+        assert 0.2 < one < 0.4 < both < 0.7
+
+
+def test_lambda_is_a_true_log_ratio_of_the_sampler_that_runs():
+    """Its constant weight of the prediction's change is the native weight of what a step takes."""
+    sampler = ddim(SD, 10)
+    schedule = credit.credit_schedule("lambda", sampler, skip_last=False)
+    generator = torch.Generator().manual_seed(0)
+    x, old, z, delta, ref = torch.randn(5, 10, 4, 6, 6, generator=generator, dtype=torch.float64)
+    new = old + 0.01 * delta
+    step, std = torch.arange(10), sampler.std.reshape(-1, 1, 1, 1)
+    change = schedule.change.reshape(-1, 1, 1, 1)
+
+    def mean(prediction):
+        return sampler.mean(step, x, ref + change * (prediction - ref))
+
+    x_next = mean(old) + std * z
+    density = [Normal(mean(p), std).log_prob(x_next).mean((1, 2, 3)) for p in (new, old)]
+    ours = objectives.matching_log_ratio(new, old, z, schedule.weights)
+    torch.testing.assert_close(ours, density[0] - density[1], rtol=0, atol=1e-14)
+
+
 def test_log_hinge_value():
     result = objectives.log_hinge(torch.tensor([0.3, -0.3]), torch.tensor([2.0, 2.0]), 0.1)
     assert result.loss.item() == pytest.approx((0 + 2 * 0.4) / 2)

@@ -319,6 +319,18 @@ def test_rendering_and_writing(tmp_path):
         dataclasses.replace(table, columns=(Column("other", "O"),))
 
 
+def test_the_authors_count_takes_one_side_of_matching_arms_alone():
+    curves = epoch_curves(synthetic.updates({"baseline": [1.0, 2.0], "pcpo": [1.0, 2.0]}))
+    for arm, share in (("baseline", 1.0), ("pcpo", 0.5)):  # of the frame one side is half of both
+        own = curves[curves["arm"] == arm]
+        for part in ("", "_on_policy", "_off_policy"):
+            np.testing.assert_allclose(
+                own[f"gated_fraction{part}"], own[f"clip_fraction{part}"] / 2
+            )
+            counted = own[f"authors_clip_fraction{part}"]
+            np.testing.assert_allclose(counted, share * own[f"clip_fraction{part}"])
+
+
 def test_epoch_curves_recomputed_by_pandas():
     updates = pd.concat(
         [

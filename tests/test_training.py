@@ -615,11 +615,38 @@ def test_statistics_by_timestep_add_up_to_those_of_the_update(models, tmp_path, 
     images = chosen.batch.images_per_iteration // chosen.batch.gradient_updates
     for update, own in steps.groupby("update"):
         share = own["terms"] / own["terms"].sum()
-        for column in ("log_ratio_mean", "clip_fraction"):
+        for column in ("log_ratio_mean", "clip_fraction", "gated_fraction"):
             assert (share * own[column]).sum() == pytest.approx(updates[column][update], abs=1e-9)
         assert own["timestep"].is_monotonic_decreasing
         trained = len(own) if number == 1 else 3  # FLUX trains 60 % of five for each image
         assert own["terms"].sum() == images * trained
+
+
+def test_lambda_moves_from_the_reference_models_prediction(models, tmp_path):
+    """A fresh adapter is the reference: its first images are the native ones."""
+    chosen = experiment(1, epochs=1)
+    matching, scaled = (run(models, tmp_path / arm, chosen, arm) for arm in ("matching", "lambda"))
+    assert matching["reward_mean"].iloc[0] == scaled["reward_mean"].iloc[0]
+    trained = policy(models, chosen, train=True)
+    predict = trained.conditioned(trained.encode(PROMPTS[:2]), 2.0)
+    x, timesteps = torch.randn(2, *trained.latent_shape), torch.full((2,), 500.0)
+    base = predict(x, timesteps)
+    with torch.no_grad():
+        for parameter in trained.trainable().values():
+            parameter.add_(0.1)
+    assert not torch.equal(predict(x, timesteps), base)
+    assert torch.equal(trained.as_reference(predict)(x, timesteps), base)
+
+
+def test_the_largest_step_is_left_out_of_training(models, tmp_path):
+    chosen = experiment(1, epochs=1)
+    run(models, tmp_path / "all", chosen, "matching")
+    run(models, tmp_path / "less", chosen, "drop_largest")
+    every, fewer = (
+        set(frames.read(tmp_path / name / "timesteps.parquet", frames.TIMESTEPS)["step"])
+        for name in ("all", "less")
+    )
+    assert len(every - fewer) == 1 and fewer < every
 
 
 def test_gradient_statistics_are_of_the_first_trained_layer(models, tmp_path):

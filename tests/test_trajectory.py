@@ -65,6 +65,25 @@ def test_shapes_and_the_chain_of_latents():
     assert trajectory(keep=False)[1].log_probs is None
 
 
+def test_a_changed_step_takes_the_reference_and_its_share_of_the_change():
+    sampler = flow_grpo_sde(5, 3.0, 0.7)
+    initial = gaussian_noise([("initial", k) for k in range(3)], 1, SHAPE)[:, 0]
+    noise = gaussian_noise([("steps", k) for k in range(3)], 5, SHAPE)
+    change = torch.tensor([1.0, 0.5, 2.0, 0.0, 1.5], dtype=torch.float64)
+
+    def reference(x, timesteps):
+        return 0.1 * x
+
+    t = sample(predict, sampler, initial, noise, reference=reference, change=change)
+    for index in range(5):
+        x, step = t.latents[:, index], torch.full((3,), index)
+        own, base = predict(x, sampler.timesteps[step]), reference(x, None)
+        assert torch.equal(t.predictions_old[:, index], own)
+        taken = base + change[index].float() * (own - base)
+        after = t.latents[:, index + 1] if index < 4 else t.final
+        torch.testing.assert_close(sampler.step(step, x, taken, noise[:, index]), after)
+
+
 def test_float32_storage_keeps_the_on_policy_ratio_exactly_at_one():
     assert torch.count_nonzero(on_policy_log_ratio(*trajectory("float32"))) == 0
 
