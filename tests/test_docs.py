@@ -11,7 +11,7 @@ from pcpo.paths import FIGURES, TABLES
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-OURS = ("run.md", "scale.md", "extend.md", "results.md")
+OURS = ("method.md", "run.md", "scale.md", "extend.md", "results.md")
 # What the example of extend.md adds.
 ADDED = {"clip_margin.py", "spread.py", "11_ddpo_clip_margin.yaml"}
 
