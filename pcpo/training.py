@@ -140,6 +140,8 @@ def train(
             values = _advantages(advantage, ids, rewards, epoch)
             for update in range(batch.gradient_updates):
                 images = batch.images_per_iteration // batch.gradient_updates
+                if learner.ema is not None:
+                    learner.ema.before_update(len(state.logs["updates"]))
                 statistics, by_step = _update(
                     experiment, arm, schedule, sampler, learner,
                     rollout[update * len(own) : (update + 1) * len(own)],
@@ -161,7 +163,7 @@ def train(
                 state.logs["updates"].append(row)
                 state.logs["timesteps"] += [where | statistics for statistics in by_step]
                 if learner.ema is not None:
-                    learner.ema.step(len(state.logs["updates"]))
+                    learner.ema.after_update(len(state.logs["updates"]))
                 if processes.is_main:
                     report(row)
             state.epoch, state.advantages = epoch, advantage.state()

@@ -32,6 +32,7 @@ SCALE_MAY_CHANGE = (
     "lora.alpha",
     "precision",
     "ema.every",
+    "ema.images_per_call",
     "epochs",
     "checkpoint_every",
     "execution.*",
