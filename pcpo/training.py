@@ -38,7 +38,7 @@ from pcpo.samplers import Sampler
 from pcpo.samplers.flow_sde import FlowSDE
 from pcpo.stop_request import StopRequest
 from pcpo.trajectory import DTYPES, Trajectory, gaussian_noise, sample
-from pcpo.validation import validate
+from pcpo.validation import validate, validation_sampler
 
 Reward = Callable[[Tensor, Sequence[str]], Tensor]
 Report = Callable[[dict[str, Any]], None]
@@ -109,13 +109,13 @@ def train(
     if processes.is_main:
         folder.record("started", epoch=state.epoch, **folder.origin)
     run = {"experiment": experiment.name, "arm": arm.name, "seed": seed}
-    native = samplers.build(experiment.sampler, policy.scheduler_config).to(policy.device)
 
     def validate_after(epoch: int) -> None:
         if experiment.validation is None or epoch % experiment.validation.every:
             return
+        chosen = validation_sampler(experiment, policy.scheduler_config).to(policy.device)
         with learner.evaluated():
-            row = validate(experiment, policy, native, reward, validation_prompts, processes)
+            row = validate(experiment, policy, chosen, reward, validation_prompts, processes)
         state.logs["validation"].append(run | {"epoch": epoch} | row)
         log(f"epoch {epoch} validation reward {row['reward_mean']:.5g} on {row['images']} images")
 

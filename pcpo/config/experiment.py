@@ -108,6 +108,9 @@ class Validation(Record):
     prompts: str  # a prompt set that is not trained on
     count: int = Field(gt=0)  # at most so many of its prompts, one image each
     every: int = Field(gt=0)  # epochs
+    # native: the training's, with its noise; deterministic: the same kind without noise.
+    sampler: Literal["native", "deterministic"]
+    steps: int = Field(gt=1)
 
 
 class Execution(Record):

@@ -39,6 +39,7 @@ SCALE_MAY_CHANGE = (
     "evaluation.*",
     "validation.count",
     "validation.every",
+    "validation.steps",
     "arms",  # fewer of them; load_experiment refuses others
 )
 

@@ -66,6 +66,18 @@ def test_flow_grpo_step_is_flow_grpos():
         torch.testing.assert_close(ours, published_kl)
 
 
+@pytest.mark.parametrize("steps", [10, 40])
+def test_without_noise_it_is_diffusers_euler_step(steps):
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0)
+    scheduler.set_timesteps(steps)
+    sampler = flow_grpo_sde(steps, 3.0, 0.7).deterministic()
+    x, v, _ = (latents.float() for latents in _latents(3))
+    for i, t in enumerate(scheduler.timesteps):
+        expected = scheduler.step(v, t, x).prev_sample
+        ours = sampler.step(torch.tensor([i]), x, v, torch.full_like(x, 9.0))
+        torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-6)
+
+
 def test_flow_grpo_timesteps_are_diffusers():
     scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0)
     scheduler.set_timesteps(10)
