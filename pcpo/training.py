@@ -9,7 +9,10 @@ Departures from the originals, on purpose:
 - every forward of an update holds `micro_batch` (image, timestep) pairs, each image at a step of
   its own, and is one of the shape of the rollout's;
 - images are grouped by prompt id, and noise depends on (seed, epoch, slot), not on the process;
-- where the originals shuffle images between updates, the prompts are shuffled before the rollout.
+- where the originals shuffle images between updates, the prompts are shuffled before the rollout;
+- prompts are drawn anew in each iteration, DanceGRPO's without replacement over the run.
+Smaller ones stand where they happen: advantages.py (equal rewards), policies/base.py (rounding to
+uint8, precision of frozen weights).
 """
 
 from __future__ import annotations

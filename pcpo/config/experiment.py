@@ -73,7 +73,6 @@ class Advantage(Record):
 class Timesteps(Record):
     skip_last: bool  # DanceGRPO and Flow-GRPO never train the last step
     fraction: float = Field(gt=0, le=1)  # share of the trainable steps drawn for each image
-    order: Literal["shuffled", "sequential"]  # sequential: no draw, fraction must be 1
 
 
 class Optimizer(Record):
@@ -191,8 +190,6 @@ class Experiment(Record):
         for arm in self.arms:
             if not load_arm(arm).applies_to(self.sampler.kind):
                 raise ValueError(f"arms: '{arm}' makes no sense with sampler {self.sampler.kind}")
-        if self.timesteps.order == "sequential" and self.timesteps.fraction != 1:
-            raise ValueError("timesteps.order: sequential trains every step; fraction must be 1")
         grouped = self.advantage.kind != "per_prompt_running"
         if grouped and self.batch.prompts_per_iteration is None:
             raise ValueError(f"advantage.kind: {self.advantage.kind} needs prompts_per_iteration")

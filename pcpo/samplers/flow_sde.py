@@ -53,14 +53,14 @@ def _shifted(t: Tensor, shift: float) -> Tensor:
 
 
 def dance_sde(steps: int, shift: float, eta: float) -> FlowSDE:
-    """DanceGRPO on FLUX: constant sigma = eta (train_grpo_flux.py:69-108, 169-192).
+    """DanceGRPO on FLUX: constant sigma = eta (train_grpo_flux_lora.py:69-108, 169-192).
 
     The network's timestep is truncated to whole thousandths, as in the original, and in float32 as
     there: at 12 steps 0.6 becomes 599.
     """
     t = _shifted(torch.linspace(1, 0, steps + 1, dtype=torch.float64), shift)
     sigma = torch.full((steps,), eta, dtype=torch.float64)
-    # int(sigma * 1000) with sigma in float32: train_grpo_flux.py:169-176, 450, and its LoRA twin.
+    # int(sigma * 1000), sigma in float32: train_grpo_flux_lora.py:169, 450; _flux.py:231, 506.
     single = _shifted(torch.linspace(1, 0, steps + 1, dtype=torch.float32), shift)
     timesteps = (single[:-1] * 1000).floor().double()
     return FlowSDE(timesteps, sigma, t[:-1], t[:-1] - t[1:], decode_x0=True)

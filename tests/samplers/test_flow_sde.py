@@ -14,7 +14,7 @@ def _latents(count, seed=0):
 
 @pytest.mark.parametrize("steps", [12, 16])
 def test_dance_step_is_dancegrpos(steps):
-    """train_grpo_flux.py:69-108: mu = x - h v + 0.5 eta^2 h score, std = eta sqrt(h)."""
+    """train_grpo_flux_lora.py:69-108: mu = x - h v + 0.5 eta^2 h score, std = eta sqrt(h)."""
     sampler = dance_sde(steps, 3.0, 0.3)
     x, v, z = _latents(3)
     sigmas = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
