@@ -12,23 +12,37 @@ from pcpo.config import EMA
 
 
 class MovingAverage:
-    """average += (1 - d) (weights - average) at every `every`-th update, d as in the source.
+    """average += (1 - d) (weights - average), d = min((1 + s) / (10 + s), decay), s updates done.
 
-    The original steps once per micro-batch while its counter stands still, so that one update may
-    count several times; here an update counts once.
+    The original calls its step after each micro-batch of an update (train_sd3.py:954), `calls`
+    times, while s stands still until the update's last; a call acts where (s + 1) % every == 0. So
+    at `every` = 8 it takes the weights of updates 7, 15, ..., each of them `calls` times: once
+    after the update, the rest of the times before the next. With 4 calls the average's weights are
+    19.5 updates old, over updates 201 to 600 of a run; with one call they would be 74.
+
+    calls: `Experiment.average_calls`.
     """
 
-    def __init__(self, parameters: Mapping[str, nn.Parameter], config: EMA) -> None:
+    def __init__(self, parameters: Mapping[str, nn.Parameter], config: EMA, calls: int = 1) -> None:
         self.parameters = parameters
         self.config = config
+        self.calls = calls
         self.average = {name: p.detach().clone() for name, p in parameters.items()}
 
+    def before_update(self, done: int) -> None:
+        """The calls of an update's micro-batches but its last; `done` updates of the run are."""
+        for _ in range(self.calls - 1):
+            self._call(done)
+
+    def after_update(self, done: int) -> None:
+        """The call of an update's last micro-batch; the update counts among the `done`."""
+        self._call(done)
+
     @torch.no_grad()
-    def step(self, update: int) -> None:
-        """After gradient update `update`, counted from 1 over the whole run."""
-        if update % self.config.every:
+    def _call(self, done: int) -> None:
+        if (done + 1) % self.config.every:
             return
-        decay = min((1 + update) / (10 + update), self.config.decay)
+        decay = min((1 + done) / (10 + done), self.config.decay)
         for name, parameter in self.parameters.items():
             self.average[name].lerp_(parameter.detach(), 1 - decay)
 

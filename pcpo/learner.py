@@ -42,7 +42,9 @@ class Learner:
         )
         # Small gradients underflow in fp16.
         scaler = torch.amp.GradScaler(policy.device.type, enabled=experiment.precision == "fp16")
-        ema = MovingAverage(parameters, experiment.ema) if experiment.ema else None
+        ema = None
+        if experiment.ema is not None:
+            ema = MovingAverage(parameters, experiment.ema, experiment.average_calls)
         return cls(policy, parameters, optimizer, scaler, ema, config.max_grad_norm)
 
     def backward(self, loss: Tensor) -> None:

@@ -123,11 +123,11 @@ def trained_steps(experiment: Experiment, arm: Arm) -> int:
     return max(int(trainable * (arm.timestep_fraction or experiment.timesteps.fraction) + 1e-9), 1)
 
 
-def sampling_tflop(experiment: Experiment) -> float:
-    """TFLOP to sample and score one image."""
+def sampling_tflop(experiment: Experiment, steps: int | None = None) -> float:
+    """TFLOP to sample and score one image, in the training's steps or so many."""
     denoiser, decoder = forward_tflop(experiment)
     reward = REWARDS[experiment.reward.name].tflop
-    return experiment.sampler.steps * denoiser + decoder + reward
+    return (steps or experiment.sampler.steps) * denoiser + decoder + reward
 
 
 def training_tflop(experiment: Experiment, arm: Arm) -> float:
@@ -147,8 +147,11 @@ def validation_images(experiment: Experiment, scale: Scale) -> int:
 def _training(scale: Scale, experiment: Experiment, arm: Arm, runs: int, speed: Speed) -> Row:
     e = experiment
     trained_images = runs * e.epochs * e.images_per_iteration
-    images = trained_images + runs * validation_images(e, scale)
-    sampling, training = images * sampling_tflop(e), trained_images * training_tflop(e, arm)
+    validated = runs * validation_images(e, scale)
+    images = trained_images + validated
+    sampling, training = trained_images * sampling_tflop(e), trained_images * training_tflop(e, arm)
+    if e.validation is not None:
+        sampling += validated * sampling_tflop(e, e.validation.steps)
     again = trained_images * trained_steps(e, arm) * forward_tflop(e)[0]
     fitting = [suggest_micro_batch(e, gigabytes) for gigabytes in CARDS]
     counted = counts(e)

@@ -47,6 +47,7 @@ def iteration_prompts(batch: Batch, count: int, seed: int, epoch: int, shuffle: 
             f"batch.prompts_per_iteration is {batch.prompts_per_iteration}, "
             f"but the prompt set has {count} prompts"
         )
+    # Drawn anew in each iteration, as Flow-GRPO; DanceGRPO draws without replacement over the run.
     chosen = rng.choice(count, size=batch.prompts_per_iteration, replace=False)
     slots = np.repeat(chosen, batch.images_per_prompt)
     return (rng.permutation(slots) if shuffle else slots).tolist()

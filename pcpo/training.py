@@ -9,7 +9,10 @@ Departures from the originals, on purpose:
 - every forward of an update holds `micro_batch` (image, timestep) pairs, each image at a step of
   its own, and is one of the shape of the rollout's;
 - images are grouped by prompt id, and noise depends on (seed, epoch, slot), not on the process;
-- where the originals shuffle images between updates, the prompts are shuffled before the rollout.
+- where the originals shuffle images between updates, the prompts are shuffled before the rollout;
+- prompts are drawn anew in each iteration, DanceGRPO's without replacement over the run.
+Smaller ones stand where they happen: advantages.py (equal rewards), policies/base.py (rounding to
+uint8, precision of frozen weights).
 """
 
 from __future__ import annotations
@@ -38,7 +41,7 @@ from pcpo.samplers import Sampler
 from pcpo.samplers.flow_sde import FlowSDE
 from pcpo.stop_request import StopRequest
 from pcpo.trajectory import DTYPES, Trajectory, gaussian_noise, sample
-from pcpo.validation import validate
+from pcpo.validation import validate, validation_sampler
 
 Reward = Callable[[Tensor, Sequence[str]], Tensor]
 Report = Callable[[dict[str, Any]], None]
@@ -109,13 +112,13 @@ def train(
     if processes.is_main:
         folder.record("started", epoch=state.epoch, **folder.origin)
     run = {"experiment": experiment.name, "arm": arm.name, "seed": seed}
-    native = samplers.build(experiment.sampler, policy.scheduler_config).to(policy.device)
 
     def validate_after(epoch: int) -> None:
         if experiment.validation is None or epoch % experiment.validation.every:
             return
+        chosen = validation_sampler(experiment, policy.scheduler_config).to(policy.device)
         with learner.evaluated():
-            row = validate(experiment, policy, native, reward, validation_prompts, processes)
+            row = validate(experiment, policy, chosen, reward, validation_prompts, processes)
         state.logs["validation"].append(run | {"epoch": epoch} | row)
         log(f"epoch {epoch} validation reward {row['reward_mean']:.5g} on {row['images']} images")
 
@@ -140,6 +143,8 @@ def train(
             values = _advantages(advantage, ids, rewards, epoch)
             for update in range(batch.gradient_updates):
                 images = batch.images_per_iteration // batch.gradient_updates
+                if learner.ema is not None:
+                    learner.ema.before_update(len(state.logs["updates"]))
                 statistics, by_step = _update(
                     experiment, arm, schedule, sampler, learner,
                     rollout[update * len(own) : (update + 1) * len(own)],
@@ -162,7 +167,7 @@ def train(
                 state.logs["updates"].append(row)
                 state.logs["timesteps"] += [where | statistics for statistics in by_step]
                 if learner.ema is not None:
-                    learner.ema.step(len(state.logs["updates"]))
+                    learner.ema.after_update(len(state.logs["updates"]))
                 if processes.is_main:
                     report(row)
             state.epoch, state.advantages = epoch, advantage.state()

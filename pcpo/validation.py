@@ -9,12 +9,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pcpo import samplers
 from pcpo.config import Experiment
 from pcpo.distributed import Processes
 from pcpo.generation import generate
 from pcpo.policies.base import Policy
 from pcpo.prompts import evaluation_prompts
 from pcpo.samplers import Sampler
+
+
+def validation_sampler(experiment: Experiment, scheduler_config: dict[str, Any]) -> Sampler:
+    """The sampler of the experiment's validation, whatever the arm.
+
+    Flow-GRPO validates in 40 steps at noise level 0 (scripts/train_sd3.py:253-258), which are Euler
+    steps of the flow's ODE.
+    """
+    assert experiment.validation is not None
+    steps = {"steps": experiment.validation.steps}
+    native = samplers.build(experiment.sampler.model_copy(update=steps), scheduler_config)
+    return native.deterministic() if experiment.validation.sampler == "deterministic" else native
 
 
 def validate(
@@ -28,7 +41,7 @@ def validate(
     """Reward of one image a prompt, from the same noise at every epoch: columns of VALIDATION.
 
     prompts: the validation set, of which `validation.count` are taken, evenly spread; each process
-    scores its share. sampler: the native one, whatever the arm.
+    scores its share. sampler: of `validation_sampler`.
     """
     assert experiment.validation is not None
     # The shape of the training's forwards: nothing new to compile, and known to fit.

@@ -36,6 +36,7 @@ def experiment(number, **fields):
         "gradient_updates": 4 if number == 6 else 2,
         "reward_levels": (),
         "scale": "demo",
+        "validation": None,
     }
     return SimpleNamespace(**known | fields)
 

@@ -96,6 +96,14 @@ def test_noise_levels_and_trained_steps_are_the_codebases():
     assert trained == {1: 50, 2: 50, 3: 50, 4: 50, 5: 49, 6: 6, 7: 49, 8: 9, 9: 9, 10: 9}
 
 
+def test_validation_is_sampled_as_flow_grpos():
+    """train_sd3.py:253-258: noise_level 0, eval_num_steps 40; a small scale takes fewer steps."""
+    for scale, steps in (("paper", 40), ("original", 40), ("pilot", 40), ("demo", 8), ("smoke", 4)):
+        for number in (8, 9):
+            validation = load_experiment(number, scale).validation
+            assert (validation.sampler, validation.steps) == ("deterministic", steps)
+
+
 def test_a_scale_leaves_the_method_alone():
     for paper, demo in zip(published("paper"), published("demo"), strict=True):
         for field in ("algorithm", "model", "prompts", "reward", "timesteps", "kl_beta", "arms"):
@@ -153,6 +161,9 @@ OCR = ("experiments", "08_flowgrpo_ocr")
         (EXPERIMENT, ("batch", "images_per_prompt"), 7, ["batch", "8 prompts x 7 images are 56"]),
         (EXPERIMENT, ("batch", "gradient_updates"), 3, ["batch", "does not divide"]),
         (EXPERIMENT, ("batch", "micro_batch"), 5, ["batch", "micro-batches of 5"]),
+        ("scale/demo.yaml", ("experiments", "08_flowgrpo_ocr", "validation", "sampler"), "native",
+         ["demo.yaml", "validation.sampler", "not the method"]),
+        (EXPERIMENT, ("ema", "images_per_call"), 5, ["ema.images_per_call", "5", "32 images"]),
         ("scale/demo.yaml", ("experiments", "08_flowgrpo_ocr", "kl_beta"), 0.1,
          ["demo.yaml", "kl_beta", "not the method"]),
         ("scale/demo.yaml", ("all", "sampler", "kind"), "ddim",

@@ -89,6 +89,13 @@ def test_validation_is_sampled_and_not_trained():
     # 1,024 of the set's prompts before the first and after every 50th of 300 epochs
     images = plan.validation_images(experiment(9), load_scale("paper"))
     assert images == 1024 * 7
+    # In 40 steps where the training samples in 10: 30 more of two forwards, 2.224 TFLOP each.
+    e = experiment(9, arms=("pcpo",))
+    row = rows_of(plan.make(load_scale("paper"), [e], [0], SPEED), 9)["pcpo"]
+    assert row.images == 300 * 512 + images
+    trained = 300 * 512 * plan.sampling_tflop(e)
+    longer = plan.sampling_tflop(e) + 30 * 2 * 2.224
+    assert row.sampling_pflop * 1e3 == pytest.approx(trained + images * longer, rel=1e-4)
     assert plan.validation_images(experiment(1), load_scale("paper")) == 0
 
 

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from pcpo import policies, samplers
 from pcpo.checkpoints import RunFolder, RunState, read_manifest
-from pcpo.config import ModelSource, load_arm, load_experiment
+from pcpo.config import EMA, ModelSource, load_arm, load_experiment
 from pcpo.distributed import Processes
 from pcpo.generation import generate
 from pcpo.learner import Learner
@@ -131,8 +131,12 @@ def test_an_fp16_overflow_skips_the_update_and_the_smaller_scale_is_resumed(publ
     assert not any(torch.equal(before[n], p) for n, p in fresh.parameters.items())
 
 
-def test_checkpoints_hold_the_moving_average(published, tmp_path):
-    chosen = at_paper_scale(8)
+@pytest.mark.parametrize(("every", "calls"), [(1, 1), (2, 2)])
+def test_checkpoints_hold_the_moving_average(published, tmp_path, every, calls):
+    chosen = at_paper_scale(8)  # 2 images an update
+    chosen = chosen.model_copy(
+        update={"ema": EMA(decay=0.9, every=every, images_per_call=2 // calls)}
+    )
     policy = opened(published, 8, chosen, train=True)
     seen = []
 
@@ -146,9 +150,10 @@ def test_checkpoints_hold_the_moving_average(published, tmp_path):
     )  # fmt: skip
     name = next(iter(start))
     average = start[name]
-    for update, values in enumerate(seen, 1):  # the formula, once more
-        decay = min((1 + update) / (10 + update), 0.9)
-        average = decay * average + (1 - decay) * values[name]
+    for update, values in enumerate(seen, 1):  # the formula, once more; the last update's is even
+        decay = min((1 + update) / (10 + update), 0.9) ** calls
+        if (update + 1) % every == 0:
+            average = decay * average + (1 - decay) * values[name]
     state = load_file(newest_state(tmp_path) / "state.safetensors")
     torch.testing.assert_close(state[f"ema.{name}"], average)
     assert torch.equal(state[f"weight.{name}"], seen[-1][name])  # the run goes on from the weights

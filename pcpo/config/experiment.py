@@ -73,7 +73,6 @@ class Advantage(Record):
 class Timesteps(Record):
     skip_last: bool  # DanceGRPO and Flow-GRPO never train the last step
     fraction: float = Field(gt=0, le=1)  # share of the trainable steps drawn for each image
-    order: Literal["shuffled", "sequential"]  # sequential: no draw, fraction must be 1
 
 
 class Optimizer(Record):
@@ -95,7 +94,11 @@ class EMA(Record):
     """Moving average of the trained weights, which is what checkpoints then hold (Flow-GRPO)."""
 
     decay: float = Field(gt=0, lt=1)  # its ceiling; update s takes min((1 + s) / (10 + s), decay)
-    every: int = Field(gt=0)  # gradient updates between two steps of the average
+    # Gradient updates between two whose weights it takes: with 8, those of updates 7, 15, ...
+    every: int = Field(gt=0)
+    # Images of one micro-batch of the original, over all its GPUs: it takes the weights once for
+    # each of an update's, see pcpo/ema.py. None: once.
+    images_per_call: int | None = Field(default=None, gt=0)
 
 
 class Validation(Record):
@@ -104,6 +107,9 @@ class Validation(Record):
     prompts: str  # a prompt set that is not trained on
     count: int = Field(gt=0)  # at most so many of its prompts, one image each
     every: int = Field(gt=0)  # epochs
+    # native: the training's, with its noise; deterministic: the same kind without noise.
+    sampler: Literal["native", "deterministic"]
+    steps: int = Field(gt=1)
 
 
 class Execution(Record):
@@ -188,8 +194,6 @@ class Experiment(Record):
                 raise ValueError(
                     f"arms: '{arm}' needs lora: its reference model is the adapter switched off"
                 )
-        if self.timesteps.order == "sequential" and self.timesteps.fraction != 1:
-            raise ValueError("timesteps.order: sequential trains every step; fraction must be 1")
         grouped = self.advantage.kind != "per_prompt_running"
         if grouped and self.batch.prompts_per_iteration is None:
             raise ValueError(f"advantage.kind: {self.advantage.kind} needs prompts_per_iteration")
@@ -197,6 +201,13 @@ class Experiment(Record):
             raise ValueError("sampler.initial_noise_groups needs batch.prompts_per_iteration")
         if self.kl_beta is not None and self.lora is None:
             raise ValueError("kl_beta needs LoRA: the reference model is the adapter switched off")
+        if self.ema is not None and self.ema.images_per_call is not None:
+            per_update = self.images_per_iteration // self.gradient_updates
+            if per_update % self.ema.images_per_call:
+                raise ValueError(
+                    f"ema.images_per_call: {self.ema.images_per_call} does not divide the "
+                    f"{per_update} images of an update; null takes the weights once"
+                )
         if self.micro_batches % self.execution.gpus:
             raise ValueError(
                 f"execution.gpus: an update of {self.micro_batches} micro-batches does not divide "
@@ -235,6 +246,13 @@ class Experiment(Record):
     def micro_batches(self) -> int:
         """Of one update, over all processes."""
         return self.images_per_iteration // self.gradient_updates // self.batch.micro_batch
+
+    @property
+    def average_calls(self) -> int:
+        """How often an update calls the moving average's step: the original's micro-batches."""
+        if self.ema is None or self.ema.images_per_call is None:
+            return 1
+        return self.images_per_iteration // self.gradient_updates // self.ema.images_per_call
 
     def processes_on(self, gpus: int) -> int:
         """How many of so many GPUs a training takes: micro-batches divide among them evenly."""

@@ -32,12 +32,14 @@ SCALE_MAY_CHANGE = (
     "lora.alpha",
     "precision",
     "ema.every",
+    "ema.images_per_call",
     "epochs",
     "checkpoint_every",
     "execution.*",
     "evaluation.*",
     "validation.count",
     "validation.every",
+    "validation.steps",
     "arms",  # fewer of them; load_experiment refuses others
 )
 

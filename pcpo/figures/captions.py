@@ -45,7 +45,7 @@ def caption(
         )
     if name in FIGURES and not re.match(r"figure\d", name):
         parts.append("This figure is not in the paper.")
-    for sentence in (*remarks, note):
+    for sentence in (kind.remark(experiments), *remarks, note):
         if sentence:
             parts.append(f"{sentence[0].upper()}{sentence[1:].rstrip('.')}.")
     return " ".join(parts)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
@@ -28,6 +28,7 @@ class Kind(NamedTuple):
     frames: tuple[frames.FrameSpec, ...]
     title: str
     caption: str
+    remark: Callable[[Sequence[Any]], str]  # a sentence on these experiments, or ""
 
 
 _UPDATES = (frames.UPDATES,)
@@ -43,6 +44,12 @@ _MODULES = {
     "sample_grid": (sample_grid, ()),
 }
 KINDS = {
-    name: Kind(getattr(module, name), specs, module.TITLE, module.CAPTION)
+    name: Kind(
+        getattr(module, name),
+        specs,
+        module.TITLE,
+        module.CAPTION,
+        getattr(module, "remark", lambda experiments: ""),
+    )
     for name, (module, specs) in _MODULES.items()
 }

@@ -28,6 +28,19 @@ CAPTION = (
     f"{style.AUTHORS_COUNT}"
 )
 
+NOISE = {"deterministic": "without noise", "native": "with the training's noise"}
+
+
+def remark(experiments: Sequence[Any]) -> str:
+    """How the validation images of each configuration are sampled; "" without any."""
+    told: dict[str, list[str]] = {}
+    for e in experiments:
+        if e.validation is not None:
+            how = f"{NOISE[e.validation.sampler]} in {e.validation.steps} steps"
+            told.setdefault(how, []).append(str(e.number))
+    parts = [f"{how} (configuration {', '.join(numbers)})" for how, numbers in told.items()]
+    return f"Validation images are sampled {'; '.join(parts)}" if parts else ""
+
 
 @style.draws(frames.UPDATES, frames.VALIDATION)
 def validation_and_kl(

@@ -37,6 +37,13 @@ class Sampler(ABC):
         """The same sampler with another variance schedule."""
         return replace(self, sigma=sigma)
 
+    def deterministic(self) -> Self:
+        """The same sampler without noise: DDIM at eta = 0, or Euler steps of the flow's ODE.
+
+        Its steps have no density: `log_prob` is not finite.
+        """
+        return self.with_sigma(torch.zeros_like(self.sigma))
+
     @abstractmethod
     def mean(self, step: Tensor, x: Tensor, prediction: Tensor) -> Tensor:
         """Mean of x' given latents and guided prediction `(B, ...)` at step indices `(B,)`."""

@@ -61,14 +61,16 @@ def _shifted_once(steps: int, shift: float) -> Tensor:
 
 
 def dance_sde(steps: int, shift: float, eta: float) -> FlowSDE:
-    """DanceGRPO on FLUX: constant sigma = eta (train_grpo_flux.py:69-108, 169-192).
+    """DanceGRPO on FLUX: constant sigma = eta (train_grpo_flux_lora.py:69-108, 169-192).
 
-    The network's timestep is truncated to whole thousandths, as in the original.
+    The network's timestep is truncated to whole thousandths, as in the original, and in float32 as
+    there: at 12 steps 0.6 becomes 599.
     """
     t = _shifted_once(steps, shift)
     sigma = torch.full((steps,), eta, dtype=torch.float64)
-    # Rounded before truncation: 0.9 * 1000 is 899.999... in floating point.
-    timesteps = (t[:-1] * 1000).round(decimals=6).floor()
+    # int(sigma * 1000), sigma in float32: train_grpo_flux_lora.py:169, 450; _flux.py:231, 506.
+    single = _shifted(torch.linspace(1, 0, steps + 1, dtype=torch.float32), shift)
+    timesteps = (single[:-1] * 1000).floor().double()
     dt = t[:-1] - t[1:]
     return FlowSDE(timesteps, sigma, t[:-1], dt, decode_x0=True, t_once=t, sigma_once=sigma)
 

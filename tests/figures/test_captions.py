@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 
 from pcpo.figures import caption
@@ -24,6 +26,23 @@ def test_a_caption_says_what_how_and_over_which_seeds():
     assert "means over the training seeds 0, 1, bands run from the lowest" in text
     assert text.endswith("A remark. A note.")
     assert "One training run per arm (seed 7)" in caption("figure3", seeds=[7])
+
+
+def test_figure_5_says_how_its_validation_was_sampled():
+    longer = SimpleNamespace(sampler="deterministic", steps=40)
+    shorter = SimpleNamespace(sampler="native", steps=8)
+    one, two = (
+        synthetic.experiment(5, validation=longer),
+        synthetic.experiment(6, validation=longer),
+    )
+    assert (
+        "Validation images are sampled without noise in 40 steps (configuration 5, 6)."
+    ) in caption("figure5", [one, two])
+    other = synthetic.experiment(6, validation=shorter)
+    assert (
+        "sampled without noise in 40 steps (configuration 5); with the training's noise in 8 steps "
+        "(configuration 6)."
+    ) in caption("figure5", [one, other])
 
 
 def test_a_figure_that_the_paper_does_not_have_says_so():

@@ -56,6 +56,16 @@ def test_log_prob_is_the_mean_gaussian_density():
     torch.testing.assert_close(sampler.log_prob(step, x, eps, x_next), expected)
 
 
+def test_without_noise_it_is_diffusers_ddim():
+    sampler, scheduler = ddim(SD, 10).deterministic(), DDIMScheduler.from_config(SD)
+    scheduler.set_timesteps(10)
+    x, eps = torch.randn(2, 2, 4, 8, 8, generator=torch.Generator().manual_seed(2))
+    for index, t in enumerate(scheduler.timesteps):
+        expected = scheduler.step(eps, t, x, eta=0.0).prev_sample
+        ours = sampler.step(torch.full((2,), index), x, eps, torch.full_like(x, 9.0))
+        torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_too_many_steps_are_refused():
     with pytest.raises(ValueError, match=r"sampler\.steps"):
         ddim(SD, 1001)

@@ -14,7 +14,7 @@ def _latents(count, seed=0):
 
 @pytest.mark.parametrize("steps", [12, 16])
 def test_dance_step_is_dancegrpos(steps):
-    """train_grpo_flux.py:69-108: mu = x - h v + 0.5 eta^2 h score, std = eta sqrt(h)."""
+    """train_grpo_flux_lora.py:69-108: mu = x - h v + 0.5 eta^2 h score, std = eta sqrt(h)."""
     sampler = dance_sde(steps, 3.0, 0.3)
     x, v, z = _latents(3)
     sigmas = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
@@ -27,10 +27,22 @@ def test_dance_step_is_dancegrpos(steps):
         torch.testing.assert_close(sampler.step(torch.tensor([i]), x, v, z), expected)
 
 
-def test_dance_timesteps_are_truncated_and_decode_x0():
+# What both FLUX scripts of DanceGRPO hand to the network at a shift of 3. They truncate in float32:
+# 875 (10 steps) and 600 (12 steps) fall to the number below, 900, 750 and 500 do not.
+OFFICIAL = {
+    10: [1000, 964, 923, 874, 818, 750, 666, 562, 428, 250],
+    12: [1000, 970, 937, 900, 857, 807, 750, 681, 599, 500, 375, 214],
+    16: [1000, 978, 954, 928, 900, 868, 833, 794, 750, 700, 642, 576, 500, 409, 300, 166],
+}
+
+
+@pytest.mark.parametrize("steps", OFFICIAL)
+def test_dance_timesteps_are_the_original_scripts(steps):
+    assert dance_sde(steps, 3.0, 0.3).timesteps.tolist() == OFFICIAL[steps]
+
+
+def test_dance_decodes_x0():
     sampler = dance_sde(12, 3.0, 0.3)
-    published = [1000, 970, 937, 900, 857, 807, 750, 681, 600, 500, 375, 214]
-    assert sampler.timesteps.tolist() == published
     x, v, _ = _latents(3)
     torch.testing.assert_close(sampler.final(x, x + 1, v), x - sampler.t[-1] * v)
 
@@ -52,6 +64,18 @@ def test_flow_grpo_step_is_flow_grpos():
         published_kl = ((mean - mean_ref) ** 2).mean() / (2 * std_dev**2)
         ours = sampler.kl_scale()[i] * (v - v_ref).square().mean()
         torch.testing.assert_close(ours, published_kl)
+
+
+@pytest.mark.parametrize("steps", [10, 40])
+def test_without_noise_it_is_diffusers_euler_step(steps):
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0)
+    scheduler.set_timesteps(steps)
+    sampler = flow_grpo_sde(steps, 3.0, 0.7).deterministic()
+    x, v, _ = (latents.float() for latents in _latents(3))
+    for i, t in enumerate(scheduler.timesteps):
+        expected = scheduler.step(v, t, x).prev_sample
+        ours = sampler.step(torch.tensor([i]), x, v, torch.full_like(x, 9.0))
+        torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_flow_grpo_timesteps_are_diffusers():

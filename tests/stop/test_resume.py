@@ -21,7 +21,7 @@ def training(models, number, path):
     """A run of three epochs: statistics of each prompt, a KL term and an average among them."""
     chosen = experiment(
         number, epochs=3, checkpoint_every=1,
-        validation=Validation(prompts="pick_eval", count=2, every=1),
+        validation=Validation(prompts="pick_eval", count=2, every=1, sampler="native", steps=3),
     )  # fmt: skip
 
     def work():
