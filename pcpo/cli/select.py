@@ -33,7 +33,7 @@ def main() -> None:
     from pcpo.durable import contents
     from pcpo.kept_scores import KeptScores
     from pcpo.selection import matched_level, select_baseline, select_matched
-    from pcpo.trained_code import IMAGE_SOURCES, source_digests
+    from pcpo.trained_code import IMAGE_SOURCES, reward_sources, source_digests
 
     setup()
     log = Log(args.log)
@@ -57,7 +57,7 @@ def main() -> None:
     names = list(updates)
 
     source = scale.rewards[experiment.reward.name]
-    module = f"rewards/{source.implementation or experiment.reward.name}.py"
+    modules = reward_sources(source.implementation or experiment.reward.name)
     kept = KeptScores(
         args.out.with_suffix(".scores"),
         {
@@ -66,7 +66,7 @@ def main() -> None:
             "screened": screened.tolist(),
             "batch": experiment.evaluation.batch,
             "reward": [source.model_dump(mode="json"), contents(source.path)],
-            "code": source_digests((*IMAGE_SOURCES, "rewards/_*.py", module)),
+            "code": source_digests((*IMAGE_SOURCES, "rewards/_*.py", *modules)),
         },
     )
 
