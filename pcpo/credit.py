@@ -6,13 +6,18 @@ All schedules are float64 tensors `(T,)` in sampling order (noisy first).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from pcpo import samplers
 from pcpo.samplers import Sampler
 from pcpo.samplers.ddim import DDIM
 from pcpo.samplers.flow_sde import FlowSDE
+
+if TYPE_CHECKING:
+    from pcpo.config import Arm, Experiment
 
 
 @dataclass(frozen=True)
@@ -154,3 +159,15 @@ def credit_schedule(kind: str, sampler: Sampler, skip_last: bool) -> CreditSched
     if isinstance(sampler, FlowSDE):
         return _flow_schedule(kind, sampler, trained)
     raise TypeError(f"no credit schedule for {type(sampler).__name__}")
+
+
+def arm_sampler(
+    experiment: Experiment, arm: Arm, scheduler_config: dict[str, Any]
+) -> tuple[Sampler, CreditSchedule]:
+    """The sampler by which an arm is trained, under the sigmas of its credit schedule; and that.
+
+    scheduler_config: of the pipeline's scheduler, as `samplers.build` takes it.
+    """
+    native = samplers.build(experiment.sampler, scheduler_config)
+    schedule = credit_schedule(arm.credit, native, experiment.timesteps.skip_last)
+    return native.with_sigma(schedule.sigmas), schedule

@@ -119,3 +119,31 @@ def test_command_and_its_errors(results, capsys, monkeypatch):
         command.main([*results.experiments, *options])
     assert out.read_bytes() == before
     assert not list(results.root.glob("*.part"))
+
+
+def test_each_arm_by_its_own_sampler_is_a_page_of_its_own(results):
+    """What hangs on evaluation images is read there, the trainings where they are."""
+    own = results.root / "own_sampler"
+    own.mkdir()
+    for name in ("tables", "figures", "claims.csv", "compare.csv"):
+        (results.root / name).rename(own / name)
+    job = "select/02_ddpo_aesthetic_0.tsv"
+    (own / "benchmarks/select").mkdir(parents=True)
+    (results.root / "benchmarks" / job).rename(own / "benchmarks" / job)
+    read = page(results, sampler="own")
+    assert "evaluation images by each arm's own sampler" in read.text
+    assert "evaluation_sampler=own" in read.text
+    for text in (
+        "24.6",
+        "41.67",
+        "Two bands",
+        "2 min 00 s",
+        "epoch 20",
+        "results/demo/own_sampler",
+    ):
+        assert text in read.text
+    work = re.search(r"Work done\s*(.*)summed over jobs", read.text)[1]
+    assert work == "30.0 s"  # of this page; the trainings stand with the configurations
+    for link in read.links:
+        assert link.startswith("#") or link in ("data:,", "../plan.md") or (own / link).exists()
+    assert "evaluation images by each arm's own" not in page(results).text
