@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from pcpo import provenance
 from pcpo.config import Scale, load_experiment, load_scale
 from pcpo.config.settings import NATIVE, evaluated_by
-from pcpo.paths import FIGURES, Paths
+from pcpo.paths import FIGURES, NOT_DRAWN, Paths
 from pcpo.report import ledger, markup
 from pcpo.report.configurations import Configuration, configuration
 from pcpo.report.costs import Step, read_costs
@@ -56,6 +56,11 @@ class Page:
     machine: provenance.Machine
     archive: str = ""  # the file that all was drawn from, where it is no run of this machine
     sampler: str = NATIVE  # of the evaluation images
+
+    @property
+    def not_drawn(self) -> list[Missing]:
+        """Figures of the paper that no run draws."""
+        return [Missing(name, figure_title(name), why) for name, why in NOT_DRAWN.items()]
 
     @property
     def folder(self) -> str:

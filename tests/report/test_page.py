@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from pcpo.cli import report as command
+from pcpo.paths import NOT_DRAWN
 from pcpo.report import collect, render
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -92,6 +93,12 @@ def test_what_is_left_out_or_not_made_is_named(results):
     assert re.search(r"Figure 2: needs configuration 9", missing)
     assert re.search(r"Figure 1a: not made yet: run snakemake figure1a", missing)
     assert "Table 1:" not in missing
+
+
+def test_figures_that_no_run_draws_are_listed_with_the_reason(results):
+    text = page(results).text
+    for name, why in NOT_DRAWN.items():
+        assert f"Figure {name.removeprefix('figure')}: {why}." in text
 
 
 def test_a_table_of_a_run_that_now_leaves_it_out_is_not_shown(results):
