@@ -60,7 +60,7 @@ include: "rules/claims.smk"
 include: "rules/html.smk"
 
 
-if not ARCHIVE:
+if not ARCHIVE and SAMPLER == NATIVE:
 
     include: "rules/archive.smk"
 

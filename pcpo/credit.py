@@ -13,14 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
 
+from pcpo import samplers
 from pcpo.samplers import Sampler
 from pcpo.samplers.ddim import DDIM
 from pcpo.samplers.flow_sde import FlowSDE
+
+if TYPE_CHECKING:
+    from pcpo.config import Arm, Experiment
 
 # The authors' constant in `authors_ddim_sigma` at 50 steps of SD1.5 (jaylee2000/rsm e8be3df,
 # const_weight), and what it is of the mean of the native (c1 + c2) / sigma there. That repository
@@ -353,3 +357,15 @@ def credit_schedule(
             f"{', '.join(kinds)}"
         )
     return kinds[kind](_Given(sampler, native, trained, over))
+
+
+def arm_sampler(
+    experiment: Experiment, arm: Arm, scheduler_config: dict[str, Any]
+) -> tuple[Sampler, CreditSchedule]:
+    """The sampler by which an arm is trained, under the sigmas of its credit schedule; and that.
+
+    scheduler_config: of the pipeline's scheduler, as `samplers.build` takes it.
+    """
+    native = samplers.build(experiment.sampler, scheduler_config)
+    schedule = credit_schedule(arm.credit, native, experiment.timesteps.skip_last, arm.over)
+    return native.with_sigma(schedule.sigmas), schedule

@@ -8,14 +8,19 @@ images, and grows by the same amount for each further image. Nothing is measured
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from pcpo.config import load_scale
+from pcpo.trained_code import reward_sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from torch import Tensor
 
-    from pcpo.config import Arm, Experiment
+    from pcpo.config import Arm, Experiment, Scale
     from pcpo.policies.base import Policy
 
 T = TypeVar("T")
@@ -38,7 +43,7 @@ class Reward:
 
 # CLIP sizes and FLOPs are counted (a test counts again); the others are their publishers' sizes.
 # Qwen's FLOPs: 2 x weights x about 500 tokens; 64 of them are generated one by one, which takes
-# longer than its FLOPs say.
+# longer than its FLOPs say. `reward_cost` is what the plan asks: any reward has one.
 REWARDS = {
     "aesthetic": Reward(4 * 427.6e6, 0.17),  # CLIP ViT-L/14
     "hps": Reward(4 * 986.1e6, 0.38),  # open_clip ViT-H/14
@@ -48,6 +53,38 @@ REWARDS = {
     "bertscore": Reward(2 * 3.75e9 + 4 * 0.76e9, 4.0),  # Qwen2.5-VL-3B and DeBERTa-xlarge
     "ocr": Reward(0, 0.0),  # on the CPU
 }
+
+
+def counted_as(module: str) -> tuple[str, ...]:
+    """The rewards of `REWARDS` that stand for a module of pcpo/rewards: () where none does.
+
+    Itself, or those whose modules it imports: what starts from them has their networks.
+    """
+    if module in REWARDS:
+        return (module,)
+    names = (Path(source).stem for source in reward_sources(module))
+    return tuple(name for name in names if name in REWARDS)
+
+
+def reward_cost(module: str) -> Reward:
+    """What a module of pcpo/rewards costs: 0 where nothing counted stands for it."""
+    parts = [REWARDS[name] for name in counted_as(module)]
+    return Reward(sum(part.bytes for part in parts), sum(part.tflop for part in parts))
+
+
+def reward_module(scale: Scale, reward: str) -> str:
+    """The module of pcpo/rewards behind a key under `rewards` of a scale."""
+    return scale.rewards[reward].implementation or reward
+
+
+def own_reward(experiment: Experiment) -> Reward:
+    """What the reward costs by which the experiment trains and selects."""
+    return _at_scale(experiment.scale, experiment.reward.name)
+
+
+@cache
+def _at_scale(scale: str, reward: str) -> Reward:
+    return reward_cost(reward_module(load_scale(scale), reward))
 
 
 @dataclass(frozen=True)
@@ -237,18 +274,18 @@ def peak_gigabytes(experiment: Experiment, micro_batch: int | None = None) -> fl
     """Peak GPU memory of one process of a training run, in 10^9 bytes."""
     counted = counts(experiment)
     transient = counted.transient(micro_batch or experiment.batch.micro_batch)
-    reward = REWARDS[experiment.reward.name].bytes
+    reward = own_reward(experiment).bytes
     return (CONTEXT + counted.resident + reward + (1 + FRAGMENTATION) * transient) / 1e9
 
 
 def generation_gigabytes(experiment: Experiment, rewards: Iterable[str]) -> float:
     """Peak GPU memory of a process that samples evaluation images and scores them, 10^9 bytes.
 
-    rewards: those that are loaded at once; keys of `REWARDS`.
+    rewards: modules of pcpo/rewards that are loaded at once.
     """
     counted = sampling(experiment)
     transient = experiment.evaluation.batch * counted.each
-    resident = counted.weights + sum(REWARDS[name].bytes for name in rewards)
+    resident = counted.weights + sum(reward_cost(name).bytes for name in rewards)
     return (CONTEXT + resident + (1 + FRAGMENTATION) * transient) / 1e9
 
 

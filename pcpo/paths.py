@@ -46,8 +46,7 @@ class FigureInput(NamedTuple):
 
 
 _SAMPLES = ("selection",)  # besides the images: which checkpoints they are of
-# The paper's figures that are drawn from data. Figures 13 and 14 are samples under implicit reward
-# guidance (appendix F), which is not reproduced here; Figure 4 is a study with people.
+# The paper's figures that are drawn from data; `NOT_DRAWN` has the others.
 FIGURES = {
     "figure1a": FigureInput("sample_grid", (2,), _SAMPLES),
     "figure1b": FigureInput("sample_grid", (6,), _SAMPLES),
@@ -87,6 +86,25 @@ FIGURES = {
     "samples_bertscore": FigureInput("sample_grid", (4,), _SAMPLES),
     "samples_ocr": FigureInput("sample_grid", (8,), _SAMPLES),
 }
+# Figures and panels of the paper that are not drawn, and why: the report lists them.
+_UNTOLD = (
+    "no sentence of the paper refers to it and its Table 6 names no configuration for it, so that "
+    "no run is known to hold its data"
+)
+_GUIDANCE = "samples under implicit reward guidance (appendix F), which is not reproduced here"
+NOT_DRAWN = {
+    "figure4": "a preference study with people (appendix B.3.3), which no run can stand for",
+    "figure7c": _UNTOLD,
+    "figure8": _UNTOLD,
+    "figure13": _GUIDANCE,
+    "figure14": _GUIDANCE,
+}
+
+# Rules whose outputs hang on the sampler of the evaluation images; the figures besides.
+_EVALUATED = (
+    *("select", "generate", "evaluate", "align"),
+    *("table", "compare_tables", "claims", "report", "archive"),
+)
 
 
 def table_files() -> list[str]:
@@ -96,14 +114,24 @@ def table_files() -> list[str]:
 
 @dataclass(frozen=True)
 class Paths:
-    """Paths below results/<scale>/; `home` is the folder of an unpacked archive, with its slash."""
+    """Paths below results/<scale>/; `home` is the folder of an unpacked archive, with its slash.
+
+    `sampler` is that of the evaluation images: what hangs on them lies in a folder of its own where
+    it is `own`, beside what is shared: world, runs, credit weights, the base model's images.
+    """
 
     scale: str
     home: str = ""
+    sampler: str = "native"
 
     @property
     def root(self) -> str:
         return f"{self.home}results/{self.scale}"
+
+    @property
+    def evaluated(self) -> str:
+        """Root of all that hangs on the sampler of the evaluation images."""
+        return self.root if self.sampler == "native" else f"{self.root}/{self.sampler}_sampler"
 
     # the demo world
     def world(self, part: str) -> str:
@@ -146,12 +174,12 @@ class Paths:
     # selection
     @property
     def selection(self) -> str:
-        return self.root + "/selection/{experiment}/seed{seed}.csv"
+        return self.evaluated + "/selection/{experiment}/seed{seed}.csv"
 
     # images: of a selected checkpoint, and of the base model
     @property
     def images(self) -> str:
-        return self.root + "/images/{experiment}/{arm}/seed{seed}"
+        return self.evaluated + "/images/{experiment}/{arm}/seed{seed}"
 
     @property
     def base_images(self) -> str:
@@ -168,20 +196,20 @@ class Paths:
     # measurements: every arm of an experiment, and its base model, in one frame
     @property
     def overall(self) -> str:
-        return self.root + "/tidy/overall/{experiment}_seed{seed}.parquet"
+        return self.evaluated + "/tidy/overall/{experiment}_seed{seed}.parquet"
 
     @property
     def per_prompt(self) -> str:
-        return self.root + "/tidy/per_prompt/{experiment}_seed{seed}.parquet"
+        return self.evaluated + "/tidy/per_prompt/{experiment}_seed{seed}.parquet"
 
     @property
     def alignment(self) -> str:
-        return self.root + "/tidy/alignment/{experiment}_seed{seed}.parquet"
+        return self.evaluated + "/tidy/alignment/{experiment}_seed{seed}.parquet"
 
     # what a reader opens
     @property
     def table(self) -> str:
-        return self.root + "/tables/{table}"
+        return self.evaluated + "/tables/{table}"
 
     @property
     def table_file(self) -> str:
@@ -193,7 +221,7 @@ class Paths:
 
     @property
     def figure(self) -> str:
-        return self.root + "/figures/{figure}"
+        return self.evaluated + "/figures/{figure}"
 
     @property
     def figure_file(self) -> str:
@@ -201,26 +229,30 @@ class Paths:
 
     @property
     def compare(self) -> str:
-        return self.root + "/compare.csv"
+        return self.evaluated + "/compare.csv"
 
     @property
     def claims(self) -> str:
         """The ledger, without its suffix: .csv and .md."""
-        return self.root + "/claims"
+        return self.evaluated + "/claims"
 
     @property
     def report(self) -> str:
-        return self.root + "/report.html"
+        return self.evaluated + "/report.html"
 
     @property
     def archive(self) -> str:
-        return self.root + "/archive.zip"
+        return self.evaluated + "/archive.zip"
 
     def log(self, rule: str, *wildcards: str) -> str:
         """Log of a rule, with its wildcards in the file's name."""
         name = "_".join(f"{{{w}}}" for w in wildcards) or "log"
-        return f"{self.root}/logs/{rule}/{name}.log"
+        return f"{self._of(rule)}/logs/{rule}/{name}.log"
 
     def benchmark(self, rule: str, *wildcards: str) -> str:
         name = "_".join(f"{{{w}}}" for w in wildcards) or "job"
-        return f"{self.root}/benchmarks/{rule}/{name}.tsv"
+        return f"{self._of(rule)}/benchmarks/{rule}/{name}.tsv"
+
+    def _of(self, rule: str) -> str:
+        """Where a rule's records lie: with its outputs."""
+        return self.evaluated if rule in (*_EVALUATED, *FIGURES) else self.root

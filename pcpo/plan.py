@@ -10,20 +10,24 @@ stands apart.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pcpo.assets import read_assets
+from pcpo.assets.needs import needed, rewards_of
 from pcpo.config import Arm, Experiment, Scale, files, load_arm
 from pcpo.footprint import (
     FP32,
-    REWARDS,
+    counted_as,
     counts,
     forward_tflop,
     generation_gigabytes,
     host_gigabytes,
+    own_reward,
     peak_gigabytes,
+    reward_cost,
+    reward_module,
     suggest_micro_batch,
 )
 from pcpo.gpu_speed import Speed
@@ -32,7 +36,7 @@ from pcpo.prompts import evaluation_prompts, iteration_prompts, read_prompts
 
 __all__ = ["Plan", "Row", "make", "suggest_micro_batch", "totals"]
 
-COMPARED = ("baseline", "pcpo")  # arms that are selected, sampled and measured
+ALIGNED = ("baseline", "pcpo")  # arms of Tables 5 and 9, beside the base model
 CARDS = (24, 40, 80, 141)  # GB of common GPUs
 PNG_BYTES_PER_PIXEL = 1.5  # of 3 [assumed for photographs]
 FEATURES_PER_IMAGE = 4 * (2048 + 1008 + 1024)  # bytes: Inception's two outputs, DINOv2 ViT-L
@@ -74,6 +78,7 @@ class Plan:
     shared_gb: dict[str, float]  # disk that no single row owns
     compiled: list[str]  # experiments that run compiled
     approximate: dict[str, int]  # prompt sets whose number of prompts is assumed
+    uncounted: dict[str, tuple[str, ...]]  # rewards without a size of their own: counted as these
 
 
 def make(
@@ -101,10 +106,15 @@ def make(
     }
     compiled = [e.name for e in experiments if e.execution.compile]
     approximate = {}
-    for name in sorted({n for e in experiments for n in (e.prompts, *e.alignment)}):
+    for name in sorted({n for e in experiments for n in e.prompt_sets}):
         if known_prompts(name, scale) is None:
             approximate[name] = prompt_count(name, scale)
-    return Plan(scale.name, speed, rows, shared, compiled, approximate)
+    uncounted = {}
+    for name in sorted({n for e in experiments for n in rewards_of(scale, e)}):
+        module = reward_module(scale, name)
+        if counted_as(module) != (module,):
+            uncounted[name] = counted_as(module)
+    return Plan(scale.name, speed, rows, shared, compiled, approximate, uncounted)
 
 
 def totals(plan: Plan) -> dict[str, float]:
@@ -126,7 +136,7 @@ def trained_steps(experiment: Experiment, arm: Arm) -> int:
 def sampling_tflop(experiment: Experiment, steps: int | None = None) -> float:
     """TFLOP to sample and score one image, in the training's steps or so many."""
     denoiser, decoder = forward_tflop(experiment)
-    reward = REWARDS[experiment.reward.name].tflop
+    reward = own_reward(experiment).tflop
     return (steps or experiment.sampler.steps) * denoiser + decoder + reward
 
 
@@ -183,39 +193,41 @@ def _training(scale: Scale, experiment: Experiment, arm: Arm, runs: int, speed: 
 
 
 def selection_images(experiment: Experiment, scale: Scale) -> int:
-    """The most validation images that selection generates for the compared arms of one seed."""
+    """The most validation images that selection generates for the measured arms of one seed."""
     e, v = experiment, experiment.evaluation
     prompts = min(v.prompts, prompt_count(e.prompts, scale))
     near = 2 * (v.candidate_window // e.checkpoint_every) + 1
     candidates = min(max(near, 2), -(-e.epochs // e.checkpoint_every))
-    full = 1 + min(candidates, 3)  # the baseline's checkpoint, and at most three of PCPO's
-    screened = candidates if candidates > 3 else 0
+    others = len(e.measured) - 1
+    full = 1 + others * min(candidates, 3)  # the baseline's checkpoint, at most three of another's
+    screened = others * candidates if candidates > 3 else 0
     return prompts * (full * v.validation_seeds + screened * v.screening_seeds)
 
 
 def _evaluation(
     scale: Scale, experiment: Experiment, runs: int, with_base: bool, speed: Speed
 ) -> Row:
-    """Selection, the images of the base model and of both arms, and the alignment tables."""
+    """Selection, images of the base model and of each measured arm, and the alignment tables."""
     e, v = experiment, experiment.evaluation
     prompts = min(v.prompts, prompt_count(e.prompts, scale))
-    kept = prompts * v.seeds * (runs * len(COMPARED) + with_base)
+    kept = prompts * v.seeds * (runs * len(e.measured) + with_base)
     asked = {name: len(_alignment_prompts(e, name, scale)) for name in e.alignment}
     tests = sum(asked.values()) * v.alignment_images
-    tflop = sampling_tflop(e) - REWARDS[e.reward.name].tflop
+    reward = own_reward(e).tflop
+    tflop = sampling_tflop(e) - reward
     own = runs * selection_images(e, scale)
-    scored = {name: runs * (1 + len(COMPARED)) * count for name, count in asked.items()}
+    scored = {name: runs * (1 + len(ALIGNED)) * count for name, count in asked.items()}
     metrics = sum(
-        count * v.alignment_images * REWARDS[_implementation(scale, key)].tflop
+        count * v.alignment_images * reward_cost(reward_module(scale, key)).tflop
         for name, count in scored.items()
         for key in scale.alignment[name].values()
     )
-    images = kept + own + runs * (1 + len(COMPARED)) * tests
-    sampling = images * tflop + own * REWARDS[e.reward.name].tflop + metrics
+    images = kept + own + runs * (1 + len(ALIGNED)) * tests
+    sampling = images * tflop + own * reward + metrics
     loaded = {key for name in e.alignment for key in scale.alignment[name].values()}
     memory = max(
-        generation_gigabytes(e, [e.reward.name]),  # selection
-        generation_gigabytes(e, [_implementation(scale, key) for key in loaded]),
+        generation_gigabytes(e, [reward_module(scale, e.reward.name)]),  # selection
+        generation_gigabytes(e, [reward_module(scale, key) for key in loaded]),
     )
     return Row(
         experiment=e.name,
@@ -291,24 +303,7 @@ def _embeddings_gigabytes(
 
 
 def _downloads_gigabytes(scale: Scale, experiments: Sequence[Experiment]) -> float:
-    """Of the assets below data/ that the experiments name; 0 without config/assets.csv."""
+    """Of the assets below data/ that the experiments need; 0 without config/assets.csv."""
     table = files.CONFIG / "assets.csv"
-    if not table.exists():
-        return 0.0
-    models = {f"models/{e.model}" for e in experiments}
-    rewards = {e.reward.name for e in experiments}
-    for name in {name for e in experiments for name in e.alignment}:
-        rewards |= {
-            scale.rewards[key].implementation or key for key in scale.alignment[name].values()
-        }
-    folders = models | {f"rewards/{name}" for name in rewards}
-    with table.open(newline="") as handle:
-        return sum(
-            float(row["gigabytes"])
-            for row in csv.DictReader(handle)
-            if row["asset"] in folders or row["asset"].startswith(("features/", "sources/"))
-        )
-
-
-def _implementation(scale: Scale, reward: str) -> str:
-    return scale.rewards[reward].implementation or reward
+    assets = read_assets(table) if table.exists() else {}
+    return sum(row.gigabytes for name in needed(scale, experiments) for row in assets.get(name, []))

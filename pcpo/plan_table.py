@@ -43,6 +43,13 @@ def notes(plan: Plan) -> list[str]:
             f"Prompt sets that are not here yet and whose size is not pinned (ASSUMED: "
             f"{', '.join(f'{name} {count:,}' for name, count in plan.approximate.items())})."
         )
+    for reward, parts in plan.uncounted.items():
+        how = (
+            f"counted as {' and '.join(parts)}, which its module imports"
+            if parts
+            else ("NOT counted: 0 GB and 0 TFLOP, until pcpo/footprint.py has its size")
+        )
+        found.append(f"Reward {reward} has no size of its own here and is {how}.")
     if plan.compiled:
         names = ", ".join(plan.compiled)
         found.append(f"Compiled, which is not counted and as a rule saves memory: {names}.")

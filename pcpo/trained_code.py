@@ -8,7 +8,9 @@ the runs, or redo them (`python -m pcpo.cli.code`).
 
 from __future__ import annotations
 
+import ast
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,7 +20,7 @@ from pcpo.durable import sha256
 
 PACKAGE = Path(__file__).resolve().parent
 
-# What a trained weight or a logged number depends on; besides, the module of the run's own reward.
+# What a trained weight or a logged number depends on; besides, the modules of the run's own reward.
 SOURCES = (
     *("advantages.py", "credit.py", "distributed.py", "ema.py", "embeddings.py", "generation.py"),
     *("learner.py", "objectives.py", "prompts.py", "training.py", "trajectory.py"),
@@ -40,7 +42,43 @@ class OlderRun:
 
 def code_digests(*rewards: str) -> dict[str, str]:
     """`source_digests` of what a training depends on, with the modules of these rewards."""
-    return source_digests((*SOURCES, *(f"rewards/{name}.py" for name in rewards)))
+    return source_digests((*SOURCES, *reward_sources(*rewards)))
+
+
+def reward_sources(*rewards: str) -> tuple[str, ...]:
+    """Modules of pcpo/rewards that these rewards are made of: theirs, and all that those import.
+
+    Read from the sources, without importing them; a reward whose module is gone has none.
+    """
+    found: set[str] = set()
+    waiting = list(rewards)
+    while waiting:
+        source = f"rewards/{waiting.pop()}.py"
+        if source not in found and (PACKAGE / source).exists():
+            found.add(source)
+            waiting += _imported_rewards(PACKAGE / source)
+    return tuple(sorted(found))
+
+
+def _imported_rewards(file: Path) -> Iterator[str]:
+    """Names of modules of pcpo.rewards that a module imports, within its functions too."""
+    try:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+    except (SyntaxError, UnicodeDecodeError):
+        return  # half-written; whoever loads the reward is told
+    package = "pcpo.rewards"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            inside = {1: package, 2: "pcpo"}.get(node.level, "")  # of `from . import x`
+            module = ".".join(part for part in (inside, node.module) if part)
+            names = [module, *(f"{module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for name in names:
+            if name.startswith(f"{package}."):
+                yield name.split(".")[2]
 
 
 @cache
@@ -83,7 +121,10 @@ def _used(run: Path) -> list[dict[str, str]]:
 
 
 def _rewards_of(used: list[dict[str, str]]) -> list[str]:
-    """The modules of rewards among them, without the parts that rewards share."""
+    """The modules of rewards among them, without the parts that rewards share.
+
+    A module that another reward imports is one too, which adds nothing: its digest is wanted.
+    """
     own = {Path(name).stem for code in used for name in code if name.startswith("rewards/")}
     return sorted(name for name in own if not name.startswith("_"))
 

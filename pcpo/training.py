@@ -28,10 +28,9 @@ import torch
 from torch import Tensor
 
 from pcpo import advantages as advantage_kinds
-from pcpo import samplers
 from pcpo.checkpoints import RunFolder, RunState, StaleState
 from pcpo.config import Arm, Experiment
-from pcpo.credit import CreditSchedule, credit_schedule
+from pcpo.credit import CreditSchedule, arm_sampler
 from pcpo.distributed import Processes
 from pcpo.learner import Learner
 from pcpo.objectives import OBJECTIVES, kl, matching_log_ratio
@@ -59,15 +58,6 @@ class _MicroBatch:
     trajectory: Trajectory
 
 
-def build_sampler(
-    experiment: Experiment, arm: Arm, policy: Policy
-) -> tuple[Sampler, CreditSchedule]:
-    """The arm's credit schedule, and the sampler under the sigmas that it asks for."""
-    native = samplers.build(experiment.sampler, policy.scheduler_config)
-    schedule = credit_schedule(arm.credit, native, experiment.timesteps.skip_last, arm.over)
-    return native.with_sigma(schedule.sigmas), schedule
-
-
 def train(
     experiment: Experiment,
     arm: Arm,
@@ -92,7 +82,7 @@ def train(
     if experiment.validation is not None and not validation_prompts:
         raise ValueError(f"{experiment.name}: validation.prompts: the run was given none of them")
     batch = experiment.batch
-    sampler, schedule = build_sampler(experiment, arm, policy)
+    sampler, schedule = arm_sampler(experiment, arm, policy.scheduler_config)
     sampler = sampler.to(policy.device)
     advantage = advantage_kinds.build(experiment.advantage)
     learner = Learner.start(experiment, policy)

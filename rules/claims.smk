@@ -39,10 +39,11 @@ rule claims:
         "../envs/report.yaml"
     params:
         scale=SCALE.name,
+        sampler=SAMPLER,
         note=SCALE.note,
         evaluation=[e.digest("evaluation") for e in EXPERIMENTS.values()],
         frames=frame_options,
         out=lambda wc, output: output[0].removesuffix(".csv"),
     shell:
         "python -m pcpo.cli.claims --scale {params.scale} --claims {input.claims}"
-        " {params.frames} --out {params.out} --log {log}"
+        " {params.frames} --evaluation-sampler {params.sampler} --out {params.out} --log {log}"

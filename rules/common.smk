@@ -11,12 +11,20 @@ from pcpo.config import load_arm, load_experiment, load_scale
 from pcpo.config.cuts import cuts
 from pcpo.config.files import use_folder
 from pcpo.config.scale import check_modules
-from pcpo.config.settings import chosen_experiments, chosen_seeds
+from pcpo.config.settings import (
+    NATIVE,
+    chosen_experiments,
+    chosen_sampler,
+    chosen_seeds,
+)
 from pcpo.devices import visible
 from pcpo.paths import FIGURES, TABLES, TABLE_SUFFIXES, Paths, table_files
 from pcpo.trained_code import notice, older_runs
 
-KNOWN_KEYS = {"scale", "experiments", "seeds", "from_bundle", "container"}
+KNOWN_KEYS = {
+    *("scale", "experiments", "seeds", "evaluation_sampler"),
+    *("from_bundle", "container"),
+}
 if unknown := sorted(set(config) - KNOWN_KEYS):
     raise WorkflowError(
         f"config: unknown key {', '.join(unknown)}; known: {', '.join(sorted(KNOWN_KEYS))}"
@@ -47,11 +55,17 @@ try:
         )
     }
     SEEDS = chosen_seeds(config["seeds"])
+    SAMPLER = chosen_sampler(config.get("evaluation_sampler", NATIVE))
     if not ARCHIVE:
         check_modules(SCALE)
 except ValueError as error:
     raise WorkflowError(str(error)) from error
-P = Paths(SCALE.name, HOME)
+if ARCHIVE and SAMPLER != NATIVE:
+    raise WorkflowError(
+        "from_bundle: an archive holds the native sampler's results alone; leave "
+        "evaluation_sampler out"
+    )
+P = Paths(SCALE.name, HOME, SAMPLER)
 WORLD_REPORT = [P.world("accuracy.csv"), P.world("rewards.csv")] if SCALE.world else []
 COMPARED = ("baseline", "pcpo")  # the arms of the paper's tables
 BASES = {e.base_images: e.name for e in reversed(EXPERIMENTS.values())}
@@ -73,6 +87,10 @@ if (
 def code(*modules):
     """Sources whose edit redoes a cheap rule."""
     return [f"pcpo/{module}" for module in modules]
+
+
+# What else the images hang on where each arm has its own sampler.
+SAMPLER_CODE = [] if SAMPLER == NATIVE else code("credit.py")
 
 
 def ready(folder, trained):

@@ -47,7 +47,7 @@ rule align:
         model=lambda wc: model_files(EXPERIMENTS[wc.experiment]),
         prompts=lambda wc: prompt_files(*EXPERIMENTS[wc.experiment].alignment),
         rewards=lambda wc: reward_files(*alignment_rewards(EXPERIMENTS[wc.experiment])),
-        code=code("generation.py", "cli/align.py"),
+        code=code("generation.py", "cli/align.py") + SAMPLER_CODE,
     output:
         P.alignment,
     log:
@@ -63,6 +63,7 @@ rule align:
         runtime=hours(24),
     params:
         scale=SCALE.name,
+        sampler=SAMPLER,
         evaluation=lambda wc: EXPERIMENTS[wc.experiment].digest(
             "evaluation", "sampler", "alignment", "alignment_checkpoint"
         ),
@@ -79,6 +80,7 @@ rule align:
     shell:
         "python -m pcpo.cli.launch --gpus {resources.gpu} pcpo.cli.align"
         " {wildcards.experiment} --scale {params.scale}"
+        " --evaluation-sampler {params.sampler}"
         " --seed {wildcards.seed} --selection {input.selection} {params.arms}"
         " --out {output} --log {log}"
 

@@ -35,7 +35,7 @@ rule generate:
         manifest=P.manifest,
         selection=P.selection,
         model=lambda wc: model_files(EXPERIMENTS[wc.experiment]),
-        code=code("generation.py", "shards.py", "cli/generate.py"),
+        code=code("generation.py", "shards.py", "cli/generate.py") + SAMPLER_CODE,
     output:
         P.image_index,
     log:
@@ -53,9 +53,11 @@ rule generate:
         out=lambda wc: P.images.format(**wc),
         run=lambda wc: P.run.format(**wc),
         scale=SCALE.name,
+        sampler=SAMPLER,
         evaluation=lambda wc: EXPERIMENTS[wc.experiment].digest("evaluation", "sampler"),
     shell:
         "python -m pcpo.cli.launch --gpus {resources.gpu} pcpo.cli.generate"
         " {wildcards.experiment} --scale {params.scale}"
+        " --evaluation-sampler {params.sampler}"
         " --arm {wildcards.arm} --run {params.run} --selection {input.selection}"
         " --out {params.out} --log {log}"

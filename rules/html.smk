@@ -29,6 +29,7 @@ rule report:
         "../envs/report.yaml"
     params:
         scale=SCALE.name,
+        sampler=SAMPLER,
         root=lambda wc: P.root,
         archive=ARCHIVE.name if ARCHIVE else "",
         experiments=" ".join(EXPERIMENTS),
@@ -37,4 +38,4 @@ rule report:
     shell:
         "python -m pcpo.cli.report {params.experiments} --scale {params.scale}"
         " --seeds {params.seeds} --results {params.root} --archive={params.archive:q}"
-        " --out {output} --log {log}"
+        " --evaluation-sampler {params.sampler} --out {output} --log {log}"

@@ -37,13 +37,14 @@ rule table:
         "../envs/report.yaml"
     params:
         scale=SCALE.name,
+        sampler=SAMPLER,
         note=SCALE.note,
         cuts=lambda wc: table_cuts(wc.table),
         frames=frame_options,
         out=lambda wc: P.table.format(**wc),
     shell:
         "python -m pcpo.cli.table {wildcards.table} --scale {params.scale} {params.frames}"
-        " --out {params.out} --log {log}"
+        " --evaluation-sampler {params.sampler} --out {params.out} --log {log}"
 
 
 for table in READY_TABLES:
@@ -109,13 +110,14 @@ for figure in READY_FIGURES:
         params:
             kind=spec.kind,
             scale=SCALE.name,
+            sampler=SAMPLER,
             note=SCALE.note,
             options=options,
             frames=frame_options,
             out=lambda wc, output: output[0].removesuffix(".pdf"),
         shell:
             "python -m pcpo.cli.figure {params.kind} --scale {params.scale} {params.options}"
-            " {params.frames} --out {params.out} --log {log}"
+            " {params.frames} --evaluation-sampler {params.sampler} --out {params.out} --log {log}"
 
 
 # `snakemake figure1` where a figure of the paper is drawn in parts.

@@ -6,7 +6,7 @@ rule select:
         run_files,
         model=lambda wc: model_files(EXPERIMENTS[wc.experiment]),
         reward=lambda wc: reward_files(EXPERIMENTS[wc.experiment].reward.name),
-        code=code("selection.py", "stats/speedup.py", "cli/select.py"),
+        code=code("selection.py", "stats/speedup.py", "cli/select.py") + SAMPLER_CODE,
     output:
         P.selection,
     log:
@@ -22,6 +22,7 @@ rule select:
         runtime=hours(96),
     params:
         scale=SCALE.name,
+        sampler=SAMPLER,
         evaluation=lambda wc: EXPERIMENTS[wc.experiment].digest("evaluation", "sampler"),
         reward=lambda wc: reward_sources(EXPERIMENTS[wc.experiment].reward.name),
         runs=lambda wc: " ".join(
@@ -31,4 +32,5 @@ rule select:
     shell:
         "python -m pcpo.cli.launch --gpus {resources.gpu} pcpo.cli.select"
         " {wildcards.experiment} --scale {params.scale}"
+        " --evaluation-sampler {params.sampler}"
         " --seed {wildcards.seed} {params.runs} --out {output} --log {log}"

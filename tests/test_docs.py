@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pcpo.paths import FIGURES, TABLES
+from pcpo.paths import FIGURES, NOT_DRAWN, TABLES
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -35,6 +35,13 @@ def test_tables_and_figures_that_a_page_asks_for_exist(name):
     text = (ROOT / "docs" / name).read_text()
     asked = set(re.findall(r"snakemake [^\n]*?\b((?:table|figure)\d+\w*)", text))
     assert asked <= {*TABLES, *FIGURES}
+
+
+def test_the_page_on_results_lists_the_figures_that_are_not_drawn():
+    page = (ROOT / "docs" / "results.md").read_text()
+    section = page.split("## Figures of the paper that are not drawn")[1].split("\n## ")[0]
+    named = re.findall(r"\b\d+[a-z]?\b", section.replace("Table 6", ""))
+    assert named == [name.removeprefix("figure") for name in NOT_DRAWN]
 
 
 def test_every_page_is_short_enough_to_be_read():

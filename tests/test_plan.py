@@ -1,13 +1,18 @@
 """The plan's sums against the FLOP floors that were published for these workloads."""
 
 import csv
+import re
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from pcpo import plan, plan_table
-from pcpo.config import load_arm, load_experiment, load_scale
+from pcpo import footprint, plan, plan_table, trained_code
+from pcpo.config import Reward, RewardSource, files, load_arm, load_experiment, load_scale
+from pcpo.config.files import CONFIG
 from pcpo.gpu_speed import ASSUMED_SHARE, Speed
+from pcpo.paths import PACKAGE
 
 SPEED = Speed.assumed("H100")
 
@@ -65,12 +70,45 @@ def test_rows_of_training(made):
 
 
 def test_rows_of_evaluation(made):
+    """45 prompts x 1112 seeds for each measured arm of two training runs, and once for the base.
+
+    Selection scores, of each run: the baseline's checkpoint, three of every other arm, and 21 of
+    every other arm (10 epochs on either side of its crossing) on 64 seeds.
+    """
     first, second = rows_of(made, 1)["evaluation"], rows_of(made, 2)["evaluation"]
-    # Both arms and both seeds; the base model's images are shared and made once.
-    selection = 45 * (4 * 1112 + 21 * 64)
-    assert first.images == (2 * 2 + 1) * 50_040 + 2 * selection
-    assert first.images - second.images == 50_040
-    assert second.disk_gb == pytest.approx(4 * 50_040 * (1.5 * 512**2 + 4 * 4080) / 1e9)
+    # Configuration 1 measures baseline, pcpo and half_timesteps; it makes the base's images too.
+    selection = 45 * ((1 + 2 * 3) * 1112 + 2 * 21 * 64)
+    assert first.images == 45 * 1112 * (2 * 3 + 1) + 2 * selection
+    assert first.disk_gb == pytest.approx(45 * 1112 * 7 * (1.5 * 512**2 + 4 * 4080) / 1e9)
+    # Configuration 2 measures baseline and pcpo, against the same base images.
+    selection = 45 * ((1 + 3) * 1112 + 21 * 64)
+    assert second.images == 45 * 1112 * 2 * 2 + 2 * selection
+    assert second.disk_gb == pytest.approx(45 * 1112 * 4 * (1.5 * 512**2 + 4 * 4080) / 1e9)
+
+
+@pytest.mark.parametrize("number", range(1, 11))
+def test_every_measured_arm_has_images(number, monkeypatch):
+    """Kept images alone: 45 prompts x seeds x (arms + base), as appendix B.3.1 has them."""
+    arms = {1: 3, 10: 3}.get(number, 2)  # baseline, pcpo; a heuristic in Figures 7(b) and 7(d)
+    seeds = 1112 if number <= 6 else 112  # a tenth where no table of the paper has the quality
+    monkeypatch.setattr(plan, "selection_images", lambda *_: 0)
+    monkeypatch.setattr(plan, "sampling_tflop", lambda _: 1.0)
+    monkeypatch.setattr(plan, "generation_gigabytes", lambda *_: 1.0)
+    e = experiment(number, alignment=())
+    row = plan._evaluation(load_scale("paper"), e, 1, True, SPEED)
+    assert row.images == 45 * seeds * (arms + 1)
+
+
+def test_alignment_tables_compare_two_arms_and_the_base(monkeypatch):
+    """Tables 5 and 9: of configuration 5, 5,000 COCO and 5,000 MJHQ prompts, an image each."""
+    monkeypatch.setattr(plan, "selection_images", lambda *_: 0)
+    monkeypatch.setattr(plan, "sampling_tflop", lambda _: 1.0)
+    monkeypatch.setattr(plan, "generation_gigabytes", lambda *_: 1.0)
+    whole, without = (
+        plan._evaluation(load_scale("paper"), e, 1, False, SPEED).images
+        for e in (experiment(5), experiment(5, alignment=()))
+    )
+    assert whole - without == 3 * 10_000
 
 
 def test_recomputation_stands_apart():
@@ -118,6 +156,77 @@ def test_the_table_adds_up_and_calls_assumptions_so(made, tmp_path):
 def test_embeddings_are_one_row_for_each_distinct_prompt(made):
     # 45 animals and the empty prompt would be 46; the empty one is left out.
     assert made.shared_gb["prompt embeddings"] == pytest.approx(45 * 77 * 768 * 2 / 1e9)
+
+
+# --- what is not counted -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def own_rewards(tmp_path, monkeypatch):
+    """A copy of pcpo/rewards to which a test may add: name, source -> a module there."""
+    shutil.copytree(PACKAGE / "rewards", tmp_path / "rewards")
+    monkeypatch.setattr(trained_code, "PACKAGE", tmp_path)
+    footprint._at_scale.cache_clear()
+    yield lambda name, source: (tmp_path / "rewards" / f"{name}.py").write_text(source)
+    footprint._at_scale.cache_clear()
+
+
+def test_the_example_of_the_pages_goes_through_the_plan(tmp_path, monkeypatch, own_rewards):
+    """docs/extend.md as it is written: its reward, its line of paper.yaml, its experiment."""
+    page = (CONFIG.parent / "docs" / "extend.md").read_text()
+    module, lines, own = (
+        re.search(rf"## An? {kind}.*?```{language}\n(.*?{word}.*?)```", page, re.S)[1]
+        for kind, language, word in (
+            ("reward", "python", "class Reward"),
+            ("reward", "yaml", "clip_margin:"),
+            ("experiment", "yaml", "description:"),
+        )
+    )
+    own_rewards("clip_margin", module)
+    copied = Path(shutil.copytree(CONFIG, tmp_path / "config"))
+    (copied / "experiments" / "11_ddpo_clip_margin.yaml").write_text(own)
+    paper = copied / "scale" / "paper.yaml"
+    [line] = [line for line in lines.splitlines() if "paper.yaml" in line]
+    paper.write_text(paper.read_text().replace("rewards:\n", f"rewards:\n{line}\n", 1))
+    monkeypatch.setattr(files, "CONFIG", copied)
+
+    scale, margin = load_scale("paper"), load_experiment(11)
+    as_parent = margin.model_copy(update={"reward": Reward(name="clipscore")})
+    assert plan.sampling_tflop(margin) == plan.sampling_tflop(as_parent)
+    assert footprint.peak_gigabytes(margin) == footprint.peak_gigabytes(as_parent)
+    made = plan.make(scale, [margin], [0], SPEED)
+    # SD1.5, what CLIPScore reads, Inception, DINOv2 and LPIPS
+    assert made.shared_gb["downloads"] == pytest.approx(4.27 + 3.95 + 0.1 + 1.22 + 0.8, abs=0.1)
+    assert "Reward clip_margin has no size of its own here and is counted as clipscore, which " in (
+        plan_table.markdown(made)
+    )
+
+
+def test_a_reward_of_unknown_size_is_named_and_not_counted(own_rewards):
+    own_rewards("brightness", "from pcpo.rewards import _base")
+    scale = load_scale("paper")
+    source = RewardSource(path="elsewhere", implementation="brightness")
+    scale = scale.model_copy(update={"rewards": scale.rewards | {"aesthetic": source}})
+    none = footprint.reward_cost(footprint.reward_module(scale, "aesthetic"))
+    assert (none.bytes, none.tflop) == (0, 0)
+    made = plan.make(scale, [experiment(1, arms=("baseline", "pcpo"))], [0], SPEED)
+    assert "Reward aesthetic has no size of its own here and is NOT counted" in (
+        plan_table.markdown(made)
+    )
+
+
+def test_counted_rewards_are_not_noted(made):
+    assert made.uncounted == {}
+    assert "no size of its own" not in plan_table.markdown(made)
+
+
+def test_a_prompt_set_that_is_assumed_is_noted_for_validation_too():
+    scale = load_scale("paper")
+    scale = scale.model_copy(update={"prompts": scale.prompts | {"mine": "elsewhere/mine.txt"}})
+    validation = experiment(9).validation.model_copy(update={"prompts": "mine"})
+    one = experiment(9, arms=("baseline", "pcpo"), alignment=(), epochs=2, checkpoint_every=2)
+    one = one.model_copy(update={"validation": validation})
+    assert plan.make(scale, [one], [0], SPEED).approximate == {"mine": 10_000}
 
 
 def test_a_scale_that_trains_its_models_is_refused():

@@ -73,6 +73,75 @@ def test_a_reward_is_code_of_the_runs_that_it_trained(tmp_path, monkeypatch):
     assert changed_sources(run) == ()
 
 
+REWARDS = {
+    "_base": "import torch",
+    "plain": "from pcpo.rewards import _base",
+    "parent": "from pcpo.rewards._base import Reward",
+    "absolute": "import pcpo.rewards.parent",
+    "relative": "from . import parent",
+    "inside": "def late():\n    from .parent import Reward",
+    "grandchild": "from pcpo.rewards.relative import Reward",
+    "ring": "from pcpo.rewards import ring, parent",
+    "broken": "from pcpo.rewards import (",
+}
+
+
+@pytest.fixture
+def rewards(tmp_path, monkeypatch):
+    folder = tmp_path / "rewards"
+    folder.mkdir()
+    for name, text in REWARDS.items():
+        (folder / f"{name}.py").write_text(text + "\n")
+    monkeypatch.setattr(trained_code, "PACKAGE", tmp_path)
+    # As another process would, without the cache.
+    monkeypatch.setattr(trained_code, "source_digests", trained_code.source_digests.__wrapped__)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "others"),
+    [
+        ("plain", {"_base"}),
+        ("absolute", {"parent", "_base"}),
+        ("relative", {"parent", "_base"}),
+        ("inside", {"parent", "_base"}),
+        ("grandchild", {"relative", "parent", "_base"}),
+        ("ring", {"parent", "_base"}),
+        ("broken", set()),
+    ],
+)
+def test_a_reward_is_made_of_what_it_imports(rewards, name, others):
+    expected = sorted(f"rewards/{n}.py" for n in {name, *others})
+    assert list(trained_code.reward_sources(name)) == expected
+
+
+def test_a_reward_that_is_gone_has_no_sources(rewards):
+    assert trained_code.reward_sources("nothing") == ()
+
+
+def test_an_edit_of_a_rewards_parent_flags_the_runs_that_it_trained(tmp_path, rewards):
+    runs = {}
+    for name in ("grandchild", "plain"):
+        runs[name] = tmp_path / name
+        runs[name].mkdir()
+        history.append(runs[name], "started", epoch=0, code=trained_code.code_digests(name))
+        assert changed_sources(runs[name]) == ()
+    with (rewards / "parent.py").open("a") as module:
+        module.write("# edited\n")
+    assert changed_sources(runs["grandchild"]) == ("rewards/parent.py",)
+    assert changed_sources(runs["plain"]) == ()
+    accept(runs["grandchild"])
+    assert changed_sources(runs["grandchild"]) == ()
+
+
+def test_the_published_rewards_are_made_of_modules_of_their_own():
+    """None is built on another one, so that an edit of one touches the runs of one."""
+    for name in ("aesthetic", "bertscore", "hps", "pickscore", "clipscore", "imagereward", "ocr"):
+        shared = [s for s in trained_code.reward_sources(name) if "/_" not in s]
+        assert shared == [f"rewards/{name}.py"]
+        assert "rewards/_base.py" in trained_code.reward_sources(name)
+
+
 def test_digests_are_of_the_sources_that_are_asked_for():
     found = trained_code.source_digests(trained_code.IMAGE_SOURCES)
     assert {"generation.py", "samplers/ddim.py", "policies/base.py"} <= set(found)

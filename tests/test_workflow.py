@@ -65,6 +65,7 @@ def test_a_real_scale_plans_everything_without_a_network(copy, scale, trainings)
         ("seeds=1", "config: seeds: give a list of whole numbers"),
         ("seeds=[-1]", "config: seeds: give a list of whole numbers"),
         ("seeds=[1,1]", "config: seeds: one is there twice"),
+        ("evaluation_sampler=mine", "config: evaluation_sampler: give native or own; got 'mine'"),
     ],
 )
 def test_a_wrong_setting_is_named(copy, setting, message):
@@ -73,6 +74,46 @@ def test_a_wrong_setting_is_named(copy, setting, message):
     assert message in output
     assert "Traceback" not in output
     assert not (copy / "results").exists()
+
+
+def test_own_samplers_stand_beside_the_native_run_and_train_nothing_of_their_own(copy):
+    plans = {
+        sampler: snakemake(copy, "-n", "--config", "scale=smoke", f"evaluation_sampler={sampler}")
+        for sampler in ("native", "own")
+    }
+    files, records = {}, {}
+    for sampler, (code, output) in plans.items():
+        assert code == 0, output
+        files[sampler] = set(
+            re.findall(r"results/smoke/\S+?(?=,|$)", _lines(output, "output"), re.M)
+        )
+        records[sampler] = re.findall(
+            r"output: (\S+?)(?:,.*)?\n\s+log: (\S+).*?\n(?:\s+benchmark: (\S+))?", output
+        )
+    assert jobs(plans["native"][1]) == jobs(plans["own"][1])
+    assert not [file for file in files["native"] if "own_sampler" in file]
+    shared = {file for file in files["own"] if "own_sampler" not in file}
+    assert shared == files["native"] & files["own"]
+    folders = {file.split("/")[2] for file in shared}
+    assert folders == {"world", "runs", "images", "tidy"}
+    assert all("/images/base/" in f for f in shared if "/images/" in f)
+    assert [f for f in shared if "/tidy/" in f] == ["results/smoke/tidy/credit.parquet"]
+    own = {file.split("/")[3] for file in files["own"] - shared}
+    assert own >= {"selection", "images", "tidy", "tables", "figures", "compare.csv", "report.html"}
+    assert len(records["own"]) > len(FIGURES) + len(TABLES)
+    for output, *written in records["own"]:
+        assert all(("own_sampler" in file) == ("own_sampler" in output) for file in written if file)
+
+
+def _lines(output, key):
+    return "\n".join(re.findall(rf"^ +{key}: (.*)$", output, re.M))
+
+
+def test_an_archive_is_of_the_native_sampler(copy):
+    own = ("-n", "--config", "scale=smoke", "evaluation_sampler=own", "--", "archive")
+    code, output = snakemake(copy, *own)
+    assert code == 1
+    assert "No rule to produce archive" in output
 
 
 def test_a_mistake_in_a_file_is_named_with_its_key(tmp_path):

@@ -23,32 +23,35 @@ def prompt_source(name: str) -> list[str]:
     return [manifest(f"{DATA}/{source}")] if source else []
 
 
+def rewards_of(scale: Scale, experiment: Experiment) -> set[str]:
+    """Keys under the scale's `rewards`: the experiment's own, and those of its alignment."""
+    scores = (scale.alignment[name].values() for name in experiment.alignment)
+    return {experiment.reward.name, *(reward for columns in scores for reward in columns)}
+
+
 def needed(scale: Scale, experiments: Iterable[Experiment]) -> list[str]:
     """Assets whose folders or prompt files the scale names for these experiments.
 
-    Folders elsewhere, such as a trained world's, are no assets. Raises ValueError for a prompt
-    file below `data/prompts/` that no prompt set makes.
+    Folders elsewhere, such as a trained world's, are no assets, and neither is a prompt file that
+    is there. Raises ValueError for one below `data/prompts/` that is not, and that no set makes.
     """
     experiments = list(experiments)
-    tests = {name for experiment in experiments for name in experiment.alignment}
-    rewards = {experiment.reward.name for experiment in experiments} | {
-        reward for name in tests for reward in scale.alignment[name].values()
-    }
     folders = {
         *(scale.models[experiment.model].path for experiment in experiments),
-        *(scale.rewards[reward].path for reward in rewards),
+        *(scale.rewards[name].path for e in experiments for name in rewards_of(scale, e)),
         *scale.features.values(),
     }
-    for name in {experiment.prompts for experiment in experiments} | tests:
+    for name in {name for experiment in experiments for name in experiment.prompt_sets}:
         file = Path(scale.prompts[name])
         if file.parent != Path(DATA, "prompts"):
             continue
-        if file.stem not in SETS:
+        if file.stem in SETS:
+            folders.add(f"{DATA}/{SETS[file.stem].source or ''}")
+        elif not file.exists():
             raise ValueError(
                 f"config/scale/{scale.name}.yaml: prompts.{name}: no prompt set '{file.stem}'; "
-                f"there are: {', '.join(SETS)}"
+                f"there are: {', '.join(SETS)}; one of your own is a file that is there"
             )
-        folders.add(f"{DATA}/{SETS[file.stem].source or ''}")
     below = (folder.removeprefix(f"{DATA}/") for folder in folders if folder.startswith(f"{DATA}/"))
     return sorted(filter(None, below))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pcpo.cli.console import Log, experiment_parser, resolved, run, setup
+from pcpo.cli.console import Log, experiment_parser, resolved, run, sampler_option, setup
 from pcpo.config import load_experiment, load_scale
 
 
@@ -13,6 +13,7 @@ def main() -> None:
     parser.add_argument("--selection", type=Path, required=True)
     parser.add_argument("--arm", nargs=2, action="append", metavar=("ARM", "RUN"), default=[])
     parser.add_argument("--out", type=Path, required=True)
+    sampler_option(parser)
     args = parser.parse_args()
 
     import pandas as pd
@@ -25,6 +26,7 @@ def main() -> None:
         load_checkpoint,
         load_policy,
         load_reward,
+        sampler_of,
         score,
     )
     from pcpo.prompts import evaluation_prompts, read_prompts
@@ -34,11 +36,12 @@ def main() -> None:
     experiment, scale = load_experiment(args.experiment, args.scale), load_scale(args.scale)
     resolved(experiment=experiment, scale=scale, seed=args.seed)
     device = device_of(args, scale)
-    policy, sampler = load_policy(experiment, scale, device)
+    policy, native = load_policy(experiment, scale, device)
     wanted = {key for dataset in experiment.alignment for key in scale.alignment[dataset].values()}
     functions = {key: load_reward(scale, key, device) for key in sorted(wanted)}
     parts = []
     for arm, folder in [("base", ""), *args.arm]:
+        sampler = sampler_of(arm, args.evaluation_sampler, native, experiment, policy)
         epoch = 0
         if arm != "base":
             if (upto := experiment.alignment_checkpoint) == "selected":

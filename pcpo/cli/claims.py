@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pcpo import frames
 from pcpo.claims import VERDICTS, Evidence, evaluate, read_claims, to_markdown
+from pcpo.cli.console import sampler_option
 from pcpo.config import files
 
 
@@ -19,11 +20,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     for frame in frames.BY_NAME:
         parser.add_argument(f"--{frame.replace('_', '-')}", nargs="*", default=[], metavar="FILE")
     parser.add_argument("--out", required=True, help="path without suffix")
+    sampler_option(parser)
     arguments = parser.parse_args(argv)
 
     from pcpo.config import load_experiments, load_scale
+    from pcpo.config.settings import evaluated_by
 
     claims = read_claims(arguments.claims)
+    scale = evaluated_by(load_scale(arguments.scale), arguments.evaluation_sampler)
     given = {
         name: frames.read(getattr(arguments, name), spec)
         for name, spec in frames.BY_NAME.items()
@@ -32,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     ledger = evaluate(claims, Evidence(load_experiments(arguments.scale), given))
     texts = {
         ".csv": ledger.to_csv(index=False),
-        ".md": to_markdown(ledger, arguments.scale, load_scale(arguments.scale).note),
+        ".md": to_markdown(ledger, arguments.scale, scale.note),
     }
     prefix = Path(arguments.out)
     prefix.parent.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from pcpo.config.settings import EVALUATION_SAMPLERS, NATIVE
 from pcpo.provenance import recorded
 
 # One torch thread per process and several jobs side by side: with two OpenMP threads and a busy
@@ -69,6 +70,14 @@ def experiment_parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--log", type=Path, help="file for plain lines; stdout without it")
     parser.add_argument("--device", help="cpu or cuda; the scale's own without it")
     return parser
+
+
+def sampler_option(parser: argparse.ArgumentParser) -> None:
+    """Have a command on evaluation images, or on what hangs on them, take their sampler."""
+    parser.add_argument(
+        "--evaluation-sampler", choices=EVALUATION_SAMPLERS, default=NATIVE,
+        help="of the evaluation images: the experiment's native one, or each arm's own",
+    )  # fmt: skip
 
 
 def resolved(**parts: BaseModel | int | str) -> None:

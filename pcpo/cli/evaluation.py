@@ -10,7 +10,9 @@ import numpy as np
 
 from pcpo import policies, rewards, samplers
 from pcpo.checkpoints import read_manifest, verify_checkpoint
-from pcpo.config import Experiment, Scale
+from pcpo.config import Experiment, Scale, load_arm
+from pcpo.config.settings import OWN
+from pcpo.credit import arm_sampler
 from pcpo.distributed import Processes
 from pcpo.generation import generate
 from pcpo.paths import Paths
@@ -21,11 +23,29 @@ from pcpo.samplers import Sampler
 
 
 def load_policy(experiment: Experiment, scale: Scale, device: str) -> tuple[Policy, Sampler]:
-    """The base model and the experiment's native sampler, with which every arm is evaluated."""
+    """The base model, and the experiment's native sampler, by which its images are made."""
     source = scale.models[experiment.model]
     policy = policies.load(experiment, source, device=device, embeddings=embeddings(scale))
     sampler = samplers.build(experiment.sampler, policy.scheduler_config)
     return policy, sampler.to(policy.device)
+
+
+def sampler_of(
+    arm: str, evaluation_sampler: str, native: Sampler, experiment: Experiment, policy: Policy
+) -> Sampler:
+    """The sampler of an arm's evaluation images: `native`, or with "own" that of its training.
+
+    The base model's is native always: it is what all are measured against.
+    """
+    if evaluation_sampler != OWN or arm == "base":
+        return native
+    own, _ = arm_sampler(experiment, load_arm(arm), policy.scheduler_config)
+    return own.to(policy.device)
+
+
+def sigmas(sampler: Sampler) -> list[str]:
+    """What tells the samplers of an experiment's arms apart, for digests: alike on any machine."""
+    return [f"{sigma:.9g}" for sigma in sampler.sigma.tolist()]
 
 
 def load_checkpoint(

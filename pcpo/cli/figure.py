@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 
 from pcpo import frames
+from pcpo.cli.console import sampler_option
+from pcpo.config.settings import NATIVE
 from pcpo.figures import caption, save, style
 from pcpo.figures.grid_prompts import GRIDS, Grid, same_images
 from pcpo.figures.kinds import KINDS
@@ -38,9 +40,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="row of a sample grid; once per experiment of the figure",
     )  # fmt: skip
     parser.add_argument("--out", required=True, help="path without suffix")
+    sampler_option(parser)
     arguments = parser.parse_args(argv)
 
     from pcpo.config import load_experiments, load_scale
+    from pcpo.config.settings import evaluated_by
 
     name = arguments.figure or Path(arguments.out).name
     numbered = {e.number: e for e in load_experiments(arguments.scale)}
@@ -52,6 +56,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         seeds: list[int] = []
         selection = frames.read(arguments.selection, frames.SELECTION)
         figure, remarks = _sample_grid(arguments.row, GRIDS.get(name, Grid()), chosen, selection)
+        if arguments.evaluation_sampler == NATIVE:  # else the scale's note says it
+            remarks.append("The sampler is the experiment's native one for every row")
     else:
         kind = KINDS[arguments.kind]
         given = [frames.read(getattr(arguments, spec.name), spec) for spec in kind.frames]
@@ -64,9 +70,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         seeds = sorted(runs["seed"].unique().tolist())
         remarks = _missing(given, kind.frames, chosen, arguments.arms or ())
     save(figure, arguments.out)
+    scale = evaluated_by(load_scale(arguments.scale), arguments.evaluation_sampler)
     text = caption(
         name if name in FIGURES else arguments.kind,
-        chosen, seeds, remarks, note=load_scale(arguments.scale).note,
+        chosen, seeds, remarks, note=scale.note,
     )  # fmt: skip
     part = Path(f"{arguments.out}.md.part")
     part.write_text(f"{text}\n")

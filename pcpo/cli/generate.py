@@ -6,7 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from pcpo.cli.console import Log, experiment_parser, resolved, run, setup
+from pcpo.cli.console import Log, experiment_parser, resolved, run, sampler_option, setup
 from pcpo.config import load_experiment, load_scale
 
 
@@ -16,11 +16,19 @@ def main() -> None:
     parser.add_argument("--run", type=Path, help="folder of the arm's run")
     parser.add_argument("--selection", type=Path, help="which of its checkpoints")
     parser.add_argument("--out", type=Path, required=True)
+    sampler_option(parser)
     args = parser.parse_args()
 
     from pcpo import frames, policies
     from pcpo.checkpoints import read_manifest
-    from pcpo.cli.evaluation import device_of, evaluation_rows, load_checkpoint, load_policy
+    from pcpo.cli.evaluation import (
+        device_of,
+        evaluation_rows,
+        load_checkpoint,
+        load_policy,
+        sampler_of,
+        sigmas,
+    )
     from pcpo.durable import SUMS
     from pcpo.generation import generate
     from pcpo.shards import locked_folder, missing_rows, write_images
@@ -31,7 +39,8 @@ def main() -> None:
     experiment, scale = load_experiment(args.experiment, args.scale), load_scale(args.scale)
     resolved(experiment=experiment, scale=scale, seed=args.seed)
     device = device_of(args, scale)
-    policy, sampler = load_policy(experiment, scale, device)
+    policy, native = load_policy(experiment, scale, device)
+    sampler = sampler_of(args.arm, args.evaluation_sampler, native, experiment, policy)
     weights = policies.digest(scale.models[experiment.model].path)
     if args.arm != "base":
         if args.run is None or args.selection is None:
@@ -44,6 +53,7 @@ def main() -> None:
     # What the images depend on: images of anything else are made anew.
     about = [
         experiment.digest("sampler", "evaluation"),
+        sigmas(sampler),
         weights,
         rows,
         source_digests(IMAGE_SOURCES),

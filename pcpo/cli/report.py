@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from pcpo.cli.console import sampler_option
 from pcpo.config import files
 from pcpo.paths import Paths
 
@@ -25,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--archive", default="", help="name of the file that RESULTS came from")
     parser.add_argument("--out", type=Path, required=True, metavar="report.html")
+    sampler_option(parser)
     arguments = parser.parse_args(argv)
 
     from pcpo.config import experiment_names
@@ -37,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         arguments.seeds,
         arguments.published,
         arguments.archive,
+        arguments.evaluation_sampler,
     )
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     part = arguments.out.with_name(arguments.out.name + ".part")

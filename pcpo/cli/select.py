@@ -6,7 +6,7 @@ from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
 
-from pcpo.cli.console import Log, experiment_parser, resolved, run, setup
+from pcpo.cli.console import Log, experiment_parser, resolved, run, sampler_option, setup
 from pcpo.config import load_experiment, load_scale
 
 
@@ -15,6 +15,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, action="append", required=True,
                         help="folder of an arm's run; the first is the baseline")  # fmt: skip
     parser.add_argument("--out", type=Path, required=True)
+    sampler_option(parser)
     args = parser.parse_args()
 
     import numpy as np
@@ -28,12 +29,14 @@ def main() -> None:
         load_checkpoint,
         load_policy,
         load_reward,
+        sampler_of,
         score,
+        sigmas,
     )
     from pcpo.durable import contents
     from pcpo.kept_scores import KeptScores
     from pcpo.selection import matched_level, select_baseline, select_matched
-    from pcpo.trained_code import IMAGE_SOURCES, source_digests
+    from pcpo.trained_code import IMAGE_SOURCES, reward_sources, source_digests
 
     setup()
     log = Log(args.log)
@@ -45,7 +48,7 @@ def main() -> None:
     items = [(prompt, seed) for _, prompt, seed in rows]
     screened = np.array([seed < experiment.evaluation.screening_seeds for _, seed in items])
     device = device_of(args, scale)
-    policy, sampler = load_policy(experiment, scale, device)
+    policy, native = load_policy(experiment, scale, device)
     reward = load_reward(scale, experiment.reward.name, device, **experiment.reward.options)
 
     updates, manifests, runs = {}, {}, {}
@@ -57,28 +60,32 @@ def main() -> None:
     names = list(updates)
 
     source = scale.rewards[experiment.reward.name]
-    module = f"rewards/{source.implementation or experiment.reward.name}.py"
-    kept = KeptScores(
-        args.out.with_suffix(".scores"),
-        {
-            "experiment": experiment.digest("sampler", "precision", "model", "prompts", "reward"),
-            "images": items,
-            "screened": screened.tolist(),
-            "batch": experiment.evaluation.batch,
-            "reward": [source.model_dump(mode="json"), contents(source.path)],
-            "code": source_digests((*IMAGE_SOURCES, "rewards/_*.py", module)),
-        },
-    )
+    modules = reward_sources(source.implementation or experiment.reward.name)
+    about = {
+        "experiment": experiment.digest("sampler", "precision", "model", "prompts", "reward"),
+        "images": items,
+        "screened": screened.tolist(),
+        "batch": experiment.evaluation.batch,
+        "reward": [source.model_dump(mode="json"), contents(source.path)],
+        "code": source_digests((*IMAGE_SOURCES, "rewards/_*.py", *modules)),
+    }
+    samplers = {
+        arm: sampler_of(arm, args.evaluation_sampler, native, experiment, policy) for arm in names
+    }
+    kept = {
+        arm: KeptScores(args.out.with_suffix(".scores"), about | {"sigmas": sigmas(sampler)})
+        for arm, sampler in samplers.items()
+    }
 
     def validate(arm: str, epoch: int, screening: bool = False) -> np.ndarray:
         chosen = [item for item, few in zip(items, screened, strict=True) if few or not screening]
 
         def scored() -> np.ndarray:
             load_checkpoint(policy, runs[arm], epoch, arm, experiment, scale)
-            return score(policy, sampler, experiment, {"reward": reward}, chosen)["reward"]
+            return score(policy, samplers[arm], experiment, {"reward": reward}, chosen)["reward"]
 
         name = f"{arm}_epoch_{epoch:05d}_{'few' if screening else 'all'}"
-        values = kept.of(name, manifests[arm][epoch], scored)
+        values = kept[arm].of(name, manifests[arm][epoch], scored)
         log(f"{arm} epoch {epoch}: validation reward {values.mean():.5g} on {len(values)} images")
         return values
 
@@ -108,7 +115,7 @@ def main() -> None:
         ]
     )
     frames.write(frame, frames.SELECTION, args.out)
-    kept.tidy()
+    kept[first].tidy()
 
 
 if __name__ == "__main__":

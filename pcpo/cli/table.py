@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pcpo import frames
+from pcpo.cli.console import sampler_option
 from pcpo.compare import read_published
 from pcpo.config import files
 from pcpo.tables import TABLES, build, needs
@@ -22,10 +23,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--published", default=files.CONFIG / "paper", help="folder of the paper's tables"
     )
     parser.add_argument("--out", required=True, help="path without suffix")
+    sampler_option(parser)
     arguments = parser.parse_args(argv)
 
     from pcpo.config import load_experiments, load_scale
     from pcpo.config.cuts import cuts
+    from pcpo.config.settings import evaluated_by
 
     experiments = load_experiments(arguments.scale)
     given = {}
@@ -34,9 +37,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             given[need] = read_published(Path(arguments.published), arguments.name)
         else:
             given[need] = frames.read(getattr(arguments, need), frames.BY_NAME[need])
-    note = load_scale(arguments.scale).note
+    scale = evaluated_by(load_scale(arguments.scale), arguments.evaluation_sampler)
     told = {e.number: cuts(e.name, arguments.scale) for e in experiments}
-    build(arguments.name, experiments, given, note, told).write(arguments.out)
+    build(arguments.name, experiments, given, scale.note, told).write(arguments.out)
 
 
 if __name__ == "__main__":

@@ -231,6 +231,12 @@ class Experiment(Record):
         return tuple(arm for arm in self.compared if arm in self.arms)
 
     @property
+    def prompt_sets(self) -> tuple[str, ...]:
+        """Every set whose prompts its runs read: of training, validation and alignment."""
+        validation = (self.validation.prompts,) if self.validation else ()
+        return tuple(dict.fromkeys((self.prompts, *validation, *self.alignment)))
+
+    @property
     def images_per_iteration(self) -> int:
         return self.batch.images_per_iteration
 

@@ -67,7 +67,7 @@ def load_experiment(experiment: int | str, scale: str = "paper") -> Experiment:
     sources: list[tuple[str, Mapping[str, Any], str]] = [
         (resolved.model, chosen.models, "models"),
         (resolved.reward.name, chosen.rewards, "rewards"),
-        *((p, chosen.prompts, "prompts") for p in _prompt_sets(resolved)),
+        *((p, chosen.prompts, "prompts") for p in resolved.prompt_sets),
         *((p, chosen.alignment, "alignment") for p in resolved.alignment),
     ]
     for needed, table, key in sources:
@@ -77,11 +77,6 @@ def load_experiment(experiment: int | str, scale: str = "paper") -> Experiment:
                 f"{key}.{needed}; known: {', '.join(table)}"
             )
     return resolved
-
-
-def _prompt_sets(experiment: Experiment) -> list[str]:
-    validation = [experiment.validation.prompts] if experiment.validation else []
-    return [experiment.prompts, *experiment.alignment, *validation]
 
 
 def _check_arms(where: str, layer: dict[str, Any], known: Any) -> None:

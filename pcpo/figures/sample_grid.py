@@ -11,10 +11,9 @@ from pcpo.figures import style
 
 TITLE = "Samples of the base model, the baseline and PCPO"
 CAPTION = (
-    "The images of a column have the same prompt and the same noise, and the sampler is the "
-    "experiment's native one for every row. They are the first images of their prompts; none was "
-    "chosen by its looks. Baseline and PCPO are the checkpoints that were selected for an equal "
-    "validation reward; how well it is matched stands below."
+    "The images of a column have the same prompt and the same noise. They are the first images of "
+    "their prompts; none was chosen by its looks. Baseline and PCPO are the checkpoints that were "
+    "selected for an equal validation reward; how well it is matched stands below."
 )
 COLUMNS = 6  # in a page's width; more are folded
 

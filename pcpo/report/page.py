@@ -12,7 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pcpo import provenance
 from pcpo.config import Scale, load_experiment, load_scale
-from pcpo.paths import FIGURES
+from pcpo.config.settings import NATIVE, evaluated_by
+from pcpo.paths import FIGURES, NOT_DRAWN, Paths
 from pcpo.report import ledger, markup
 from pcpo.report.configurations import Configuration, configuration
 from pcpo.report.costs import Step, read_costs
@@ -54,6 +55,22 @@ class Page:
     packages: list[provenance.Package]
     machine: provenance.Machine
     archive: str = ""  # the file that all was drawn from, where it is no run of this machine
+    sampler: str = NATIVE  # of the evaluation images
+
+    @property
+    def not_drawn(self) -> list[Missing]:
+        """Figures of the paper that no run draws."""
+        return [Missing(name, figure_title(name), why) for name, why in NOT_DRAWN.items()]
+
+    @property
+    def folder(self) -> str:
+        """Where it lies."""
+        return Paths(self.scale.name, sampler=self.sampler).evaluated
+
+    @property
+    def up(self) -> str:
+        """From the page's folder to results/<scale>, as a link starts."""
+        return "" if self.sampler == NATIVE else "../"
 
 
 def collect(
@@ -63,18 +80,21 @@ def collect(
     seeds: Sequence[int],
     published: Path = Path("config/paper"),
     archive: str = "",
+    sampler: str = NATIVE,
 ) -> Page:
     """Read results/<scale> (`root`) as far as it is there.
 
-    `experiments` are the names that the run has. Raises ConfigError for unknown ones, and
-    ValueError with the name of a file that cannot be understood.
+    `experiments` are the names that the run has. `sampler` is that of the evaluation images: what
+    hangs on them is read from a folder of its own where it is not the native one. Raises
+    ConfigError for unknown ones, and ValueError with the name of a file that cannot be understood.
     """
-    chosen = load_scale(scale)
+    chosen = evaluated_by(load_scale(scale), sampler)
+    evaluated = root / Path(Paths(scale, sampler=sampler).evaluated).relative_to(Paths(scale).root)
     resolved = [load_experiment(name, scale) for name in experiments]
     numbers = [experiment.number for experiment in resolved]
     missing = []
 
-    ledger_path, compare_path = root / "claims.csv", root / "compare.csv"
+    ledger_path, compare_path = evaluated / "claims.csv", evaluated / "compare.csv"
     claims = ledger.read_ledger(ledger_path) if ledger_path.exists() else None
     if claims is None:
         missing.append(
@@ -86,20 +106,21 @@ def collect(
             Missing("compare", "The paper's numbers", "not made yet: run `snakemake compare`")
         )
     measured = {slot: source.measured for slot, source in chosen.quality.items()}
-    tables = read_tables(root, numbers, compared, published, measured)
+    tables = read_tables(evaluated, numbers, compared, published, measured)
     missing += [Missing(t.name, t.title, t.missing) for t in tables if t.missing]
 
     drawn = []
     for name in FIGURES:
-        path = root / "figures" / f"{name}.png"
+        path = evaluated / "figures" / f"{name}.png"
         why = why_missing(name, experiments_of(name), numbers, path)
-        figure = None if why else read_figure(name, root)
+        figure = None if why else read_figure(name, evaluated)
         if figure is None:
             missing.append(Missing(name, figure_title(name), why))
         else:
             drawn.append(figure)
 
     steps = read_costs(root, resolved, chosen.device)
+    own = steps if sampler == NATIVE else read_costs(evaluated, resolved, chosen.device)
     return Page(
         scale=chosen,
         seeds=tuple(seeds),
@@ -110,12 +131,13 @@ def collect(
         missing=missing,
         world=read_world(root) if chosen.world else {},
         configurations=[configuration(e, seeds, root, steps) for e in resolved],
-        steps=steps,
+        steps=own,
         plan=read_plan(root, steps),
         git=provenance.git(),
         packages=provenance.packages(),
         machine=provenance.machine(),
         archive=archive,
+        sampler=sampler,
     )
 
 

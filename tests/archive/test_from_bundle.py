@@ -106,6 +106,14 @@ def test_a_second_time_there_is_nothing_to_do_and_a_target_by_name(archive, redr
     assert "10_dancegrpo" not in output
 
 
+def test_an_archive_holds_the_native_samplers_results_alone(archive, tmp_path):
+    copy_sources(tmp_path)
+    own = ("--config", f"from_bundle={archive}", "evaluation_sampler=own")
+    code, output = snakemake(tmp_path, "report", *own)
+    assert code == 1
+    assert "from_bundle: an archive holds the native sampler's results alone; leave " in output
+
+
 def test_a_damaged_archive_ends_in_one_sentence(archive, tmp_path):
     copy_sources(tmp_path)
     damaged = tmp_path / "damaged.zip"

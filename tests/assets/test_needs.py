@@ -48,6 +48,22 @@ def test_a_prompt_file_that_no_set_makes():
         needed(scale, [load_experiment("01_ddpo_aesthetic_half", "paper")])
 
 
+def test_a_prompt_file_of_the_users_own_is_no_asset(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data/prompts").mkdir(parents=True)
+    (tmp_path / "data/prompts/ox.txt").write_text("an ox\n")
+    one, scale = load_experiment("01_ddpo_aesthetic_half", "paper"), load_scale("paper")
+    own = scale.model_copy(update={"prompts": scale.prompts | {"animal": "data/prompts/ox.txt"}})
+    assert needed(own, [one]) == needed(scale, [one])
+
+
+def test_validation_prompts_are_needed():
+    scale, one = load_scale("paper"), load_experiment("01_ddpo_aesthetic_half", "paper")
+    validation = load_experiment("08_flowgrpo_ocr", "paper").validation
+    watched = one.model_copy(update={"validation": validation})
+    assert set(needed(scale, [watched])) - set(needed(scale, [one])) == {"sources/ocr"}
+
+
 def test_unfinished(tmp_path):
     (tmp_path / "a").mkdir()
     assert unfinished(["a", "b"], str(tmp_path)) == ["a", "b"]

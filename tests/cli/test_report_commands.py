@@ -48,6 +48,19 @@ def test_tables_then_comparison(files, tmp_path, capsys):
     assert "undecided" in capsys.readouterr().out
 
 
+def test_what_is_by_each_arms_own_sampler_says_so(files, tmp_path):
+    told = "evaluation images by each arm's own sampler, the base model's by the native one"
+    for scale, sampler in (("demo", "own"), ("demo", "native"), ("paper", "own")):
+        given = [f"--{f.replace('_', '-')}={files[f]}" for f in ("per_prompt", "selection")]
+        options = ["--scale", scale, "--evaluation-sampler", sampler, "--out"]
+        table.main(["table3", *given, *options, str(tmp_path / "table3")])
+        frame = ["--updates", files["updates"]]
+        figure.main(["training_curves", *frame, *options, str(tmp_path / "figure3")])
+        for file in ("table3.md", "table3.tex", "figure3.md"):
+            assert (told in (tmp_path / file).read_text()) == (sampler == "own")
+        assert "not comparable" in (tmp_path / "table3.md").read_text().lower() or scale == "paper"
+
+
 def test_figures(files, tmp_path):
     common = ["--scale", "demo", "--out"]
     updates, credit = ["--updates", files["updates"]], ["--readings", files["readings"]]

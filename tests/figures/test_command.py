@@ -89,6 +89,19 @@ def test_a_grid_names_its_prompts_and_checkpoints(grid, tmp_path):
     assert "Prompts spread evenly over the evaluation prompts (the paper names none)" in text
 
 
+def test_a_grid_names_the_sampler_of_its_images(grid, tmp_path):
+    texts = {}
+    for sampler in ("native", "own"):
+        out = tmp_path / sampler
+        figure.main([*grid, "--figure", "figure15", "--evaluation-sampler", sampler,
+                     "--out", str(out)])  # fmt: skip
+        texts[sampler] = out.with_suffix(".md").read_text()
+    assert "experiment's native one for every row" in texts["native"]
+    assert "by each arm's own sampler" not in texts["native"]
+    assert "native one for every row" not in texts["own"]
+    assert "evaluation images by each arm's own sampler" in texts["own"]
+
+
 def test_rows_of_other_images_are_refused(grid, tmp_path):
     fewer = images(tmp_path / "fewer", PROMPTS[:3])
     with pytest.raises(ValueError, match=r"fewer/index\.csv: prompt 3 \('chicken'\), seed 0 is mi"):

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from pcpo.cli import report as command
+from pcpo.paths import NOT_DRAWN
 from pcpo.report import collect, render
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -94,6 +95,12 @@ def test_what_is_left_out_or_not_made_is_named(results):
     assert "Table 1:" not in missing
 
 
+def test_figures_that_no_run_draws_are_listed_with_the_reason(results):
+    text = page(results).text
+    for name, why in NOT_DRAWN.items():
+        assert f"Figure {name.removeprefix('figure')}: {why}." in text
+
+
 def test_a_table_of_a_run_that_now_leaves_it_out_is_not_shown(results):
     read = page(results, experiments=results.experiments[:-1])  # without configuration 7
     assert "Other methods." not in read.text
@@ -119,3 +126,31 @@ def test_command_and_its_errors(results, capsys, monkeypatch):
         command.main([*results.experiments, *options])
     assert out.read_bytes() == before
     assert not list(results.root.glob("*.part"))
+
+
+def test_each_arm_by_its_own_sampler_is_a_page_of_its_own(results):
+    """What hangs on evaluation images is read there, the trainings where they are."""
+    own = results.root / "own_sampler"
+    own.mkdir()
+    for name in ("tables", "figures", "claims.csv", "compare.csv"):
+        (results.root / name).rename(own / name)
+    job = "select/02_ddpo_aesthetic_0.tsv"
+    (own / "benchmarks/select").mkdir(parents=True)
+    (results.root / "benchmarks" / job).rename(own / "benchmarks" / job)
+    read = page(results, sampler="own")
+    assert "evaluation images by each arm's own sampler" in read.text
+    assert "evaluation_sampler=own" in read.text
+    for text in (
+        "24.6",
+        "41.67",
+        "Two bands",
+        "2 min 00 s",
+        "epoch 20",
+        "results/demo/own_sampler",
+    ):
+        assert text in read.text
+    work = re.search(r"Work done\s*(.*)summed over jobs", read.text)[1]
+    assert work == "30.0 s"  # of this page; the trainings stand with the configurations
+    for link in read.links:
+        assert link.startswith("#") or link in ("data:,", "../plan.md") or (own / link).exists()
+    assert "evaluation images by each arm's own" not in page(results).text
