@@ -35,11 +35,18 @@ def sampler_of(
 ) -> Sampler:
     """The sampler of an arm's evaluation images: `native`, or with "own" that of its training.
 
-    The base model's is native always: it is what all are measured against.
+    The base model's is native always: it is what all are measured against. Raises ValueError for
+    an arm whose steps take the reference model's prediction too.
     """
     if evaluation_sampler != OWN or arm == "base":
         return native
-    own, _ = arm_sampler(experiment, load_arm(arm), policy.scheduler_config)
+    own, schedule = arm_sampler(experiment, load_arm(arm), policy.scheduler_config)
+    if schedule.moves_prediction:
+        raise ValueError(
+            f"{experiment.name}: compared: the steps of arm '{arm}' take the reference model's "
+            "prediction too, which evaluation_sampler: own does not make; leave the arm out of "
+            "compared, or take the native sampler"
+        )
     return own.to(policy.device)
 
 
