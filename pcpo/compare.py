@@ -179,7 +179,10 @@ def judge(
 def _speedup_direction(cells: pd.Series) -> tuple[int | None, str]:
     low, high = float(cells["speedup_low"]), float(cells["speedup_high"])
     if np.isnan(low) or np.isnan(high):
-        return None, "no data, or neither arm reaches the level"
+        why = cells.get("no_level")
+        return None, why if isinstance(
+            why, str
+        ) and why else "no data, or neither arm reaches the level"
     reason = f"speed-up interval {low:.1f} to {high:.1f} %"
     never = [a for a in ("baseline", "pcpo") if pd.isna(cells[f"{a}_epochs"])]
     if never:

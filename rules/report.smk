@@ -17,7 +17,7 @@ rule table:
             *code("stats/effect_fits.py", "stats/mixed_model.py", "stats/design.py"),
             *code("stats/reml.py", "stats/profiled.py", "stats/satterthwaite.py"),
             *code("stats/random_effects.py"),
-            *code("config/cuts.py"),
+            *code("config/cuts.py", "reward_levels.py", "stats/speedup_interval.py"),
             *table_files(),
         ],
         curves=code("curves.py"),
@@ -39,6 +39,7 @@ rule table:
         scale=SCALE.name,
         note=SCALE.note,
         cuts=lambda wc: table_cuts(wc.table),
+        compared=lambda wc: compared_at(TABLES[wc.table].experiments),
         frames=frame_options,
         out=lambda wc: P.table.format(**wc),
     shell:

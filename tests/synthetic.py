@@ -34,9 +34,16 @@ def experiment(number, **fields):
         "model": model,
         "images_per_iteration": images,
         "gradient_updates": 4 if number == 6 else 2,
-        "reward_levels": (),
+        "evaluation": evaluation(),
+        "alignment_checkpoint": SimpleNamespace(baseline=20, pcpo=14),
         "scale": "demo",
     }
+    return SimpleNamespace(**known | fields)
+
+
+def evaluation(**fields):
+    """Of an experiment: its reward levels."""
+    known = {"reward_levels": (), "level_fractions": (), "matched_level": None}
     return SimpleNamespace(**known | fields)
 
 

@@ -21,8 +21,9 @@ from pcpo.claims.estimate import (
     runs_per_arm,
 )
 from pcpo.claims.evidence import Evidence, NotRun, chosen
+from pcpo.reward_levels import reward_levels, why_none
 from pcpo.stats.intervals import t_interval
-from pcpo.stats.speedup import LEVEL_FRACTIONS, first_crossing, shared_levels
+from pcpo.stats.speedup import first_crossing, interpolated_crossing
 from pcpo.stats.speedup_interval import FEWEST, resampled_crossings
 
 Curve = Literal[
@@ -43,13 +44,15 @@ def speedup(
 ) -> Estimate:
     """Speed-up in percent to a reward level, as Table 10 has it; level 1 is the highest.
 
+    Epochs in `why` are whole; the speed-up is of crossings interpolated between them.
     `every`: the level that decides whether PCPO is faster at each of them.
     """
     evidence.name(number)
     table = evidence.table("table10")
     rows = table[table["config"] == number]
     if rows.empty or not (rows["runs"] > 0).any():
-        raise NotRun(f"configuration {number} has no reward level that the arms were compared at")
+        why = "".join(f": {reason}" for reason in rows["no_level"].unique() if reason)
+        raise NotRun(f"configuration {number} has no reward level to compare the arms at{why}")
     if level == "every":
         slower, unknown = rows[rows["speedup_high"] < 0], rows[rows["speedup_low"].isna()]
         deciding = next(part for part in (slower, unknown, rows) if len(part))
@@ -86,17 +89,14 @@ def largest_step(evidence: Evidence, number: int, *, chain: tuple[str, ...]) -> 
     runs = [{s: r["reward_mean"].to_numpy() for s, r in of_arm.items()} for of_arm in found]
     every = [run for of_arm in runs for run in of_arm.values()]
     n = runs_per_arm(len(runs[0]))
-    evaluation = getattr(evidence.experiments[number], "evaluation", None)
-    fractions = getattr(evaluation, "level_fractions", ()) or LEVEL_FRACTIONS
-    levels = getattr(evaluation, "reward_levels", ()) or shared_levels(every, fractions)
+    levels = reward_levels(evidence.experiments[number].evaluation, every)
     reached = [at for at in levels if all(first_crossing(run, at) for run in every)]
     if not reached:
-        return Estimate(math.nan, n=n, blocked="the arms reach no level in common")
+        why = why_none(every) or "the arms reach no level in common"
+        return Estimate(math.nan, n=n, blocked=why)
     level = max(reached)
-    points = [
-        _steps(np.array([[float(first_crossing(of_arm[seed], level) or 0)] for of_arm in runs]))[0]
-        for seed in runs[0]
-    ]
+    crossed = [[interpolated_crossing(of_arm[seed], level) for seed in runs[0]] for of_arm in runs]
+    points = _steps(np.array(crossed, dtype=np.float64))
     why = f"level {level:.4g}; steps {' -> '.join(chain)}"
     if len(points) > 1:
         return of_interval(t_interval(points), n, why)

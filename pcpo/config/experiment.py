@@ -129,7 +129,8 @@ class Evaluation(Record):
     screening_seeds: int = Field(gt=0)  # of them, those on which candidates are screened
     batch: int = Field(gt=0)
     # Levels of the training reward at which runs are compared (Table 10), in rising order, or
-    # fractions of the range that both arms cover, where no level is published for the scale.
+    # fractions of the range that both arms cover, where no level is published for the scale
+    # (`pcpo.reward_levels`, which has its own where there is neither).
     reward_levels: tuple[float, ...] = ()
     level_fractions: tuple[float, ...] = ()
     matched_level: float | None = None  # level of Tables 2-4; None: the highest
@@ -222,10 +223,6 @@ class Experiment(Record):
     @property
     def gradient_updates(self) -> int:
         return self.batch.gradient_updates
-
-    @property
-    def reward_levels(self) -> tuple[float, ...]:
-        return self.evaluation.reward_levels
 
     @property
     def micro_batches(self) -> int:
