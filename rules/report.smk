@@ -5,8 +5,8 @@ from pcpo.paths import FIGURE_SUFFIXES
 # What every kind of figure draws with.
 FIGURE_CODE = [
     f"figures/{part}.py"
-    for part in ("captions", "grid_prompts", "kinds", "phases", "seed_bands", "style")
-]
+    for part in ("captions", "grid_prompts", "kinds", "seed_bands", "style")
+] + ["phases.py", "reward_levels.py", "stats/speedup.py"]
 
 
 rule table:
@@ -112,6 +112,7 @@ for figure in READY_FIGURES:
             scale=SCALE.name,
             note=SCALE.note,
             options=options,
+            compared=compared_at(spec.experiments),
             frames=frame_options,
             out=lambda wc, output: output[0].removesuffix(".pdf"),
         shell:

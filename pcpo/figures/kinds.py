@@ -22,12 +22,16 @@ from pcpo.figures import (
 
 
 class Kind(NamedTuple):
-    """`draw(*frames, experiments, arms=...)`, but for a grid of images, which has no frames."""
+    """`draw(*frames, experiments, arms=...)`, but for a grid of images, which has no frames.
+
+    `phases`: whether it shows phases of training, whose exceptions the caption names.
+    """
 
     draw: Callable[..., Figure]
     frames: tuple[frames.FrameSpec, ...]
     title: str
     caption: str
+    phases: bool = False
 
 
 _UPDATES = (frames.UPDATES,)
@@ -42,7 +46,8 @@ _MODULES = {
     "timestep_credit": (timestep_credit, (frames.TIMESTEPS, frames.CREDIT)),
     "sample_grid": (sample_grid, ()),
 }
+_WITH_PHASES = ("ratio_distribution", "gradient_statistics")
 KINDS = {
-    name: Kind(getattr(module, name), specs, module.TITLE, module.CAPTION)
+    name: Kind(getattr(module, name), specs, module.TITLE, module.CAPTION, name in _WITH_PHASES)
     for name, (module, specs) in _MODULES.items()
 }

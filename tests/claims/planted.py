@@ -48,7 +48,7 @@ def updates(experiment, arm, seed, effect, rng):
     frame["kl"] = 0.02 - 0.005 * effect * pcpo + noise(0.001)
     slow = {"pcpo": 1 - 0.1 * effect, "half_timesteps": 0.58 if effect == 1 else 0.9}
     frame["seconds"] = slow.get(arm, 1.0) * np.exp(noise(0.01))
-    late = frame["epoch"] > (EPOCHS - 6 if effect == 1 else 0)
+    late = frame["epoch"] > (5 if effect == 1 else 0)
     for column in ("gradient_abs_mean", "gradient_abs_var"):
         frame[column] = np.exp(-0.5 * effect * pcpo * late + noise(0.05))
     away = {1: 2.5e-5, 0: 1.5e-5, -1: 0.0}[effect]
