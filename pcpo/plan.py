@@ -190,6 +190,12 @@ def selection_images(experiment: Experiment, scale: Scale) -> int:
     return prompts * (full * v.validation_seeds + screened * v.screening_seeds)
 
 
+def alignment_checkpoints(experiment: Experiment) -> int:
+    """The most checkpoints whose alignment images one seed makes: of a published and a matched pair
+    of arms, which may be the same; the base model apart."""
+    return len(COMPARED) * (1 + (experiment.alignment_checkpoint is not None))
+
+
 def _evaluation(
     scale: Scale, experiment: Experiment, runs: int, with_base: bool, speed: Speed
 ) -> Row:
@@ -201,13 +207,14 @@ def _evaluation(
     tests = sum(asked.values()) * v.alignment_images
     tflop = sampling_tflop(e) - REWARDS[e.reward.name].tflop
     own = runs * selection_images(e, scale)
-    scored = {name: runs * (1 + len(COMPARED)) * count for name, count in asked.items()}
+    models = 1 + alignment_checkpoints(e)
+    scored = {name: runs * models * count for name, count in asked.items()}
     metrics = sum(
         count * v.alignment_images * REWARDS[_implementation(scale, key)].tflop
         for name, count in scored.items()
         for key in scale.alignment[name].values()
     )
-    images = kept + own + runs * (1 + len(COMPARED)) * tests
+    images = kept + own + runs * models * tests
     sampling = images * tflop + own * REWARDS[e.reward.name].tflop + metrics
     loaded = {key for name in e.alignment for key in scale.alignment[name].values()}
     memory = max(

@@ -1,4 +1,5 @@
 import dataclasses
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -58,12 +59,16 @@ def test_the_synthetic_frames_are_valid(data):
 def test_every_table_has_the_papers_rows_and_columns(name, data):
     table = make(name, data)
     paper = read_published(PUBLISHED, name)
-    assert list(table.frame["row"]) == list(paper.index)
+    further = [row for row in table.frame["row"] if row not in paper.index]
+    assert [row for row in table.frame["row"] if row in paper.index] == list(paper.index)
+    matched = [f"{m} {a} matched" for m in ("SD1.4", "FLUX") for a in synthetic.ARMS]
+    assert further == (matched if name.startswith("table5") else [])
     numbers = [c for c in paper.select_dtypes("number").columns if c != "batch_size"]
     assert set(numbers) <= set(table.frame.columns)
     assert "not comparable" in table.notes[0]
-    assert table.to_markdown().count("\n| ") == len(paper) + 2  # the header and the rule below it
-    assert table.to_latex().count(" \\\\\n") == len(paper) + 1
+    rows = len(paper) + len(further)
+    assert table.to_markdown().count("\n| ") == rows + 2  # the header and the rule below it
+    assert table.to_latex().count(" \\\\\n") == rows + 1
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -240,14 +245,40 @@ def test_alignment_tables_recomputed_by_pandas(data):
     chosen = alignment[
         (alignment["experiment"] == synthetic.name(6)) & (alignment["dataset"] == "mjhq")
     ]
-    means = chosen.groupby(["arm", "score"])["value"].mean()
+    means = chosen.groupby(["arm", "checkpoint", "score"])["value"].mean()
     table = make("table5b", data)
     rows = table.frame.set_index("row")
-    for arm in ("base", "baseline", "pcpo"):
+    for arm, checkpoint, *_ in synthetic.CHECKPOINTS:
+        row = f"FLUX {arm}" + " matched" * (checkpoint == "matched")
         for score in ("hpsv2_1", "imagereward"):
-            assert rows.loc[f"FLUX {arm}", score] == pytest.approx(means[arm, score])
+            assert rows.loc[row, score] == pytest.approx(means[arm, checkpoint, score])
+    for row, gain in (("FLUX pcpo", 0.3), ("FLUX pcpo matched", 0.2)):
+        assert rows.loc[row, "hpsv2_1_prompt_difference"] == pytest.approx(gain, abs=0.06)
     labels = [cells[1] for cells in table.cells()]
-    assert labels == 2 * ["Base Model", "DanceGRPO (E20)", "PCPO (E14)"]
+    trained = ["DanceGRPO (E20)", "PCPO (E14)", "DanceGRPO (E18, matched)", "PCPO (E12, matched)"]
+    assert labels == 2 * ["Base Model", *trained]
+    assert "at the epochs that the paper compares" in " ".join(table.notes)
+
+
+def test_epochs_that_stand_for_the_papers_are_said(data):
+    asked = SimpleNamespace(baseline=180, pcpo=120)
+    half = SimpleNamespace(baseline=200, pcpo=140)
+    for name, numbers in (("table5a", (5, 6)), ("table9", (7,))):
+        assert "stand for them" not in " ".join(make(name, data).notes)
+        notes = make(name, data, synthetic.experiments(alignment_checkpoint=asked)).notes
+        for number in numbers:
+            said = next(n for n in notes if n.startswith(f"Configuration {number}: the paper's"))
+            assert "180 of the baseline and 120 of PCPO" in said
+            assert "epochs 20 and 14: the paper's ratio of the two is not kept" in said
+    same = make("table5a", data, synthetic.experiments(alignment_checkpoint=half)).notes
+    assert any(note.endswith("epochs 20 and 14.") for note in same)
+
+
+def test_the_matched_pair_alone_is_judged_by_its_rewards(data):
+    unmatched = data | {"selection": synthetic.selection(matched=False)}
+    rows = make("table5a", unmatched).frame.set_index("row")["unmatched"]
+    assert rows["SD1.4 pcpo"] == ""
+    assert "rewards not matched" in rows["SD1.4 pcpo matched"]
 
 
 def test_table_9_keeps_published_rows_apart(data):
@@ -257,6 +288,10 @@ def test_table_9_keeps_published_rows_apart(data):
     assert frame.loc["PCPO gain", "source"] == "this run"
     assert frame.loc["SSPO gain", "pickscore"] == 1.37
     assert (frame["source"] == "published").sum() == 9
+    assert "PCPO (E14)" in frame["method_label"].to_list()
+    notes = " ".join(make("table9", data).notes)
+    difference = float(re.search(r"PCPO minus baseline: HPSv2 ([+-]\d\.\d+)", notes)[1])
+    assert difference == pytest.approx(0.2, abs=0.06)  # of the pair at one reward: 0.6 - 0.4
 
 
 def test_the_algorithms_row_stands_on_the_pair_at_half_batch(data):

@@ -141,6 +141,13 @@ class Evaluation(Record):
     alignment_prompts: int | None = Field(default=None, gt=0)
 
 
+class Epochs(Record):
+    """The epoch of each compared arm at which a published table compares them."""
+
+    baseline: int = Field(gt=0)
+    pcpo: int = Field(gt=0)
+
+
 class Experiment(Record):
     """One column of Table 7, resolved at a scale."""
 
@@ -168,8 +175,9 @@ class Experiment(Record):
     execution: Execution = Execution()
     evaluation: Evaluation
     alignment: tuple[str, ...] = ()  # prompt sets of Tables 5 and 9
-    # An epoch stands for the last checkpoint up to it, for scales that end earlier.
-    alignment_checkpoint: Literal["selected"] | int = "selected"
+    # Where those tables compare epochs; scored beside the pair matched in reward. An epoch stands
+    # for the last checkpoint up to it, for scales that end earlier. None: the matched pair alone.
+    alignment_checkpoint: Epochs | None = None
     arms: tuple[str, ...]
     compared: tuple[str, ...]  # arms that are matched in reward, sampled and measured
 

@@ -199,6 +199,19 @@ def test_prompts_and_all_images_that_disagree_decide_nothing(claims, experiments
     assert ledger["why"].str.contains("the two disagree").all()
 
 
+def test_scores_are_judged_at_the_pair_that_the_claim_names(claims, experiments):
+    """The planted effect is at the published epochs alone."""
+    given = planted.frames(experiments, 1)
+    (published,) = claims_named(claims, "keeps_text_alignment")
+    assert set(evaluate([published], Evidence(experiments, given))["verdict"]) == {"holds"}
+    options = published.options | {"checkpoint": "matched"}
+    matched = published.model_copy(update={"options": options})
+    ledger = evaluate([matched], Evidence(experiments, given))
+    np.testing.assert_allclose(ledger["estimate"], 0.0, atol=0.06)
+    given["selection"] = given["selection"].assign(matched=False, level_reached=False)
+    assert evaluate([matched], Evidence(experiments, given))["why"].str.contains("matched").all()
+
+
 def test_gradients_are_compared_in_the_phases_of_figure_11(claims, experiments):
     """Only after each arm's own crossing do PCPO's gradients differ; elsewhere they are larger."""
     given = planted.frames(experiments, 1)
