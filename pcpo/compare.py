@@ -61,8 +61,9 @@ def compare(tables: Mapping[str, pd.DataFrame], published: str | Path, scale: st
     `tables` maps a table's name to its frame (`pcpo.tables.Table.frame` or the .csv written from
     it); a table that is not given is "not measured". `published` is the folder config/paper.
     `verdict` is one of `VERDICTS`; "undecided" means that the difference is within its noise, or
-    that the checkpoints do not match in reward and it is not against that (`tables.matching`; not
-    asked of Tables 5 and 9, which compare checkpoints as they are).
+    that the checkpoints do not match in reward and it is not against that (`tables.matching`).
+    Tables 5 and 9 are judged at the published epochs, whose rewards need not match; their rows of
+    the matched pair are not judged.
 
     Raises FileNotFoundError where a published table is missing, ValueError for a frame without the
     columns that the verdict needs.
@@ -164,13 +165,11 @@ def judge(
     unmatched = cells.get("unmatched")
     if isinstance(unmatched, str) and unmatched:
         reason = f"{unmatched}; {reason}"
-        # Table 5 compares checkpoints as they are, the others claim something at one reward.
-        if name not in ("table5a", "table5b"):
-            metric = str(cells["metric"]) if "metric" in cells else column
-            if direction != Match(unmatched, int(cells["side"])).decides(metric):
-                return "undecided", reason
-            if direction:
-                reason = f"though unmatched, the difference in reward is against it: {reason}"
+        metric = str(cells["metric"]) if "metric" in cells else column
+        if direction != Match(unmatched, int(cells["side"])).decides(metric):
+            return "undecided", reason
+        if direction:
+            reason = f"though unmatched, the difference in reward is against it: {reason}"
     if direction == 0:
         return "undecided", reason
     return ("holds" if direction == claim.direction else "fails"), reason
@@ -179,7 +178,10 @@ def judge(
 def _speedup_direction(cells: pd.Series) -> tuple[int | None, str]:
     low, high = float(cells["speedup_low"]), float(cells["speedup_high"])
     if np.isnan(low) or np.isnan(high):
-        return None, "no data, or neither arm reaches the level"
+        why = cells.get("no_level")
+        return None, why if isinstance(
+            why, str
+        ) and why else "no data, or neither arm reaches the level"
     reason = f"speed-up interval {low:.1f} to {high:.1f} %"
     never = [a for a in ("baseline", "pcpo") if pd.isna(cells[f"{a}_epochs"])]
     if never:

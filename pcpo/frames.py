@@ -164,12 +164,16 @@ METRICS_PER_PROMPT = FrameSpec(
     _METRIC | {"prompt_id": "i", "prompt": "s"},
 )
 
-# Alignment scores of Tables 5 and 9, one row per image and score.
+# Alignment scores of Tables 5 and 9, one row per image and score. `checkpoint` says which pair the
+# arm's checkpoint belongs to: "published" (the epochs that the paper compares, or the last
+# checkpoints up to them), "matched" (those of `SELECTION`); "base" for the base model. A checkpoint
+# that is of both pairs has both rows, with the same values.
 ALIGNMENT = FrameSpec(
     "alignment",
-    ("experiment", "arm", "seed", "dataset", "score", "prompt_id", "image"),
+    ("experiment", "arm", "seed", "checkpoint", "dataset", "score", "prompt_id", "image"),
     _RUN
     | {
+        "checkpoint": "s",  # published, matched or base
         "epoch": "i",  # of the checkpoint; 0 for the base model
         "dataset": "s",  # coco, mjhq, pick_eval
         "score": "s",  # hpsv2_1, hpsv2, aesthetic, clipscore, pickscore, imagereward

@@ -204,6 +204,12 @@ def selection_images(experiment: Experiment, scale: Scale) -> int:
     return prompts * (full * v.validation_seeds + screened * v.screening_seeds)
 
 
+def alignment_checkpoints(experiment: Experiment) -> int:
+    """The most checkpoints whose alignment images one seed makes: of a published and a matched pair
+    of arms, which may be the same; the base model apart."""
+    return len(ALIGNED) * (1 + (experiment.alignment_checkpoint is not None))
+
+
 def _evaluation(
     scale: Scale, experiment: Experiment, runs: int, with_base: bool, speed: Speed
 ) -> Row:
@@ -216,13 +222,14 @@ def _evaluation(
     reward = own_reward(e).tflop
     tflop = sampling_tflop(e) - reward
     own = runs * selection_images(e, scale)
-    scored = {name: runs * (1 + len(ALIGNED)) * count for name, count in asked.items()}
+    models = 1 + alignment_checkpoints(e)
+    scored = {name: runs * models * count for name, count in asked.items()}
     metrics = sum(
         count * v.alignment_images * reward_cost(reward_module(scale, key)).tflop
         for name, count in scored.items()
         for key in scale.alignment[name].values()
     )
-    images = kept + own + runs * (1 + len(ALIGNED)) * tests
+    images = kept + own + runs * models * tests
     sampling = images * tflop + own * reward + metrics
     loaded = {key for name in e.alignment for key in scale.alignment[name].values()}
     memory = max(

@@ -1,5 +1,5 @@
 """Which checkpoints are compared: the baseline's first crossing of a reward level, and PCPO's
-checkpoint nearest to it in validation reward.
+checkpoint nearest to it in validation reward. Which level is `pcpo.reward_levels`' business.
 
 Appendix B.2.1 pinpoints "the exact epoch where reward levels converge on a validation set of ...
 seed-controlled images". Rewards are compared image by image: the same prompt and the same noise.
@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcpo.config import Evaluation
-from pcpo.stats.speedup import common_levels, first_crossing
+from pcpo.reward_levels import too_short
+from pcpo.stats.speedup import WINDOW, first_crossing
 
 SCREENED = 3  # checkpoints that a screening on fewer images leaves
 
@@ -41,30 +42,18 @@ class Selected:
     reason: str
 
 
-def levels(
-    evaluation: Evaluation, baseline: NDArray[np.float64], pcpo: NDArray[np.float64]
-) -> list[float]:
-    """The reward levels of an experiment: published, or derived from the two curves."""
-    if evaluation.reward_levels:
-        return list(evaluation.reward_levels)
-    return list(common_levels(baseline, pcpo, evaluation.level_fractions))
-
-
-def matched_level(
-    evaluation: Evaluation, baseline: NDArray[np.float64], pcpo: NDArray[np.float64]
-) -> float:
-    """The level of Tables 2-4: the highest, unless the configuration names one.
-
-    NaN where levels are derived from the curves and one of them never rises.
-    """
-    if evaluation.matched_level is not None:
-        return evaluation.matched_level
-    return max(levels(evaluation, baseline, pcpo), default=math.nan)
-
-
 def _checkpoint_at(epoch: int, epochs: Sequence[int]) -> int:
     """The first checkpoint at or after `epoch`, else the last one."""
     return min((e for e in epochs if e >= epoch), default=max(epochs))
+
+
+def _why_not(rewards: NDArray[np.float64], level: float) -> str:
+    """Why a run does not cross: too short, no level, or below it to the end."""
+    if len(rewards) < WINDOW:
+        return too_short(len(rewards))
+    if math.isnan(level):
+        return "no level is reached by both arms"
+    return f"its trailing mean never reaches {level:.4g}"
 
 
 def _standard_error(values: NDArray[np.float64]) -> float:
@@ -76,16 +65,15 @@ def select_baseline(
 ) -> Selected:
     """The baseline's checkpoint at its first crossing of `level`.
 
-    rewards: mean training reward per epoch. Where the level is never reached the last checkpoint
-    stands, and the row says so.
+    rewards: mean training reward per epoch. Where the level is never reached (NaN, where there is
+    none, and by a run shorter than the trailing mean) the last checkpoint stands, and the row says
+    so.
     """
     crossing = first_crossing(rewards, level)
     epoch = _checkpoint_at(crossing if crossing is not None else len(rewards), epochs)
     values = validate(epoch)
-    if math.isnan(level):
-        reason = "no level is reached by both arms; the last checkpoint stands"
-    elif crossing is None:
-        reason = f"level {level:.4g} is never reached; the last checkpoint stands"
+    if crossing is None:
+        reason = f"{_why_not(rewards, level)}; the last checkpoint stands"
     elif epoch == crossing:
         reason = f"first epoch whose trailing mean reaches {level:.4g}"
     else:
@@ -167,10 +155,8 @@ def select_matched(
     )
     if bracketed:
         reason += "; the neighbour not below the baseline is taken"
-    if math.isnan(baseline.level):
-        reason += "; no level is reached by both arms"
-    elif crossing is None:
-        reason += f"; its own trailing mean never reaches {baseline.level:.4g}"
+    if crossing is None:
+        reason += f"; {_why_not(rewards, baseline.level)}"
     return Selected(
         level=baseline.level,
         level_reached=crossing is not None,

@@ -273,6 +273,12 @@ def table_cuts(table):
     return {name: cuts(name, SCALE.name) for name in names}
 
 
+def compared_at(numbers):
+    """Reward levels and published epochs are not in the frames: a change redraws."""
+    chosen = [EXPERIMENTS[AVAILABLE[number]] for number in numbers]
+    return [e.digest("evaluation", "alignment_checkpoint") for e in chosen]
+
+
 def frame_options(wildcards, input):
     """The command line's `--<frame> FILE ...` for the inputs that are frames."""
     return " ".join(

@@ -5,8 +5,8 @@ from pcpo.paths import FIGURE_SUFFIXES
 # What every kind of figure draws with.
 FIGURE_CODE = [
     f"figures/{part}.py"
-    for part in ("captions", "grid_prompts", "kinds", "phases", "seed_bands", "style")
-]
+    for part in ("captions", "grid_prompts", "kinds", "seed_bands", "style")
+] + ["phases.py", "reward_levels.py", "stats/speedup.py"]
 
 
 rule table:
@@ -17,7 +17,7 @@ rule table:
             *code("stats/effect_fits.py", "stats/mixed_model.py", "stats/design.py"),
             *code("stats/reml.py", "stats/profiled.py", "stats/satterthwaite.py"),
             *code("stats/random_effects.py"),
-            *code("config/cuts.py"),
+            *code("config/cuts.py", "reward_levels.py", "stats/speedup_interval.py"),
             *table_files(),
         ],
         curves=code("curves.py"),
@@ -40,6 +40,7 @@ rule table:
         sampler=SAMPLER,
         note=SCALE.note,
         cuts=lambda wc: table_cuts(wc.table),
+        compared=lambda wc: compared_at(TABLES[wc.table].experiments),
         frames=frame_options,
         out=lambda wc: P.table.format(**wc),
     shell:
@@ -113,6 +114,7 @@ for figure in READY_FIGURES:
             sampler=SAMPLER,
             note=SCALE.note,
             options=options,
+            compared=compared_at(spec.experiments),
             frames=frame_options,
             out=lambda wc, output: output[0].removesuffix(".pdf"),
         shell:

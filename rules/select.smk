@@ -6,7 +6,10 @@ rule select:
         run_files,
         model=lambda wc: model_files(EXPERIMENTS[wc.experiment]),
         reward=lambda wc: reward_files(EXPERIMENTS[wc.experiment].reward.name),
-        code=code("selection.py", "stats/speedup.py", "cli/select.py") + SAMPLER_CODE,
+        code=code(
+            "selection.py", "reward_levels.py", "stats/speedup.py", "cli/select.py"
+        )
+        + SAMPLER_CODE,
     output:
         P.selection,
     log:

@@ -17,6 +17,14 @@ _FACTS = {
 SLOTS = ("fid", "fd_dinov2", "is_star", "lpips_diversity")
 SCORES = ("hpsv2_1", "hpsv2", "aesthetic", "clipscore", "pickscore", "imagereward")
 ARMS = ("baseline", "pcpo")
+# (arm, checkpoint, epoch, what the arm gains) of the alignment scores
+CHECKPOINTS = (
+    ("base", "base", 0, 0.0),
+    ("baseline", "published", 20, 0.5),
+    ("pcpo", "published", 14, 0.8),
+    ("baseline", "matched", 18, 0.4),
+    ("pcpo", "matched", 12, 0.6),
+)
 
 
 def name(number):
@@ -34,10 +42,17 @@ def experiment(number, **fields):
         "model": model,
         "images_per_iteration": images,
         "gradient_updates": 4 if number == 6 else 2,
-        "reward_levels": (),
+        "evaluation": evaluation(),
+        "alignment_checkpoint": SimpleNamespace(baseline=20, pcpo=14),
         "scale": "demo",
         "validation": None,
     }
+    return SimpleNamespace(**known | fields)
+
+
+def evaluation(**fields):
+    """Of an experiment: its reward levels."""
+    known = {"reward_levels": (), "level_fractions": (), "matched_level": None}
     return SimpleNamespace(**known | fields)
 
 
@@ -151,7 +166,7 @@ def alignment(numbers=(5, 6, 7), prompts=10, seed=0):
         for dataset in ("coco", "mjhq", "pick_eval"):
             for score in SCORES:
                 prompt_shift = rng.normal(size=prompts)
-                for arm, gain in (("base", 0.0), ("baseline", 0.5), ("pcpo", 0.8)):
+                for arm, checkpoint, epoch, gain in CHECKPOINTS:
                     for prompt_id in range(prompts):
                         value = 5 + gain + prompt_shift[prompt_id] + rng.normal(0, 0.05)
                         rows.append(
@@ -159,7 +174,8 @@ def alignment(numbers=(5, 6, 7), prompts=10, seed=0):
                                 "experiment": name(number),
                                 "arm": arm,
                                 "seed": 0,
-                                "epoch": {"base": 0, "baseline": 20, "pcpo": 14}[arm],
+                                "checkpoint": checkpoint,
+                                "epoch": epoch,
                                 "dataset": dataset,
                                 "score": score,
                                 "prompt_id": prompt_id,

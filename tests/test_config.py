@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from pcpo.compare import read_published
 from pcpo.config import (
     SCALE_MAY_CHANGE,
     ConfigError,
@@ -382,3 +383,15 @@ def test_parsing_imports_nothing_heavy():
 def test_the_pilot_scores_few_prompts_of_the_alignment_sets():
     pilot, paper = (load_experiment(5, scale).evaluation for scale in ("pilot", "paper"))
     assert (pilot.alignment_prompts, paper.alignment_prompts) == (64, None)
+
+
+def test_published_epochs_are_those_of_tables_5_and_9():
+    """For every arm its own; the matched pair is scored beside them."""
+    for name in ("table5a", "table5b"):
+        paper = read_published("config/paper", name)
+        for number, model in ((5, "SD1.4"), (6, "FLUX")):
+            epochs = load_experiment(number, "paper").alignment_checkpoint
+            assert epochs.baseline == paper.loc[f"{model} baseline", "epoch"]
+            assert epochs.pcpo == paper.loc[f"{model} pcpo", "epoch"]
+    label = read_published("config/paper", "table9").loc["PCPO final", "method_label"]
+    assert label == f"PCPO (E{load_experiment(7, 'paper').alignment_checkpoint.pcpo})"

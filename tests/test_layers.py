@@ -85,6 +85,8 @@ REPORT = tuple(
         "figures",
         "compare",
         "curves",
+        "phases",
+        "reward_levels",
         "frames",
         "shards",
         "archive",

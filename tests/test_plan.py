@@ -111,6 +111,16 @@ def test_alignment_tables_compare_two_arms_and_the_base(monkeypatch):
     assert whole - without == 3 * 10_000
 
 
+def test_alignment_images_are_of_two_pairs_and_the_base_model():
+    seven = load_experiment(7)
+    alone = seven.model_copy(update={"alignment_checkpoint": None})
+    images = [
+        rows_of(plan.make(load_scale("paper"), [e], [0], SPEED), 7)["evaluation"].images
+        for e in (seven, alone)
+    ]
+    assert images[0] - images[1] == 2 * 2048  # Table 9's 2,048 prompts, one image each
+
+
 def test_recomputation_stands_apart():
     e = experiment(1, arms=("pcpo",))
     checkpointed = e.execution.model_copy(update={"activation_checkpointing": True})

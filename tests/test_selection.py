@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pcpo.config import load_experiment
-from pcpo.selection import levels, matched_level, select_baseline, select_matched
+from pcpo.reward_levels import pair_level
+from pcpo.selection import select_baseline, select_matched
 
 IMAGES = 400
 NOISE = np.random.default_rng(0).normal(size=IMAGES)
@@ -109,7 +110,7 @@ def test_a_level_that_is_never_reached():
     assert base.epoch == 60  # the last checkpoint stands
     assert not base.matched
     assert not base.level_reached
-    assert "never reached" in base.reason
+    assert "its trailing mean never reaches 6; the last checkpoint stands" in base.reason
     assert own.level_reached
     assert not own.matched  # nothing is matched to a baseline that did not get there
 
@@ -117,7 +118,7 @@ def test_a_level_that_is_never_reached():
     assert own.crossing_epoch == -1
     assert own.epoch == 60
     assert not own.level_reached
-    assert "its own trailing mean never reaches" in own.reason
+    assert "its trailing mean never reaches 6" in own.reason
 
 
 def test_sparse_checkpoints():
@@ -179,17 +180,16 @@ def test_without_a_common_level_the_last_checkpoint_stands():
     assert "no level is reached by both" in own.reason
 
 
-def test_levels_are_published_or_derived():
-    base, own = rising(0.02), rising(0.04)
-    published = load_experiment(2, "paper").evaluation
-    assert levels(published, base, own) == list(published.reward_levels)
-    assert matched_level(published, base, own) == max(published.reward_levels)
-    assert matched_level(evaluation(matched_level=6.3), base, own) == 6.3
-    derived = evaluation(reward_levels=(), level_fractions=(0.5, 0.9))
-    low, high = levels(derived, base, own)
-    assert base[0] < low < high < base[-1]  # a range that both arms cover
-    flat = np.full(60, 5.0)
-    assert math.isnan(matched_level(derived, base, flat))
+def test_a_run_shorter_than_the_trailing_mean_selects_its_last_checkpoint():
+    """The smoke scale's two epochs: no level, derived or published, and both rows say why."""
+    base, own = np.array([5.0, 7.0]), np.array([5.0, 9.0])
+    derived = evaluation(reward_levels=(), level_fractions=(0.5,))
+    for level in (pair_level(derived, {"baseline": base, "pcpo": own}), 6.0):
+        first, second = choose(base, own, level=level, candidate_window=1)
+        assert (first.epoch, first.crossing_epoch, first.matched) == (2, -1, False)
+        assert first.reason.startswith("a run of 2 epochs is shorter than the trailing mean of 5")
+        assert (second.crossing_epoch, second.matched) == (-1, False)
+        assert "a run of 2 epochs is shorter" in second.reason
 
 
 def test_screening_scores_only_the_nearest_in_full():

@@ -1,4 +1,5 @@
 import dataclasses
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,7 +11,7 @@ from scipy import stats
 from pcpo import frames
 from pcpo.compare import read_published
 from pcpo.curves import epoch_curves, seed_average
-from pcpo.stats.speedup import first_crossing, speedup_percent
+from pcpo.stats.speedup import first_crossing, interpolated_crossing, speedup_percent
 from pcpo.tables import TABLES, build, needs
 from pcpo.tables.table import Column, Table
 from tests import synthetic
@@ -45,6 +46,10 @@ def make(name, data, experiments=None, **options):
     return build(name, experiments or synthetic.experiments(), given, **options)
 
 
+def with_levels(*levels):
+    return synthetic.experiments(evaluation=synthetic.evaluation(reward_levels=levels))
+
+
 def test_the_synthetic_frames_are_valid(data):
     for name, frame in data.items():
         frames.check(frame, SPECS[name], name)
@@ -54,12 +59,16 @@ def test_the_synthetic_frames_are_valid(data):
 def test_every_table_has_the_papers_rows_and_columns(name, data):
     table = make(name, data)
     paper = read_published(PUBLISHED, name)
-    assert list(table.frame["row"]) == list(paper.index)
+    further = [row for row in table.frame["row"] if row not in paper.index]
+    assert [row for row in table.frame["row"] if row in paper.index] == list(paper.index)
+    matched = [f"{m} {a} matched" for m in ("SD1.4", "FLUX") for a in synthetic.ARMS]
+    assert further == (matched if name.startswith("table5") else [])
     numbers = [c for c in paper.select_dtypes("number").columns if c != "batch_size"]
     assert set(numbers) <= set(table.frame.columns)
     assert "not comparable" in table.notes[0]
-    assert table.to_markdown().count("\n| ") == len(paper) + 2  # the header and the rule below it
-    assert table.to_latex().count(" \\\\\n") == len(paper) + 1
+    rows = len(paper) + len(further)
+    assert table.to_markdown().count("\n| ") == rows + 2  # the header and the rule below it
+    assert table.to_latex().count(" \\\\\n") == rows + 1
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -72,20 +81,24 @@ def test_every_table_survives_without_data(name):
 
 
 def test_speedups_recomputed_by_pandas(data):
-    table = make("table10", data, synthetic.experiments(reward_levels=(5.5, 6.0, 6.4, 9.0)))
+    table = make("table10", data, with_levels(5.5, 6.0, 6.4, 9.0))
     rows = table.frame[table.frame["config"] == 3]
     assert list(rows["reward_level"]) == [9.0, 6.4, 6.0, 5.5]
     for row in rows.itertuples():
-        expected = []
+        expected, between = [], []
         for curve in CURVES.values():
-            smooth = pd.Series(curve).rolling(5, min_periods=1).mean()
+            smooth = pd.Series(curve, index=range(1, 61)).rolling(5).mean()
             reached = smooth.index[smooth >= row.reward_level]
-            expected.append(reached[0] + 1 if len(reached) else np.nan)
+            expected.append(reached[0] if len(reached) else np.nan)
+            rise = smooth.dropna()  # the curves are lines, and so is where they are in between
+            at = np.interp(row.reward_level, rise, rise.index)
+            between.append(at if len(reached) else np.nan)
         np.testing.assert_equal([row.baseline_epochs, row.pcpo_epochs], expected)
+        np.testing.assert_allclose([row.baseline_crossing, row.pcpo_crossing], between)
         if row.reward_level == 9.0:
             assert np.isnan(row.speedup_pct)
         else:
-            assert row.speedup_pct == pytest.approx(100 * (expected[0] / expected[1] - 1))
+            assert row.speedup_pct == pytest.approx(100 * (between[0] / between[1] - 1))
             assert row.speedup_low <= row.speedup_pct <= row.speedup_high
     assert table.cells()[0][-4:] == ["> 60", "> 60", "-", "-"]
     assert any("ends below the level" in note for note in table.notes)
@@ -97,16 +110,16 @@ def test_a_run_that_ends_below_the_level_gives_a_bound(data):
         synthetic.updates({"baseline": CURVES["baseline"][:30], "pcpo": CURVES["pcpo"]}, n)
         for n in range(1, 7)
     )
-    table = make("table10", data | {"updates": late}, synthetic.experiments(reward_levels=(6.4,)))
+    table = make("table10", data | {"updates": late}, with_levels(6.4))
     row = table.frame.iloc[0]
-    crossing = first_crossing(CURVES["pcpo"], 6.4)
-    assert row["speedup_at_least"] == speedup_percent(31, crossing)
+    crossing = interpolated_crossing(CURVES["pcpo"], 6.4)
+    assert row["speedup_at_least"] == speedup_percent(30, crossing)
     assert np.isnan(row["speedup_pct"])
     assert row["speedup_high"] == np.inf
     assert table.cells()[0][-4:-1] == [
         "> 30",
-        f"{crossing}",
-        f"at least {-100 + 3100 / crossing:.1f} %",
+        f"{first_crossing(CURVES['pcpo'], 6.4)}",
+        f"at least {-100 + 3000 / crossing:.1f} %",
     ]
 
 
@@ -118,10 +131,11 @@ def test_speedups_of_several_seeds(data):
     ]
     alone = synthetic.updates({"pcpo": CURVES["pcpo"]}, 1, seed=7)  # no baseline of this seed
     given = data | {"updates": pd.concat([*seeds, alone])}
-    table = make("table1", given, synthetic.experiments(reward_levels=(6.0,)))
+    table = make("table1", given, with_levels(6.0))
     row = table.frame.iloc[0]
     pairs = [
-        first_crossing(CURVES["baseline"], 6.0) / first_crossing(CURVES["pcpo"] + 0.05 * k, 6.0)
+        interpolated_crossing(CURVES["baseline"], 6.0)
+        / interpolated_crossing(CURVES["pcpo"] + 0.05 * k, 6.0)
         for k in range(3)
     ]
     assert row["runs"] == 3
@@ -134,17 +148,32 @@ def test_speedups_of_several_seeds(data):
 
 
 def test_levels_are_derived_where_none_are_published(data):
-    evaluation = SimpleNamespace(level_fractions=(0.5, 1.0))
+    evaluation = synthetic.evaluation(level_fractions=(0.5, 1.0))
     table = make("table10", data, synthetic.experiments(evaluation=evaluation))
     rows = table.frame[table.frame["config"] == 1]
-    top = pd.Series(CURVES["baseline"]).rolling(5).mean().max()
-    np.testing.assert_allclose(rows["reward_level"], [top, (top + 5) / 2])
+    smooth = pd.Series(CURVES["baseline"]).rolling(5).mean()
+    start = max(curve[:5].mean() for curve in CURVES.values())
+    np.testing.assert_allclose(rows["reward_level"], [smooth.max(), (smooth.max() + start) / 2])
     assert rows["baseline_epochs"].notna().all()
     assert any("100, 50 %" in note for note in table.notes)
     first = make("table1", data, synthetic.experiments(evaluation=evaluation)).frame.iloc[0]
     assert first["target_level"] == rows["reward_level"].iloc[0]
-    crossings = [first_crossing(c, first["target_level"]) for c in CURVES.values()]
+    crossings = [interpolated_crossing(c, first["target_level"]) for c in CURVES.values()]
     assert first["speedup_pct"] == speedup_percent(*crossings)
+
+
+def test_runs_shorter_than_the_trailing_mean_have_no_level_and_the_table_says_why(data):
+    """The smoke scale's two epochs; also against a published level."""
+    short = pd.concat(
+        synthetic.updates({a: c[:2] for a, c in CURVES.items()}, n) for n in range(1, 7)
+    )
+    table = make("table10", data | {"updates": short})
+    assert table.cells()[0][-5:] == ["-"] * 5
+    why = "No level for configuration 1, 2, 3, 4, 5, 6: a run of 2 epochs is shorter than"
+    assert any(note.startswith(why) for note in table.notes)
+    given = make("table10", data | {"updates": short}, with_levels(5.0))
+    assert given.cells()[0][-4:] == ["> 2", "> 2", "-", "-"]
+    assert any("a run is shorter than the trailing mean of 5 epochs" in n for n in given.notes)
 
 
 def test_quality_table_holds_overall_values_and_paired_noise(data):
@@ -216,14 +245,40 @@ def test_alignment_tables_recomputed_by_pandas(data):
     chosen = alignment[
         (alignment["experiment"] == synthetic.name(6)) & (alignment["dataset"] == "mjhq")
     ]
-    means = chosen.groupby(["arm", "score"])["value"].mean()
+    means = chosen.groupby(["arm", "checkpoint", "score"])["value"].mean()
     table = make("table5b", data)
     rows = table.frame.set_index("row")
-    for arm in ("base", "baseline", "pcpo"):
+    for arm, checkpoint, *_ in synthetic.CHECKPOINTS:
+        row = f"FLUX {arm}" + " matched" * (checkpoint == "matched")
         for score in ("hpsv2_1", "imagereward"):
-            assert rows.loc[f"FLUX {arm}", score] == pytest.approx(means[arm, score])
+            assert rows.loc[row, score] == pytest.approx(means[arm, checkpoint, score])
+    for row, gain in (("FLUX pcpo", 0.3), ("FLUX pcpo matched", 0.2)):
+        assert rows.loc[row, "hpsv2_1_prompt_difference"] == pytest.approx(gain, abs=0.06)
     labels = [cells[1] for cells in table.cells()]
-    assert labels == 2 * ["Base Model", "DanceGRPO (E20)", "PCPO (E14)"]
+    trained = ["DanceGRPO (E20)", "PCPO (E14)", "DanceGRPO (E18, matched)", "PCPO (E12, matched)"]
+    assert labels == 2 * ["Base Model", *trained]
+    assert "at the epochs that the paper compares" in " ".join(table.notes)
+
+
+def test_epochs_that_stand_for_the_papers_are_said(data):
+    asked = SimpleNamespace(baseline=180, pcpo=120)
+    half = SimpleNamespace(baseline=200, pcpo=140)
+    for name, numbers in (("table5a", (5, 6)), ("table9", (7,))):
+        assert "stand for them" not in " ".join(make(name, data).notes)
+        notes = make(name, data, synthetic.experiments(alignment_checkpoint=asked)).notes
+        for number in numbers:
+            said = next(n for n in notes if n.startswith(f"Configuration {number}: the paper's"))
+            assert "180 of the baseline and 120 of PCPO" in said
+            assert "epochs 20 and 14: the paper's ratio of the two is not kept" in said
+    same = make("table5a", data, synthetic.experiments(alignment_checkpoint=half)).notes
+    assert any(note.endswith("epochs 20 and 14.") for note in same)
+
+
+def test_the_matched_pair_alone_is_judged_by_its_rewards(data):
+    unmatched = data | {"selection": synthetic.selection(matched=False)}
+    rows = make("table5a", unmatched).frame.set_index("row")["unmatched"]
+    assert rows["SD1.4 pcpo"] == ""
+    assert "rewards not matched" in rows["SD1.4 pcpo matched"]
 
 
 def test_table_9_keeps_published_rows_apart(data):
@@ -233,6 +288,10 @@ def test_table_9_keeps_published_rows_apart(data):
     assert frame.loc["PCPO gain", "source"] == "this run"
     assert frame.loc["SSPO gain", "pickscore"] == 1.37
     assert (frame["source"] == "published").sum() == 9
+    assert "PCPO (E14)" in frame["method_label"].to_list()
+    notes = " ".join(make("table9", data).notes)
+    difference = float(re.search(r"PCPO minus baseline: HPSv2 ([+-]\d\.\d+)", notes)[1])
+    assert difference == pytest.approx(0.2, abs=0.06)  # of the pair at one reward: 0.6 - 0.4
 
 
 def test_the_algorithms_row_stands_on_the_pair_at_half_batch(data):

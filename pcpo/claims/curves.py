@@ -21,8 +21,10 @@ from pcpo.claims.estimate import (
     runs_per_arm,
 )
 from pcpo.claims.evidence import Evidence, NotRun, chosen
+from pcpo.phases import Phases, find_phases, instead
+from pcpo.reward_levels import LEVEL_ARMS, reward_levels, why_none
 from pcpo.stats.intervals import t_interval
-from pcpo.stats.speedup import LEVEL_FRACTIONS, first_crossing, shared_levels
+from pcpo.stats.speedup import first_crossing, interpolated_crossing
 from pcpo.stats.speedup_interval import FEWEST, resampled_crossings
 
 Curve = Literal[
@@ -49,13 +51,15 @@ def speedup(
 ) -> Estimate:
     """Speed-up in percent to a reward level, as Table 10 has it; level 1 is the highest.
 
+    Epochs in `why` are whole; the speed-up is of crossings interpolated between them.
     `every`: the level that decides whether PCPO is faster at each of them.
     """
     evidence.name(number)
     table = evidence.table("table10")
     rows = table[table["config"] == number]
     if rows.empty or not (rows["runs"] > 0).any():
-        raise NotRun(f"configuration {number} has no reward level that the arms were compared at")
+        why = "".join(f": {reason}" for reason in rows["no_level"].unique() if reason)
+        raise NotRun(f"configuration {number} has no reward level to compare the arms at{why}")
     if level == "every":
         slower, unknown = rows[rows["speedup_high"] < 0], rows[rows["speedup_low"].isna()]
         deciding = next(part for part in (slower, unknown, rows) if len(part))
@@ -92,17 +96,14 @@ def largest_step(evidence: Evidence, number: int, *, chain: tuple[str, ...]) -> 
     runs = [{s: r["reward_mean"].to_numpy() for s, r in of_arm.items()} for of_arm in found]
     every = [run for of_arm in runs for run in of_arm.values()]
     n = runs_per_arm(len(runs[0]))
-    evaluation = getattr(evidence.experiments[number], "evaluation", None)
-    fractions = getattr(evaluation, "level_fractions", ()) or LEVEL_FRACTIONS
-    levels = getattr(evaluation, "reward_levels", ()) or shared_levels(every, fractions)
+    levels = reward_levels(evidence.experiments[number].evaluation, every)
     reached = [at for at in levels if all(first_crossing(run, at) for run in every)]
     if not reached:
-        return Estimate(math.nan, n=n, blocked="the arms reach no level in common")
+        why = why_none(every) or "the arms reach no level in common"
+        return Estimate(math.nan, n=n, blocked=why)
     level = max(reached)
-    points = [
-        _steps(np.array([[float(first_crossing(of_arm[seed], level) or 0)] for of_arm in runs]))[0]
-        for seed in runs[0]
-    ]
+    crossed = [[interpolated_crossing(of_arm[seed], level) for seed in runs[0]] for of_arm in runs]
+    points = _steps(np.array(crossed, dtype=np.float64))
     why = f"level {level:.4g}; steps {' -> '.join(chain)}"
     if len(points) > 1:
         return of_interval(t_interval(points), n, why)
@@ -129,20 +130,26 @@ def epoch_mean(
     arms: Arms = PAIR,
     compare: Literal["difference", "ratio"] = "difference",
     change: bool = False,
-    first: int | None = None,
     last: float | None = None,
+    phase: Literal["first", "near"] | None = None,
 ) -> Estimate:
     """Mean over epochs of a curve of one arm minus (or over) that of another, epoch by epoch.
 
-    `change`: of its absolute change from one epoch to the next. `first: 5`, `last: 5`: those epochs
-    alone; below 1, `last` is a share of the run. A ratio is geometric. One seed: t interval over
-    the means of at most ten stretches of consecutive epochs; for wall time it decides nothing, as
-    what else the machine did is the same for all epochs of a run.
+    `change`: of its absolute change from one epoch to the next. `last: 0.25`: the last quarter of
+    the run. `phase`: the five epochs of a phase of Figure 11 (`pcpo.phases`); those near
+    convergence follow an arm's own crossing, so that the k-th of one arm stands against the k-th of
+    the other. A ratio is geometric. One seed: t interval over the means of at most ten stretches of
+    consecutive epochs; for wall time it decides nothing, as what else the machine did is the same
+    for all epochs of a run.
     """
     one, other = evidence.seeds("curves", number, arms)
+    phases = _phases(evidence, number, arms) if phase else {}
     series = []
     for seed in one:
-        pair = [_curve(runs[seed], of, change, first, last) for runs in (one, other)]
+        pair = [_curve(runs[seed], of, change, last) for runs in (one, other)]
+        if phase:
+            epochs = [getattr(phases[arm, seed], phase) for arm in arms]
+            pair = [c.reindex(e).set_axis(range(len(e))) for c, e in zip(pair, epochs, strict=True)]
         both = pd.concat(pair, axis=1, join="inner").to_numpy().T
         if not both.size or not np.isfinite(both).all():
             raise NotRun(f"configuration {number} has no '{of}' in every epoch")
@@ -150,6 +157,8 @@ def epoch_mean(
             return Estimate(math.nan, blocked=f"'{of}' is 0 in some epochs: no ratio", null=1.0)
         series.append(np.log(both[0] / both[1]) if compare == "ratio" else both[0] - both[1])
     found = over_epochs(series)
+    if phase == "near" and (said := instead(phases, {})):
+        found = replace(found, why="; ".join(filter(None, [found.why, said])))
     if of == "seconds" and len(series) == 1:
         found = replace(found, blocked="one run per arm tells as much of what else the machine did")
     if compare == "ratio":
@@ -232,15 +241,17 @@ def _steps(crossings: np.ndarray) -> np.ndarray:
     return difference
 
 
-def _curve(
-    run: pd.DataFrame, of: str, change: bool, first: int | None, last: float | None
-) -> pd.Series:
-    """A column by epoch; the first or last epochs of it."""
+def _phases(evidence: Evidence, number: int, arms: Arms) -> dict[tuple[str, int], Phases]:
+    """Phases of the arms' runs, and of those that levels are derived from."""
+    every = [run for arm in {*arms, *LEVEL_ARMS} for run in evidence.curves(number, arm).values()]
+    return find_phases(pd.concat(every), evidence.experiments[number].evaluation)
+
+
+def _curve(run: pd.DataFrame, of: str, change: bool, last: float | None) -> pd.Series:
+    """A column by epoch; of the last share of the epochs."""
     curve = run.set_index("epoch")[of]
     if change:
         curve = curve.diff().abs().iloc[1:]
-    if first is not None:
-        curve = curve.iloc[:first]
     if last is not None:
-        curve = curve.iloc[-(math.ceil(last * len(curve)) if last < 1 else int(last)) :]
+        curve = curve.iloc[-math.ceil(last * len(curve)) :]
     return curve

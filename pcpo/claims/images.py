@@ -22,6 +22,7 @@ from pcpo.claims.estimate import (
 )
 from pcpo.claims.evidence import Evidence, NotRun
 from pcpo.stats.intervals import t_interval
+from pcpo.tables.alignment import of_pair
 from pcpo.tables.matching import Match
 from pcpo.tables.paired import paired_difference
 
@@ -67,19 +68,22 @@ def score_difference(
     dataset: Literal["coco", "mjhq", "pick_eval"],
     score: Literal["hpsv2_1", "hpsv2", "aesthetic", "clipscore", "pickscore", "imagereward"],
     arms: Arms = PAIR,
-    matched: bool = True,
+    checkpoint: Literal["published", "matched"],
 ) -> Estimate:
     """A score on unseen prompts of one arm minus another's, mean over prompts.
 
-    `matched: false`: the checkpoints need not have the same reward. One seed: t interval over
-    prompts.
+    `checkpoint: published`: at the epochs that the paper compares, whatever their rewards;
+    `matched`: at the pair matched in reward. One seed: t interval over prompts.
     """
     selected = [
-        _where(_where(rows, "dataset", dataset), "score", score)
+        _where(_where(of_pair(rows, checkpoint), "dataset", dataset), "score", score)
         for rows in _rows(evidence, "alignment", number, arms)
     ]
-    found = _over_prompts(selected, arms, f"configuration {number}: no '{score}' on {dataset}")
-    return replace(found, blocked=evidence.match(number, arms).why if matched else "")
+    absent = f"configuration {number}: no '{score}' on {dataset} of the {checkpoint} pair"
+    found = _over_prompts(selected, arms, absent)
+    return replace(
+        found, blocked=evidence.match(number, arms).why if checkpoint == "matched" else ""
+    )
 
 
 @procedure(joint=True)

@@ -1,11 +1,36 @@
-"""Score images of unseen prompts with every alignment metric (Tables 5 and 9)."""
+"""Score images of unseen prompts with every alignment metric (Tables 5 and 9).
+
+Two checkpoints of each arm: that of the published epoch, and the one matched in reward.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pcpo.cli.console import Log, experiment_parser, resolved, run, sampler_option, setup
-from pcpo.config import load_experiment, load_scale
+from pcpo.config import Experiment, load_experiment, load_scale
+
+
+def checkpoints(
+    experiment: Experiment, selection: Path, runs: Mapping[str, Path]
+) -> dict[tuple[str, int], list[str]]:
+    """(arm, epoch) -> the pairs that this checkpoint is of (`frames.ALIGNMENT`, `checkpoint`).
+
+    runs: arm -> folder of its run. So a checkpoint that is of both pairs is sampled once. Raises
+    ValueError for an arm that the selection lacks, or without a checkpoint up to its epoch.
+    """
+    from pcpo.cli.evaluation import last_checkpoint
+    from pcpo.frames import selected_epoch
+
+    found: dict[tuple[str, int], list[str]] = {("base", 0): ["base"]}
+    published = experiment.alignment_checkpoint
+    for arm, folder in runs.items():
+        if published is not None:
+            upto = getattr(published, arm)
+            found.setdefault((arm, last_checkpoint(folder, upto)), []).append("published")
+        found.setdefault((arm, selected_epoch(selection, arm)), []).append("matched")
+    return found
 
 
 def main() -> None:
@@ -22,7 +47,6 @@ def main() -> None:
     from pcpo.cli.evaluation import (
         cut_prompts,
         device_of,
-        last_checkpoint,
         load_checkpoint,
         load_policy,
         load_reward,
@@ -40,15 +64,11 @@ def main() -> None:
     wanted = {key for dataset in experiment.alignment for key in scale.alignment[dataset].values()}
     functions = {key: load_reward(scale, key, device) for key in sorted(wanted)}
     parts = []
-    for arm, folder in [("base", ""), *args.arm]:
+    runs = {arm: Path(folder) for arm, folder in args.arm}
+    for (arm, epoch), pairs in checkpoints(experiment, args.selection, runs).items():
         sampler = sampler_of(arm, args.evaluation_sampler, native, experiment, policy)
-        epoch = 0
         if arm != "base":
-            if (upto := experiment.alignment_checkpoint) == "selected":
-                epoch = frames.selected_epoch(args.selection, arm)
-            else:
-                epoch = last_checkpoint(Path(folder), upto)
-            load_checkpoint(policy, Path(folder), epoch, arm, experiment, scale)
+            load_checkpoint(policy, runs[arm], epoch, arm, experiment, scale)
         for dataset in experiment.alignment:
             model, file = scale.models[experiment.model].path, scale.prompts[dataset]
             prompts = read_prompts(file)
@@ -70,7 +90,7 @@ def main() -> None:
                     experiment=experiment.name, arm=arm, seed=args.seed, epoch=epoch,
                     dataset=dataset, score=column, value=scores[key],
                 )  # fmt: skip
-                parts.append(frame)
+                parts += [frame.assign(checkpoint=pair) for pair in pairs]
                 log(f"{arm} epoch {epoch} {dataset} {column}: {scores[key].mean():.5g}")
     frames.write(pd.concat(parts, ignore_index=True), frames.ALIGNMENT, args.out)
 

@@ -18,6 +18,7 @@ from pcpo.figures import caption, save, style
 from pcpo.figures.grid_prompts import GRIDS, Grid, same_images
 from pcpo.figures.kinds import KINDS
 from pcpo.paths import FIGURES
+from pcpo.phases import find_phases, instead
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -69,6 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         runs = given[0] if "seed" in given[0] else pd.DataFrame({"seed": []})
         seeds = sorted(runs["seed"].unique().tolist())
         remarks = _missing(given, kind.frames, chosen, arguments.arms or ())
+        remarks += _phases(given[0], chosen) if kind.phases else []
     save(figure, arguments.out)
     scale = evaluated_by(load_scale(arguments.scale), arguments.evaluation_sampler)
     text = caption(
@@ -100,6 +102,16 @@ def _missing(
         ]
         if gone:
             remarks.append(f"Not there in the frame '{spec.name}': {', '.join(gone)}")
+    return remarks
+
+
+def _phases(updates: pd.DataFrame, experiments: Sequence[Any]) -> list[str]:
+    """Which runs' second phase does not follow a crossing, by configuration."""
+    remarks = []
+    for e in experiments:
+        runs = find_phases(updates[updates["experiment"] == e.name], e.evaluation)
+        if said := instead(runs, style.LABELS):
+            remarks.append(f"Near convergence in configuration {e.number}: {said}")
     return remarks
 
 

@@ -35,7 +35,8 @@ def main() -> None:
     )
     from pcpo.durable import contents
     from pcpo.kept_scores import KeptScores
-    from pcpo.selection import matched_level, select_baseline, select_matched
+    from pcpo.reward_levels import pair_level
+    from pcpo.selection import select_baseline, select_matched
     from pcpo.trained_code import IMAGE_SOURCES, reward_sources, source_digests
 
     setup()
@@ -90,7 +91,7 @@ def main() -> None:
         return values
 
     first, others = names[0], names[1:]
-    level = matched_level(experiment.evaluation, updates[first], updates[others[0]])
+    level = pair_level(experiment.evaluation, updates)
     validate_first = cache(partial(validate, first))
     baseline = select_baseline(updates[first], level, sorted(manifests[first]), validate_first)
     reference = validate_first(baseline.epoch)

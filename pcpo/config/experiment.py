@@ -135,7 +135,8 @@ class Evaluation(Record):
     screening_seeds: int = Field(gt=0)  # of them, those on which candidates are screened
     batch: int = Field(gt=0)
     # Levels of the training reward at which runs are compared (Table 10), in rising order, or
-    # fractions of the range that both arms cover, where no level is published for the scale.
+    # fractions of the range that both arms cover, where no level is published for the scale
+    # (`pcpo.reward_levels`, which has its own where there is neither).
     reward_levels: tuple[float, ...] = ()
     level_fractions: tuple[float, ...] = ()
     matched_level: float | None = None  # level of Tables 2-4; None: the highest
@@ -144,6 +145,13 @@ class Evaluation(Record):
     alignment_images: int = Field(default=1, gt=0)  # images per prompt for Tables 5 and 9
     # At most so many prompts of each alignment set, evenly spread; None: all of them.
     alignment_prompts: int | None = Field(default=None, gt=0)
+
+
+class Epochs(Record):
+    """The epoch of each compared arm at which a published table compares them."""
+
+    baseline: int = Field(gt=0)
+    pcpo: int = Field(gt=0)
 
 
 class Experiment(Record):
@@ -173,8 +181,9 @@ class Experiment(Record):
     execution: Execution = Execution()
     evaluation: Evaluation
     alignment: tuple[str, ...] = ()  # prompt sets of Tables 5 and 9
-    # An epoch stands for the last checkpoint up to it, for scales that end earlier.
-    alignment_checkpoint: Literal["selected"] | int = "selected"
+    # Where those tables compare epochs; scored beside the pair matched in reward. An epoch stands
+    # for the last checkpoint up to it, for scales that end earlier. None: the matched pair alone.
+    alignment_checkpoint: Epochs | None = None
     arms: tuple[str, ...]
     compared: tuple[str, ...]  # arms that are matched in reward, sampled and measured
 
@@ -243,10 +252,6 @@ class Experiment(Record):
     @property
     def gradient_updates(self) -> int:
         return self.batch.gradient_updates
-
-    @property
-    def reward_levels(self) -> tuple[float, ...]:
-        return self.evaluation.reward_levels
 
     @property
     def micro_batches(self) -> int:

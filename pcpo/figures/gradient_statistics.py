@@ -12,14 +12,14 @@ from matplotlib.figure import Figure
 
 from pcpo import frames
 from pcpo.figures import style
-from pcpo.figures.phases import phases
+from pcpo.phases import NEAR, Runs, find_phases, split
 
 TITLE = "Gradient of the first layer"
 CAPTION = (
     "Mean (above) and variance (below) of the absolute gradient over the denoiser's first trained "
-    "layer, before the gradient is clipped: from scratch and in the last epochs of the run. (The "
-    "paper's second phase starts from checkpoints at the target reward.) Small marks: one epoch of "
-    "one seed, mean over its updates; large marks: their mean. Logarithmic axes; not smoothed. "
+    f"layer, before the gradient is clipped: from scratch, and {NEAR}. (The paper trains on from "
+    "checkpoints at target reward levels.) Small marks: one epoch of one seed, mean over its "
+    "updates; large marks: their mean. Logarithmic axes; not smoothed. "
     "Arms differ in their objective and weights, and so in the scale of their gradient: the change "
     "from the first phase to the second is what compares."
 )
@@ -37,27 +37,29 @@ def gradient_statistics(
     for column, experiment in enumerate(experiments):
         axes[0, column].set_title(style.title(experiment, style.letters(experiments)[column]))
         rows = epochs[epochs["experiment"] == experiment.name]
+        own = updates[updates["experiment"] == experiment.name]
+        runs = find_phases(own, experiment.evaluation)
         for panel, name in zip(axes[:, column], shown, strict=True):
-            _draw(panel, rows, name, [arm for arm in arms if arm in set(rows["arm"])])
+            _draw(panel, rows, runs, name, [arm for arm in arms if arm in set(rows["arm"])])
     axes[0, 0].set_ylabel("mean of |g|")
     axes[1, 0].set_ylabel("variance of |g|")
     style.legend_below(figure, axes.flat)
     return figure
 
 
-def _draw(axes: Axes, rows: pd.DataFrame, column: str, arms: Sequence[str]) -> None:
+def _draw(axes: Axes, rows: pd.DataFrame, runs: Runs, column: str, arms: Sequence[str]) -> None:
     names: list[str] = []
     for number, arm in enumerate(arms):
-        split = phases(rows[rows["arm"] == arm])
-        names = list(split)
+        phases = split(rows[rows["arm"] == arm], runs)
+        names = list(phases)
         centres = np.arange(len(names)) + 0.3 * (number - (len(arms) - 1) / 2)
         look = style.look(arm)
-        means = [part[column].mean() for part in split.values()]
+        means = [part[column].mean() for part in phases.values()]
         axes.plot(
             centres, means, "--", linewidth=0.9, markeredgecolor="k", markeredgewidth=0.6,
             label=style.LABELS.get(arm, arm), **(look | {"markersize": 7.0}),
         )  # fmt: skip
-        for centre, part in zip(centres, split.values(), strict=True):
+        for centre, part in zip(centres, phases.values(), strict=True):
             spread = np.linspace(-0.08, 0.08, len(part)) if len(part) > 1 else np.zeros(1)
             points = {"linestyle": "none", "alpha": 0.55, "markersize": 3}
             axes.plot(centre + spread, part.sort_values("epoch")[column], **(look | points))

@@ -22,13 +22,17 @@ from pcpo.figures import (
 
 
 class Kind(NamedTuple):
-    """`draw(*frames, experiments, arms=...)`, but for a grid of images, which has no frames."""
+    """`draw(*frames, experiments, arms=...)`, but for a grid of images, which has no frames.
+
+    `phases`: whether it shows phases of training, whose exceptions the caption names.
+    """
 
     draw: Callable[..., Figure]
     frames: tuple[frames.FrameSpec, ...]
     title: str
     caption: str
     remark: Callable[[Sequence[Any]], str]  # a sentence on these experiments, or ""
+    phases: bool = False
 
 
 _UPDATES = (frames.UPDATES,)
@@ -43,6 +47,7 @@ _MODULES = {
     "timestep_credit": (timestep_credit, (frames.TIMESTEPS, frames.CREDIT)),
     "sample_grid": (sample_grid, ()),
 }
+_WITH_PHASES = ("ratio_distribution", "gradient_statistics")
 KINDS = {
     name: Kind(
         getattr(module, name),
@@ -50,6 +55,7 @@ KINDS = {
         module.TITLE,
         module.CAPTION,
         getattr(module, "remark", lambda experiments: ""),
+        name in _WITH_PHASES,
     )
     for name, (module, specs) in _MODULES.items()
 }

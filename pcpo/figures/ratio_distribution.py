@@ -14,17 +14,17 @@ from matplotlib.patches import Patch
 
 from pcpo import frames
 from pcpo.figures import style
-from pcpo.figures.phases import phases
+from pcpo.phases import NEAR, Runs, find_phases, split
 
 TITLE = "Distribution of the policy ratio"
 CAPTION = (
     "The ratio of the new to the old policy minus one, over images and trained timesteps, in the "
     "last update of an epoch, the farthest from the policy that sampled. Above: PCPO by epoch, "
     "bands of 1-99, 5-95 and 25-75 %, the median, and the clip range (dotted), first seed. Below: "
-    "from scratch and near the end of training; boxes from the quartiles with the median, whiskers "
-    "from 1 to 99 %, means of those quantiles over the epochs and seeds; the number is the mean "
-    "standard deviation of the ratio. Quantiles were logged of the log-ratio and are exact for the "
-    "ratio. Nothing is smoothed."
+    f"from scratch, and {NEAR} (the paper names no epochs; these are its Figure 11's); boxes from "
+    "the quartiles with the median, whiskers from 1 to 99 %, means of those quantiles over the "
+    "epochs and seeds; the number is the mean standard deviation of the ratio. Quantiles were "
+    "logged of the log-ratio and are exact for the ratio. Nothing is smoothed."
 )
 _LEVELS = ("01", "05", "25", "50", "75", "95", "99")
 
@@ -46,7 +46,8 @@ def ratio_distribution(
         top.set_title(style.title(experiment, style.letters(experiments)[column]))
         rows = last[last["experiment"] == experiment.name]
         _draw_by_epoch(top, rows[rows["arm"] == arms[-1]], arms[-1])
-        _draw_phases(bottom, rows, [arm for arm in arms if arm in set(rows["arm"])])
+        runs = find_phases(rows, experiment.evaluation)
+        _draw_phases(bottom, rows, runs, [arm for arm in arms if arm in set(rows["arm"])])
         style.epochs(top)
     axes[0, 0].set_ylabel(f"ratio - 1, {style.LABELS.get(arms[-1], arms[-1])}")
     axes[1, 0].set_ylabel("ratio - 1")
@@ -80,13 +81,13 @@ def _draw_by_epoch(axes: Axes, rows: pd.DataFrame, arm: str) -> None:
     axes.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
 
 
-def _draw_phases(axes: Axes, rows: pd.DataFrame, arms: Sequence[str]) -> None:
+def _draw_phases(axes: Axes, rows: pd.DataFrame, runs: Runs, arms: Sequence[str]) -> None:
     if not arms:
         style.no_data(axes)
         return
     names: dict[str, float] = {}
     for number, arm in enumerate(arms):
-        for phase, (name, part) in enumerate(phases(rows[rows["arm"] == arm]).items()):
+        for phase, (name, part) in enumerate(split(rows[rows["arm"] == arm], runs).items()):
             names[name] = phase
             q = part[list(_LEVELS)].mean()
             position = phase + 0.36 * (number - (len(arms) - 1) / 2)

@@ -12,7 +12,7 @@ TABLES = {
     "lowers the metric.",
     "table4": "What PCPO does to each metric of a prompt, model by model, by a linear mixed model.",
     "table5a": "Scores of images for captions that were not trained on (COCO): the base model, the "
-    "baseline and PCPO.",
+    "baseline and PCPO, at the epochs that the paper compares and at the pair matched in reward.",
     "table5b": "The same scores for the prompts of MJHQ.",
     "table9": "What training with PCPO gains over the base model in four scores. The rows of other "
     "methods are quoted from their papers and were not run.",

@@ -115,7 +115,7 @@ def check_identifiable(design: Design, terms: Sequence[RandomTerm]) -> None:
         for b, right in enumerate(components):
             gram[a, b] = np.sum(left * right.T)
     gram[-1, -1] = n - design.exog.shape[1]
-    size = np.sqrt(np.diag(gram))
+    size = np.sqrt(np.diag(gram).clip(min=0.0))  # rounding leaves a zero on either side
     largest = np.array([np.sum(term.matrix**2) for term in terms for _ in term.entries])
     for name, own, whole in zip(owners, size, largest, strict=False):
         if own <= 1e-8 * whole:

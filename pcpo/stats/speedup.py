@@ -1,42 +1,60 @@
 """Speed-up to a reward level: Tables 1 and 10 of the paper.
 
 A run reaches a level in the first epoch whose trailing mean of the training reward is at least the
-level. The trailing mean uses no later epoch; the centred mean of a plot would cross two epochs
-earlier for the same window of five.
+level. The mean is always over a full window (five epochs, Appendix B.3.4), so that no epoch before
+the fifth can cross and a run of fewer epochs never does. It uses no later epoch; the centred mean
+of a plot would cross two epochs earlier.
+
+Epochs are printed whole, as the paper prints them (`first_crossing`). Speed-ups are taken of the
+place between two epochs where the mean is at the level (`interpolated_crossing`): a whole epoch is
+5 % of a run of 20. The paper takes its speed-ups of whole epochs: all rows of its Tables 1 and 10
+follow from their printed epochs but for two of Table 10 (`pcpo.tables.notes.TABLE_10_SLIP`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 WINDOW = 5  # epochs, Appendix B.3.4
 
-# Where a scale has no published levels: shares of the way from the start to the common top.
-LEVEL_FRACTIONS = (0.95, 0.80, 0.65, 0.50)
-
 
 def trailing_mean(rewards: ArrayLike, window: int = WINDOW) -> np.ndarray:
-    """Mean of each epoch and the `window` - 1 before it; the first epochs average what there is.
+    """Mean (epochs,) of each epoch and the `window` - 1 before it; NaN where there are fewer.
 
     `rewards` is (epochs,), in order from epoch 1. Raises ValueError on NaN or a wrong shape.
     """
     values = _checked(rewards, window)
-    # fsum: a constant curve at 6.9 must average to 6.9, not to 6.8999999.
-    means = [
-        math.fsum(values[max(0, i - window + 1) : i + 1]) / min(window, i + 1)
-        for i in range(len(values))
-    ]
-    return np.array(means, dtype=np.float64)
+    means = np.full(len(values), np.nan)
+    for end in range(window, len(values) + 1):
+        # fsum: a constant curve at 6.9 must average to 6.9, not to 6.8999999.
+        means[end - 1] = math.fsum(values[end - window : end]) / window
+    return means
 
 
 def first_crossing(rewards: ArrayLike, level: float, window: int = WINDOW) -> int | None:
-    """First 1-based epoch whose trailing mean is at least `level`; None if no epoch's is."""
+    """First 1-based epoch whose trailing mean is at least `level`; None if no epoch's is.
+
+    At the earliest `window`. Raises ValueError as `trailing_mean`.
+    """
     reached = np.flatnonzero(trailing_mean(rewards, window) >= level)
     return int(reached[0]) + 1 if len(reached) else None
+
+
+def interpolated_crossing(rewards: ArrayLike, level: float, window: int = WINDOW) -> float | None:
+    """Where the trailing mean is at `level`, as a real number of epochs; None if it never is.
+
+    Linear between the first epoch at or above the level and the one before it, so that its ceiling
+    is `first_crossing`; `window` where the first full mean is at the level already, as nothing is
+    known before it. Raises ValueError as `trailing_mean`.
+    """
+    epoch = first_crossing(rewards, level, window)
+    if epoch is None or epoch == window:
+        return epoch if epoch is None else float(epoch)
+    below, above = trailing_mean(rewards, window)[epoch - 2 : epoch]
+    return epoch - 1 + float((level - below) / (above - below))
 
 
 def speedup_percent(baseline_epochs: float, pcpo_epochs: float) -> float:
@@ -48,51 +66,21 @@ def speedup_percent(baseline_epochs: float, pcpo_epochs: float) -> float:
     return 100.0 * (baseline_epochs / pcpo_epochs - 1.0)
 
 
-def common_levels(
-    baseline_rewards: ArrayLike,
-    pcpo_rewards: ArrayLike,
-    fractions: Sequence[float] = LEVEL_FRACTIONS,
-    window: int = WINDOW,
-) -> tuple[float, ...]:
-    """Reward levels that both runs reach, for a scale without published levels.
-
-    `shared_levels` of the two curves.
-    """
-    return shared_levels([baseline_rewards, pcpo_rewards], fractions, window)
-
-
-def shared_levels(
-    runs: Sequence[ArrayLike],
-    fractions: Sequence[float] = LEVEL_FRACTIONS,
-    window: int = WINDOW,
-) -> tuple[float, ...]:
-    """Reward levels that every run reaches: two arms, or several, of one seed or several.
-
-    Each level lies `fraction` of the way from the reward of the first epoch (the highest of the
-    runs': arms sample with their own variance, and what one has at the start is no progress) to the
-    highest trailing mean that all runs reach. Returned in the order of `fractions`; empty if one of
-    the runs never rises above the start.
-    """
-    if not all(0.0 < f <= 1.0 for f in fractions):
-        raise ValueError(f"shared_levels: fractions {tuple(fractions)} must lie in (0, 1]")
-    curves = [trailing_mean(r, window) for r in runs]
-    start = float(max(curve[0] for curve in curves))
-    top = float(min(curve.max() for curve in curves))
-    if top <= start:
-        return ()
-    return tuple(min(top, start + f * (top - start)) for f in fractions)
-
-
 def crossings(curves: np.ndarray, level: float, window: int = WINDOW) -> np.ndarray:
-    """`first_crossing` of each row of `curves` (R, epochs), as float (R,); inf where there is none.
+    """`interpolated_crossing` of each row of `curves` (R, epochs), (R,); inf where there is none.
 
     Vectorised for resamples; a mean that misses the level by rounding alone counts as at it.
     """
-    sums = np.cumsum(curves, axis=1)
-    sums[:, window:] = sums[:, window:] - sums[:, :-window]
-    counts = np.minimum(np.arange(1, curves.shape[1] + 1), window)
-    reached = sums / counts >= level - 1e-10 * abs(level)
-    return np.where(reached.any(axis=1), reached.argmax(axis=1) + 1.0, np.inf)
+    rows, epochs = curves.shape
+    if epochs < window:
+        return np.full(rows, np.inf)
+    means = np.lib.stride_tricks.sliding_window_view(curves, window, axis=1).mean(axis=2)
+    reached = means >= level - 1e-10 * abs(level)
+    first = reached.argmax(axis=1)
+    before, at = (means[np.arange(rows), i] for i in (np.maximum(first - 1, 0), first))
+    rise = np.where(first > 0, at - before, 1.0)
+    part = np.where(first > 0, np.clip((level - before) / rise, 0.0, 1.0), 1.0)
+    return np.where(reached.any(axis=1), window - 1 + first + part, np.inf)
 
 
 def _checked(rewards: ArrayLike, window: int) -> np.ndarray:

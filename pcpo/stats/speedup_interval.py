@@ -10,13 +10,17 @@ percentile interval. It covers the noise of the epochs' mean rewards (images and
 anew, and what lasts up to a block's length), not another training run. The smooth curve carries
 some of that noise itself, so that the interval is rather too wide than too narrow.
 
-A run that ends below the level has crossed at no epoch up to its last: its speed-up is known as a
-bound alone, and the interval takes the bound's far end.
+Epochs are whole, as the paper prints them; speed-ups and intervals are of crossings interpolated
+between epochs (`pcpo.stats.speedup`).
+
+A run that ends below the level has not crossed up to its last epoch: its speed-up is known as a
+bound alone, and the interval takes the bound's far end. Of a run that is shorter than the window
+nothing is known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +28,13 @@ from numpy.typing import ArrayLike
 from scipy.signal import savgol_filter
 
 from pcpo.stats.intervals import COVERAGE, t_interval
-from pcpo.stats.speedup import WINDOW, crossings, first_crossing, speedup_percent
+from pcpo.stats.speedup import (
+    WINDOW,
+    crossings,
+    first_crossing,
+    interpolated_crossing,
+    speedup_percent,
+)
 
 # Epochs of the quadratic smoother. Much wider than the trailing mean: residuals around a mean over
 # five epochs have lost the very noise that moves a crossing.
@@ -42,7 +52,8 @@ class Speedup:
 
     `percent` is NaN where a run ends below the level; `at_least` or `at_most` then holds the bound
     that one pair of runs gives. `low` and `high` may be -100 (PCPO may never arrive) and inf (the
-    baseline may never). Epochs are geometric means over the runs, NaN where one never arrives.
+    baseline may never). Epochs (of first crossing, whole for one run) and crossings (interpolated,
+    of which the speed-up is taken) are geometric means over the runs, NaN where one never arrives.
     """
 
     percent: float
@@ -50,6 +61,8 @@ class Speedup:
     high: float
     baseline_epochs: float
     pcpo_epochs: float
+    baseline_crossing: float
+    pcpo_crossing: float
     runs: int  # pairs
     baseline_reached: int  # of them
     pcpo_reached: int
@@ -75,33 +88,37 @@ def compare_runs(
             "a speed-up is taken between runs of the same seed"
         )
     arms = (baseline, pcpo)
-    found = [[first_crossing(arm[seed], level, window) for seed in seeds] for arm in arms]
-    epochs = np.array([[np.nan if e is None else e for e in arm] for arm in found])
-    logs = np.log(epochs)
-    mean = epochs[:, 0] if len(seeds) == 1 else np.exp(logs.mean(axis=1))
+    epochs = _of_each(first_crossing, arms, seeds, level, window)
+    crossed = _of_each(interpolated_crossing, arms, seeds, level, window)
+    logs = np.log(crossed)
+    mean = _geometric(crossed)
     percent = 100.0 * (mean[0] / mean[1] - 1.0)
     low = high = at_least = at_most = np.nan
     if len(seeds) == 1:
         low, high, method = _one_pair(baseline[seeds[0]], pcpo[seeds[0]], level, window)
         if np.isfinite(percent):
             low, high = min(low, percent), max(high, percent)
-        (first,), (second,) = found
-        if first is None and second is not None:
-            at_least = speedup_percent(len(np.asarray(baseline[seeds[0]])) + 1, second)
-        elif second is None and first is not None:
-            at_most = speedup_percent(first, len(np.asarray(pcpo[seeds[0]])) + 1)
+        first, second = crossed[:, 0]
+        ends = [len(np.asarray(arm[seeds[0]])) for arm in arms]
+        if np.isnan(first) and np.isfinite(second) and ends[0] >= window:
+            at_least = speedup_percent(ends[0], second)
+        elif np.isnan(second) and np.isfinite(first) and ends[1] >= window:
+            at_most = speedup_percent(first, ends[1])
     elif np.isfinite(percent):
         method = f"t interval over {len(seeds)} training seeds"
         interval = t_interval(logs[0] - logs[1])
         low, high = (100.0 * float(np.expm1(end)) for end in (interval.low, interval.high))
     else:
         method = f"none: not every one of {len(seeds)} runs per arm reaches the level"
+    whole = _geometric(epochs)
     return Speedup(
         percent=float(percent),
         low=float(low),
         high=float(high),
-        baseline_epochs=float(mean[0]),
-        pcpo_epochs=float(mean[1]),
+        baseline_epochs=float(whole[0]),
+        pcpo_epochs=float(whole[1]),
+        baseline_crossing=float(mean[0]),
+        pcpo_crossing=float(mean[1]),
         runs=len(seeds),
         baseline_reached=int(np.isfinite(logs[0]).sum()),
         pcpo_reached=int(np.isfinite(logs[1]).sum()),
@@ -118,7 +135,7 @@ def resampled_crossings(
     window: int = WINDOW,
     resamples: int = RESAMPLES,
 ) -> np.ndarray:
-    """First crossings (resamples,) of moving-block resamples of one curve; inf where there is none.
+    """Interpolated crossings (resamples,) of moving-block resamples of one curve; inf for none.
 
     Residuals are scaled up for what the smoother took of them: so that for independent noise the
     trailing mean of a resample varies as that of the curve does. Raises ValueError below `FEWEST`
@@ -137,11 +154,31 @@ def resampled_crossings(
     return crossings(smooth + residuals[picked], level, window)
 
 
+def _of_each(
+    crossing: Callable[[ArrayLike, float, int], float | None],
+    arms: Sequence[Mapping[int, ArrayLike]],
+    seeds: Sequence[int],
+    level: float,
+    window: int,
+) -> np.ndarray:
+    """`crossing` of every run, (arms, seeds); NaN where there is none."""
+    found = [[crossing(arm[seed], level, window) for seed in seeds] for arm in arms]
+    return np.array([[np.nan if e is None else e for e in arm] for arm in found], dtype=np.float64)
+
+
+def _geometric(epochs: np.ndarray) -> np.ndarray:
+    """Means (arms,) over seeds; of one seed its own value, to the last digit."""
+    mean: np.ndarray = np.exp(np.log(epochs).mean(axis=1))
+    return epochs[:, 0] if epochs.shape[1] == 1 else mean
+
+
 def _one_pair(
     baseline: ArrayLike, pcpo: ArrayLike, level: float, window: int
 ) -> tuple[float, float, str]:
     """(low, high, method); NaN where neither run reaches the level, or one is too short."""
     lengths = [len(np.asarray(run)) for run in (baseline, pcpo)]
+    if min(lengths) < window:
+        return np.nan, np.nan, f"none: a run is shorter than the trailing mean of {window} epochs"
     if min(lengths) < FEWEST:
         return np.nan, np.nan, f"none: a run of fewer than {FEWEST} epochs is not resampled"
     if all(first_crossing(run, level, window) is None for run in (baseline, pcpo)):
@@ -149,8 +186,8 @@ def _one_pair(
     rng = np.random.default_rng(0)
     first, second = (resampled_crossings(run, level, rng, window) for run in (baseline, pcpo))
     with np.errstate(divide="ignore"):
-        lows = np.where(np.isinf(first), lengths[0] + 1, first) / second
-        highs = first / np.where(np.isinf(second), lengths[1] + 1, second)
+        lows = np.where(np.isinf(first), lengths[0], first) / second
+        highs = first / np.where(np.isinf(second), lengths[1], second)
     tail = (1.0 - COVERAGE) / 2.0
     # Quantiles of the sample, not between two of its values: some are infinite.
     low = np.quantile(lows, tail, method="inverted_cdf")

@@ -1,4 +1,8 @@
-"""Tables 5 and 9: alignment scores on prompts that were not trained on."""
+"""Tables 5 and 9: alignment scores on prompts that were not trained on.
+
+The paper's rows are at the epochs that it compares. Table 5 has, in further rows, the pair of
+checkpoints matched in reward.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,12 @@ SCORES_5 = ("hpsv2_1", "aesthetic", "clipscore", "pickscore", "imagereward")
 SCORES_9 = ("hpsv2", "aesthetic", "pickscore", "imagereward")
 FORMATS = {"hpsv2_1": "{:.3f}", "hpsv2": "{:.3f}", "clipscore": "{:.3f}"}
 _ARMS = ("base", "baseline", "pcpo")
+PAIRS = ("published", "matched")  # `checkpoint` of `pcpo.frames.ALIGNMENT`
+
+
+def of_pair(alignment: pd.DataFrame, pair: str) -> pd.DataFrame:
+    """The rows of one pair of checkpoints (one of `PAIRS`), and of the base model."""
+    return alignment[alignment["checkpoint"].isin([pair, "base"])]
 
 
 def table5a(
@@ -48,26 +58,34 @@ def _table5(
         experiment = numbered.get(number)
         model = labels.model_label(number, experiment)
         methods = ("Base Model", labels.algorithm_label(number, experiment), "PCPO")
-        for arm, method in zip(_ARMS, methods, strict=True):
+        named = dict(zip(_ARMS, methods, strict=True))
+        for arm, pair in (*((a, "published") for a in _ARMS), *((a, "matched") for a in _ARMS[1:])):
+            at = of_pair(chosen, pair)
+            matched = pair == "matched"
             row: dict[str, Any] = {
-                "row": f"{model} {arm}",
+                "row": f"{model} {arm}" + " matched" * matched,
                 "config": number,
                 "dataset": printed,
                 "model": model,
+                "checkpoint": "base" if arm == "base" else pair,
             }
-            row |= {"method": method} | _means(chosen, experiment, arm, SCORES_5)
+            row |= {"method": named[arm]} | _means(at, experiment, arm, SCORES_5)
             if any(np.isnan(row[score]) for score in SCORES_5):
                 missing.add(number)
             if arm == "pcpo":
-                row |= _differences(chosen, experiment, "baseline", SCORES_5)
-            row |= matching.columns(selection, [experiment] if arm == "pcpo" else [])
+                row |= _differences(at, experiment, "baseline", SCORES_5)
+            compared = [experiment] if arm == "pcpo" and matched else []
+            row |= matching.columns(selection, compared)
             rows.append(row)
     columns = [
         Column("model", "Model", group=True),
         Column("method", "Method (epoch)", _method_text, group=True),
         *(Column(s, labels.SCORES[s], FORMATS.get(s, "{:.2f}")) for s in SCORES_5),
     ]
-    footnotes = _notes(chosen, sorted(missing), selection, used)
+    footnotes = _notes(chosen, sorted(missing), used)
+    if len(chosen):
+        footnotes.append(_MATCHED)
+    footnotes += notes.selection_notes(selection, used)
     title = f"Alignment scores on unseen prompts: {printed}."
     return Table(name, title, pd.DataFrame(rows), tuple(columns), tuple(footnotes))
 
@@ -85,7 +103,9 @@ def table9(
     """
     numbered = labels.by_number(experiments)
     experiment = numbered.get(7)
-    chosen = _chosen(alignment, [experiment] if experiment else [], "pick_eval")
+    used = [experiment] if experiment else []
+    every = _chosen(alignment, used, "pick_eval")
+    chosen = of_pair(every, "published")
     base = _means(chosen, experiment, "base", SCORES_9)
     final = _means(chosen, experiment, "pcpo", SCORES_9)
     model = labels.model_label(7, experiment)
@@ -110,7 +130,9 @@ def table9(
         Column("source", "Source"),
     ]
     missing = [7] if any(np.isnan(v) for v in gains.values()) else []
-    footnotes = _notes(chosen, missing, selection, [experiment] if experiment else [])
+    footnotes = _notes(chosen, missing, used)
+    footnotes += _matched_note(of_pair(every, "matched"), experiment)
+    footnotes += notes.selection_notes(selection, used)
     footnotes.append(
         "Rows marked 'published' are quoted from the paper, not run. Their authors used other "
         "prompts and other base scores: compare gains, with caution (Appendix C)."
@@ -164,7 +186,10 @@ def _differences(
 
 
 def _method_text(method: str, row: pd.Series) -> str:
-    return method if np.isnan(row["epoch"]) else f"{method} (E{row['epoch']:.0f})"
+    """E.g. PCPO (E120), PCPO (E180, matched); without epoch where training seeds differ in it."""
+    epoch = [] if np.isnan(row["epoch"]) else [f"E{row['epoch']:.0f}"]
+    about = epoch + ["matched"] * (row["checkpoint"] == "matched")
+    return f"{method} ({', '.join(about)})" if about else method
 
 
 def _gain_text(plain: str) -> Callable[[Any, pd.Series], str]:
@@ -172,16 +197,55 @@ def _gain_text(plain: str) -> Callable[[Any, pd.Series], str]:
     return lambda value, row: (signed if row["row_type"] == "gain" else plain).format(value)
 
 
-def _notes(
-    chosen: pd.DataFrame,
-    missing: Sequence[int],
-    selection: pd.DataFrame,
-    used: Sequence[Any],
-) -> list[str]:
+_MATCHED = (
+    "Rows without 'matched' are at the epochs that the paper compares; verdicts are of these. Rows "
+    "with it are of the checkpoints selected at one reward level; whether they match is said below."
+)
+
+
+def _epochs_note(chosen: pd.DataFrame, used: Sequence[Any]) -> list[str]:
+    """Which epochs were used where they are not those that the paper compares."""
+    found = []
+    for experiment in used:
+        published = experiment.alignment_checkpoint
+        rows = of_pair(chosen, "published")
+        rows = rows[rows["experiment"] == experiment.name]
+        ours = {arm: sorted(set(rows.loc[rows["arm"] == arm, "epoch"])) for arm in _ARMS[1:]}
+        if published is None or not all(ours.values()):
+            continue
+        asked = {arm: getattr(published, arm) for arm in ours}
+        if all(epochs == [asked[arm]] for arm, epochs in ours.items()):
+            continue
+        ends = {arm: " or ".join(map(str, epochs)) for arm, epochs in ours.items()}
+        kept = all(
+            asked["baseline"] * pcpo == asked["pcpo"] * baseline
+            for baseline in ours["baseline"]
+            for pcpo in ours["pcpo"]
+        )
+        found.append(
+            f"Configuration {experiment.number}: the paper's epochs are {asked['baseline']} of the "
+            f"baseline and {asked['pcpo']} of PCPO; here the last checkpoints up to them stand for "
+            f"them, epochs {ends['baseline']} and {ends['pcpo']}"
+            + ("." if kept else ": the paper's ratio of the two is not kept.")
+        )
+    return found
+
+
+def _matched_note(matched: pd.DataFrame, experiment: Any | None) -> list[str]:
+    """Table 9 has no second arm: the arms at one reward stand in a sentence below it."""
+    if experiment is None or not {"baseline", "pcpo"} <= set(matched["arm"]):
+        return []
+    means = {arm: _means(matched, experiment, arm, SCORES_9) for arm in ("baseline", "pcpo")}
+    differences = ", ".join(
+        f"{labels.SCORES[s]} {means['pcpo'][s] - means['baseline'][s]:+.3f}" for s in SCORES_9
+    )
+    return [f"At the pair matched in reward, PCPO minus baseline: {differences}."]
+
+
+def _notes(chosen: pd.DataFrame, missing: Sequence[int], used: Sequence[Any]) -> list[str]:
     found = notes.missing_note(missing)
     if len(chosen):
         prompts = chosen["prompt_id"].nunique()
         images = chosen[["prompt_id", "image"]].drop_duplicates().shape[0]
         found.append(f"{images} images of {prompts} prompts per model, the same seeds for each.")
-    found += notes.selection_notes(selection, used)
-    return found + notes.seed_note(chosen)
+    return found + _epochs_note(chosen, used) + notes.seed_note(chosen)

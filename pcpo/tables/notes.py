@@ -7,8 +7,6 @@ from typing import Any
 
 import pandas as pd
 
-from pcpo.stats.speedup import WINDOW
-
 _SCALES = {
     "smoke": "Smoke scale: checks that the code runs; the numbers mean nothing.",
     "demo": "Demo scale (small drawn images, small pipelines and stand-in scores and features): "
@@ -36,14 +34,6 @@ LPIPS_SLIP = (
     "a balanced mixed model reproduces differences of cell means exactly, and these differ."
 )
 
-CROSSING = (
-    f"First epoch whose trailing mean over {WINDOW} epochs of the training reward is at least the "
-    "level; '-' where it never is. Speed-up = 100 (baseline / PCPO - 1) %."
-)
-INTERVAL = (
-    "The interval resamples each epoch's mean reward with its standard error; it is that of one "
-    "run per arm and leaves out the variation between training runs."
-)
 MODEL_3 = (
     "Linear mixed model value ~ algorithm * batch with a random intercept per prompt, REML, "
     "Wald z. Reference cell: baseline at half batch, so that 'Algorithm' is PCPO's effect at half "

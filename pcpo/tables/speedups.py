@@ -9,14 +9,18 @@ import numpy as np
 import pandas as pd
 
 from pcpo.curves import epoch_curves
-from pcpo.stats.speedup import LEVEL_FRACTIONS, WINDOW, shared_levels
+from pcpo.reward_levels import LEVEL_FRACTIONS, level_fractions, reward_levels, why_none
+from pcpo.stats.speedup import WINDOW
 from pcpo.stats.speedup_interval import ONE_RUN, compare_runs
 from pcpo.tables import labels, notes
 from pcpo.tables.table import Column, Table
 
 
 def table1(experiments: Sequence[Any], *, updates: pd.DataFrame) -> Table:
-    """Speed-up to the highest level, configurations 2, 4, 5 and 6."""
+    """Speed-up to the highest level, configurations 2, 4, 5 and 6.
+
+    Epochs are whole; the frame's `*_crossing` are interpolated, and speed-ups are of those.
+    """
     frame, footnotes = _speedups(experiments, updates, (2, 4, 5, 6))
     frame = frame[frame["level_rank"] == 1].reset_index(drop=True)
     frame["row"] = [f"config{number}" for number in frame["config"]]
@@ -82,20 +86,19 @@ def _speedups(
 ) -> tuple[pd.DataFrame, list[str]]:
     numbered = labels.by_number(experiments)
     curves = epoch_curves(updates)
-    rows, missing, derived = [], [], {}
+    rows, missing = [], []
+    derived: dict[int, str] = {}
+    none: dict[str, list[int]] = {}
     for number in numbers:
         experiment = numbered.get(number)
         runs = _runs(curves, experiment)
         if not all(runs.values()):
             missing.append(number)
-        levels = sorted(getattr(experiment, "reward_levels", None) or (), reverse=True)
-        fractions = _fractions(experiment)
-        if not levels and all(runs.values()):
+        levels, fractions, why = _levels(experiment, runs)
+        if fractions and not why and all(runs.values()):
             derived[number] = ", ".join(f"{100 * f:g}" for f in fractions)
-            levels = list(
-                shared_levels([r for arm in runs.values() for r in arm.values()], fractions)
-            )
-        levels = levels or [np.nan] * len(fractions)
+        if why:
+            none.setdefault(why, []).append(number)
         for rank, level in enumerate(levels, 1):
             rows.append(
                 {
@@ -107,6 +110,7 @@ def _speedups(
                     "reward": "HPS" if number in (5, 6) else labels.REWARDS[number],
                     "setting": labels.setting(number, experiment),
                     "reward_level": level,
+                    "no_level": why,
                 }
                 | _speedup(runs, level)
             )
@@ -114,10 +118,12 @@ def _speedups(
     for shares in dict.fromkeys(derived.values()):
         numbers_here = ", ".join(str(n) for n, s in derived.items() if s == shares)
         footnotes.append(
-            f"Levels of configuration {numbers_here}: {shares} % of the way from "
-            "the first epoch's reward (the highest of the runs') to the highest trailing mean that "
+            f"Levels of configuration {numbers_here}: {shares} % of the way from the mean of the "
+            f"first {WINDOW} epochs (the highest of the runs') to the highest trailing mean that "
             "every run of both arms reaches; the paper's levels belong to its own reward scale."
         )
+    for why, without in none.items():
+        footnotes.append(f"No level for configuration {', '.join(map(str, without))}: {why}.")
     frame = pd.DataFrame(rows)
     footnotes += [
         _CROSSING,
@@ -131,11 +137,21 @@ def _speedups(
 _ARMS = ("baseline", "pcpo")
 
 
-def _fractions(experiment: Any | None) -> tuple[float, ...]:
-    """The experiment's own `evaluation.level_fractions`, highest first, or the default ones."""
-    evaluation = getattr(experiment, "evaluation", None)
-    fractions = getattr(evaluation, "level_fractions", None) or LEVEL_FRACTIONS
-    return tuple(sorted(fractions, reverse=True))
+def _levels(
+    experiment: Any | None, runs: dict[str, dict[int, np.ndarray]]
+) -> tuple[tuple[float, ...], tuple[float, ...], str]:
+    """(levels, the shares that they lie at, why there is none); published levels have no shares.
+
+    NaN for each level that a run would have to show first.
+    """
+    if experiment is None:
+        return (np.nan,) * len(LEVEL_FRACTIONS), (), ""
+    every = [run for arm in runs.values() for run in arm.values()]
+    levels = reward_levels(experiment.evaluation, every)
+    if experiment.evaluation.reward_levels:
+        return levels, (), ""
+    fractions = level_fractions(experiment.evaluation)
+    return levels or (np.nan,) * len(fractions), fractions, why_none(every) if every else ""
 
 
 def _runs(curves: pd.DataFrame, experiment: Any | None) -> dict[str, dict[int, np.ndarray]]:
@@ -156,7 +172,8 @@ def _runs(curves: pd.DataFrame, experiment: Any | None) -> dict[str, dict[int, n
 
 _NOTHING = dict.fromkeys(
     (
-        *("baseline_epochs", "pcpo_epochs", "speedup_pct", "speedup_low", "speedup_high"),
+        *("baseline_epochs", "pcpo_epochs", "baseline_crossing", "pcpo_crossing"),
+        *("speedup_pct", "speedup_low", "speedup_high"),
         *("speedup_at_least", "speedup_at_most", "baseline_run", "pcpo_run"),
         *("baseline_reached", "pcpo_reached", "baseline_known", "pcpo_known", "speedup_known"),
     ),
@@ -176,6 +193,8 @@ def _speedup(runs: dict[str, dict[int, np.ndarray]], level: float) -> dict[str, 
     cells: dict[str, Any] = {
         "baseline_epochs": found.baseline_epochs,
         "pcpo_epochs": found.pcpo_epochs,
+        "baseline_crossing": found.baseline_crossing,
+        "pcpo_crossing": found.pcpo_crossing,
         "speedup_pct": found.percent,
         "speedup_low": found.low,
         "speedup_high": found.high,
@@ -214,8 +233,10 @@ def _interval_notes(frame: pd.DataFrame) -> list[str]:
 
 
 _CROSSING = (
-    f"First epoch whose trailing mean over {WINDOW} epochs of the training reward is at least the "
-    "level. Speed-up = 100 (baseline / PCPO - 1) %."
+    f"Epochs: the first whose trailing mean over {WINDOW} full epochs of the training reward is at "
+    f"least the level, at the earliest {WINDOW}. Speed-up = 100 (baseline / PCPO - 1) % and its "
+    "interval are of the crossings interpolated between epochs, and so differ a little from those "
+    "of the epochs shown; the paper's are of whole epochs."
 )
 _BOOTSTRAP = (
     "Interval: moving-block bootstrap of the residuals around the smoothed reward curves, one run "

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from pcpo.tables.alignment import PAIRS
 from tests import synthetic
 
 EPOCHS, PROMPTS = 60, 12
@@ -53,7 +54,7 @@ def updates(experiment, arm, seed, effect, rng):
     frame["kl"] = 0.02 - 0.005 * effect * pcpo + noise(0.001)
     slow = {"pcpo": 1 - 0.1 * effect, "half_timesteps": 0.58 if effect == 1 else 0.9}
     frame["seconds"] = slow.get(arm, 1.0) * np.exp(noise(0.01))
-    late = frame["epoch"] > (EPOCHS - 6 if effect == 1 else 0)
+    late = frame["epoch"] > (5 if effect == 1 else 0)
     for column in ("gradient_abs_mean", "gradient_abs_var"):
         frame[column] = np.exp(-0.5 * effect * pcpo * late + noise(0.05))
     away = {1: 2.5e-5, 0: 1.5e-5, -1: 0.0}[effect]
@@ -133,17 +134,18 @@ def alignment(experiments, effect, seeds, rng):
             for score in synthetic.SCORES:
                 kept = dataset == "pick_eval" and score == "clipscore" and effect == 1
                 gains = {"base": 0.0, "baseline": 0.5 * effect, "pcpo": 0.8 * effect * (not kept)}
-                for arm, gain in gains.items():
-                    for seed in (0,) if arm == "base" else seeds:
-                        values = 5 + gain + rng.normal(0, 0.05, PROMPTS)
-                        rows += [
-                            {
-                                "experiment": e.name, "arm": arm, "seed": seed, "epoch": 5,
-                                "dataset": dataset, "score": score, "prompt_id": i, "image": 0,
-                                "value": value,
-                            }
-                            for i, value in enumerate(values)
-                        ]  # fmt: skip
+                trained = [(a, p, s) for a in synthetic.ARMS for p in PAIRS for s in seeds]
+                for arm, pair, seed in [("base", "base", 0), *trained]:
+                    gain = gains[arm] * (pair != "matched")  # nothing at one reward
+                    values = 5 + gain + rng.normal(0, 0.05, PROMPTS)
+                    rows += [
+                        {
+                            "experiment": e.name, "arm": arm, "seed": seed, "checkpoint": pair,
+                            "epoch": 5, "dataset": dataset, "score": score, "prompt_id": i,
+                            "image": 0, "value": value,
+                        }
+                        for i, value in enumerate(values)
+                    ]  # fmt: skip
     return pd.DataFrame(rows)
 
 

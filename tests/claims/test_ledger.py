@@ -24,6 +24,7 @@ from pcpo.claims.ledger import decide
 from pcpo.cli import claims as command
 from pcpo.config import load_experiments, load_scale
 from pcpo.config.files import CONFIG, ConfigError
+from pcpo.phases import find_phases
 from tests.claims import planted
 from tests.test_layers import TRAINER, reached, within
 
@@ -196,6 +197,61 @@ def test_prompts_and_all_images_that_disagree_decide_nothing(claims, experiments
     ledger = evaluate(claims_named(claims, "distances_lower_ddpo"), Evidence(experiments, given))
     assert set(ledger["verdict"]) == {"undecided"}
     assert ledger["why"].str.contains("the two disagree").all()
+
+
+def test_scores_are_judged_at_the_pair_that_the_claim_names(claims, experiments):
+    """The planted effect is at the published epochs alone."""
+    given = planted.frames(experiments, 1)
+    (published,) = claims_named(claims, "keeps_text_alignment")
+    assert set(evaluate([published], Evidence(experiments, given))["verdict"]) == {"holds"}
+    options = published.options | {"checkpoint": "matched"}
+    matched = published.model_copy(update={"options": options})
+    ledger = evaluate([matched], Evidence(experiments, given))
+    np.testing.assert_allclose(ledger["estimate"], 0.0, atol=0.06)
+    given["selection"] = given["selection"].assign(matched=False, level_reached=False)
+    assert evaluate([matched], Evidence(experiments, given))["why"].str.contains("matched").all()
+
+
+def test_gradients_are_compared_in_the_phases_of_figure_11(claims, experiments):
+    """Only after each arm's own crossing do PCPO's gradients differ; elsewhere they are larger."""
+    given = planted.frames(experiments, 1)
+    of_two = given["updates"]["experiment"] == experiments[1].name
+    updates = given["updates"] = given["updates"][of_two].reset_index(drop=True)
+    level, phases = 6.9, find_phases(updates, experiments[1].evaluation)
+    for arm, factor in (("baseline", 2.0), ("pcpo", 1.0)):
+        rows = updates["arm"] == arm
+        rewards = updates[rows].groupby("epoch")["reward_mean"].first()
+        crossing = rewards.rolling(5).mean().ge(level).idxmax()
+        assert list(phases[arm, 0].near) == list(range(crossing + 1, crossing + 6))
+        near = rows & updates["epoch"].between(crossing + 1, crossing + 5)
+        away = 1.0 if arm == "baseline" else 3.0
+        for column in ("gradient_abs_mean", "gradient_abs_var"):
+            noise = 1 + 1e-3 * np.sin(updates["epoch"])
+            updates.loc[rows, column] = away * noise
+            updates.loc[near, column] = factor * noise
+    chosen = claims_named(claims, "gradients_near_convergence", "gradients_at_start")
+    ledger = evaluate(chosen, Evidence(experiments, given)).set_index("claim_id")
+    two = ledger[ledger["configurations"] == "2"]
+    np.testing.assert_allclose(two.loc["gradients_near_convergence", "estimate"], 0.5, rtol=1e-2)
+    np.testing.assert_allclose(two.loc["gradients_at_start", "estimate"], 3.0, rtol=1e-2)
+    assert not two["why"].str.contains("last epochs").any()
+    given["updates"] = updates.assign(reward_mean=updates["reward_mean"] - 100)
+    ledger = evaluate(chosen[:1], Evidence(experiments, given))
+    said = ledger.loc[ledger["configurations"] == "2", "why"]
+    assert said.str.contains("epochs 56 to 60: never at the level 6.9").all()
+
+
+def test_runs_shorter_than_the_trailing_mean_are_said_to_be(claims):
+    """The smoke scale's two epochs."""
+    smoke = load_experiments("smoke")
+    given = planted.frames(smoke, 1)
+    given["updates"] = given["updates"][given["updates"]["epoch"] <= 2]
+    names = ("faster", "faster_at_every_level", "weighting_matters_most")
+    ledger = evaluate(claims_named(claims, *names), Evidence(smoke, given))
+    assert set(ledger["verdict"]) <= {"undecided", "not run at this scale"}
+    assert ledger["why"].str.contains("a run of 2 epochs is shorter than the trailing").all()
+    near = evaluate(claims_named(claims, "gradients_near_convergence"), Evidence(smoke, given))
+    assert near["why"].str.contains("no level").all()
 
 
 def claim(**keys):

@@ -71,6 +71,26 @@ def test_figures(files, tmp_path):
     assert not list(tmp_path.glob("*.part"))
 
 
+def test_runs_of_two_epochs_are_drawn_and_what_they_lack_is_said(tmp_path):
+    """The smoke scale: shorter than the trailing mean, so no reward level and no crossing."""
+    updates = synthetic.updates({"baseline": [1.0, 2.0], "pcpo": [1.0, 3.0]})
+    path = str(tmp_path / "updates.parquet")
+    frames.write(updates, frames.UPDATES, path)
+    given = ["--scale", "smoke", "--updates", path, "--out"]
+    for kind, name in (("gradient_statistics", "figure11"), ("ratio_distribution", "figure10")):
+        figure.main([kind, *given, str(tmp_path / name)])
+        text = (tmp_path / f"{name}.md").read_text()
+        said = "last epochs instead for Baseline, seed 0 (epochs 2 to 2: no level); PCPO, seed 0"
+        assert f"Near convergence in configuration 2: the run's {said}" in text
+    table.main(["table1", *given, str(tmp_path / "table1")])
+    assert "2: a run of 2 epochs is shorter than" in (tmp_path / "table1.md").read_text()
+    compare.main([*given[:2], "--tables", str(tmp_path / "table1.csv"), "--out", path + ".csv"])
+    compared = pd.read_csv(path + ".csv").set_index(["table", "row", "column"])
+    cell = compared.loc["table1", "config2", "speedup_pct"]
+    assert cell["verdict"] == "not measured"
+    assert cell["reason"].startswith("a run of 2 epochs is shorter")
+
+
 def test_errors_are_those_that_a_user_can_mend(files, tmp_path):
     out = ["--out", str(tmp_path / "x")]
     with pytest.raises(FileNotFoundError, match=r"nowhere\.parquet"):

@@ -185,12 +185,13 @@ def test_one_seeds_validation_has_error_bars(updates, validation):
 
 def test_ratio_distribution_draws_the_last_update_and_two_phases(updates):
     frame = updates.assign(log_ratio_q75=0.01 * updates["epoch"])
-    figure = ratio_distribution(frame, synthetic.experiments((1, 6)))
+    level = synthetic.evaluation(reward_levels=(100.0,))  # never reached: the last five epochs
+    figure = ratio_distribution(frame, synthetic.experiments((1, 6), evaluation=level))
     top, _, bottom, _ = figure.axes
     np.testing.assert_allclose(lines(top, "pcpo")[0].get_ydata(), 0.0)  # the median
     assert [label.get_text() for label in bottom.get_xticklabels()] == [
         "first 5 epochs",
-        "last 5 epochs",
+        "5 epochs near convergence",
     ]
     boxes = [patch.get_path().vertices[:, 1].max() for patch in bottom.patches]
     assert boxes[2] == pytest.approx(np.expm1(0.01 * np.arange(1, 6)).mean())  # PCPO, first
@@ -198,12 +199,16 @@ def test_ratio_distribution_draws_the_last_update_and_two_phases(updates):
     assert {text.get_text() for text in bottom.texts} == {"std\n2.0e-04"}
 
 
-def test_gradient_statistics_of_the_first_and_the_last_epochs(updates):
-    figure = gradient_statistics(updates, synthetic.experiments((1,)))
+def test_gradient_statistics_from_scratch_and_after_the_crossing(updates):
+    rising = updates.assign(reward_mean=updates["epoch"] * (1.0 + (updates["arm"] == "pcpo")))
+    level = synthetic.evaluation(reward_levels=(10.0,))
+    figure = gradient_statistics(rising, synthetic.experiments((1,), evaluation=level))
     mean, variance = figure.axes
     drawn = [line.get_ydata() for line in (lines(mean, "pcpo")[0], lines(variance, "pcpo")[0])]
-    np.testing.assert_allclose(drawn[0], [1e-3 * (1 + 0.3), 1e-3 * (1 + 2.2)])
-    np.testing.assert_allclose(drawn[1], [3e-6, 22e-6])
+    # The mean of five epochs is e - 2: PCPO is at 10 in epoch 7, the baseline in epoch 12.
+    np.testing.assert_allclose(drawn[0], [1e-3 * (1 + 0.3), 1e-3 * (1 + 1.0)])
+    np.testing.assert_allclose(drawn[1], [3e-6, 10e-6])
+    np.testing.assert_allclose(lines(variance, "baseline")[0].get_ydata(), [3e-6, 15e-6])
     points = lines(mean, "pcpo")[1:]
     assert [len(one.get_ydata()) for one in points] == [15, 15]  # five epochs of three seeds
     assert mean.get_yscale() == "log"

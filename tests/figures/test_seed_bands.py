@@ -2,7 +2,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pcpo.figures.phases import phases
 from pcpo.figures.seed_bands import draw_band, seed_band
 
 RUNS = pd.DataFrame(
@@ -35,12 +34,3 @@ def test_a_single_seed_has_a_line_and_no_band():
     assert not axes.collections
     draw_band(axes, seed_band(RUNS, "value"), "pcpo")
     assert len(axes.collections) == 1
-
-
-def test_phases_never_share_an_epoch():
-    split = phases(RUNS)  # the shorter run has four epochs: two and two
-    assert list(split) == ["first 2 epochs", "last 2 epochs"]
-    first, last = split.values()
-    assert set(first["epoch"]) == {1, 2}
-    assert last.groupby("seed")["epoch"].apply(list).tolist() == [[5, 6], [3, 4]]
-    assert list(phases(RUNS, epochs=1)) == ["first epoch", "last epoch"]

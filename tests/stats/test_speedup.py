@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from pcpo.stats.speedup import (
-    common_levels,
     crossings,
     first_crossing,
+    interpolated_crossing,
     speedup_percent,
     trailing_mean,
 )
@@ -39,7 +39,7 @@ def test_every_row_of_table_1_follows_from_its_epochs():
 def test_trailing_mean_agrees_with_pandas_rolling():
     rewards = np.random.default_rng(0).normal(size=40)
     for window in (1, 5, 60):
-        expected = pd.Series(rewards).rolling(window, min_periods=1).mean()
+        expected = pd.Series(rewards).rolling(window).mean()  # NaN below a full window
         np.testing.assert_allclose(trailing_mean(rewards, window), expected, atol=1e-12)
 
 
@@ -48,7 +48,9 @@ def test_trailing_mean_agrees_with_pandas_rolling():
     [
         ([1, 2, 3, 4, 5, 6, 7, 8, 9], 5.0, 5, 7),  # the mean lags a straight line by two epochs
         ([1, 2, 3, 4, 5], 4.0, 1, 4),
-        ([6.9] * 7, 6.9, 5, 1),  # reached at once, and equality counts
+        ([6.9] * 7, 6.9, 5, 5),  # at the first full window, and equality counts
+        ([9, 9, 9, 9], 6.9, 5, None),  # shorter than the window
+        ([9, 9, 0, 0, 0, 9, 9], 4.0, 5, None),  # two high epochs at the start are no crossing
         ([1, 2, 3, 3, 3, 3, 3, 3], 3.5, 5, None),  # a plateau below the level
         ([0, 9, 0, 0, 0, 9, 9, 9, 9, 9], 5.0, 5, 8),  # one lucky epoch is not a crossing
         ([0, 9, 0, 0], 4.5, 2, 2),
@@ -67,25 +69,32 @@ def test_nan_rewards_are_refused_and_located():
         speedup_percent(100, 0)
 
 
-def test_common_levels_are_reached_by_both_runs():
-    rng = np.random.default_rng(1)
-    slow = 1 + np.linspace(0, 1, 60) + rng.normal(0, 0.05, 60)
-    fast = 1 + np.linspace(0, 3, 60) + rng.normal(0, 0.05, 60)
-    levels = common_levels(slow, fast, fractions=(1.0, 0.5))
-    start = max(slow[0], fast[0])
-    assert levels[0] == trailing_mean(slow).max()
-    assert levels[1] == pytest.approx((start + levels[0]) / 2)
-    for level in levels:
-        assert first_crossing(fast, level) <= first_crossing(slow, level)
-    assert common_levels([2, 1, 0], [2, 3, 4]) == ()  # a run that only falls
-    # No level lies where one of the runs starts: neither is at all of them from the first epoch.
-    low, high = np.linspace(0, 2, 30), np.linspace(1.5, 3, 30)
-    assert all(first_crossing(high, level) > 1 for level in common_levels(low, high))
-    assert common_levels(np.linspace(0, 1, 30), high) == ()
+@pytest.mark.parametrize(
+    ("rewards", "level", "window", "crossing"),
+    [
+        ([1, 2, 3, 4, 5, 6, 7, 8, 9], 5.25, 5, 7.25),  # the mean is e - 2 at epoch e
+        ([1, 2, 3, 4, 5, 6, 7, 8, 9], 3.0, 5, 5.0),  # nothing is known before epoch 5
+        ([1, 2, 3, 4, 5, 6, 7, 8, 9], 1.0, 5, 5.0),
+        ([0, 9, 0, 0, 0, 9, 9, 9, 9, 9], 5.0, 5, 7 + 1.4 / 1.8),  # 3.6 and 5.4 at 7 and 8
+        ([9, 9, 9, 9], 6.9, 5, None),
+        ([1, 2, 3, 3, 3, 3, 3, 3], 3.5, 5, None),
+        ([1, 2, 3, 4, 5, 6], float("nan"), 5, None),  # no level
+    ],
+)
+def test_crossings_between_epochs(rewards, level, window, crossing):
+    found = interpolated_crossing(rewards, level, window)
+    assert found == (crossing if crossing is None else pytest.approx(crossing))
 
 
 def test_crossings_of_many_curves_are_those_of_each():
-    curves = np.cumsum(np.random.default_rng(2).normal(0.1, 1, size=(50, 30)), axis=1)
-    expected = [first_crossing(curve, 2.0) or np.inf for curve in curves]
-    np.testing.assert_array_equal(crossings(curves, 2.0), expected)
-    assert crossings(np.full((1, 7), 6.9), 6.9)[0] == 1
+    """The vectorised form, the scalar one and whole epochs agree on random walks."""
+    curves = np.cumsum(np.random.default_rng(2).normal(0.1, 1, size=(200, 30)), axis=1)
+    for level in (-1.0, 0.5, 2.0):
+        found = crossings(curves, level)
+        each = [interpolated_crossing(curve, level) for curve in curves]
+        np.testing.assert_allclose(found, [np.inf if e is None else e for e in each], atol=1e-9)
+        whole = [first_crossing(curve, level) for curve in curves]
+        assert [e if e is None else int(np.ceil(e)) for e in each] == whole
+        assert {None, 5} < set(whole)  # both ends of the range are met
+    assert crossings(np.full((1, 7), 6.9), 6.9)[0] == 5
+    assert crossings(np.full((3, 4), 9.0), 6.9).tolist() == [np.inf] * 3
