@@ -12,10 +12,14 @@ PACKAGE = Path(__file__).resolve().parent
 
 
 class TableInput(NamedTuple):
-    """The frames (of `pcpo.frames`) and the experiments that a table is made from."""
+    """The frames (of `pcpo.frames`) and the experiments that a table is made from.
+
+    `also` are arms beside baseline and PCPO that it shows where the scale's experiment trains them.
+    """
 
     frames: tuple[str, ...]
     experiments: tuple[int, ...]
+    also: tuple[str, ...] = ()
 
 
 _QUALITY = ("overall", "per_prompt", "selection")
@@ -28,7 +32,7 @@ TABLES = {
     "table5a": TableInput(("alignment", "selection"), (5, 6)),
     "table5b": TableInput(("alignment", "selection"), (5, 6)),
     "table9": TableInput(("alignment", "selection"), (7,)),
-    "table10": TableInput(("updates",), (1, 2, 3, 4, 5, 6)),
+    "table10": TableInput(("updates",), (1, 2, 3, 4, 5, 6), also=("pcpo_exact", "reweight")),
 }
 
 

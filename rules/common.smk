@@ -254,17 +254,21 @@ def measured_frames(frame, names, seeds=SEEDS):
     ]
 
 
-def table_frame(frame, numbers):
+def table_frame(frame, table):
     """Files of a frame for the experiments of a table, which compares single runs."""
-    names = [AVAILABLE[number] for number in numbers]
-    if frame == "updates":
-        return run_frames(frame, names, lambda experiment: COMPARED, [SEED])
-    return measured_frames(frame, names, [SEED])
+    names = [AVAILABLE[number] for number in table.experiments]
+    if frame != "updates":
+        return measured_frames(frame, names, [SEED])
+
+    def arms(experiment):
+        return [*COMPARED, *(arm for arm in table.also if arm in experiment.arms)]
+
+    return run_frames(frame, names, arms, [SEED])
 
 
 def table_inputs(wildcards):
     table = TABLES[wildcards.table]
-    return {frame: table_frame(frame, table.experiments) for frame in table.frames}
+    return {frame: table_frame(frame, table) for frame in table.frames}
 
 
 def table_cuts(table):

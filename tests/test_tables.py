@@ -105,6 +105,27 @@ def test_speedups_recomputed_by_pandas(data):
     assert any("moving-block bootstrap" in note for note in table.notes)
 
 
+def test_other_readings_of_pcpo_stand_beside_it_in_table_10(data):
+    """Trained in configuration 1 alone: as fast as PCPO, and one that never arrives."""
+    beside = synthetic.updates(
+        {"pcpo_exact": CURVES["pcpo"], "reweight": np.full(60, 1.0)}, number=1
+    )
+    both = {**data, "updates": pd.concat([data["updates"], beside])}
+    table = make("table10", both, with_levels(5.5, 6.0, 6.4))
+    headers = [column.header for column in table.columns]
+    assert headers[-2:] == ["PCPO, Eq. (6) solved", "PCPO, native sampler"]
+    first = table.frame[table.frame["config"] == 1]
+    np.testing.assert_allclose(first["pcpo_exact_speedup"], first["speedup_pct"])
+    np.testing.assert_allclose(first["pcpo_exact_epochs"], first["pcpo_epochs"])
+    assert first["reweight_epochs"].isna().all()
+    shown = dict(zip(table.frame["row"], table.cells(), strict=True))
+    assert shown["config1 level1"][-2].startswith(f"{first['pcpo_epochs'].iloc[0]:.0f}, ")
+    assert shown["config1 level1"][-1].startswith("> 60, ")
+    assert shown["config2 level1"][-2:] == ["-", "-"]
+    assert any("as the paper's text has it" in note for note in table.notes)
+    assert [c.header for c in make("table10", data).columns][-1] == "95 % interval"
+
+
 def test_a_run_that_ends_below_the_level_gives_a_bound(data):
     late = pd.concat(
         synthetic.updates({"baseline": CURVES["baseline"][:30], "pcpo": CURVES["pcpo"]}, n)

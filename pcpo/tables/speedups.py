@@ -35,8 +35,20 @@ def table1(experiments: Sequence[Any], *, updates: pd.DataFrame) -> Table:
 
 
 def table10(experiments: Sequence[Any], *, updates: pd.DataFrame) -> Table:
-    """Speed-up to every level, configurations 1 to 6."""
+    """Speed-up to every level, configurations 1 to 6; beside it that of other readings of PCPO.
+
+    Columns `<arm>_epochs`, `<arm>_speedup`, `<arm>_low`, `<arm>_high` of the arms of `READINGS`,
+    NaN where an arm was not trained.
+    """
     frame, footnotes = _speedups(experiments, updates, (1, 2, 3, 4, 5, 6))
+    curves, numbered = epoch_curves(updates), labels.by_number(experiments)
+    trained = [arm for arm in READINGS if arm in set(curves["arm"])]
+    for arm in trained:
+        cells = [
+            _of_reading(curves, numbered.get(number), arm, level)
+            for number, level in zip(frame["config"], frame["reward_level"], strict=True)
+        ]
+        frame = frame.assign(**{f"{arm}_{key}": [c[key] for c in cells] for key in cells[0]})
     frame["row"] = [
         f"config{number} level{rank}"
         for number, rank in zip(frame["config"], frame["level_rank"], strict=True)
@@ -46,10 +58,62 @@ def table10(experiments: Sequence[Any], *, updates: pd.DataFrame) -> Table:
         Column("setting", "Setting", group=True),
         Column("reward_level", "Reward", "{:.4g}"),
         *_EPOCHS,
+        *(Column(f"{arm}_known", READINGS[arm], _reading_text(arm)) for arm in trained),
     )
+    if trained:
+        footnotes.append(_OTHERS)
     footnotes.append(notes.TABLE_10_SLIP)
     title = "Speed-up at different reward levels."
     return Table("table10", title, frame, columns, tuple(footnotes))
+
+
+# Readings of PCPO that stand beside it where they are trained (docs/method.md).
+READINGS = {"pcpo_exact": "PCPO, Eq. (6) solved", "reweight": "PCPO, native sampler"}
+_OTHERS = (
+    "The last columns are of other readings of PCPO, epochs, speed-up over the baseline and its "
+    "interval: Eq. (6) solved for the variance, as the paper's text has it; and the constant "
+    "weight over the native sampler. PCPO itself is as its authors ran it. Levels are of baseline "
+    "and PCPO."
+)
+
+
+def _of_reading(
+    curves: pd.DataFrame, experiment: Any | None, arm: str, level: float
+) -> dict[str, float]:
+    """epochs, speedup, low and high of an arm against the baseline; `known` where it was trained.
+
+    A run that ends below the level has no epochs; its speed-up is a bound.
+    """
+    nothing = dict.fromkeys(("epochs", "speedup", "low", "high", "run", "known"), np.nan)
+    runs = _runs(curves, experiment, ("baseline", arm))
+    if not all(runs.values()) or np.isnan(level):
+        return nothing
+    found = compare_runs(runs["baseline"], runs[arm], level)
+    bounds = (found.percent, found.at_least, found.at_most)
+    return nothing | {
+        "epochs": found.pcpo_epochs,
+        "speedup": next((b for b in bounds if not np.isnan(b)), np.nan),
+        "low": found.low,
+        "high": found.high,
+        "run": min(len(run) for run in runs[arm].values()),
+        "known": 1.0,
+    }
+
+
+def _reading_text(arm: str) -> Callable[[float, pd.Series], str]:
+    """17, 5.3 % (-10.0 to 21.0); "> 20" where a run of 20 epochs ends below the level."""
+
+    def text(_known: float, row: pd.Series) -> str:
+        epochs, speedup, low, high = (
+            row[f"{arm}_{key}"] for key in ("epochs", "speedup", "low", "high")
+        )
+        parts = [f"> {row[f'{arm}_run']:.0f}" if np.isnan(epochs) else f"{epochs:.0f}"]
+        if not np.isnan(speedup):
+            parts.append(f"{speedup:.1f} %")
+        interval = "" if np.isnan(low) else f" ({low:.1f} to {high:.1f})"
+        return ", ".join(parts) + interval
+
+    return text
 
 
 def _epochs_text(arm: str) -> Callable[[float, pd.Series], str]:
@@ -154,19 +218,21 @@ def _levels(
     return levels or (np.nan,) * len(fractions), fractions, why_none(every) if every else ""
 
 
-def _runs(curves: pd.DataFrame, experiment: Any | None) -> dict[str, dict[int, np.ndarray]]:
+def _runs(
+    curves: pd.DataFrame, experiment: Any | None, arms: tuple[str, str] = _ARMS
+) -> dict[str, dict[int, np.ndarray]]:
     """Arm -> training seed -> rewards (epochs,), of the seeds that both arms were trained with."""
     if experiment is None:
-        return {arm: {} for arm in _ARMS}
+        return {arm: {} for arm in arms}
     of_experiment = curves[curves["experiment"] == experiment.name]
     runs = {
         arm: {
             int(seed): run["reward_mean"].to_numpy()
             for seed, run in of_experiment[of_experiment["arm"] == arm].groupby("seed")
         }
-        for arm in _ARMS
+        for arm in arms
     }
-    both = set(runs["baseline"]) & set(runs["pcpo"])
+    both = set.intersection(*map(set, runs.values()))
     return {arm: {s: run for s, run in of_arm.items() if s in both} for arm, of_arm in runs.items()}
 
 
