@@ -80,7 +80,7 @@ class PerGroup(Advantages):
         values = np.empty_like(rewards)
         for prompt in np.unique(ids):
             own = rewards[ids == prompt]
-            # Equal rewards: 0. DanceGRPO's float32 rounding over its 1e-8 can make them +-0.72.
+            # Equal rewards: 0. DanceGRPO's float32 rounding over its 1e-8 can make them +-0.7.
             std = own.std(ddof=1) if len(own) > 1 else 0.0
             values[ids == prompt] = (own - own.mean()) / (std + self.config.epsilon)
         return values
