@@ -164,7 +164,6 @@ OCR = ("experiments", "08_flowgrpo_ocr")
         (EXPERIMENT, ("batch", "micro_batch"), 5, ["batch", "micro-batches of 5"]),
         ("scale/demo.yaml", ("experiments", "08_flowgrpo_ocr", "validation", "sampler"), "native",
          ["demo.yaml", "validation.sampler", "not the method"]),
-        (EXPERIMENT, ("ema", "images_per_call"), 5, ["ema.images_per_call", "5", "32 images"]),
         ("scale/demo.yaml", ("experiments", "08_flowgrpo_ocr", "kl_beta"), 0.1,
          ["demo.yaml", "kl_beta", "not the method"]),
         ("scale/demo.yaml", ("all", "sampler", "kind"), "ddim",

@@ -210,13 +210,6 @@ class Experiment(Record):
             raise ValueError("sampler.initial_noise_groups needs batch.prompts_per_iteration")
         if self.kl_beta is not None and self.lora is None:
             raise ValueError("kl_beta needs LoRA: the reference model is the adapter switched off")
-        if self.ema is not None and self.ema.images_per_call is not None:
-            per_update = self.images_per_iteration // self.gradient_updates
-            if per_update % self.ema.images_per_call:
-                raise ValueError(
-                    f"ema.images_per_call: {self.ema.images_per_call} does not divide the "
-                    f"{per_update} images of an update; null takes the weights once"
-                )
         if self.micro_batches % self.execution.gpus:
             raise ValueError(
                 f"execution.gpus: an update of {self.micro_batches} micro-batches does not divide "
@@ -260,10 +253,14 @@ class Experiment(Record):
 
     @property
     def average_calls(self) -> int:
-        """How often an update calls the moving average's step: the original's micro-batches."""
+        """How often an update calls the moving average's step: the original's micro-batches.
+
+        A last one that would not be full counts.
+        """
         if self.ema is None or self.ema.images_per_call is None:
             return 1
-        return self.images_per_iteration // self.gradient_updates // self.ema.images_per_call
+        images = self.images_per_iteration // self.gradient_updates
+        return -(-images // self.ema.images_per_call)
 
     def processes_on(self, gpus: int) -> int:
         """How many of so many GPUs a training takes: micro-batches divide among them evenly."""

@@ -77,3 +77,7 @@ def test_calls_of_an_update_are_the_codes_micro_batches():
         for scale in ("original", "paper", "demo")
     }
     assert calls == {"original": [4, 4], "paper": [4, 8], "demo": [1, 1]}
+    chosen = load_experiment(8)  # 32 images an update
+    for images, expected in ((1, 32), (5, 7), (32, 1), (64, 1), (None, 1)):
+        ema = chosen.ema.model_copy(update={"images_per_call": images})
+        assert chosen.model_copy(update={"ema": ema}).average_calls == expected
