@@ -102,7 +102,8 @@ def variance_target(sampler: DDIM) -> float:
     """v of `authors_ddim_sigma` for a sampler: 4.5 for SD1.5 at 50 steps, as the authors have it.
 
     For another number of steps or another noise schedule the same share (0.899) of the mean over
-    all steps of the native (c1 + c2) / sigma at eta = 1: about the same change of the variance.
+    all steps of the native (c1 + c2) / sigma at eta = 1. The change of sigma is not the same then:
+    on SD1.5's schedule it is 0.93 to 0.97 of the native one at 10 steps, 0.71 to 1.25 at 50.
     """
     bars = sampler.alpha_bar, sampler.alpha_bar_prev
     sigma = _native_ddim_sigma(*bars)

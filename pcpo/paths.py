@@ -81,11 +81,14 @@ FIGURES = {
     "figure20": FigureInput("sample_grid", (6,), _SAMPLES),
     # Not in the paper: the other configurations' training, so that none goes unseen.
     "curves_7_to_10": FigureInput("training_curves", (7, 8, 9, 10)),
-    # The parts and readings of PCPO's credit, as far as the scale trains them.
     "ablation_of_credit": FigureInput(
-        "ablation",
+        "credit_ablation",
         (1,),
-        also=("pcpo_exact", "variance_only", "lambda", "drop_largest", "inverse_square"),
+        arms=("baseline", "matching", "pcpo"),
+        also=(
+            *("pcpo_exact", "reweight", "variance_only", "lambda", "drop_largest"),
+            "inverse_square",
+        ),
     ),
     "samples_bertscore": FigureInput("sample_grid", (4,), _SAMPLES),
     "samples_ocr": FigureInput("sample_grid", (8,), _SAMPLES),

@@ -47,7 +47,7 @@ rule align:
         model=lambda wc: model_files(EXPERIMENTS[wc.experiment]),
         prompts=lambda wc: prompt_files(*EXPERIMENTS[wc.experiment].alignment),
         rewards=lambda wc: reward_files(*alignment_rewards(EXPERIMENTS[wc.experiment])),
-        code=code("generation.py", "cli/align.py") + SAMPLER_CODE,
+        code=code("generation.py", "cli/align.py", "cli/evaluation.py") + SAMPLER_CODE,
     output:
         P.alignment,
     log:
@@ -85,11 +85,17 @@ rule align:
         " --out {output} --log {log}"
 
 
+# What a schedule of credit is computed with.
+CREDIT_CODE = code("credit.py", "readings.py", "config/arms.py") + sorted(
+    str(path) for path in Path("pcpo/samplers").glob("*.py")
+)
+
+
 rule credit:
     """Credit weights of every experiment and arm over the timesteps."""
     input:
         [model_files(experiment) for experiment in EXPERIMENTS.values()],
-        code("credit.py", "readings.py", "samplers/ddim.py", "samplers/flow_sde.py"),
+        CREDIT_CODE,
         arms=f"{HOME}config/arms.yaml",
     output:
         P.credit,
@@ -111,7 +117,7 @@ rule credit:
 rule readings:
     """What each reading of PCPO's credit gives on the paper's own samplers."""
     input:
-        code("credit.py", "readings.py", "samplers/ddim.py", "samplers/flow_sde.py"),
+        CREDIT_CODE,
         arms=f"{HOME}config/arms.yaml",
     output:
         P.readings,

@@ -13,7 +13,8 @@ rule report:
             str(file)
             for pattern in ("cli/report.py", "report/*.py", "report/templates/*")
             for file in Path("pcpo").glob(pattern)
-        ),
+        )
+        + code("paths.py", "config/settings.py"),
     output:
         report(
             P.report,

@@ -99,11 +99,16 @@ def test_zeta_is_the_authors():
         )
     option = credit.credit_schedule("proportional", flow, skip_last=True, over="trained")
     assert option.target == pytest.approx(3.970, abs=5e-4)
+    option = credit.credit_schedule("proportional", dance, skip_last=True, over="trained")
+    assert option.target == pytest.approx(14.011, abs=5e-4)
 
 
 def test_the_authors_variance_schedule():
     """Figures of the sampler that they ran: SD1.5, 50 steps, v = 4.5."""
-    assert credit.variance_target(SD15) == pytest.approx(4.5, rel=1e-9)
+    a, b = SD15.alpha_bar, SD15.alpha_bar_prev
+    c1, c2 = (b * (1 - a) / a).sqrt(), (1 - b - SD15.sigma**2).sqrt()
+    assert pytest.approx(4.5 / ((c1 + c2) / SD15.sigma).mean().item()) == credit.AUTHORS_SHARE
+    assert credit.variance_target(SD15) == pytest.approx(4.5)
     pcpo = credit.credit_schedule("proportional", SD15, skip_last=False)
     ratio = pcpo.sigmas / SD15.sigma
     assert pcpo.feasible.all()
@@ -111,8 +116,7 @@ def test_the_authors_variance_schedule():
     assert ratio.max() == pytest.approx(1.247, abs=5e-4)
     assert ratio.median() == pytest.approx(1.138, abs=5e-4)
     # The root solves the equation of the other sign: (c1 + c2) / sigma = v.
-    a, b = SD15.alpha_bar, SD15.alpha_bar_prev
-    c1, c2 = (b * (1 - a) / a).sqrt(), (1 - b - pcpo.sigmas**2).sqrt()
+    c2 = (1 - b - pcpo.sigmas**2).sqrt()
     torch.testing.assert_close((c1 + c2) / pcpo.sigmas, torch.full_like(a, 4.5))
     own = credit.native_weights(SD15.with_sigma(pcpo.sigmas))
     assert own.min() == pytest.approx(0.385, abs=5e-4)
@@ -144,6 +148,14 @@ def test_native_variance_where_the_authors_root_does_not_exist(steps, without):
     assert sampler.timesteps[none].tolist() == without
     assert torch.equal(~pcpo.feasible, none)
     assert torch.equal(pcpo.sigmas[none], sampler.sigma[none])
+
+
+def test_at_ten_steps_our_rule_takes_noise_away():
+    """The authors have no rule for other steps; the pages say what ours does."""
+    ten = ddim(SD, 10)
+    pcpo = credit.credit_schedule("proportional", ten, skip_last=False)
+    ratio = (pcpo.sigmas / ten.sigma)[pcpo.feasible]
+    assert (round(ratio.min().item(), 2), round(ratio.max().item(), 2)) == (0.93, 0.97)
 
 
 def test_schedules_of_the_arms():

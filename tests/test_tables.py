@@ -120,7 +120,9 @@ def test_other_readings_of_pcpo_stand_beside_it_in_table_10(data):
     assert first["reweight_epochs"].isna().all()
     shown = dict(zip(table.frame["row"], table.cells(), strict=True))
     assert shown["config1 level1"][-2].startswith(f"{first['pcpo_epochs'].iloc[0]:.0f}, ")
-    assert shown["config1 level1"][-1].startswith("> 60, ")
+    low = first["reweight_low"].iloc[0]
+    bound = first["reweight_at_most"].iloc[0]
+    assert shown["config1 level1"][-1] == f"> 60, at most {bound:.1f} % ({low:.1f} to {bound:.1f})"
     assert shown["config2 level1"][-2:] == ["-", "-"]
     assert any("as the paper's text has it" in note for note in table.notes)
     assert [c.header for c in make("table10", data).columns][-1] == "95 % interval"

@@ -97,7 +97,8 @@ def test_own_samplers_stand_beside_the_native_run_and_train_nothing_of_their_own
     folders = {file.split("/")[2] for file in shared}
     assert folders == {"world", "runs", "images", "tidy"}
     assert all("/images/base/" in f for f in shared if "/images/" in f)
-    assert [f for f in shared if "/tidy/" in f] == ["results/smoke/tidy/credit.parquet"]
+    tidy = sorted(file for file in shared if "/tidy/" in file)
+    assert tidy == [f"results/smoke/tidy/{name}.parquet" for name in ("credit", "readings")]
     own = {file.split("/")[3] for file in files["own"] - shared}
     assert own >= {"selection", "images", "tidy", "tables", "figures", "compare.csv", "report.html"}
     assert len(records["own"]) > len(FIGURES) + len(TABLES)

@@ -176,14 +176,16 @@ def authors_clipping(evidence: Evidence, number: int, *, arms: Arms = PAIR) -> E
     """
     found = epoch_mean(evidence, number, of="authors_clip_fraction", arms=arms)
     alike = epoch_mean(evidence, number, of="clip_fraction", arms=arms)
-    share = ""
-    if found.value:
-        share = f" ({100 * (1 - alike.value / found.value):.0f} % of it)"
-    definition = (
-        f"counted alike on both sides {alike.value:+.3g}, so that the definition makes "
-        f"{found.value - alike.value:+.3g}{share}"
-    )
-    return replace(found, why="; ".join(filter(None, [definition, found.why])))
+    why = f"counted on both sides for both arms {alike.value:+.3g}"
+    computed = {
+        str(kind) for arm in arms for kind in evidence.rows("updates", number, arm)["ratio_from"]
+    }
+    if len(computed) > 1:
+        part = found.value - alike.value
+        share = 100 * part / found.value if found.value else math.nan
+        of_it = f", {share:.0f} % of the gap" if 0 <= share <= 100 else ""
+        why += f", so that the definition makes {part:+.3g}{of_it}"
+    return replace(found, why="; ".join(filter(None, [why, found.why])))
 
 
 @procedure()

@@ -14,12 +14,10 @@ from pcpo.claims.evidence import Evidence, NotRun, chosen
 
 Column = Literal["clip_fraction", "gated_fraction", "log_ratio_std"]
 Sampler = Literal["ddim_50", "dance_16", "flow_10"]  # of `frames.READINGS`
-Constant = Literal["variance", "weight", "zeta_dancegrpo", "zeta_flow_grpo"]
-# Sampler, column of `frames.READINGS` and value: jaylee2000/rsm e8be3df (const_weight,
-# const_weight / weight_scale_factor, zeta of Flow-GRPO); DanceGRPO's zeta from a note on the ICLR
-# version.
+Constant = Literal["weight", "zeta_dancegrpo", "zeta_flow_grpo"]
+# Sampler, column of `frames.READINGS` and value: jaylee2000/rsm e8be3df (const_weight /
+# weight_scale_factor, zeta of Flow-GRPO); DanceGRPO's zeta from a note on the ICLR version.
 CONSTANTS: dict[str, tuple[Sampler, str, float]] = {
-    "variance": ("ddim_50", "target", 4.5),
     "weight": ("ddim_50", "weight", 4.5 / 8.70575076181),
     "zeta_dancegrpo": ("dance_16", "target", 13.343),
     "zeta_flow_grpo": ("flow_10", "target", 4.3152134639895925),

@@ -81,9 +81,15 @@ def score_difference(
     ]
     absent = f"configuration {number}: no '{score}' on {dataset} of the {checkpoint} pair"
     found = _over_prompts(selected, arms, absent)
-    return replace(
-        found, blocked=evidence.match(number, arms).why if checkpoint == "matched" else ""
-    )
+    if checkpoint == "matched":
+        return replace(found, blocked=evidence.match(number, arms).why)
+    epochs = [int(rows["epoch"].iloc[0]) for rows in selected]
+    why = f"epochs {epochs[0]} and {epochs[1]}"
+    published = evidence.experiments[number].alignment_checkpoint
+    theirs = [getattr(published, arm, 0) for arm in arms]
+    if theirs != epochs:
+        why += f" stand for {theirs[0]} and {theirs[1]}, where the run does not go"
+    return replace(found, why="; ".join(filter(None, [why, found.why])))
 
 
 @procedure(joint=True)

@@ -1,4 +1,4 @@
-"""Write the credit weights of an experiment's arms over the timesteps (Figure 2)."""
+"""Write the credit weights of an experiment's arms over the timesteps (Figure 12, the ledger)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def main() -> None:
     import pandas as pd
 
     from pcpo import frames, samplers
-    from pcpo.credit import credit_schedule
+    from pcpo.credit import arm_sampler
     from pcpo.readings import schedule_rows
 
     setup()
@@ -33,8 +33,7 @@ def main() -> None:
         scheduler = json.loads((folder / "scheduler/scheduler_config.json").read_text())
         sampler = samplers.build(experiment.sampler, scheduler)
         for arm in map(load_arm, experiment.arms):
-            skip_last = experiment.timesteps.skip_last
-            schedule = credit_schedule(arm.credit, sampler, skip_last, arm.over)
+            _, schedule = arm_sampler(experiment, arm, scheduler)
             rows = schedule_rows(sampler, schedule)
             parts.append(rows.assign(experiment=experiment.name, arm=arm.name))
     frames.write(pd.concat(parts, ignore_index=True), frames.CREDIT, args.out)

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from pcpo import frames
 from pcpo.figures import (
     ablation,
+    credit_ablation,
     credit_weights,
     gradient_statistics,
     heuristics,
@@ -39,6 +40,7 @@ _UPDATES = (frames.UPDATES,)
 _MODULES = {
     "training_curves": (training_curves, _UPDATES),
     "ablation": (ablation, _UPDATES),
+    "credit_ablation": (credit_ablation, _UPDATES),
     "heuristics": (heuristics, _UPDATES),
     "ratio_distribution": (ratio_distribution, _UPDATES),
     "gradient_statistics": (gradient_statistics, _UPDATES),

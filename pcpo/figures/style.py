@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 
 from pcpo import frames
 from pcpo.paths import FIGURE_SUFFIXES
-from pcpo.tables.labels import ALGORITHMS, MODELS, REWARDS
+from pcpo.tables.labels import ALGORITHMS, ARMS, MODELS, REWARDS
 
 # The order of the paper's Figure 6: baseline blue, objective green, matching red, PCPO orange.
 COLOURS = {
@@ -32,12 +32,12 @@ COLOURS = {
     "log_hinge": "#1E9E6A",
     "matching": "#6B0F3A",
     "pcpo": "#D55E00",
-    "pcpo_exact": "#070770",
-    "reweight": "#9016FA",
-    "variance_only": "#3F0004",
-    "lambda": "#B68884",
-    "drop_largest": "#8B20F4",
-    "inverse_square": "#954B2D",
+    "pcpo_exact": "#0C1560",
+    "reweight": "#6C0EBE",
+    "variance_only": "#543807",
+    "lambda": "#977F9E",
+    "drop_largest": "#F443EC",
+    "inverse_square": "#5200F8",
     "baseline_fp32": "#003A5E",
     "log_hinge_fp32": "#0B5A3C",
     "uniform": "#3F1F4F",
@@ -60,29 +60,13 @@ MARKERS = {
     "uniform": "v",
     "half_timesteps": "X",
 }
-# Share of the way to the next mark at which an arm's first one stands.
-_SLOTS = 7
+# Share of the way to the next mark at which an arm's first one stands, in parts of `_SLOTS`.
+_SLOTS = 9
 _MARK_SLOT = {"log_hinge": 1, "matching": 2, "pcpo": 3, "reweight": 4, "pcpo_exact": 5} | {
-    "variance_only": 1, "lambda": 2, "drop_largest": 4, "inverse_square": 6, "baseline_fp32": 5,
+    "variance_only": 1, "lambda": 6, "drop_largest": 7, "inverse_square": 8, "baseline_fp32": 5,
     "log_hinge_fp32": 6, "uniform": 1, "half_timesteps": 1,
 }  # fmt: skip
-LABELS = {
-    "base": "Base model",
-    "baseline": "Baseline",
-    "log_hinge": "+ log-hinge",
-    "matching": "+ matching",
-    "pcpo": "PCPO",
-    "pcpo_exact": "PCPO, Eq. (6) solved",
-    "reweight": "PCPO, native sampler",
-    "variance_only": "PCPO's variance alone",
-    "lambda": "PCPO, scaled prediction",
-    "drop_largest": "largest step untrained",
-    "inverse_square": "PCPO, inverse-square weights",
-    "baseline_fp32": "Baseline, fp32 latents",
-    "log_hinge_fp32": "+ log-hinge, fp32 latents",
-    "uniform": "uniform weights",
-    "half_timesteps": "half of the timesteps",
-}
+LABELS = ARMS
 WINDOW = 5  # epochs, Appendix B.3.4
 
 _RC: dict[Any, Any] = {
@@ -149,10 +133,10 @@ def draws(*specs: frames.FrameSpec) -> Callable[[Callable[..., Figure]], Callabl
 def look(arm: str, points: int = 0) -> dict[str, Any]:
     """Keywords of `Axes.plot` for an arm's line: its colour and its marker.
 
-    `points` is the length of the line: three or four of them are marked, and where there are
-    enough, those of arms that stand in one figure are not the same ones.
+    `points` is the length of the line: two of them are marked, and where there are enough, those of
+    arms that stand in one figure are not the same ones.
     """
-    step = max(1, -(-points // 3))
+    step = max(1, -(-points // 2))
     return {
         "color": COLOURS.get(arm, "0.4"),
         "marker": MARKERS.get(arm, "."),

@@ -23,6 +23,23 @@ SCORES = {
     "pickscore": "PickScore",
     "imagereward": "ImageReward",
 }
+ARMS = {
+    "base": "Base model",
+    "baseline": "Baseline",
+    "log_hinge": "+ log-hinge",
+    "matching": "+ matching",
+    "pcpo": "PCPO",
+    "pcpo_exact": "PCPO, Eq. (6) solved",
+    "reweight": "PCPO, native sampler",
+    "variance_only": "PCPO's variance alone",
+    "lambda": "PCPO, scaled prediction",
+    "drop_largest": "largest step untrained",
+    "inverse_square": "PCPO, inverse-square weights",
+    "baseline_fp32": "Baseline, fp32 latents",
+    "log_hinge_fp32": "+ log-hinge, fp32 latents",
+    "uniform": "uniform weights",
+    "half_timesteps": "half of the timesteps",
+}
 # Table 7's reward of each configuration, as Table 10 writes it.
 REWARDS = {1: "Aesthetics", 2: "Aesthetics", 3: "BERTScore", 4: "BERTScore", 5: "HPSv2.1"}
 REWARDS |= {6: "HPSv2.1", 7: "PickScore", 8: "OCR", 9: "PickScore", 10: "HPSv2.1"}

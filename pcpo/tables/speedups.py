@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pcpo.curves import epoch_curves
+from pcpo.paths import TABLES
 from pcpo.reward_levels import LEVEL_FRACTIONS, level_fractions, reward_levels, why_none
 from pcpo.stats.speedup import WINDOW
 from pcpo.stats.speedup_interval import ONE_RUN, compare_runs
@@ -37,12 +38,12 @@ def table1(experiments: Sequence[Any], *, updates: pd.DataFrame) -> Table:
 def table10(experiments: Sequence[Any], *, updates: pd.DataFrame) -> Table:
     """Speed-up to every level, configurations 1 to 6; beside it that of other readings of PCPO.
 
-    Columns `<arm>_epochs`, `<arm>_speedup`, `<arm>_low`, `<arm>_high` of the arms of `READINGS`,
-    NaN where an arm was not trained.
+    Columns `<arm>_epochs`, `<arm>_speedup`, `<arm>_low`, `<arm>_high` of the arms that
+    `paths.TABLES` has besides, NaN where one was not trained.
     """
     frame, footnotes = _speedups(experiments, updates, (1, 2, 3, 4, 5, 6))
     curves, numbered = epoch_curves(updates), labels.by_number(experiments)
-    trained = [arm for arm in READINGS if arm in set(curves["arm"])]
+    trained = [arm for arm in TABLES["table10"].also if arm in set(curves["arm"])]
     for arm in trained:
         cells = [
             _of_reading(curves, numbered.get(number), arm, level)
@@ -58,7 +59,7 @@ def table10(experiments: Sequence[Any], *, updates: pd.DataFrame) -> Table:
         Column("setting", "Setting", group=True),
         Column("reward_level", "Reward", "{:.4g}"),
         *_EPOCHS,
-        *(Column(f"{arm}_known", READINGS[arm], _reading_text(arm)) for arm in trained),
+        *(Column(f"{arm}_known", labels.ARMS[arm], _reading_text(arm)) for arm in trained),
     )
     if trained:
         footnotes.append(_OTHERS)
@@ -67,8 +68,6 @@ def table10(experiments: Sequence[Any], *, updates: pd.DataFrame) -> Table:
     return Table("table10", title, frame, columns, tuple(footnotes))
 
 
-# Readings of PCPO that stand beside it where they are trained (docs/method.md).
-READINGS = {"pcpo_exact": "PCPO, Eq. (6) solved", "reweight": "PCPO, native sampler"}
 _OTHERS = (
     "The last columns are of other readings of PCPO, epochs, speed-up over the baseline and its "
     "interval: Eq. (6) solved for the variance, as the paper's text has it; and the constant "
@@ -82,17 +81,20 @@ def _of_reading(
 ) -> dict[str, float]:
     """epochs, speedup, low and high of an arm against the baseline; `known` where it was trained.
 
-    A run that ends below the level has no epochs; its speed-up is a bound.
+    A run that ends below the level has no epochs, and a speed-up that is known as a bound alone:
+    at_least or at_most.
     """
-    nothing = dict.fromkeys(("epochs", "speedup", "low", "high", "run", "known"), np.nan)
+    keys = ("epochs", "speedup", "at_least", "at_most", "low", "high", "run", "known")
+    nothing = dict.fromkeys(keys, np.nan)
     runs = _runs(curves, experiment, ("baseline", arm))
     if not all(runs.values()) or np.isnan(level):
         return nothing
     found = compare_runs(runs["baseline"], runs[arm], level)
-    bounds = (found.percent, found.at_least, found.at_most)
     return nothing | {
         "epochs": found.pcpo_epochs,
-        "speedup": next((b for b in bounds if not np.isnan(b)), np.nan),
+        "speedup": found.percent,
+        "at_least": found.at_least,
+        "at_most": found.at_most,
         "low": found.low,
         "high": found.high,
         "run": min(len(run) for run in runs[arm].values()),
@@ -104,12 +106,13 @@ def _reading_text(arm: str) -> Callable[[float, pd.Series], str]:
     """17, 5.3 % (-10.0 to 21.0); "> 20" where a run of 20 epochs ends below the level."""
 
     def text(_known: float, row: pd.Series) -> str:
-        epochs, speedup, low, high = (
-            row[f"{arm}_{key}"] for key in ("epochs", "speedup", "low", "high")
+        epochs, speedup, least, most, low, high = (
+            row[f"{arm}_{key}"]
+            for key in ("epochs", "speedup", "at_least", "at_most", "low", "high")
         )
         parts = [f"> {row[f'{arm}_run']:.0f}" if np.isnan(epochs) else f"{epochs:.0f}"]
-        if not np.isnan(speedup):
-            parts.append(f"{speedup:.1f} %")
+        words = ((speedup, ""), (least, "at least "), (most, "at most "))
+        parts += [f"{word}{value:.1f} %" for value, word in words if not np.isnan(value)]
         interval = "" if np.isnan(low) else f" ({low:.1f} to {high:.1f})"
         return ", ".join(parts) + interval
 
