@@ -1,6 +1,8 @@
 """What a change runs again, and that nothing goes on from a run of other values."""
 
+import os
 import re
+import shutil
 import sys
 
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from pcpo import history
 from pcpo.cli import console, train
 from pcpo.cli.train import fingerprint
-from pcpo.config import RewardSource, load_arm, load_experiment, load_scale
+from pcpo.config import ModelSource, RewardSource, load_arm, load_experiment, load_scale
 from tests.rewards.tiny_models import BUILDERS
 from tests.workflow import copy_sources, jobs, runs, snakemake
 
@@ -73,15 +75,17 @@ def identity(models, weights, **changes):
     return fingerprint(chosen, load_arm(told["arm"]), told["seed"], model, told["prompts"], reward)
 
 
-def test_the_command_never_goes_on_from_a_run_of_other_values(models, tmp_path, monkeypatch):
-    """python -m pcpo.cli.train, with one learning rate, and then with another, in one folder."""
+@pytest.fixture
+def command(models, tmp_path, monkeypatch):
+    """python -m pcpo.cli.train 1 pcpo with changed values: returns the log; all below tmp_path."""
     scale = load_scale("smoke")
     chosen = load_experiment(1, "smoke").model_copy(update={"epochs": 1})
     BUILDERS["aesthetic"](tmp_path / "aesthetic")
+    shutil.copytree(models[chosen.model].path, tmp_path / "model")
     (tmp_path / "prompts.txt").write_text("red circle\nblue star\n")
     reward = scale.rewards["aesthetic"].model_copy(update={"path": str(tmp_path / "aesthetic")})
     places = {
-        "models": scale.models | {chosen.model: models[chosen.model]},
+        "models": scale.models | {chosen.model: ModelSource(path=str(tmp_path / "model"))},
         "prompts": scale.prompts | {chosen.prompts: str(tmp_path / "prompts.txt")},
         "rewards": scale.rewards | {"aesthetic": reward},
     }
@@ -89,16 +93,45 @@ def test_the_command_never_goes_on_from_a_run_of_other_values(models, tmp_path, 
     monkeypatch.setattr(train, "load_scale", lambda name: scale.model_copy(update=places))
     monkeypatch.setattr(console.Log, "current", None)
     arguments = ["train", "1", "pcpo", "--scale", "smoke", "--out", "run", "--log", "train.log"]
-    logs = []
-    for rate in (1e-3, 1e-3, 2e-3):
-        optimizer = chosen.optimizer.model_copy(update={"learning_rate": rate})
-        changed = chosen.model_copy(update={"optimizer": optimizer})
-        monkeypatch.setattr(train, "load_experiment", lambda *names, changed=changed: changed)
-        monkeypatch.setattr(sys, "argv", arguments)
+    monkeypatch.setattr(sys, "argv", arguments)
+
+    def start(**changes):
+        sections = {
+            key: getattr(chosen, key).model_copy(update=value) if isinstance(value, dict) else value
+            for key, value in changes.items()
+        }
+        changed = chosen.model_copy(update=sections)
+        monkeypatch.setattr(train, "load_experiment", lambda *names: changed)
         train.main()
-        logs.append((tmp_path / "train.log").read_text())
+        return (tmp_path / "train.log").read_text()
+
+    return start
+
+
+def test_the_command_never_goes_on_from_a_run_of_other_values(tmp_path, command):
+    """With one learning rate, and then with another, in one folder."""
+    logs = [command(optimizer={"learning_rate": rate}) for rate in (1e-3, 1e-3, 2e-3)]
     assert "starting over" not in logs[0] + logs[1]
     assert "going on after epoch 1" in logs[1]
     assert "of another configuration or model; starting over" in logs[2]
     starts = [e["epoch"] for e in history.read(tmp_path / "run") if e["event"] == "started"]
     assert starts == [0, 1, 0]
+
+
+def test_the_command_goes_on_with_the_same_weights_downloaded_again(tmp_path, command):
+    def download(seconds):
+        """As `pcpo.assets.fetch` leaves a folder: files of now, and a note of their times."""
+        for folder in (tmp_path / "model", tmp_path / "aesthetic"):
+            for file in folder.rglob("*"):
+                os.utime(file, (seconds, seconds))
+            (folder / "assets.json").write_text(f'{{"files": {{"mtime_ns": {seconds}000000000}}}}')
+
+    download(1_700_000_000)
+    command()
+    download(1_800_000_000)
+    assert "going on after epoch 1" in command()
+    [weights] = (tmp_path / "model" / "unet").glob("*.safetensors")
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    assert "starting over" in command()
