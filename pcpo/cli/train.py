@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import sys
 import time
@@ -25,26 +24,32 @@ from pcpo.config import (
 from pcpo.durable import contents
 
 
-def fingerprint(
+def identity(
     experiment: Experiment,
     arm: Arm,
     seed: int,
     model: str,
     prompts: list[str],
     reward: RewardSource,
-) -> str:
+) -> dict[str, Any]:
     """What a resumed run must share with the one that was stopped."""
     from pcpo import policies
 
-    digest = hashlib.sha256()
-    digest.update(experiment.digest(*TRAINING_FIELDS).encode())
-    digest.update(json.dumps(arm.model_dump(), sort_keys=True).encode())
-    digest.update(f"{seed}\n".encode())
-    digest.update("\n".join(prompts).encode())
-    digest.update(policies.digest(model).encode())
-    digest.update(reward.model_dump_json(exclude={"path"}).encode())
-    digest.update(contents(reward.path).encode())
-    return digest.hexdigest()
+    weights = {"weights": contents(reward.path)[:16]}
+    return configuration(experiment, arm, seed) | {
+        "prompts": hashlib.sha256("\n".join(prompts).encode()).hexdigest()[:16],
+        "model": policies.digest(model),
+        "reward": reward.model_dump(mode="json", exclude={"path"}) | weights,
+    }
+
+
+def configuration(experiment: Experiment, arm: Arm, seed: int) -> dict[str, Any]:
+    """The part of a run's identity that stands in config/."""
+    return {
+        "experiment": experiment.identity(*TRAINING_FIELDS),
+        "arm": arm.model_dump(mode="json", exclude={"description"}),
+        "seed": seed,
+    }
 
 
 class Progress:
@@ -106,7 +111,8 @@ def main() -> None:
     module = weights.implementation or experiment.reward.name
     origin = provenance.origin() | {"code": code_digests(module)}
     origin["gpus"] = processes.size if processes.device.startswith("cuda") else 0
-    same = fingerprint(experiment, arm, args.seed, source.path, prompts, weights)
+    origin["sizes"] = experiment.sizes
+    same = identity(experiment, arm, args.seed, source.path, prompts, weights)
     folder = RunFolder(args.out, same, about, origin)
     meet = processes.meeting()
     with folder.lock(log) if processes.is_main else nullcontext(), out_of_memory(experiment):
@@ -159,7 +165,8 @@ def out_of_memory(experiment: Experiment) -> Iterator[None]:
         raise ValueError(
             f"the GPU's {gigabytes:.0f} GB are not enough for {experiment.name}: lower "
             f"batch.micro_batch, now {size} ({advice}), or set execution.activation_checkpointing "
-            f"or more execution.gpus in config/scale/{experiment.scale}.yaml ({error})"
+            f"or more execution.gpus in config/scale/{experiment.scale}.yaml, and start again: the "
+            f"run goes on from its last saved state ({error})"
         ) from error
     except torch.AcceleratorError as error:
         raise ValueError(

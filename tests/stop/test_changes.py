@@ -9,8 +9,16 @@ import pytest
 
 from pcpo import history
 from pcpo.cli import console, train
-from pcpo.cli.train import fingerprint
-from pcpo.config import ModelSource, RewardSource, load_arm, load_experiment, load_scale
+from pcpo.cli.train import identity
+from pcpo.config import (
+    EMA,
+    Execution,
+    ModelSource,
+    RewardSource,
+    load_arm,
+    load_experiment,
+    load_scale,
+)
 from tests.rewards.tiny_models import BUILDERS
 from tests.workflow import copy_sources, jobs, runs, snakemake
 
@@ -42,7 +50,6 @@ SAME = {"number": 1, "arm": "pcpo", "seed": 0, "prompts": ["a", "b"], "reward": 
 CHANGES = {
     "learning rate": {"optimizer": {"learning_rate": 1e-5}},
     "clip range": {"clip_range": 0.5},
-    "epochs": {"epochs": 3},
     "images": {"batch": {"images_per_iteration": 12}},
     "seed": {"seed": 1},
     "arm": {"arm": "baseline"},
@@ -50,17 +57,34 @@ CHANGES = {
     "a reward's options": {"reward": {"options": {"layer": 1}}},
     "a reward's implementation": {"reward": {"implementation": "pickscore"}},
     "a reward's weights": {"head": "2"},
+    "KL": {"kl_beta": 0.1},
+    "moving average": {"ema": EMA(decay=0.9, every=1)},
+}
+NO_CHANGES = {
+    "a smaller forward": {"batch": {"micro_batch": 1}},
+    "how it runs": {"execution": Execution(gpus=2, compile=True, activation_checkpointing=True)},
+    "how often it saves": {"checkpoint_every": 1},
+    "a longer run": {"epochs": 30},
+    "the evaluation": {"evaluation": {"batch": 1, "seeds": 9}},
+    "words": {"description": "another"},
 }
 
 
 @pytest.mark.parametrize("what", CHANGES)
 def test_any_change_makes_another_run(models, tmp_path, what):
-    unchanged = identity(models, tmp_path / "a")
-    assert unchanged == identity(models, tmp_path / "b")  # of a copy elsewhere
-    assert unchanged != identity(models, tmp_path / "c", **CHANGES[what])
+    unchanged = identity_of(models, tmp_path / "a")
+    assert unchanged == identity_of(models, tmp_path / "b")  # of a copy elsewhere
+    assert unchanged != identity_of(models, tmp_path / "c", **CHANGES[what])
 
 
-def identity(models, weights, **changes):
+@pytest.mark.parametrize("what", NO_CHANGES)
+def test_what_no_result_hangs_on_makes_no_other_run(models, tmp_path, what):
+    assert identity_of(models, tmp_path / "a") == identity_of(
+        models, tmp_path / "b", **NO_CHANGES[what]
+    )
+
+
+def identity_of(models, weights, **changes):
     changes = dict(changes)
     told = {key: changes.pop(key, value) for key, value in SAME.items()}
     chosen = load_experiment(told["number"], "smoke")
@@ -72,7 +96,7 @@ def identity(models, weights, **changes):
     weights.mkdir()
     (weights / "head").write_text(told["head"])
     reward = RewardSource(path=str(weights), **told["reward"])
-    return fingerprint(chosen, load_arm(told["arm"]), told["seed"], model, told["prompts"], reward)
+    return identity(chosen, load_arm(told["arm"]), told["seed"], model, told["prompts"], reward)
 
 
 @pytest.fixture
@@ -113,9 +137,19 @@ def test_the_command_never_goes_on_from_a_run_of_other_values(tmp_path, command)
     logs = [command(optimizer={"learning_rate": rate}) for rate in (1e-3, 1e-3, 2e-3)]
     assert "starting over" not in logs[0] + logs[1]
     assert "going on after epoch 1" in logs[1]
-    assert "of another configuration or model; starting over" in logs[2]
+    assert "(experiment.optimizer.learning_rate was 0.001 and is 0.002); starting over" in logs[2]
     starts = [e["epoch"] for e in history.read(tmp_path / "run") if e["event"] == "started"]
     assert starts == [0, 1, 0]
+
+
+def test_the_command_goes_on_with_a_smaller_forward(tmp_path, command):
+    """As our own advice against too little memory says; and what it did is said."""
+    assert "starting over" not in command(batch={"micro_batch": 4})
+    log = command(batch={"micro_batch": 2}, epochs=2)
+    assert "batch.micro_batch was 4 and is 2; sums differ in their last bits from here on" in log
+    assert "going on after epoch 1" in log
+    starts = [e for e in history.read(tmp_path / "run") if e["event"] == "started"]
+    assert [e["sizes"]["batch.micro_batch"] for e in starts] == [4, 2]
 
 
 def test_the_command_goes_on_with_the_same_weights_downloaded_again(tmp_path, command):
