@@ -31,6 +31,7 @@ from pcpo import frames, history
 from pcpo.durable import DamagedFolder, check_folder, complete_folder
 from pcpo.learner import Learner
 from pcpo.policies.base import Policy
+from pcpo.run_identity import OLDER, differences
 
 # What a run tells of itself, <name>.parquet each.
 LOGS = (frames.UPDATES, frames.TIMESTEPS, frames.VALIDATION)
@@ -228,7 +229,7 @@ class RunFolder:
         record = json.loads((folder / "state.json").read_text())
         if record.get("identity") != self.identity:
             known = "identity" in record
-            changed = differences(record["identity"], self.identity) if known else ["older version"]
+            changed = differences(record["identity"], self.identity) if known else [OLDER]
             raise _OtherRun(
                 f"{folder}: the state is of another configuration or model ({'; '.join(changed)})"
             )
@@ -240,13 +241,6 @@ class RunFolder:
             for spec in LOGS
         }
         return record, load_file(folder / "state.safetensors"), logs
-
-    def clear(self) -> None:
-        """Forget everything that an earlier configuration left here, but for the history."""
-        for name in ("checkpoints.csv", *(f"{spec.name}.parquet" for spec in LOGS)):
-            (self.path / name).unlink(missing_ok=True)
-        for name in ("resume", "checkpoints"):
-            shutil.rmtree(self.path / name, ignore_errors=True)
 
     # --- outputs --------------------------------------------------------------------------
 
@@ -267,19 +261,6 @@ class RunFolder:
         for older in self._states()[1:]:
             shutil.rmtree(older)
         self.record("finished", epoch=state.epoch)
-
-
-def differences(old: Any, new: Any, name: str = "") -> list[str]:
-    """A phrase for each value that differs between two JSON values: `a.b was 1 and is 2`."""
-    if old == new:
-        return []
-    if isinstance(old, dict) and isinstance(new, dict):
-        keys = sorted({*old, *new})
-        found = [
-            differences(old.get(key), new.get(key), f"{name}.{key}".lstrip(".")) for key in keys
-        ]
-        return [phrase for phrases in found for phrase in phrases]
-    return [f"{name or 'it'} was {json.dumps(old)} and is {json.dumps(new)}"]
 
 
 class StaleState(ValueError):

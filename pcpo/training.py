@@ -38,6 +38,7 @@ from pcpo.policies.base import Policy
 from pcpo.prompts import derive_seed, iteration_prompts
 from pcpo.samplers import Sampler
 from pcpo.samplers.flow_sde import FlowSDE
+from pcpo.set_aside import commands, set_aside
 from pcpo.stop_request import StopRequest
 from pcpo.trajectory import DTYPES, Trajectory, gaussian_noise, sample
 from pcpo.validation import validate, validation_sampler
@@ -92,8 +93,8 @@ def train(
     except StaleState as stale:
         log(f"{stale}; starting over")
         processes.barrier()
-        if processes.is_main:
-            folder.clear()
+        if processes.is_main and (kept := set_aside(folder.path, str(stale))):
+            log(f"nothing is lost of the run that was here: {commands(kept)}")
         state = None
     if state is None:
         state = RunState(0, {})

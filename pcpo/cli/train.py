@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 import time
@@ -12,44 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from pcpo.cli.console import Log, experiment_parser, resolved, run, setup
-from pcpo.config import (
-    TRAINING_FIELDS,
-    Arm,
-    Experiment,
-    RewardSource,
-    load_arm,
-    load_experiment,
-    load_scale,
-)
-from pcpo.durable import contents
-
-
-def identity(
-    experiment: Experiment,
-    arm: Arm,
-    seed: int,
-    model: str,
-    prompts: list[str],
-    reward: RewardSource,
-) -> dict[str, Any]:
-    """What a resumed run must share with the one that was stopped."""
-    from pcpo import policies
-
-    weights = {"weights": contents(reward.path)[:16]}
-    return configuration(experiment, arm, seed) | {
-        "prompts": hashlib.sha256("\n".join(prompts).encode()).hexdigest()[:16],
-        "model": policies.digest(model),
-        "reward": reward.model_dump(mode="json", exclude={"path"}) | weights,
-    }
-
-
-def configuration(experiment: Experiment, arm: Arm, seed: int) -> dict[str, Any]:
-    """The part of a run's identity that stands in config/."""
-    return {
-        "experiment": experiment.identity(*TRAINING_FIELDS),
-        "arm": arm.model_dump(mode="json", exclude={"description"}),
-        "seed": seed,
-    }
+from pcpo.config import Experiment, load_arm, load_experiment, load_scale
+from pcpo.run_identity import identity
 
 
 class Progress:
@@ -106,13 +69,14 @@ def main() -> None:
     prompts = read_prompts(scale.prompts[experiment.prompts])
     source = scale.models[experiment.model]
     about = {"experiment": experiment.name, "arm": arm.name, "seed": args.seed}
-    about |= {"model": experiment.model, "base": policies.digest(source.path)}
+    base = policies.digest(source.path)
+    about |= {"model": experiment.model, "base": base}
     weights = scale.rewards[experiment.reward.name]
     module = weights.implementation or experiment.reward.name
     origin = provenance.origin() | {"code": code_digests(module)}
     origin["gpus"] = processes.size if processes.device.startswith("cuda") else 0
     origin["sizes"] = experiment.sizes
-    same = identity(experiment, arm, args.seed, source.path, prompts, weights)
+    same = identity(experiment, arm, args.seed, base, prompts, weights)
     folder = RunFolder(args.out, same, about, origin)
     meet = processes.meeting()
     with folder.lock(log) if processes.is_main else nullcontext(), out_of_memory(experiment):

@@ -1,5 +1,6 @@
 """What a change runs again, and that nothing goes on from a run of other values."""
 
+import json
 import os
 import re
 import shutil
@@ -7,9 +8,8 @@ import sys
 
 import pytest
 
-from pcpo import history
+from pcpo import history, policies
 from pcpo.cli import console, train
-from pcpo.cli.train import identity
 from pcpo.config import (
     EMA,
     Execution,
@@ -19,6 +19,7 @@ from pcpo.config import (
     load_experiment,
     load_scale,
 )
+from pcpo.run_identity import configuration, identity
 from tests.rewards.tiny_models import BUILDERS
 from tests.workflow import copy_sources, jobs, runs, snakemake
 
@@ -44,6 +45,23 @@ def test_seeds_are_runs_side_by_side(copy):
     assert trained[0] == trained[1] == trained[2] == runs(plans["[0]"])
     commands = re.findall(r"output: results/smoke/runs/\w+/\w+/seed(\d)/check", plans["[0,1,2]"])
     assert sorted(commands) == sorted("012" * one["train"])
+
+
+def test_a_dry_run_names_what_is_to_be_set_aside(copy):
+    chosen = load_experiment(1, "smoke")
+    before = chosen.model_copy(update={"clip_range": 0.123})
+    for arm, trained in (("pcpo", before), ("baseline", chosen)):
+        state = copy / f"results/smoke/runs/{chosen.name}/{arm}/seed0/resume/epoch_00001"
+        state.mkdir(parents=True)
+        saved = {"identity": configuration(trained, load_arm(arm), 0) | {"model": "any"}}
+        (state / "state.json").write_text(json.dumps(saved))
+    code, said = snakemake(copy, "-n", "--config", "scale=smoke", "experiments=[1]")
+    assert code == 0, said
+    assert "1 runs are of another configuration than config/" in said
+    changed = f"experiment.clip_range was 0.123 and is {chosen.clip_range}"
+    assert f"{chosen.name}/pcpo/seed0: {changed}" in said
+    assert "set aside beside it, not deleted" in said
+    shutil.rmtree(copy / "results")
 
 
 SAME = {"number": 1, "arm": "pcpo", "seed": 0, "prompts": ["a", "b"], "reward": {}, "head": "1"}
@@ -92,11 +110,11 @@ def identity_of(models, weights, **changes):
         if isinstance(value, dict):
             value = getattr(chosen, key).model_copy(update=value)
         chosen = chosen.model_copy(update={key: value})
-    model = models[chosen.model].path
+    base = policies.digest(models[chosen.model].path)
     weights.mkdir()
     (weights / "head").write_text(told["head"])
     reward = RewardSource(path=str(weights), **told["reward"])
-    return identity(chosen, load_arm(told["arm"]), told["seed"], model, told["prompts"], reward)
+    return identity(chosen, load_arm(told["arm"]), told["seed"], base, told["prompts"], reward)
 
 
 @pytest.fixture
@@ -140,6 +158,9 @@ def test_the_command_never_goes_on_from_a_run_of_other_values(tmp_path, command)
     assert "(experiment.optimizer.learning_rate was 0.001 and is 0.002); starting over" in logs[2]
     starts = [e["epoch"] for e in history.read(tmp_path / "run") if e["event"] == "started"]
     assert starts == [0, 1, 0]
+    [kept] = (tmp_path / "set_aside").iterdir()
+    assert f"it is kept in set_aside/{kept.name}" in logs[2]
+    assert (kept / "checkpoints" / "epoch_00001").is_dir()
 
 
 def test_the_command_goes_on_with_a_smaller_forward(tmp_path, command):
