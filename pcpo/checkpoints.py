@@ -16,7 +16,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +31,7 @@ from pcpo import frames, history
 from pcpo.durable import DamagedFolder, check_folder, complete_folder
 from pcpo.learner import Learner
 from pcpo.policies.base import Policy
+from pcpo.run_identity import OLDER, differences
 
 # What a run tells of itself, <name>.parquet each.
 LOGS = (frames.UPDATES, frames.TIMESTEPS, frames.VALIDATION)
@@ -46,6 +47,17 @@ class RunState:
     logs: dict[str, list[dict[str, Any]]] = field(
         default_factory=lambda: {spec.name: [] for spec in LOGS}
     )
+    # Epochs that left a checkpoint.
+    checkpoints: list[int] = field(default_factory=list)
+
+    def until(self, epoch: int) -> RunState:
+        """What a run that ended after `epoch` tells of itself."""
+        return RunState(
+            min(self.epoch, epoch),
+            self.advantages,
+            {n: [row for row in rows if row["epoch"] <= epoch] for n, rows in self.logs.items()},
+            [saved for saved in self.checkpoints if saved <= epoch],
+        )
 
 
 @contextmanager
@@ -60,19 +72,20 @@ def _full_disk_is_an_os_error(folder: Path) -> Iterator[None]:
 class RunFolder:
     """The folder of one training run.
 
-    fingerprint: of all that the run depends on; about: what its checkpoints say of themselves,
-    for `verify_checkpoint`; origin: what its history says of this start (code, machine).
+    identity: all that the run depends on, as JSON takes it; about: what its checkpoints say of
+    themselves, for `verify_checkpoint`; origin: what its history says of this start (code, machine,
+    and as `sizes` what may change from start to start).
     """
 
     def __init__(
         self,
         path: Path,
-        fingerprint: str,
+        identity: Any,
         about: Mapping[str, str | int] | None = None,
         origin: Mapping[str, Any] | None = None,
     ) -> None:
         self.path = path
-        self.fingerprint = fingerprint
+        self.identity = json.loads(json.dumps(identity))
         self.about = dict(about or {})
         self.origin = dict(origin or {})
         self._passed_over: list[Path] = []  # states that could not be used
@@ -137,8 +150,10 @@ class RunFolder:
         with complete_folder(folder) as part, _full_disk_is_an_os_error(folder):
             save_file(tensors, part / "state.safetensors")
             record = {
-                "fingerprint": self.fingerprint,
+                "identity": self.identity,
+                "sizes": self.origin.get("sizes", {}),
                 "epoch": state.epoch,
+                "checkpoints": state.checkpoints,
                 "advantages": state.advantages,
                 "scaler": learner.scaler.state_dict(),
             }
@@ -149,22 +164,29 @@ class RunFolder:
         self.record("saved", epoch=state.epoch)
 
     def load_state(
-        self, learner: Learner, due: Iterable[int] = (), log: Callable[[str], None] = print
+        self, learner: Learner, epochs: int, log: Callable[[str], None] = print
     ) -> RunState | None:
         """Restore what an update changes; None where there is nothing to go on from.
 
-        due: epochs that leave a checkpoint. A state that is damaged, or whose checkpoints are gone,
-        is passed over for the one before it. Raises StaleState if the states are of another
-        configuration or no checkpoints are left, and ValueError if all that is there is damaged.
+        A state that is damaged, or whose checkpoints are gone, is passed over for the one before
+        it. Raises StaleState if the states are of another configuration, no checkpoints are left,
+        or the run is past `epochs`, its last, without a checkpoint up to there; and ValueError if
+        all that is there is damaged. The learner is then as it was.
         """
         problems: list[ValueError] = []
         states = self._states()
         for position, folder in enumerate(states):
             try:
                 record, tensors, logs = self._read_state(folder)
-                for epoch in due:
-                    if epoch <= record["epoch"] and not self.checkpoint(epoch).is_dir():
+                for epoch in record["checkpoints"]:
+                    if not self.checkpoint(epoch).is_dir():
                         raise StaleState(f"{self.checkpoint(epoch)}: this checkpoint is gone")
+                state = RunState(record["epoch"], record["advantages"], logs, record["checkpoints"])
+                if state.epoch > epochs and not state.until(epochs).checkpoints:
+                    raise _OtherRun(
+                        f"{folder}: the run is past epoch {epochs}, which is to be its last, and "
+                        "has no checkpoint up to there"
+                    )
                 learner.restore(tensors, record["scaler"])
             except _OtherRun:
                 raise
@@ -177,7 +199,9 @@ class RunFolder:
             self._passed_over = states[:position]
             for problem in problems:
                 log(f"{problem}; going back to the state before it")
-            return RunState(record["epoch"], record["advantages"], logs)
+            for size in differences(record["sizes"], self.origin.get("sizes", {})):
+                log(f"{size}; sums differ in their last bits from here on")
+            return state
         if not problems:
             return None
         for problem in problems:
@@ -203,8 +227,12 @@ class RunFolder:
     ) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, list[dict[str, Any]]]]:
         check_folder(folder)
         record = json.loads((folder / "state.json").read_text())
-        if record["fingerprint"] != self.fingerprint:
-            raise _OtherRun(f"{folder}: the state is of another configuration or model")
+        if record.get("identity") != self.identity:
+            known = "identity" in record
+            changed = differences(record["identity"], self.identity) if known else [OLDER]
+            raise _OtherRun(
+                f"{folder}: the state is of another configuration or model ({'; '.join(changed)})"
+            )
         logs = {
             spec.name: [
                 {str(key): value for key, value in row.items()}
@@ -214,17 +242,10 @@ class RunFolder:
         }
         return record, load_file(folder / "state.safetensors"), logs
 
-    def clear(self) -> None:
-        """Forget everything that an earlier configuration left here, but for the history."""
-        for name in ("checkpoints.csv", *(f"{spec.name}.parquet" for spec in LOGS)):
-            (self.path / name).unlink(missing_ok=True)
-        for name in ("resume", "checkpoints"):
-            shutil.rmtree(self.path / name, ignore_errors=True)
-
     # --- outputs --------------------------------------------------------------------------
 
-    def finish(self, epochs: list[int], state: RunState) -> None:
-        """Write the declared outputs of a complete run."""
+    def finish(self, state: RunState) -> None:
+        """Write the declared outputs of a complete run: its logs, and a manifest of checkpoints."""
         for spec in LOGS:
             frame = frames.of_rows(state.logs[spec.name], spec)
             frames.write(frame, spec, self.path / f"{spec.name}.parquet")
@@ -232,7 +253,10 @@ class RunFolder:
         with part.open("w", newline="") as handle:
             writer = csv.writer(handle, lineterminator="\n")
             writer.writerow(["epoch", "folder"])
-            writer.writerows((e, self.checkpoint(e).relative_to(self.path)) for e in epochs)
+            writer.writerows(
+                (epoch, self.checkpoint(epoch).relative_to(self.path))
+                for epoch in sorted(state.checkpoints)
+            )
         os.replace(part, self.path / "checkpoints.csv")
         for older in self._states()[1:]:
             shutil.rmtree(older)
@@ -240,11 +264,11 @@ class RunFolder:
 
 
 class StaleState(ValueError):
-    """A resume state of another configuration or model, or without its checkpoints."""
+    """Resume states that this run cannot go on from, though they are whole."""
 
 
 class _OtherRun(StaleState):
-    """Of another configuration or model: an older state is none of this run either."""
+    """Of another configuration, model or length: an older state does not serve either."""
 
 
 _AGAIN = "delete {} so that the workflow trains the run again"

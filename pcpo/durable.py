@@ -77,17 +77,42 @@ def sha256(file: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+# No part of what a folder is: notes of a download or a training, and what was put out of the way.
+_NOTES = {SUMS, "assets.json", "accuracy.csv", "lock", "__pycache__"}
+_ASIDE = {".part", ".incomplete", ".wrong", ".old", ".lock", ".md"}
+
+
+def identity_files(folder: str | Path) -> list[Path]:
+    """The files that make a folder of weights what it is, sorted; none where there is no folder.
+
+    Hidden files and those of bookkeeping (`assets.json` with its times, `*.part`, `*.wrong`, locks,
+    `README.md`) are not among them: the same weights fetched again are the same. Links are
+    followed, so that a component that lies elsewhere counts like one in place.
+    """
+    found, seen = [], set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        seen.add(os.path.realpath(place))
+        folders[:] = [
+            name
+            for name in sorted(folders)
+            if _counts(name) and os.path.realpath(Path(place, name)) not in seen
+        ]
+        found += [Path(place, name) for name in names if _counts(name)]
+    return sorted(file for file in found if file.is_file())
+
+
+def _counts(name: str) -> bool:
+    return not (name.startswith(".") or name in _NOTES or Path(name).suffix in _ASIDE)
+
+
 def contents(folder: str | Path) -> str:
-    """Digest of a folder's files by name and bytes, without hidden ones and a download's manifest.
+    """Digest of a folder's `identity_files` by name and bytes.
 
     Times do not count: a copy gives the same. One that is not there counts as empty.
     """
     digest = hashlib.sha256()
-    for file in _files(Path(folder)):
-        name = file.relative_to(folder)
-        hidden = any(part.startswith(".") for part in name.parts)
-        if not hidden and file.name != "assets.json":
-            digest.update(f"{name.as_posix()} {sha256(file)}\n".encode())
+    for file in identity_files(folder):
+        digest.update(f"{file.relative_to(folder).as_posix()} {sha256(file)}\n".encode())
     return digest.hexdigest()
 
 

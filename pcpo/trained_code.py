@@ -9,7 +9,6 @@ the runs, or redo them (`python -m pcpo.cli.code`).
 from __future__ import annotations
 
 import ast
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from pcpo import history
 from pcpo.durable import sha256
+from pcpo.set_aside import idle, set_aside
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -134,13 +134,13 @@ def accept(run: Path) -> None:
     history.append(run, "accepted", code=code_digests(*_rewards_of(_used(run))))
 
 
-def redo(run: Path) -> None:
-    """Delete all of a run but its history, so that the workflow trains it from the start."""
-    for path in run.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path.name not in (history.FILE, "lock"):
-            path.unlink()
+def redo(run: Path) -> Path | None:
+    """Set a run aside, so that the workflow trains it from the start; returns where it is kept.
+
+    Raises ValueError while a process trains it.
+    """
+    with idle(run):
+        return set_aside(run, f"to be trained again: {', '.join(changed_sources(run))} changed")
 
 
 def notice(older: list[OlderRun], scale: str) -> str:
@@ -153,5 +153,5 @@ def notice(older: list[OlderRun], scale: str) -> str:
         f"{len(older)} trained runs are of older code ({shown} changed since). They are kept.\n"
         f"  which ones:              python -m pcpo.cli.code --scale {scale}\n"
         f"  they are good as is:     python -m pcpo.cli.code --scale {scale} --accept\n"
-        f"  delete, to train again:  python -m pcpo.cli.code --scale {scale} --redo"
+        f"  set aside, train again:  python -m pcpo.cli.code --scale {scale} --redo"
     )

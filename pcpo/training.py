@@ -38,6 +38,7 @@ from pcpo.policies.base import Policy
 from pcpo.prompts import derive_seed, iteration_prompts
 from pcpo.samplers import Sampler
 from pcpo.samplers.flow_sde import FlowSDE
+from pcpo.set_aside import commands, set_aside
 from pcpo.stop_request import StopRequest
 from pcpo.trajectory import DTYPES, Trajectory, gaussian_noise, sample
 from pcpo.validation import validate, validation_sampler
@@ -73,6 +74,7 @@ def train(
 ) -> None:
     """Train one run to its last epoch, going on from where an earlier process stopped.
 
+    A run that is past that epoch is complete: its outputs then hold what it was up to there.
     validation_prompts: of the experiment's validation, if it has one. Several processes call it
     alike and share the work; the first one reports and writes. Calls `report` with a row of
     `frames.UPDATES` after each gradient update. Raises TrainingDiverged on a NaN, after which the
@@ -87,12 +89,12 @@ def train(
     advantage = advantage_kinds.build(experiment.advantage)
     learner = Learner.start(experiment, policy)
     try:
-        state = folder.load_state(learner, checkpoint_epochs(experiment), log)
+        state = folder.load_state(learner, experiment.epochs, log)
     except StaleState as stale:
         log(f"{stale}; starting over")
         processes.barrier()
-        if processes.is_main:
-            folder.clear()
+        if processes.is_main and (kept := set_aside(folder.path, str(stale))):
+            log(f"nothing is lost of the run that was here: {commands(kept)}")
         state = None
     if state is None:
         state = RunState(0, {})
@@ -112,12 +114,20 @@ def train(
         state.logs["validation"].append(run | {"epoch": epoch} | row)
         log(f"epoch {epoch} validation reward {row['reward_mean']:.5g} on {row['images']} images")
 
+    def save_weights(epoch: int) -> None:
+        with learner.evaluated():
+            folder.save_weights(policy, epoch, write=processes.is_main)
+        state.checkpoints = sorted({*state.checkpoints, epoch})
+
     # Whose micro-batches: a contiguous share of each update's.
     per_update = experiment.micro_batches
     own = processes.share(per_update)
     streams = _prompt_streams(experiment, len(prompts), seed, state.epoch)
     _prepare_prompts(policy, [prompts[i] for ids in streams for i in ids], processes)
 
+    if state.epoch == experiment.epochs and state.epoch not in state.checkpoints:
+        save_weights(state.epoch)  # where a longer training was stopped
+        folder.save_state(state, learner, write=processes.is_main)
     with StopRequest() as stop:
         if state.epoch == 0:
             validate_after(0)
@@ -165,8 +175,7 @@ def train(
             due = epoch % experiment.checkpoint_every == 0 or epoch == experiment.epochs
             stopping = processes.any(stop.requested)
             if due:
-                with learner.evaluated():
-                    folder.save_weights(policy, epoch, write=processes.is_main)
+                save_weights(epoch)
             if due or stopping:
                 folder.save_state(state, learner, write=processes.is_main)
             if stopping and epoch < experiment.epochs:
@@ -176,7 +185,7 @@ def train(
                     f"stopped after epoch {epoch}; the next start goes on from there"
                 )
     if processes.is_main:
-        folder.finish(checkpoint_epochs(experiment), state)
+        folder.finish(state.until(experiment.epochs))
     processes.barrier()
 
 
@@ -195,12 +204,6 @@ def _prepare_prompts(policy: Policy, prompts: list[str], processes: Processes) -
     policy.prepare(distinct[processes.rank :: processes.size])
     processes.barrier()
     policy.release()
-
-
-def checkpoint_epochs(experiment: Experiment) -> list[int]:
-    """Epochs at which a run leaves a checkpoint; the last epoch always does."""
-    every, last = experiment.checkpoint_every, experiment.epochs
-    return sorted({*range(every, last + 1, every), last})
 
 
 def _rollout(

@@ -19,6 +19,7 @@ from pcpo.config.settings import (
 )
 from pcpo.devices import visible
 from pcpo.paths import FIGURES, TABLES, TABLE_SUFFIXES, Paths, table_files
+from pcpo.run_identity import other_runs
 from pcpo.trained_code import notice, older_runs
 
 KNOWN_KEYS = {
@@ -82,6 +83,16 @@ if (
     and (older := notice(older_runs(Path(P.root) / "runs"), SCALE.name))
 ):
     logger.warning(older)
+
+# A changed setting does, and what was trained before is kept.
+PLACES = {
+    Path(P.run.format(experiment=e.name, arm=arm, seed=seed)): (e, arm, seed)
+    for e in EXPERIMENTS.values()
+    for arm in e.arms
+    for seed in SEEDS
+}
+if not ARCHIVE and workflow.is_main_process and (others := other_runs(PLACES)):
+    logger.warning(others)
 
 
 def code(*modules):

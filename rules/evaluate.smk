@@ -64,7 +64,7 @@ rule align:
     params:
         scale=SCALE.name,
         sampler=SAMPLER,
-        evaluation=lambda wc: EXPERIMENTS[wc.experiment].digest(
+        evaluation=lambda wc: EXPERIMENTS[wc.experiment].identity(
             "evaluation", "sampler", "alignment", "alignment_checkpoint"
         ),
         columns=lambda wc: {

@@ -54,7 +54,9 @@ rule generate:
         run=lambda wc: P.run.format(**wc),
         scale=SCALE.name,
         sampler=SAMPLER,
-        evaluation=lambda wc: EXPERIMENTS[wc.experiment].digest("evaluation", "sampler"),
+        evaluation=lambda wc: EXPERIMENTS[wc.experiment].identity(
+            "evaluation", "sampler"
+        ),
     shell:
         "python -m pcpo.cli.launch --gpus {resources.gpu} pcpo.cli.generate"
         " {wildcards.experiment} --scale {params.scale}"

@@ -26,7 +26,9 @@ rule select:
     params:
         scale=SCALE.name,
         sampler=SAMPLER,
-        evaluation=lambda wc: EXPERIMENTS[wc.experiment].digest("evaluation", "sampler"),
+        evaluation=lambda wc: EXPERIMENTS[wc.experiment].identity(
+            "evaluation", "sampler"
+        ),
         reward=lambda wc: reward_sources(EXPERIMENTS[wc.experiment].reward.name),
         runs=lambda wc: " ".join(
             f"--run {P.run.format(arm=arm, **wc)}"

@@ -28,7 +28,8 @@ rule train:
         out=lambda wc: P.run.format(**wc),
         scale=SCALE.name,
         # A changed value reruns exactly the runs that it affects.
-        experiment=lambda wc: EXPERIMENTS[wc.experiment].digest(*TRAINING_FIELDS),
+        experiment=lambda wc: EXPERIMENTS[wc.experiment].identity(*TRAINING_FIELDS),
+        epochs=lambda wc: EXPERIMENTS[wc.experiment].epochs,
         arm=lambda wc: load_arm(wc.arm).model_dump(mode="json", exclude={"description"}),
         reward=lambda wc: reward_sources(EXPERIMENTS[wc.experiment].reward.name),
     shell:

@@ -38,6 +38,8 @@ SIZES = {
                 "gradient_updates": 2, "micro_batch": 1,
             },
             "sampler": {"initial_noise_groups": groups},
+            # 32 images do not fit the updates of two; once an update, then.
+            **({"ema": {"images_per_call": None}} if name.startswith("09") else {}),
         }
         for name, groups in (
             ("05_dancegrpo_sd14_hps", 2), ("06_dancegrpo_flux_hps", 2), ("09_flowgrpo_pickscore", 0)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pcpo import history, trained_code
+from pcpo import history, set_aside, trained_code
 from pcpo.trained_code import SOURCES, accept, changed_sources, notice, older_runs, redo
 
 
@@ -148,9 +148,15 @@ def test_digests_are_of_the_sources_that_are_asked_for():
     assert "training.py" not in found
 
 
-def test_a_run_to_redo_keeps_its_history_alone(trained):
-    redo(trained)
-    assert [path.name for path in trained.iterdir()] == [history.FILE]
+def test_a_run_to_redo_is_set_aside_whole(tmp_path, here, trained):
+    here["credit.py"] = "new"
+    kept = redo(trained)
+    assert {path.name for path in trained.iterdir()} == {history.FILE, "lock"}
+    assert older_runs(tmp_path / "runs") == []  # neither here nor there
+    assert (kept / "checkpoints" / "epoch_00001").is_dir()
+    assert (kept / "checkpoints.csv").exists()
+    assert changed_sources(kept) == ("credit.py",)
+    assert set_aside.read(kept).why == "to be trained again: credit.py changed"
 
 
 def test_every_source_is_there():

@@ -19,7 +19,7 @@ from pcpo import frames, history
 from pcpo.checkpoints import LOGS, RunFolder, read_manifest, verify_checkpoint
 from pcpo.config import Validation, arm_names, load_arm, load_experiment
 from pcpo.prompts import evaluation_prompts
-from pcpo.training import QUANTILES, TrainingDiverged, _noise_slot, checkpoint_epochs, train
+from pcpo.training import QUANTILES, TrainingDiverged, _noise_slot, train
 from pcpo.trajectory import gaussian_noise
 from tests.small import PROMPTS, brightness, experiment, newest_state, policy
 
@@ -28,10 +28,10 @@ LOG_RATIOS = [f"log_ratio_q{q:02d}" for q in QUANTILES]
 
 
 def run(
-    models, path, chosen, arm="pcpo", *, reward=brightness, fingerprint="same", adapter=0, **options
+    models, path, chosen, arm="pcpo", *, reward=brightness, identity="same", adapter=0, **options
 ):
     """Train in a fresh policy, as a new process would; returns the updates frame."""
-    folder = RunFolder(path, fingerprint)
+    folder = RunFolder(path, identity)
     with folder.lock():
         fresh = policy(models, chosen, train=True, seed=adapter)
         options.setdefault("log", lambda message: None)
@@ -288,7 +288,7 @@ def test_another_configuration_starts_over_and_says_so(models, tmp_path):
     run(models, tmp_path, experiment(1, epochs=2))
     log = []
     other = experiment(1, epochs=1, optimizer={"learning_rate": 1e-3})
-    updates = run(models, tmp_path, other, fingerprint="another", log=log.append)
+    updates = run(models, tmp_path, other, identity="another", log=log.append)
     assert "another configuration" in log[0]
     assert "starting over" in log[0]
     assert (updates["learning_rate"] == 1e-3).all()
@@ -519,9 +519,85 @@ def test_a_full_disk_leaves_the_last_state(models, tmp_path):
     assert log == ["going on after epoch 1"]
 
 
-def test_checkpoints_are_regular_and_include_the_last_epoch():
-    assert checkpoint_epochs(experiment(1, epochs=7, checkpoint_every=3)) == [3, 6, 7]
-    assert checkpoint_epochs(experiment(1, epochs=6, checkpoint_every=3)) == [3, 6]
+# --- another length, another rhythm, other forwards --------------------------------------------
+
+
+def manifest(path):
+    return list(read_manifest(path / "checkpoints.csv"))
+
+
+def test_a_longer_run_goes_on_and_a_shorter_one_ends_earlier(models, tmp_path):
+    def trained(name, epochs, **options):
+        chosen = experiment(1, epochs=epochs, checkpoint_every=2, validation=HELD_OUT)
+        updates = run(models, tmp_path / name, chosen, **options)
+        return updates.drop(columns="seconds")
+
+    def untouched(images, prompts):
+        raise AssertionError("nothing is left to sample")
+
+    whole = trained("whole", 5)
+    assert manifest(tmp_path / "whole") == [2, 4, 5]
+    trained("run", 2)
+    log = []
+    pd.testing.assert_frame_equal(trained("run", 5, log=log.append), whole, check_exact=True)
+    assert "going on after epoch 2" in log
+    assert manifest(tmp_path / "run") == [2, 4, 5]
+    assert same_tensors(weights(tmp_path / "run", 5), weights(tmp_path / "whole", 5))
+
+    # It is past epoch 3 and complete there: with what it was up to then, in every log.
+    shorter = trained("run", 3, reward=untouched)
+    pd.testing.assert_frame_equal(shorter, whole[whole["epoch"] <= 3], check_exact=True)
+    assert manifest(tmp_path / "run") == [2]
+    validation = frames.read(tmp_path / "run/validation.parquet", frames.VALIDATION)
+    assert validation["epoch"].tolist() == [0, 1, 2, 3]
+    # And nothing that it had done is lost.
+    pd.testing.assert_frame_equal(trained("run", 5, reward=untouched), whole, check_exact=True)
+    assert manifest(tmp_path / "run") == [2, 4, 5]
+
+
+def test_a_run_that_was_stopped_at_its_new_last_epoch_leaves_a_checkpoint(models, tmp_path):
+    def terminate(row):
+        if row["epoch"] == 3 and row["update"] == 1:
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(InterruptedError, match="epoch 3"):
+        run(models, tmp_path / "run", experiment(8, epochs=9, checkpoint_every=9), report=terminate)
+    run(models, tmp_path / "run", experiment(8, epochs=3, checkpoint_every=3), adapter=9)
+    run(models, tmp_path / "whole", experiment(8, epochs=3, checkpoint_every=3))
+    assert manifest(tmp_path / "run") == [3]
+    assert same_tensors(weights(tmp_path / "run", 3), weights(tmp_path / "whole", 3))
+
+
+def test_a_run_that_is_past_its_end_without_a_checkpoint_trains_anew(models, tmp_path):
+    run(models, tmp_path / "run", experiment(1, epochs=4, checkpoint_every=3))
+    log = []
+    short = experiment(1, epochs=2, checkpoint_every=2)
+    updates = run(models, tmp_path / "run", short, log=log.append)
+    assert "past epoch 2, which is to be its last, and has no checkpoint up to there" in log[0]
+    assert manifest(tmp_path / "run") == [2]
+    pd.testing.assert_frame_equal(
+        updates.drop(columns="seconds"),
+        run(models, tmp_path / "whole", short).drop(columns="seconds"),
+        check_exact=True,
+    )
+
+
+def test_another_rhythm_keeps_the_checkpoints_that_are_there(models, tmp_path):
+    run(models, tmp_path, experiment(1, epochs=3, checkpoint_every=2))
+    run(models, tmp_path, experiment(1, epochs=5, checkpoint_every=1))
+    assert manifest(tmp_path) == [2, 3, 4, 5]
+
+
+def test_smaller_forwards_go_on_with_the_same_numbers_but_for_rounding(models, tmp_path):
+    """batch.micro_batch is what our advice lowers where memory is too small."""
+    large = experiment(5, epochs=2)
+    small = large.model_copy(update={"batch": large.batch.model_copy(update={"micro_batch": 1})})
+    whole = run(models, tmp_path / "whole", large)
+    run(models, tmp_path / "run", large.model_copy(update={"epochs": 1}))
+    pieces = run(models, tmp_path / "run", small)
+    # The rewards, of rounded pixels, and the gradient of the first update that is taken so.
+    for column, tolerance in {"reward_mean": 1e-3, "grad_norm": 1e-2}.items():
+        assert pieces[column].iloc[2] == pytest.approx(whole[column].iloc[2], rel=tolerance)
 
 
 def test_shared_initial_noise_groups(models, tmp_path):

@@ -106,7 +106,7 @@ def fetch(
                     _check_in_place(target, locked, row, manifest, lock_file)
             else:
                 say(f"{row.name} from {row.repository}, about {row.gigabytes:g} GB")
-                locked = _download(row, _revision(row, rows, lock), folder, lock_file)
+                locked = _download(row, _revision(row, rows, lock), folder, lock_file, locked)
             stamps[row.path] = _stamp(target, locked)
         if checked != stamps:  # else it keeps its time, and nothing made from it is made again
             replace_text(manifest, json.dumps({"asset": name, "files": stamps}, indent=1) + "\n")
@@ -140,11 +140,15 @@ def _ask(row: Row, lock: Lock, lock_file: Path) -> _Answer:
     return _Answer(said.bytes or known, None)
 
 
-def _download(row: Row, revision: str, folder: Path, lock_file: Path) -> Locked:
+def _download(
+    row: Row, revision: str, folder: Path, lock_file: Path, locked: Locked | None
+) -> Locked:
     """Download to the staging folder, check against the lock or record there, move into place."""
     said = publishers.headers(row, revision)
     (folder / STAGING).mkdir(exist_ok=True)
-    file = publishers.download(row, said, folder / STAGING)
+    # What the lock or else the publisher says; the table's size is a rough one.
+    most = locked.bytes if locked else said.bytes or int(2e9 * row.gigabytes) + publishers.CHUNK
+    file = publishers.download(row, said, folder / STAGING, most)
     found = Locked(file.stat().st_size, sha256_of(file), said.revision)
     if _differs(found, said) or not found.sha256.startswith(row.stated_sha256):
         file.unlink()

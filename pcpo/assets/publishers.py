@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import http.client
 import os
+import re
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -16,6 +18,7 @@ from typing import Any, NamedTuple
 from pcpo.assets.lock import SHA256
 from pcpo.assets.table import AssetError, Row
 
+WEB = ("http", "https")
 CHUNK = 1 << 22
 TIMEOUT = 30  # seconds without a byte
 RETRIES = 20  # of a transfer that gets further each time
@@ -27,14 +30,47 @@ class NoAnswer(AssetError):
     def __init__(self, *hosts: str) -> None:
         self.hosts = hosts
         super().__init__(
-            f"No answer from {', '.join(hosts)}: "
-            + (f"{OFFLINE} is set; unset it" if os.environ.get(OFFLINE) else "connect to a network")
-            + ", or copy the finished folders of `data/` and config/assets.lock from a machine "
-            "that has them."
+            f"No answer from {', '.join(hosts)}: {_way_out()}, or copy the finished folders of "
+            "`data/` and config/assets.lock from a machine that has them."
         )
 
 
 OFFLINE = "HF_HUB_OFFLINE"
+PROXIES = ("http_proxy", "https_proxy", "all_proxy")  # in capitals too
+
+
+def _way_out() -> str:
+    """What may help where nobody answers. Variables may hold passwords: only names are shown."""
+    if os.environ.get(OFFLINE):
+        return f"{OFFLINE} is set; unset it"
+    if proxies := list(_proxies()):
+        return f"a proxy is set ({', '.join(proxies)}); see that it runs, or unset it"
+    return "connect to a network"
+
+
+def _proxies() -> dict[str, str]:
+    """Variables that name a proxy, with their values."""
+    return {name: value for name, value in os.environ.items() if name.lower() in PROXIES and value}
+
+
+def _check_environment() -> None:
+    """Raise AssetError, naming the variable, where one makes every request fail."""
+    for name, value in _proxies().items():
+        if not _is_web(value if "://" in value else f"http://{value}"):
+            raise AssetError(
+                f"{name} does not name an http proxy (a SOCKS proxy is not enough for downloads): "
+                "set it to http://host:port, or unset it."
+            )
+    if not _is_web(hub()):
+        raise AssetError("HF_ENDPOINT is not the address of a hub, as https://huggingface.co is.")
+    from huggingface_hub.utils import build_hf_headers
+
+    token = build_hf_headers().get("authorization", "")
+    if not re.fullmatch(r"(Bearer [!-~]+)?", token):
+        raise AssetError(
+            "HF_TOKEN, or the token that was saved by a login, has characters that no token has: "
+            "copy it again, or unset it."
+        )
 
 
 class Headers(NamedTuple):
@@ -53,8 +89,15 @@ def hub() -> str:
     return str(constants.ENDPOINT)
 
 
+def _hub_for_reading() -> str:
+    """The same without user and password."""
+    parts = urllib.parse.urlsplit(hub())
+    return parts._replace(netloc=_host(hub())).geturl()
+
+
 def headers(row: Row, revision: str) -> Headers:
     """Ask for a file's headers alone. Raises AssetError if the file cannot be had."""
+    _check_environment()
     if row.source == "url":
         with _open(row, urllib.request.Request(row.url, method="HEAD")) as response:
             length = response.headers.get("Content-Length")
@@ -67,12 +110,15 @@ def headers(row: Row, revision: str) -> Headers:
     etag = found.etag or ""  # of a large file its sha256
     sha256 = etag if SHA256.fullmatch(etag) else None
     location = urllib.parse.urljoin(url, found.location)
+    if not _is_web(location):
+        raise _sent_away(row)
     return Headers(found.size, sha256, found.commit_hash or revision, location)
 
 
-def download(row: Row, said: Headers, staging: Path) -> Path:
+def download(row: Row, said: Headers, staging: Path, most: int) -> Path:
     """Download into a folder, going on where an earlier try stopped; returns the file there.
 
+    Raises AssetError, and leaves nothing, as soon as there are more than `most` bytes.
     huggingface_hub says where the bytes are, but does not fetch them: its releases of today start a
     broken download again from nothing, and the largest file has 10 GB.
     """
@@ -82,7 +128,7 @@ def download(row: Row, said: Headers, staging: Path) -> Path:
     for _ in range(RETRIES):
         before = _size(part)
         try:
-            _transfer(row, said.location, part)
+            _transfer(row, said.location, part, most)
             return part.replace(file)
         except _Broken:
             if _size(part) <= before:
@@ -92,8 +138,10 @@ def download(row: Row, said: Headers, staging: Path) -> Path:
     )
 
 
-def _transfer(row: Row, location: str, part: Path) -> None:
+def _transfer(row: Row, location: str, part: Path, most: int) -> None:
     """Append to `part` what it lacks. Raises _Broken if not all of it came."""
+    if _size(part) > most:
+        part.unlink()
     start = _size(part)
     try:
         response = _open(row, _request(row, location, start))
@@ -102,8 +150,10 @@ def _transfer(row: Row, location: str, part: Path) -> None:
         response = _open(row, _request(row, location))
     with response, part.open("ab" if response.status == 206 else "wb") as handle:
         before, expected = handle.tell(), response.headers.get("Content-Length")
+        _refuse_more(row, part, before + int(expected or 0), most)
         try:
             while block := response.read1(CHUNK):
+                _refuse_more(row, part, handle.tell() + len(block), most)
                 handle.write(block)
         except (ConnectionError, TimeoutError, http.client.HTTPException) as error:
             raise _Broken from error
@@ -111,13 +161,23 @@ def _transfer(row: Row, location: str, part: Path) -> None:
             raise _Broken
 
 
+def _refuse_more(row: Row, part: Path, size: int, most: int) -> None:
+    if size > most:
+        part.unlink()
+        raise AssetError(
+            f"{row.name} from {row.repository} has more than the {most} bytes that "
+            "config/assets.lock, or else its publisher, says: it was not taken."
+        )
+
+
 def _request(row: Row, location: str, start: int = 0) -> urllib.request.Request:
-    request = urllib.request.Request(location)
+    parts = urllib.parse.urlsplit(location)
+    request = urllib.request.Request(parts._replace(netloc=_host(location)).geturl())
     if row.source == "hub":
         from huggingface_hub.utils import build_hf_headers
 
         own_host = _host(location) == _host(hub())
-        for name, value in build_hf_headers().items():
+        for name, value in (build_hf_headers() | _basic(hub())).items():
             # The token is for the hub alone, not for the store that it sends us on to.
             if own_host or name.lower() != "authorization":
                 request.add_unredirected_header(name, value)
@@ -126,8 +186,32 @@ def _request(row: Row, location: str, start: int = 0) -> urllib.request.Request:
     return request
 
 
+def _basic(address: str) -> dict[str, str]:
+    """The header for user and password of an address, where it has them."""
+    parts = urllib.parse.urlsplit(address)
+    if parts.username is None:
+        return {}
+    pair = urllib.parse.unquote(f"{parts.username}:{parts.password or ''}").encode()
+    return {"authorization": f"Basic {base64.b64encode(pair).decode()}"}
+
+
 def _host(address: str) -> str:
-    return urllib.parse.urlsplit(address).netloc
+    """Host and port, without user and password."""
+    return urllib.parse.urlsplit(address).netloc.rpartition("@")[2]
+
+
+def _is_web(address: str) -> bool:
+    try:
+        parts = urllib.parse.urlsplit(address)
+        return parts.scheme in WEB and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _sent_away(row: Row) -> AssetError:
+    return AssetError(
+        f"{row.name}: {row.repository} sends on to an address that is not http or https; refused."
+    )
 
 
 def _size(file: Path) -> int:
@@ -142,9 +226,45 @@ class _NoSuchRange(OSError):
     """The server has no bytes from where we wanted to go on."""
 
 
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows to the web alone: a publisher cannot have us read a file of this machine."""
+
+    def http_error_302(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any
+    ) -> Any:
+        location = headers.get("Location") or headers.get("URI") or ""
+        if not _is_web(urllib.parse.urljoin(req.full_url, location)):
+            raise _NotTheWeb
+        return super().http_error_302(req, fp, code, msg, headers)
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
+
+class _NotTheWeb(Exception):
+    """A redirect to another scheme than http and https."""
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """For http and https alone: of files, ftp and data it knows nothing."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.HTTPHandler(),
+        urllib.request.HTTPSHandler(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        _Redirects(),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.UnknownHandler(),
+    ):
+        opener.add_handler(handler)
+    return opener
+
+
 def _open(row: Row, request: urllib.request.Request) -> Any:
     try:
-        return urllib.request.urlopen(request, timeout=TIMEOUT)
+        return _opener().open(request, timeout=TIMEOUT)
+    except _NotTheWeb:
+        raise _sent_away(row) from None
     except urllib.error.HTTPError as error:
         if error.code == 416 and request.has_header("Range"):
             raise _NoSuchRange from error
@@ -152,7 +272,7 @@ def _open(row: Row, request: urllib.request.Request) -> Any:
             f"{_host(request.full_url)} answers {error.code} {error.reason} for {row.name} "
             f"({row.repository}): the file is not there, or may not be had."
         ) from error
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         raise NoAnswer(_host(request.full_url)) from error
 
 
@@ -177,20 +297,20 @@ def _explained(row: Row) -> Iterator[None]:
             raise _gated(row) from error
         if isinstance(error, errors.RepositoryNotFoundError) or status in (401, 403, 404):
             raise AssetError(
-                f"{hub()}/{row.repository} does not exist, is private, or the token in use "
-                f"(HF_TOKEN) is not valid (answer {status})."
+                f"{_hub_for_reading()}/{row.repository} does not exist, is private, or the token "
+                f"in use (HF_TOKEN) is not valid (answer {status})."
             ) from error
         raise AssetError(
-            f"{hub()} answers {status} for {row.repository}: try again later."
+            f"{_hub_for_reading()} answers {status} for {row.repository}: try again later."
         ) from error
     except (errors.HTTPError, ConnectionError) as error:
-        raise NoAnswer(hub()) from error
+        raise NoAnswer(_hub_for_reading()) from error
 
 
 def _gated(row: Row) -> AssetError:
     from huggingface_hub import get_token
 
-    page = f"accept its licence ({row.licence}) at {hub()}/{row.repository}"
+    page = f"accept its licence ({row.licence}) at {_hub_for_reading()}/{row.repository}"
     if get_token() is None:
         return AssetError(
             f"{row.repository} is gated: {page} and set HF_TOKEN to a token of that account."

@@ -15,7 +15,7 @@ def main() -> None:
     parser.add_argument("--scale", required=True)
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--accept", action="store_true", help="count them as of this code")
-    choice.add_argument("--redo", action="store_true", help="delete them, to be trained again")
+    choice.add_argument("--redo", action="store_true", help="set them aside, to be trained again")
     args = parser.parse_args()
 
     from pcpo.config import load_scale
@@ -30,11 +30,13 @@ def main() -> None:
         wanted = {path.resolve() for path in args.runs}
         older = [one for one in older if one.folder.resolve() in wanted]
     for one in older:
+        done = ""
         if args.accept:
             accept(one.folder)
+            done = "accepted: "
         elif args.redo:
-            redo(one.folder)
-        done = "accepted: " if args.accept else "deleted: " if args.redo else ""
+            kept = redo(one.folder)
+            done = f"set aside in {kept}: "
         print(f"{done}{one.folder}: {', '.join(one.changed)}")
     if not older:
         print("every trained run is of the code that is here")

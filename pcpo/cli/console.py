@@ -24,6 +24,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+# Else each request tells the hub what program started us, and asks it for a list of such.
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 
 class Log:

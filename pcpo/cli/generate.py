@@ -52,7 +52,7 @@ def main() -> None:
     rows = evaluation_rows(experiment, scale, experiment.evaluation.seeds)
     # What the images depend on: images of anything else are made anew.
     about = [
-        experiment.digest("sampler", "evaluation"),
+        experiment.identity("sampler", "precision"),
         sigmas(sampler),
         weights,
         rows,

@@ -66,8 +66,7 @@ def main() -> None:
         "experiment": experiment.digest("sampler", "precision", "model", "prompts", "reward"),
         "images": items,
         "screened": screened.tolist(),
-        "batch": experiment.evaluation.batch,
-        "reward": [source.model_dump(mode="json"), contents(source.path)],
+        "reward": [source.model_dump(mode="json", exclude={"path"}), contents(source.path)],
         "code": source_digests((*IMAGE_SOURCES, "rewards/_*.py", *modules)),
     }
     samplers = {

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import sys
 import time
@@ -13,38 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from pcpo.cli.console import Log, experiment_parser, resolved, run, setup
-from pcpo.config import (
-    TRAINING_FIELDS,
-    Arm,
-    Experiment,
-    RewardSource,
-    load_arm,
-    load_experiment,
-    load_scale,
-)
-from pcpo.durable import contents
-
-
-def fingerprint(
-    experiment: Experiment,
-    arm: Arm,
-    seed: int,
-    model: str,
-    prompts: list[str],
-    reward: RewardSource,
-) -> str:
-    """What a resumed run must share with the one that was stopped."""
-    from pcpo import policies
-
-    digest = hashlib.sha256()
-    digest.update(experiment.digest(*TRAINING_FIELDS).encode())
-    digest.update(json.dumps(arm.model_dump(), sort_keys=True).encode())
-    digest.update(f"{seed}\n".encode())
-    digest.update("\n".join(prompts).encode())
-    digest.update(policies.digest(model).encode())
-    digest.update(reward.model_dump_json(exclude={"path"}).encode())
-    digest.update(contents(reward.path).encode())
-    return digest.hexdigest()
+from pcpo.config import Experiment, load_arm, load_experiment, load_scale
+from pcpo.run_identity import identity
 
 
 class Progress:
@@ -101,12 +69,14 @@ def main() -> None:
     prompts = read_prompts(scale.prompts[experiment.prompts])
     source = scale.models[experiment.model]
     about = {"experiment": experiment.name, "arm": arm.name, "seed": args.seed}
-    about |= {"model": experiment.model, "base": policies.digest(source.path)}
+    base = policies.digest(source.path)
+    about |= {"model": experiment.model, "base": base}
     weights = scale.rewards[experiment.reward.name]
     module = weights.implementation or experiment.reward.name
     origin = provenance.origin() | {"code": code_digests(module)}
     origin["gpus"] = processes.size if processes.device.startswith("cuda") else 0
-    same = fingerprint(experiment, arm, args.seed, source.path, prompts, weights)
+    origin["sizes"] = experiment.sizes
+    same = identity(experiment, arm, args.seed, base, prompts, weights)
     folder = RunFolder(args.out, same, about, origin)
     meet = processes.meeting()
     with folder.lock(log) if processes.is_main else nullcontext(), out_of_memory(experiment):
@@ -159,7 +129,8 @@ def out_of_memory(experiment: Experiment) -> Iterator[None]:
         raise ValueError(
             f"the GPU's {gigabytes:.0f} GB are not enough for {experiment.name}: lower "
             f"batch.micro_batch, now {size} ({advice}), or set execution.activation_checkpointing "
-            f"or more execution.gpus in config/scale/{experiment.scale}.yaml ({error})"
+            f"or more execution.gpus in config/scale/{experiment.scale}.yaml, and start again: the "
+            f"run goes on from its last saved state ({error})"
         ) from error
     except torch.AcceleratorError as error:
         raise ValueError(

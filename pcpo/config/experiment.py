@@ -279,6 +279,20 @@ class Experiment(Record):
             f"_{e.prompts}x{e.seeds}_{self.digest('sampler', 'precision')[:6]}"
         )
 
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """How a training uses the machine: what may change in the middle of a run."""
+        return {"batch.micro_batch": self.batch.micro_batch} | {
+            f"execution.{key}": value for key, value in self.execution.model_dump().items()
+        }
+
+    def identity(self, *sections: str) -> dict[str, Any]:
+        """The named fields as JSON takes them, without what no result hangs on beyond rounding.
+
+        Such are sizes that fit the work to the machine, and how often a training saves.
+        """
+        return self.model_dump(mode="json", include=set(sections), exclude=_OF_THE_MACHINE)
+
     def digest(self, *sections: str) -> str:
         """Short hash of the experiment, or of the named fields alone."""
         data = self.model_dump(mode="json")
@@ -287,9 +301,17 @@ class Experiment(Record):
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
 
 
-# The fields that a trained run depends on; `arms`, `execution` and `evaluation` are not among them.
+_OF_THE_MACHINE: Any = {
+    "batch": {"micro_batch"},
+    "evaluation": {"batch"},
+    "execution": True,
+    "checkpoint_every": True,
+}
+
+# The fields that a trained run depends on. `arms` and `evaluation` are not among them, and neither
+# is `epochs`: a longer training goes on from a shorter one.
 TRAINING_FIELDS = (
     *("name", "scale", "algorithm", "model", "prompts", "reward", "sampler", "batch"),
     *("advantage", "timesteps", "optimizer", "lora", "ema", "clip_range", "kl_beta"),
-    *("precision", "epochs", "checkpoint_every", "validation"),
+    *("precision", "validation"),
 )

@@ -13,6 +13,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pcpo.durable import identity_files
+
 if TYPE_CHECKING:
     from pcpo.config import Experiment, ModelSource
     from pcpo.policies.base import Policy
@@ -103,16 +105,17 @@ def _check_folder(source: ModelSource) -> None:
 
 
 def digest(path: str | Path, *components: str) -> str:
-    """Short hash of a pipeline's weights: names, sizes and the first 4 MB of every file.
+    """Short hash of a pipeline's weights and configuration: names, sizes and heads of the files.
 
-    components: beginnings of the names of the components that count; all without any. The head of
-    a safetensors file names every tensor, and 4 MB hold enough of the values.
+    components: beginnings of the names of the components that count; all without any. Of each of
+    the folder's `identity_files` that pipelines are loaded from, the first 4 MB: the head of a
+    safetensors file names every tensor, and they hold enough of the values.
     """
     sha = hashlib.sha256()
-    for file in sorted(Path(path).rglob("*")):
+    for file in identity_files(path):
         name = file.relative_to(path).as_posix()
         kind = file.suffix in (".safetensors", ".json", ".txt", ".model")
-        if kind and file.is_file() and (not components or name.startswith(components)):
+        if kind and (not components or name.startswith(components)):
             with file.open("rb") as handle:
                 sha.update(f"{name} {file.stat().st_size} ".encode() + handle.read(1 << 22))
     return sha.hexdigest()[:16]

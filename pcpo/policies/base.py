@@ -314,6 +314,7 @@ class Policy(ABC):
     def save_weights(self, folder: Path, write: bool = True) -> None:
         """Write what plain diffusers loads: `load_lora_weights`, or the denoiser's own folder.
 
+        A LoRA's factor alpha / rank is within its tensors: B A is the whole update of a weight.
         Where the denoiser is sharded every process calls it, and one has `write`.
         """
         if self.lora is None:
@@ -328,6 +329,11 @@ class Policy(ABC):
         layers = _whole(get_peft_model_state_dict(self.denoiser), keep=write)
         config = self.denoiser.peft_config["default"].to_dict()
         config = {k: sorted(v) if isinstance(v, set) else v for k, v in config.items()}
+        # The update is B A alpha / rank, and many a reader sees the tensors alone: with the factor
+        # in B, and alpha the rank, all of them apply the same update.
+        strength = self.lora.alpha / self.lora.rank
+        layers = {k: v * strength if ".lora_B." in k else v for k, v in layers.items()}
+        config["lora_alpha"] = self.lora.rank
         if write:
             self.pipeline_class.save_lora_weights(
                 folder,

@@ -4,6 +4,8 @@ import csv
 import hashlib
 import re
 import threading
+from base64 import b64decode
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
@@ -11,6 +13,7 @@ from urllib.parse import unquote
 import pytest
 
 from pcpo.assets import table
+from pcpo.assets.publishers import PROXIES
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -27,7 +30,10 @@ class Publisher:
     lie: dict = field(default_factory=dict)  # path -> what is sent instead of the content
     break_at: int | None = None  # bytes after which every transfer ends
     store: str = ""  # another host, to which the hub sends downloads on
+    away: dict = field(default_factory=dict)  # path -> address that it sends on to
+    unsaid: bool = False  # sizes are not said
     tokens: list = field(default_factory=list)  # paths that came with a token
+    passwords: list = field(default_factory=list)  # Basic ones
 
     def of(self, method):
         return [(path, start) for kind, path, start in self.requests if kind == method]
@@ -63,7 +69,10 @@ class Handler(BaseHTTPRequestHandler):
             commit = revision if revision != "main" else publisher.commits[0]
             if not body and revision == "main" and len(publisher.commits) > 1:
                 publisher.commits.pop(0)
-        if self.headers.get("Authorization"):
+        authorization = self.headers.get("Authorization", "")
+        if authorization.startswith("Basic "):
+            publisher.passwords.append((path, b64decode(authorization.removeprefix("Basic "))))
+        elif authorization:
             publisher.tokens.append(path)
         wanted = self.headers.get("Range")
         publisher.requests.append((self.command, path, wanted))
@@ -72,6 +81,8 @@ class Handler(BaseHTTPRequestHandler):
                                X_Error_Code="GatedRepo")  # fmt: skip
         if path not in publisher.files:
             return self.refuse(404, X_Error_Code="EntryNotFound" if hub else "")
+        if path in publisher.away:
+            return self.refuse(302, Location=publisher.away[path])
         content = publisher.files[path]
         start = int(wanted.removeprefix("bytes=").split("-")[0]) if wanted else 0
         if wanted and start >= len(content):
@@ -87,13 +98,17 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("X-Linked-ETag", f'"{hashlib.sha256(content).hexdigest()}"')
         sent = publisher.lie.get(path, content)[start:]
         sent = b"" if away else sent
-        self.send_header("Content-Length", str(len(sent)))
+        if publisher.unsaid:
+            self.close_connection = True
+        else:
+            self.send_header("Content-Length", str(len(sent)))
         if wanted:
             size = len(content)
             self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
         self.end_headers()
         if body:
-            self.wfile.write(sent[: publisher.break_at])
+            with suppress(ConnectionError):  # a client may leave, where it is sent too much
+                self.wfile.write(sent[: publisher.break_at])
             if publisher.break_at is not None:
                 self.close_connection = True
         return None
@@ -113,7 +128,7 @@ def publisher(monkeypatch):
     server.publisher = Publisher(f"http://127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
-    for name in ("HF_TOKEN", "HF_HUB_OFFLINE", "http_proxy", "HTTP_PROXY", "all_proxy"):
+    for name in ("HF_TOKEN", "HF_HUB_OFFLINE", *PROXIES, *map(str.upper, PROXIES)):
         monkeypatch.delenv(name, raising=False)
     set_hub(monkeypatch, server.publisher.address)
     monkeypatch.setattr("huggingface_hub.get_token", lambda: None)

@@ -9,7 +9,9 @@ from collections import namedtuple
 
 import pytest
 
+from pcpo import policies
 from pcpo.assets import AssetError, fetch, preflight, read_lock, sha256_of
+from pcpo.durable import contents
 from tests.assets.conftest import COMMIT, set_hub, write_table
 
 WEIGHTS = "org/model/unet/weights.safetensors"
@@ -50,6 +52,39 @@ def test_the_first_download_fills_the_lock_and_the_second_needs_no_network(shop)
     # Nothing that was made from the folder looks out of date afterwards.
     assert (root / "models/m/assets.json").stat().st_mtime_ns == before
     assert lock.read_text() == text
+
+
+def test_the_same_weights_fetched_again_are_the_same(shop):
+    """On another machine, or after one damaged file: run and checkpoints belong to them still."""
+    folder = shop[3] / "models/m"
+
+    def identities():
+        return policies.digest(folder), contents(folder)
+
+    get(shop)
+    before, stamps = identities(), (folder / "assets.json").read_text()
+    shutil.rmtree(folder)
+    get(shop)
+    assert (folder / "assets.json").read_text() != stamps  # it has the files' times
+    assert identities() == before
+    (folder / "config.json").write_bytes(b"[]")
+    assert identities() != before
+    with pytest.raises(AssetError, match="is damaged"):
+        get(shop)
+    get(shop)
+    assert (folder / "config.json.wrong").exists()
+    assert identities() == before
+    (folder / ".cache" / "huggingface").mkdir(parents=True)
+    for name in (".cache/huggingface/a.json", ".gitattributes", "README.md", "x.json.part", "lock"):
+        (folder / name).write_text("bookkeeping")
+    assert identities() == before
+    # A component that lies elsewhere counts like one in place, and a ring of links ends.
+    (folder / "deep").rename(folder.with_name("elsewhere"))
+    (folder / "deep").symlink_to(folder.with_name("elsewhere"))
+    (folder / "deep" / "ring").symlink_to(folder)
+    assert identities() == before
+    (folder / "deep" / "w.safetensors").write_bytes(b"others")
+    assert identities()[0] != before[0] and identities()[1] != before[1]
 
 
 def test_what_is_checked_is_stamped(shop, monkeypatch):

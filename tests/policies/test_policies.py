@@ -8,9 +8,12 @@ from diffusers import (
     SD3Transformer2DModel,
     UNet2DConditionModel,
 )
+from peft.tuners.lora import Linear
+from safetensors.torch import load_file, save_file
 
 from pcpo import policies
-from pcpo.config import LoRA, ModelSource
+from pcpo.config import LoRA, ModelSource, load_experiment
+from pcpo.policies.base import LORA_FILE
 from tests.small import experiment, latents, perturb, policy
 
 # An experiment with LoRA on each denoiser, and the latents that the sampler sees at 32 x 32.
@@ -30,9 +33,9 @@ def open_case(models, case, **options):
     return policy(models, experiment(number), **options), shape, denoiser
 
 
-def lora_of(case):
-    """The experiment's adapter with an alpha that is not its rank."""
-    return experiment(CASES[case][0]).lora.model_copy(update={"rank": 2, "alpha": 6})
+def lora_of(case, alpha=4):
+    """The experiment's adapter with an alpha that is not its rank: twice it, as published."""
+    return experiment(CASES[case][0]).lora.model_copy(update={"rank": 2, "alpha": alpha})
 
 
 def predict(chosen, guidance=3.0):
@@ -125,6 +128,59 @@ def test_saved_lora_acts_in_plain_diffusers_as_it_was_trained(models, case, tmp_
     ours.load_weights(tmp_path)
     torch.testing.assert_close(predict(ours), expected, rtol=1e-4, atol=1e-5)
     assert not ours.trainable()
+
+
+@each_denoiser
+def test_a_saved_lora_acts_at_full_strength_for_whoever_reads_its_tensors_alone(
+    models, case, tmp_path
+):
+    """Without the metadata: by the product of two tensors, and by plain diffusers."""
+    chosen, *_ = open_case(models, case, train=True, lora=lora_of(case))
+    perturb(chosen)
+    expected = predict(chosen)
+    chosen.save_weights(tmp_path)
+    tensors = load_file(tmp_path / LORA_FILE)
+    assert all(name.endswith(("lora_A.weight", "lora_B.weight")) for name in tensors)
+    layers = {
+        name: layer for name, layer in chosen.denoiser.named_modules() if isinstance(layer, Linear)
+    }
+    assert 2 * len(layers) == len(tensors)
+    for name, layer in layers.items():
+        prefix = f"{chosen.denoiser_name}.{name}"
+        update = tensors[f"{prefix}.lora_B.weight"] @ tensors[f"{prefix}.lora_A.weight"]
+        torch.testing.assert_close(update, layer.get_delta_weight("default"))
+
+    (tmp_path / "bare").mkdir()
+    save_file(tensors, tmp_path / "bare" / LORA_FILE)
+    plain, *_ = open_case(models, case)
+    plain.pipeline.load_lora_weights(tmp_path / "bare")
+    torch.testing.assert_close(predict(plain), expected, rtol=1e-4, atol=1e-5)
+
+
+@each_denoiser
+def test_equal_loras_are_saved_in_equal_bytes(models, case, tmp_path):
+    saved = []
+    for number in range(2):
+        chosen, *_ = open_case(models, case, train=True, lora=lora_of(case))
+        perturb(chosen)
+        chosen.save_weights(tmp_path / str(number))
+        saved.append((tmp_path / str(number) / LORA_FILE).read_bytes())
+    assert saved[0] == saved[1]
+
+
+@each_denoiser
+def test_any_other_factor_acts_as_it_was_trained_but_for_rounding(models, case, tmp_path):
+    """Half precision rounds three times a weight otherwise than the weight; twice it does not."""
+    published = [load_experiment(number, "paper").lora for number in (6, 8, 9)]
+    assert {lora.alpha / lora.rank for lora in published} == {2}
+    for alpha, off in ((4, 0), (6, 0.02)):
+        chosen, *_ = open_case(models, case, train=True, lora=lora_of(case, alpha))
+        perturb(chosen)
+        chosen.save_weights(tmp_path)
+        ours, *_ = open_case(models, case)
+        ours.load_weights(tmp_path)
+        expected = predict(chosen)
+        assert (predict(ours) - expected).norm() <= off * expected.norm()
 
 
 @each_denoiser
