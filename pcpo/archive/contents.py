@@ -24,9 +24,10 @@ REPOSITORY = PACKAGE.parent
 SELF = "archive"  # the rule whose own log and provenance an archive cannot hold
 # What the numbers were made by and from, besides config/ and the package.
 _SOURCES = (
-    *("Snakefile", "rules/*.smk", "envs/*", "pyproject.toml", "requirements.lock"),
+    *("Snakefile", "rules/*.smk", "pyproject.toml", "requirements.lock"),
+    *("envs/*.yaml", "envs/*.sh", "envs/*.py"),
     *("LICENSE", "CITATION.cff", "README.md", "CHANGELOG.md"),
-    *("pcpo/**/*.py", "pcpo/report/templates/*"),
+    *("pcpo/**/*.py", *(f"pcpo/report/templates/*.{kind}" for kind in ("html", "rst", "css"))),
 )
 # What is read of config/, for where git does not say what belongs to it.
 _CONFIG = (
