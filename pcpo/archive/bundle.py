@@ -140,11 +140,12 @@ def read_manifest(text: str) -> dict[str, str]:
 
 def _delete_abandoned(into: Path) -> None:
     """Folders of unpackings that were killed; those of other machines may be at work."""
-    host = socket.gethostname()
     for part in into.glob(".*"):
-        where, _, process = part.name.rpartition(".")
-        ours = where.endswith(f".{host}") and process.isdecimal()
-        if ours and (int(process) == os.getpid() or not _runs(int(process))):
+        found = re.fullmatch(r"\..+-[0-9a-f]{12}\.(?:(.+)\.([0-9]+)|\w+)", part.name)
+        if not found or found[1] not in (None, socket.gethostname()):
+            continue
+        # Without a process: of an earlier version of this package.
+        if found[2] is None or int(found[2]) == os.getpid() or not _runs(int(found[2])):
             shutil.rmtree(part, ignore_errors=True)
 
 

@@ -142,8 +142,9 @@ def test_a_killed_unpacking_is_cleaned_up_by_the_next_and_a_living_one_is_not(ar
             time.sleep(0.05)
         jobs[0].send_signal(signal.SIGKILL)
         jobs[0].wait()
-        elsewhere = into / ".other-0123.another_host.1"
+        elsewhere = into / f".other-{'0' * 12}.another.host.1"
         elsewhere.mkdir()
+        (into / f".other-{'0' * 12}.a1b2c3d4").mkdir()  # of an earlier version
         folder = open_archive(archive, into).folder
         alive = f".{folder.name}.{socket.gethostname()}.{jobs[1].pid}"
         assert {p.name for p in into.iterdir()} == {folder.name, alive, elsewhere.name}
