@@ -28,7 +28,7 @@ if "container" in config:
 wildcard_constraints:
     experiment="|".join(EXPERIMENTS),
     arm="|".join(arm_names()),
-    seed=r"\d+",
+    seed=r"[0-9]+",
     base="|".join(BASES),
     table="|".join(TABLES),
 

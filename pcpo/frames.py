@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 
 @dataclass(frozen=True)
@@ -196,6 +199,13 @@ BY_NAME = {
     "readings": READINGS,
 }
 
+# Bounds of a Parquet file, which may come from an archive of someone else. Ours have less than one
+# value a byte; the largest, steps of 300 epochs at the paper's scale, has 300,000.
+MOST_CELLS = 50_000_000
+CELLS_PER_BYTE = 100
+MOST_TEXT = 500_000_000  # characters: of the longest texts in each of its rows
+_PHYSICAL = ("BOOLEAN", "INT32", "INT64", "FLOAT", "DOUBLE", "BYTE_ARRAY")
+
 _KINDS = {"i": "iu", "f": "f", "s": "OUT", "b": "b"}
 _DTYPES = {"i": "int64", "f": "float64", "s": "str", "b": "bool"}
 
@@ -253,6 +263,40 @@ def _read_csv(path: Path, spec: FrameSpec) -> pd.DataFrame:
     return pd.read_csv(path, dtype=texts, na_values=missing, keep_default_na=False)
 
 
+def _read_parquet(path: Path) -> pd.DataFrame:
+    """A Parquet file of at most MOST_CELLS and MOST_TEXT. Raises ValueError for any other.
+
+    Constant columns take no room in a file, so that one of some kB can stand for any number of
+    rows. What says how much there is, is checked before rows are read: their number, plain columns,
+    a compression that gains little; then the longest text of each column.
+    """
+    with pq.ParquetFile(path) as file:
+        about = file.metadata
+    cells, size = about.num_rows * about.num_columns, path.stat().st_size
+    if cells > min(MOST_CELLS, CELLS_PER_BYTE * size):
+        raise ValueError(f"{cells:,} values in {size:,} bytes are more than a frame has")
+    columns = [about.schema.column(i) for i in range(about.num_columns)]
+    groups = [about.row_group(i) for i in range(about.num_row_groups)]
+    codecs = {group.column(i).compression for group in groups for i in range(len(columns))}
+    if any(c.max_repetition_level or c.physical_type not in _PHYSICAL for c in columns):
+        raise ValueError("a frame has columns of numbers and texts alone")
+    if not codecs <= {"SNAPPY", "UNCOMPRESSED"}:
+        raise ValueError(f"packed as {', '.join(sorted(codecs))}, where a frame is as SNAPPY")
+    texts = [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
+    if texts:
+        distinct = pq.read_table(path, columns=texts, read_dictionary=texts)
+        length = sum(_longest(distinct.column(name)) for name in texts)
+        if length * about.num_rows > MOST_TEXT:
+            raise ValueError(f"its texts are longer than {MOST_TEXT:,} characters")
+    return pd.read_parquet(path)
+
+
+def _longest(column: pa.ChunkedArray) -> int:
+    """Bytes of the longest text of a column that was read as a dictionary."""
+    chunks = [c.dictionary if pa.types.is_dictionary(c.type) else c for c in column.chunks]
+    return max((pc.max(pc.binary_length(chunk)).as_py() or 0 for chunk in chunks), default=0)
+
+
 def read(paths: str | Path | Iterable[str | Path], spec: FrameSpec) -> pd.DataFrame:
     """Read one file or several into one checked frame.
 
@@ -266,7 +310,7 @@ def read(paths: str | Path | Iterable[str | Path], spec: FrameSpec) -> pd.DataFr
         if not path.exists():
             raise FileNotFoundError(f"{path}: the frame '{spec.name}' is missing")
         try:
-            frame = _read_csv(path, spec) if path.suffix == ".csv" else pd.read_parquet(path)
+            frame = _read_csv(path, spec) if path.suffix == ".csv" else _read_parquet(path)
         except Exception as error:
             raise ValueError(
                 f"{path}: cannot be read as the frame '{spec.name}' ({error}); "

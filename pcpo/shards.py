@@ -19,9 +19,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
+from pcpo.names import shown
+
 INDEX = "index.csv"
 MADE_BY = "made_by"  # digest of what the shards depend on, for a generation that was stopped
+COLUMNS = ("prompt_id", "prompt", "seed", "shard", "file")
+LARGEST_IMAGE = 2**26  # bytes of a PNG: 16 times one of 1024 x 1024 without any compression
 _DATE = (2026, 1, 1, 0, 0, 0)  # of every entry, so that equal images give equal shards
+_ANEW = "delete the file so that the workflow makes the images anew"
+_SHARD = r"prompt_[0-9]+\.zip"
 
 
 Row = tuple[int, str, int]  # prompt_id, prompt, seed
@@ -105,19 +111,25 @@ def locked_folder(folder: Path) -> Iterator[None]:
 def read_index(folder: Path) -> pd.DataFrame:
     """The index of a folder of images: prompt_id, prompt, seed, shard, file.
 
-    Raises FileNotFoundError if there is none, ValueError if it names a prompt's seed twice.
+    Raises FileNotFoundError if there is none, ValueError if it is no such table, names a shard
+    that `write_images` would not write, or a prompt's seed twice.
     """
     path = folder / INDEX
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing: there are no images in {folder}")
     index = pd.read_csv(path)
+    if lost := [column for column in COLUMNS if column not in index]:
+        raise ValueError(f"{path}: the column {lost[0]} is missing; {_ANEW}")
+    foreign = index.loc[~index["shard"].astype(str).str.fullmatch(_SHARD), "shard"]
+    if len(foreign):
+        told = f"{shown(str(foreign.iloc[0]))} in line {foreign.index[0] + 2} is no shard of images"
+        raise ValueError(f"{path}: {told}; {_ANEW}")
     twice = index.index[index.duplicated(["prompt_id", "seed"])]
     if len(twice):
         first = index.loc[twice[0]]
         raise ValueError(
             f"{path}: {len(twice)} images are there twice, first prompt {first['prompt_id']} "
-            f"('{first['prompt']}') seed {first['seed']} in line {twice[0] + 2}; delete the file "
-            "so that the workflow makes the images anew"
+            f"('{first['prompt']}') seed {first['seed']} in line {twice[0] + 2}; {_ANEW}"
         )
     return index
 
@@ -131,7 +143,8 @@ def read_images(folder: Path, index: pd.DataFrame) -> NDArray[np.uint8]:
     for shard, rows in index.assign(position=range(len(index))).groupby("shard", sort=False):
         with _opened(folder, str(shard)) as archive:
             for position, file in zip(rows["position"], rows["file"], strict=True):
-                image = Image.open(io.BytesIO(archive.read(file)))
+                # PNG alone: Pillow knows formats that start other programs.
+                image = Image.open(io.BytesIO(_image(archive, file)), formats=("PNG",))
                 if image.mode != "RGB":
                     raise ValueError(f"{folder / str(shard)}: {file} is {image.mode}, not RGB")
                 images[position] = np.asarray(image).transpose(2, 0, 1)
@@ -162,8 +175,16 @@ def partial_shard(folder: Path, shard: str, files: Sequence[str]) -> bytes:
     part = io.BytesIO()
     with _opened(folder, shard) as source, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as kept:
         for file in files:
-            kept.writestr(zipfile.ZipInfo(file, _DATE), source.read(file))
+            kept.writestr(zipfile.ZipInfo(file, _DATE), _image(source, file))
     return part.getvalue()
+
+
+def _image(archive: zipfile.ZipFile, file: str) -> bytes:
+    """An entry of a shard, stored as it is: nothing unpacks to more than the file holds."""
+    entry = archive.getinfo(str(file))
+    if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > LARGEST_IMAGE:
+        raise zipfile.BadZipFile(f"{file} is packed, or larger than an image")
+    return archive.read(entry)
 
 
 @contextmanager
@@ -172,7 +193,7 @@ def _opened(folder: Path, shard: str) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(folder / shard) as archive:
             yield archive
-    except (zipfile.BadZipFile, KeyError, OSError) as error:
+    except (zipfile.BadZipFile, KeyError, OSError, Image.DecompressionBombError) as error:
         raise ValueError(
             f"{folder / shard}: the shard is missing or damaged ({error}); delete "
             f"{folder / INDEX} so that the workflow makes the images anew"

@@ -28,10 +28,10 @@ rule archive:
         "../envs/report.yaml"
     params:
         scale=SCALE.name,
-        experiments=" ".join(EXPERIMENTS),
-        seeds=" ".join(map(str, SEEDS)),
+        experiments=list(EXPERIMENTS),
+        seeds=SEEDS,
         digests=[experiment.digest() for experiment in EXPERIMENTS.values()],
         grids=grid_options(),
     shell:
-        "python -m pcpo.cli.archive {params.experiments} --scale {params.scale}"
-        " --seeds {params.seeds} {params.grids} --out {output} --log {log}"
+        "python -m pcpo.cli.archive {params.experiments:q} --scale {params.scale:q}"
+        " --seeds {params.seeds:q} {params.grids:q} --out {output:q} --log {log:q}"

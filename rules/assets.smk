@@ -34,7 +34,7 @@ rule world_judge:
         scale_file=WORLD_SIZES,
         sizes=SCALE.world["judge"],
     shell:
-        "python -m pcpo.cli.world prompts judge --sizes {params.scale_file} --out {params.out} --log {log}"
+        "python -m pcpo.cli.world prompts judge --sizes {params.scale_file:q} --out {params.out:q} --log {log:q}"
 
 
 for model in WORLD_MODELS:
@@ -63,7 +63,7 @@ for model in WORLD_MODELS:
             sizes=SCALE.world[model],
             model=model,
         shell:
-            "python -m pcpo.cli.world {params.model} --sizes {params.scale_file} --out {params.out} --log {log}"
+            "python -m pcpo.cli.world {params.model:q} --sizes {params.scale_file:q} --out {params.out:q} --log {log:q}"
 
 
 rule world_clip_rewards:
@@ -92,7 +92,7 @@ rule world_clip_rewards:
         sizes={key: SCALE.world[key] for key in ("clip", "preference", "aesthetic")},
     shell:
         "python -m pcpo.cli.world_rewards clip preference aesthetic bertscore clipscore"
-        " --sizes {params.scale_file} --out {params.out} --log {log}"
+        " --sizes {params.scale_file:q} --out {params.out:q} --log {log:q}"
 
 
 rule world_other_rewards:
@@ -117,7 +117,7 @@ rule world_other_rewards:
         sizes={key: SCALE.world[key] for key in ("imagereward", "ocr")},
     shell:
         "python -m pcpo.cli.world_rewards imagereward ocr"
-        " --sizes {params.scale_file} --out {params.out} --log {log}"
+        " --sizes {params.scale_file:q} --out {params.out:q} --log {log:q}"
 
 
 rule world_report:
@@ -141,5 +141,5 @@ rule world_report:
         out=lambda wc: P.world(""),
         scale_file=WORLD_SIZES,
     shell:
-        "python -m pcpo.cli.world accuracy --sizes {params.scale_file} --out {params.out} --log {log}"
-        " && python -m pcpo.cli.world_rewards table --sizes {params.scale_file} --out {params.out} >> {log}"
+        "python -m pcpo.cli.world accuracy --sizes {params.scale_file:q} --out {params.out:q} --log {log:q}"
+        " && python -m pcpo.cli.world_rewards table --sizes {params.scale_file:q} --out {params.out:q} >> {log:q}"

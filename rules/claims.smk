@@ -45,5 +45,5 @@ rule claims:
         frames=frame_options,
         out=lambda wc, output: output[0].removesuffix(".csv"),
     shell:
-        "python -m pcpo.cli.claims --scale {params.scale} --claims {input.claims}"
-        " {params.frames} --evaluation-sampler {params.sampler} --out {params.out} --log {log}"
+        "python -m pcpo.cli.claims --scale {params.scale:q} --claims {input.claims:q}"
+        " {params.frames:q} --evaluation-sampler {params.sampler:q} --out {params.out:q} --log {log:q}"

@@ -13,6 +13,7 @@ from pcpo.config.files import use_folder
 from pcpo.config.scale import check_modules
 from pcpo.config.settings import (
     NATIVE,
+    chosen_container,
     chosen_experiments,
     chosen_sampler,
     chosen_seeds,
@@ -57,6 +58,8 @@ try:
     }
     SEEDS = chosen_seeds(config["seeds"])
     SAMPLER = chosen_sampler(config.get("evaluation_sampler", NATIVE))
+    if "container" in config:
+        chosen_container(config["container"])
     if not ARCHIVE:
         check_modules(SCALE)
 except ValueError as error:
@@ -294,10 +297,11 @@ def compared_at(numbers):
     return [e.digest("evaluation", "alignment_checkpoint") for e in chosen]
 
 
+# Words of a command line are lists, so that `{params.x:q}` quotes each of them.
 def frame_options(wildcards, input):
     """The command line's `--<frame> FILE ...` for the inputs that are frames."""
-    return " ".join(
-        f"--{key.replace('_', '-')} {' '.join(input[key])}"
+    return [
+        word
         for key in (
             "updates",
             "timesteps",
@@ -310,7 +314,8 @@ def frame_options(wildcards, input):
             "readings",
         )
         if key in input.keys()
-    )
+        for word in (f"--{key.replace('_', '-')}", *input[key])
+    ]
 
 
 def figure_arms(spec):
@@ -343,13 +348,19 @@ def figure_rows(spec):
     ]
 
 
+def grid_rows(spec):
+    """Rows of a sample grid, ARM=FOLDER each."""
+    return [f"{arm}={folder}" for arm, folder in figure_rows(spec)]
+
+
 def grid_options():
     """The command line's `--grid FIGURE ARM=FOLDER ...` for the figures that show images."""
-    return " ".join(
-        f"--grid {figure} {' '.join(f'{a}={f}' for a, f in figure_rows(FIGURES[figure]))}"
+    return [
+        word
         for figure in READY_FIGURES
         if FIGURES[figure].kind == "sample_grid"
-    )
+        for word in ("--grid", figure, *grid_rows(FIGURES[figure]))
+    ]
 
 
 def grid_images():

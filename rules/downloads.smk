@@ -30,8 +30,8 @@ if UNFINISHED:
             root=lambda wc: DATA,
             assets=WANTED,
         shell:
-            "python -m pcpo.cli.assets preflight --assets {params.assets} --root {params.root}"
-            " --out {output} --log {log}"
+            "python -m pcpo.cli.assets preflight --assets {params.assets:q} --root {params.root:q}"
+            " --out {output:q} --log {log:q}"
 
     rule download:
         """One folder of weights or prompt sources, checked against config/assets.lock."""
@@ -51,7 +51,7 @@ if UNFINISHED:
         params:
             root=lambda wc: DATA,
         shell:
-            "python -m pcpo.cli.assets fetch {wildcards.asset} --root {params.root} --log {log}"
+            "python -m pcpo.cli.assets fetch {wildcards.asset:q} --root {params.root:q} --log {log:q}"
 
 
 rule prompt_set:
@@ -70,4 +70,4 @@ rule prompt_set:
     params:
         root=lambda wc: DATA,
     shell:
-        "python -m pcpo.cli.assets prompts {wildcards.set} --root {params.root} --log {log}"
+        "python -m pcpo.cli.assets prompts {wildcards.set:q} --root {params.root:q} --log {log:q}"

@@ -29,15 +29,16 @@ rule evaluate:
         base=lambda wc: P.base_images.format(
             base=EXPERIMENTS[wc.experiment].base_images
         ),
-        arms=lambda wc: " ".join(
-            f"--arm {a} {P.images.format(arm=a, **wc)}"
+        arms=lambda wc: [
+            word
             for a in EXPERIMENTS[wc.experiment].measured
-        ),
+            for word in ("--arm", a, P.images.format(arm=a, **wc))
+        ],
     shell:
-        "python -m pcpo.cli.launch --gpus {resources.gpu} pcpo.cli.evaluate"
-        " {wildcards.experiment} --scale {params.scale}"
-        " --seed {wildcards.seed} --base {params.base} {params.arms}"
-        " --overall {output.overall} --per-prompt {output.per_prompt} --log {log}"
+        "python -m pcpo.cli.launch --gpus {resources.gpu:q} pcpo.cli.evaluate"
+        " {wildcards.experiment:q} --scale {params.scale:q}"
+        " --seed {wildcards.seed:q} --base {params.base:q} {params.arms:q}"
+        " --overall {output.overall:q} --per-prompt {output.per_prompt:q} --log {log:q}"
 
 
 rule align:
@@ -74,15 +75,15 @@ rule align:
         sources=lambda wc: reward_sources(
             *alignment_rewards(EXPERIMENTS[wc.experiment])
         ),
-        arms=lambda wc: " ".join(
-            f"--arm {a} {P.run.format(arm=a, **wc)}" for a in COMPARED
-        ),
+        arms=lambda wc: [
+            word for a in COMPARED for word in ("--arm", a, P.run.format(arm=a, **wc))
+        ],
     shell:
-        "python -m pcpo.cli.launch --gpus {resources.gpu} pcpo.cli.align"
-        " {wildcards.experiment} --scale {params.scale}"
-        " --evaluation-sampler {params.sampler}"
-        " --seed {wildcards.seed} --selection {input.selection} {params.arms}"
-        " --out {output} --log {log}"
+        "python -m pcpo.cli.launch --gpus {resources.gpu:q} pcpo.cli.align"
+        " {wildcards.experiment:q} --scale {params.scale:q}"
+        " --evaluation-sampler {params.sampler:q}"
+        " --seed {wildcards.seed:q} --selection {input.selection:q} {params.arms:q}"
+        " --out {output:q} --log {log:q}"
 
 
 # What a schedule of credit is computed with.
@@ -105,13 +106,13 @@ rule credit:
         "../envs/evaluate.yaml"
     params:
         scale=SCALE.name,
-        experiments=" ".join(EXPERIMENTS),
+        experiments=list(EXPERIMENTS),
         digests=[
             experiment.digest("sampler", "timesteps")
             for experiment in EXPERIMENTS.values()
         ],
     shell:
-        "python -m pcpo.cli.credit {params.experiments} --scale {params.scale} --out {output} --log {log}"
+        "python -m pcpo.cli.credit {params.experiments:q} --scale {params.scale:q} --out {output:q} --log {log:q}"
 
 
 rule readings:
@@ -126,7 +127,7 @@ rule readings:
     conda:
         "../envs/evaluate.yaml"
     shell:
-        "python -m pcpo.cli.readings --out {output} --log {log}"
+        "python -m pcpo.cli.readings --out {output:q} --log {log:q}"
 
 
 for experiment in EXPERIMENTS.values():

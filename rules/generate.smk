@@ -25,9 +25,9 @@ rule generate_base:
         scale=SCALE.name,
         experiment=lambda wc: BASES[wc.base],
     shell:
-        "python -m pcpo.cli.launch --gpus {resources.gpu} pcpo.cli.generate"
-        " {params.experiment} --scale {params.scale}"
-        " --out {params.out} --log {log}"
+        "python -m pcpo.cli.launch --gpus {resources.gpu:q} pcpo.cli.generate"
+        " {params.experiment:q} --scale {params.scale:q}"
+        " --out {params.out:q} --log {log:q}"
 
 
 rule generate:
@@ -58,8 +58,8 @@ rule generate:
             "evaluation", "sampler"
         ),
     shell:
-        "python -m pcpo.cli.launch --gpus {resources.gpu} pcpo.cli.generate"
-        " {wildcards.experiment} --scale {params.scale}"
-        " --evaluation-sampler {params.sampler}"
-        " --arm {wildcards.arm} --run {params.run} --selection {input.selection}"
-        " --out {params.out} --log {log}"
+        "python -m pcpo.cli.launch --gpus {resources.gpu:q} pcpo.cli.generate"
+        " {wildcards.experiment:q} --scale {params.scale:q}"
+        " --evaluation-sampler {params.sampler:q}"
+        " --arm {wildcards.arm:q} --run {params.run:q} --selection {input.selection:q}"
+        " --out {params.out:q} --log {log:q}"

@@ -33,10 +33,10 @@ rule report:
         sampler=SAMPLER,
         root=lambda wc: P.root,
         archive=ARCHIVE.name if ARCHIVE else "",
-        experiments=" ".join(EXPERIMENTS),
-        seeds=" ".join(map(str, SEEDS)),
+        experiments=list(EXPERIMENTS),
+        seeds=SEEDS,
         digests=[experiment.digest() for experiment in EXPERIMENTS.values()],
     shell:
-        "python -m pcpo.cli.report {params.experiments} --scale {params.scale}"
-        " --seeds {params.seeds} --results {params.root} --archive={params.archive:q}"
-        " --evaluation-sampler {params.sampler} --out {output} --log {log}"
+        "python -m pcpo.cli.report {params.experiments:q} --scale {params.scale:q}"
+        " --seeds {params.seeds:q} --results {params.root:q} --archive={params.archive:q}"
+        " --evaluation-sampler {params.sampler:q} --out {output:q} --log {log:q}"

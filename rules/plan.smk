@@ -18,11 +18,11 @@ rule plan:
         "../envs/train.yaml"
     params:
         scale=SCALE.name,
-        experiments=" ".join(EXPERIMENTS),
-        seeds=" ".join(map(str, SEEDS)),
-        bench=lambda wc, input: f" --bench {input.bench}" if input.bench else "",
+        experiments=list(EXPERIMENTS),
+        seeds=SEEDS,
+        bench=lambda wc, input: ["--bench", *input.bench] if input.bench else [],
         out=lambda wc, output: output[0].removesuffix(".md"),
         digests=[experiment.digest() for experiment in EXPERIMENTS.values()],
     shell:
-        "python -m pcpo.cli.plan {params.experiments} --scale {params.scale}"
-        " --seeds {params.seeds}{params.bench} --out {params.out} | tee {log}"
+        "python -m pcpo.cli.plan {params.experiments:q} --scale {params.scale:q}"
+        " --seeds {params.seeds:q} {params.bench:q} --out {params.out:q} | tee {log:q}"

@@ -44,8 +44,8 @@ rule table:
         frames=frame_options,
         out=lambda wc: P.table.format(**wc),
     shell:
-        "python -m pcpo.cli.table {wildcards.table} --scale {params.scale} {params.frames}"
-        " --evaluation-sampler {params.sampler} --out {params.out} --log {log}"
+        "python -m pcpo.cli.table {wildcards.table:q} --scale {params.scale:q} {params.frames:q}"
+        " --evaluation-sampler {params.sampler:q} --out {params.out:q} --log {log:q}"
 
 
 for table in READY_TABLES:
@@ -79,13 +79,12 @@ rule tables:
 for figure in READY_FIGURES:
     spec = FIGURES[figure]
     figure_inputs = {frame: figure_files(frame, spec) for frame in spec.frames}
-    options = f"--figure {figure} --experiments {' '.join(map(str, spec.experiments))}"
+    options = ["--figure", figure, "--experiments", *spec.experiments]
     if spec.kind == "sample_grid":
-        rows = figure_rows(spec)
-        figure_inputs["images"] = [f"{folder}/index.csv" for _, folder in rows]
-        options += "".join(f" --row {arm}={folder}" for arm, folder in rows)
+        figure_inputs["images"] = [f"{f}/index.csv" for _, f in figure_rows(spec)]
+        options += [word for row in grid_rows(spec) for word in ("--row", row)]
     else:
-        options += f" --arms {' '.join((*spec.arms, *spec.also))}"  # a gap is named
+        options += ["--arms", *spec.arms, *spec.also]  # a gap is named
 
     rule:
         name:
@@ -118,8 +117,8 @@ for figure in READY_FIGURES:
             frames=frame_options,
             out=lambda wc, output: output[0].removesuffix(".pdf"),
         shell:
-            "python -m pcpo.cli.figure {params.kind} --scale {params.scale} {params.options}"
-            " {params.frames} --evaluation-sampler {params.sampler} --out {params.out} --log {log}"
+            "python -m pcpo.cli.figure {params.kind:q} --scale {params.scale:q} {params.options:q}"
+            " {params.frames:q} --evaluation-sampler {params.sampler:q} --out {params.out:q} --log {log:q}"
 
 
 # `snakemake figure1` where a figure of the paper is drawn in parts.
@@ -156,7 +155,7 @@ rule compare_tables:
     params:
         scale=SCALE.name,
     shell:
-        "python -m pcpo.cli.compare --scale {params.scale} --tables {input.tables} --out {output} --log {log}"
+        "python -m pcpo.cli.compare --scale {params.scale:q} --tables {input.tables:q} --out {output:q} --log {log:q}"
 
 
 rule compare:

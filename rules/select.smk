@@ -30,12 +30,13 @@ rule select:
             "evaluation", "sampler"
         ),
         reward=lambda wc: reward_sources(EXPERIMENTS[wc.experiment].reward.name),
-        runs=lambda wc: " ".join(
-            f"--run {P.run.format(arm=arm, **wc)}"
+        runs=lambda wc: [
+            word
             for arm in EXPERIMENTS[wc.experiment].measured
-        ),
+            for word in ("--run", P.run.format(arm=arm, **wc))
+        ],
     shell:
-        "python -m pcpo.cli.launch --gpus {resources.gpu} pcpo.cli.select"
-        " {wildcards.experiment} --scale {params.scale}"
-        " --evaluation-sampler {params.sampler}"
-        " --seed {wildcards.seed} {params.runs} --out {output} --log {log}"
+        "python -m pcpo.cli.launch --gpus {resources.gpu:q} pcpo.cli.select"
+        " {wildcards.experiment:q} --scale {params.scale:q}"
+        " --evaluation-sampler {params.sampler:q}"
+        " --seed {wildcards.seed:q} {params.runs:q} --out {output:q} --log {log:q}"

@@ -33,6 +33,6 @@ rule train:
         arm=lambda wc: load_arm(wc.arm).model_dump(mode="json", exclude={"description"}),
         reward=lambda wc: reward_sources(EXPERIMENTS[wc.experiment].reward.name),
     shell:
-        "python -m pcpo.cli.launch --gpus {resources.gpu} pcpo.cli.train"
-        " {wildcards.experiment} {wildcards.arm} --seed {wildcards.seed}"
-        " --scale {params.scale} --out {params.out} --log {log}"
+        "python -m pcpo.cli.launch --gpus {resources.gpu:q} pcpo.cli.train"
+        " {wildcards.experiment:q} {wildcards.arm:q} --seed {wildcards.seed:q}"
+        " --scale {params.scale:q} --out {params.out:q} --log {log:q}"

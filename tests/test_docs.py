@@ -11,7 +11,7 @@ from pcpo.paths import FIGURES, NOT_DRAWN, TABLES
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-OURS = ("method.md", "run.md", "scale.md", "extend.md", "results.md")
+OURS = ("method.md", "run.md", "scale.md", "extend.md", "results.md", "safety.md")
 # What the example of extend.md adds.
 ADDED = {"clip_margin.py", "spread.py", "11_ddpo_clip_margin.yaml"}
 
@@ -42,6 +42,18 @@ def test_the_page_on_results_lists_the_figures_that_are_not_drawn():
     section = page.split("## Figures of the paper that are not drawn")[1].split("\n## ")[0]
     named = re.findall(r"\b\d+[a-z]?\b", section.replace("Table 6", ""))
     assert named == [name.removeprefix("figure") for name in NOT_DRAWN]
+
+
+def test_every_line_of_the_page_on_safety_names_a_test():
+    text = (ROOT / "docs" / "safety.md").read_text()
+    lines = re.findall(r"^\| (?!what |:--)(.+) \|$", text, re.M)
+    assert len(lines) > 10
+    for line in lines:
+        last = line.rpartition(" | ")[2]
+        named = re.fullmatch(r"`(tests/[\w/]+\.py)::(test_\w+)`", last)
+        assert named or last == "the same", line
+        if named:
+            assert f"def {named[2]}(" in (ROOT / named[1]).read_text(), last
 
 
 def test_every_page_is_short_enough_to_be_read():

@@ -1,4 +1,7 @@
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pcpo import frames
@@ -96,3 +99,43 @@ def test_the_tidy_tables_take_their_own_rows(tmp_path):
     for spec, frame in cases:
         frames.write(frame, spec, tmp_path / f"{spec.name}.csv")
         assert len(frames.read(tmp_path / f"{spec.name}.csv", spec)) == len(frame)
+
+
+@pytest.mark.parametrize("kind", ["rows", "texts", "lists", "codec"])
+def test_a_small_file_does_not_become_a_large_frame(tmp_path, kind, monkeypatch):
+    """Constant columns take no room in Parquet: some kB can stand for any number of rows."""
+    rows = 10**7 if kind == "rows" else 1000
+    column = pa.array(np.zeros(rows, np.int64))
+    if kind == "texts":
+        column = pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), ["x" * 10**6])
+    elif kind == "lists":
+        column = pa.array([[0] * 1000] * rows)
+    codec = "zstd" if kind == "codec" else "snappy"
+    file = tmp_path / "credit.parquet"
+    pq.write_table(pa.table({"step": column}), file, compression=codec, row_group_size=rows)
+    assert file.stat().st_size < 10**5
+    opened = []
+    monkeypatch.setattr(frames.pd, "read_parquet", opened.append)
+    message = {
+        "rows": "10,000,000 values in",
+        "texts": "texts are longer than 500,000,000",
+        "lists": "columns of numbers and texts alone",
+        "codec": "packed as ZSTD",
+    }
+    with pytest.raises(ValueError, match=rf"credit\.parquet: cannot be read .*{message[kind]}"):
+        frames.read(file, frames.CREDIT)
+    assert opened == []
+
+
+def test_bounds_of_a_frame_are_far_from_real_ones(tmp_path):
+    """The paper's longest training, with the least that a column can take, and a long text."""
+    rows = [{"epoch": e, "update": u, "step": s} for e in range(300) for u in (1, 2)
+            for s in range(50)]  # fmt: skip
+    frame = pd.DataFrame(rows).assign(
+        experiment="10_dancegrpo_flux_uniform", arm="half_timesteps", seed=0, timestep=0.0,
+        terms=1, log_ratio_mean=0.0, log_ratio_std=0.0, clip_fraction=0.0,
+    )  # fmt: skip
+    for column in set(frames.TIMESTEPS.columns) - set(frame):
+        frame[column] = 0.0
+    frames.write(frame, frames.TIMESTEPS, tmp_path / "t.parquet")
+    assert len(frames.read(tmp_path / "t.parquet", frames.TIMESTEPS)) == 30_000

@@ -1,8 +1,10 @@
 """Folders of images: what is written comes back, and damage is named."""
 
+import io
 import zipfile
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -136,4 +138,43 @@ def test_images_of_several_sizes_are_refused(tmp_path, expected):
     pictures = [*expected[:11], expected[11, :, :16]]
     write_images(tmp_path, ROWS, iter(pictures))
     with pytest.raises(ValueError, match=r"different sizes .*\(16, 32\), \(32, 32\)"):
+        read_images(tmp_path, read_index(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "shard",
+    ["../outside.zip", "/tmp/outside.zip", "prompt_008.zip/../../x.zip", "x.zip", "", "..",
+     "prompt_٠.zip"],
+)  # fmt: skip
+def test_an_index_names_shards_of_its_folder_alone(tmp_path, expected, shard):
+    folder = tmp_path / "images"
+    write_images(folder, ROWS, iter(expected))
+    (tmp_path / "outside.zip").write_bytes((folder / "prompt_008.zip").read_bytes())
+    index = pd.read_csv(folder / "index.csv", dtype=str)
+    index.loc[5, "shard"] = shard
+    index.to_csv(folder / "index.csv", index=False)
+    with pytest.raises(ValueError, match=r"index\.csv: .* in line 7 is no shard of images; delete"):
+        read_index(folder)
+
+
+def test_an_index_without_a_column_is_named(tmp_path, expected):
+    write_images(tmp_path, ROWS, iter(expected))
+    index = pd.read_csv(tmp_path / "index.csv").drop(columns="shard")
+    index.to_csv(tmp_path / "index.csv", index=False)
+    with pytest.raises(ValueError, match=r"index\.csv: the column shard is missing; delete"):
+        read_index(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["packed", "of another format", "of too many pixels"])
+def test_an_image_is_a_stored_png(tmp_path, expected, kind):
+    """Pillow opens some formats with other programs, and small files can stand for large images."""
+    write_images(tmp_path, ROWS, iter(expected))
+    picture = Image.new("1", (2**15, 2**15)) if "pixels" in kind else Image.new("RGB", (32, 32))
+    buffer = io.BytesIO()
+    picture.save(buffer, format="BMP" if "format" in kind else "PNG")
+    method = zipfile.ZIP_DEFLATED if kind == "packed" else zipfile.ZIP_STORED
+    with zipfile.ZipFile(tmp_path / "prompt_007.zip", "w", method) as archive:
+        for seed in range(4):
+            archive.writestr(f"seed_{seed:04d}.png", buffer.getvalue())
+    with pytest.raises(ValueError, match=r"prompt_007\.zip: the shard is missing or damaged"):
         read_images(tmp_path, read_index(tmp_path))

@@ -2,6 +2,8 @@
 
 Written the same twice from the same files: entries are sorted, their times fixed. Opened only when
 it is whole: everything is checked while it goes to a folder of another name, which is then renamed.
+It may come from anyone: what it says of itself is bounded before it is read, and nothing in it
+names a file outside of its folder or becomes part of a command (pcpo/names.py).
 """
 
 from __future__ import annotations
@@ -12,14 +14,16 @@ import json
 import os
 import re
 import shutil
+import socket
 import struct
-import tempfile
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+from pcpo.names import checked_name, is_seed, shown
 
 MANIFEST = "manifest-sha256.txt"  # as `sha256sum --check` reads it
 ABOUT = "archive.json"
@@ -28,7 +32,16 @@ FORMAT = 1
 MADE = ("tables", "figures", "compare.csv", "claims.csv", "claims.md", "report.html")
 WRITTEN = ("logs", "benchmarks", "provenance")
 
+# Bounds of an archive, for writing and reading. Ten configurations at the paper's scale would have
+# some hundred images below 1 MB, and less than 1,000 files for each training seed. Without ZIP64,
+# which is refused, the format ends at 4 GB and 65,535 files.
+LARGEST = 2 * 10**9  # bytes: of the zip, and of what is in it
+MOST_FILES = 50_000
+LONGEST_ABOUT = 100_000  # bytes of archive.json: names and seeds
+LONGEST_LIST = 300 * MOST_FILES  # bytes of the list of files, and of the zip's own
+
 _DATE = (1980, 1, 1, 0, 0, 0)
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others unpack in pieces of any size
 _PACKED = (".png", ".zip", ".parquet")  # gain nothing from another compression
 _BLOCK = 1 << 20
 _AGAIN = "copy it again, or make it again with `snakemake archive`"
@@ -59,10 +72,12 @@ def digests(contents: Mapping[str, Path | bytes]) -> dict[str, str]:
 def write(path: Path, contents: Mapping[str, Path | bytes], sums: Mapping[str, str]) -> None:
     """Write the archive; it appears when it is complete.
 
-    `sums` are the `digests` of `contents`. Raises ValueError for a file that has changed since.
+    `sums` are the `digests` of `contents`. Raises ValueError for a file that has changed since, and
+    where the archive would be larger than `open_archive` takes.
     """
     listed = "".join(f"{sums[name]}  {name}\n" for name in sorted(contents))
     whole = {**contents, MANIFEST: listed.encode()}
+    _check_bounds(path, [_size(source) for source in whole.values()])
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     try:
@@ -87,22 +102,23 @@ def open_archive(path: Path, into: Path) -> Archive:
     """Unpack an archive, but for what is made anew from it, to a folder below `into`.
 
     The folder is named after the file and its content, so that another archive gets another one;
-    where it is there already it is checked and used. Raises ValueError, with nothing left behind,
-    for a file that is no archive of this pipeline, of another format, damaged or cut, or that names
-    files outside of its folder; FileNotFoundError where there is none.
+    where it is there already it is checked and used. What a killed unpacking left is deleted.
+    Raises ValueError, with nothing left behind, for a file that is no archive of this pipeline, of
+    another format, too large, damaged or cut, or that names files outside of its folder;
+    FileNotFoundError where there is none.
     """
     if not path.is_file():
         raise FileNotFoundError(f"from_bundle: there is no file {path}")
+    _delete_abandoned(into)
     folder = into / f"{re.sub(r'[^A-Za-z0-9._-]', '_', path.stem)}-{_digest(path)[:12]}"
     if folder.exists():
         about = _about((folder / ABOUT).read_bytes(), path)
         _check_folder(folder, about["scale"])
     else:
-        into.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=into))
+        part = into / f".{folder.name}.{socket.gethostname()}.{os.getpid()}"
+        part.mkdir(parents=True)
         try:
             about = _extract(path, part)
-            part.chmod(0o755)  # mkdtemp's is for its owner alone
             if not folder.exists():
                 part.rename(folder)
         finally:
@@ -117,29 +133,56 @@ def read_manifest(text: str) -> dict[str, str]:
     for line in text.splitlines():
         found = re.fullmatch(r"([0-9a-f]{64})  (.+)", line)
         if not found:
-            raise ValueError(f"'{line[:80]}' is no sum and name")
+            raise ValueError(f"{shown(line)} is no sum and name")
         sums[found[2]] = found[1]
     return sums
+
+
+def _delete_abandoned(into: Path) -> None:
+    """Folders of unpackings that were killed; those of other machines may be at work."""
+    for part in into.glob(".*"):
+        found = re.fullmatch(r"\..+-[0-9a-f]{12}\.(?:(.+)\.([0-9]+)|\w+)", part.name)
+        if not found or found[1] not in (None, socket.gethostname()):
+            continue
+        # Without a process: of an earlier version of this package.
+        if found[2] is None or int(found[2]) == os.getpid() or not _runs(int(found[2])):
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except PermissionError:  # it is another user's
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True
 
 
 def _extract(path: Path, folder: Path) -> dict:
     """Check everything, write what is needed; the archive's record of itself."""
     try:
+        _check_directory(path)
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
             if not {ABOUT, MANIFEST} <= set(names):
                 raise _Refused(f"{path}: a zip file, but no archive that `snakemake archive` made")
             for name in names:
-                if name.startswith("/") or "\\" in name or {"", ".", ".."} & set(name.split("/")):
+                if not _is_inside(name):
                     raise _Refused(
-                        f"{path}: names a file outside of its folder ('{name}'); do not trust it"
+                        f"{path}: names a file outside of its folder ({shown(name)}); do not trust "
+                        "it"
                     )
-            about = _about(archive.read(ABOUT), path)
-            sums = read_manifest(archive.read(MANIFEST).decode())
+            _check_bounds(path, [info.file_size for info in archive.infolist()])
+            for info in archive.infolist():
+                if info.compress_type not in _METHODS:
+                    raise _Refused(f"{path}: {info.filename} is packed by another method; {_AGAIN}")
+            about = _about(_short(archive, ABOUT, LONGEST_ABOUT, path), path)
+            sums = read_manifest(_short(archive, MANIFEST, LONGEST_LIST, path).decode())
             if sorted(names) != sorted({*sums, MANIFEST}):
                 odd = sorted(set(names) ^ {*sums, MANIFEST}) or names
                 raise _Refused(
-                    f"{path}: its list of files is not what it holds ({odd[0]}); {_AGAIN}"
+                    f"{path}: its list of files is not what it holds ({shown(odd[0])}); {_AGAIN}"
                 )
             size = sum(info.file_size for info in archive.infolist())
             if size > shutil.disk_usage(folder).free:
@@ -161,27 +204,76 @@ def _extract(path: Path, folder: Path) -> dict:
     return about
 
 
+def _check_directory(path: Path) -> None:
+    """Refuse a zip whose directory, which Python reads at once, is larger than an archive's.
+
+    The last 22 bytes say how large it is: an archive has no comment, and needs no ZIP64.
+    """
+    size = path.stat().st_size
+    if size > LARGEST:
+        raise _Refused(f"{path}: has {size / 1e9:.1f} GB, an archive {LARGEST / 1e9:.0f} at most")
+    with path.open("rb") as handle:
+        handle.seek(-min(size, _END.size + _ZIP64_END), os.SEEK_END)
+        tail = handle.read()
+    signature, *_, length, _, comment = _END.unpack(tail[-_END.size :])
+    if signature != b"PK\5\6" or comment or tail[: -_END.size].startswith(b"PK\6\7"):
+        raise zipfile.BadZipFile("no end of an archive")
+    if length > LONGEST_LIST:
+        raise _Refused(f"{path}: lists more files than the {MOST_FILES:,} that an archive may have")
+
+
+_END = struct.Struct("<4s4H2LH")  # of the directory: ..., its bytes, offset, bytes of a comment
+_ZIP64_END = 20  # bytes of what stands before it where there are more entries than it can say
+
+
+def _check_bounds(path: Path, sizes: Sequence[int]) -> None:
+    """Refuse more files, or more bytes in them, than an archive has."""
+    if len(sizes) > MOST_FILES:
+        raise _Refused(f"{path}: has {len(sizes):,} files, an archive {MOST_FILES:,} at most")
+    if (total := sum(sizes)) > LARGEST:
+        told = f"{total / 1e9:.1f} GB unpacked, an archive {LARGEST / 1e9:.0f} at most"
+        raise _Refused(f"{path}: has {told}")
+
+
+def _is_inside(name: str) -> bool:
+    """Whether it names a file below the archive's folder on any system."""
+    parts = name.split("/")
+    return name.isprintable() and "\\" not in name and not {"", ".", ".."} & set(parts)
+
+
+def _short(archive: zipfile.ZipFile, name: str, most: int, path: Path) -> bytes:
+    """A file of at most so many bytes; no more is unpacked, whatever the zip says of it."""
+    if archive.getinfo(name).file_size > most:
+        raise _Refused(f"{path}: {name} has more than {most:,} bytes; do not trust it")
+    with archive.open(name) as entry:
+        return entry.read(most)
+
+
 def _about(data: bytes, path: Path) -> dict:
+    """What archive.json says: format, scale, experiments, seeds, each of them checked."""
     try:
         about = json.loads(data)
-        known = about["format"]
-        good = (
-            re.fullmatch(r"[\w-]+", about["scale"])
-            and about["experiments"]
-            and all(re.fullmatch(r"[\w-]+", name) for name in about["experiments"])
-            and about["seeds"]
-            and all(isinstance(seed, int) for seed in about["seeds"])
-        )
-    except (KeyError, TypeError, ValueError) as error:
+        known, scale, experiments, seeds = (about[key] for key in _ABOUT_KEYS)
+        lists = isinstance(experiments, list) and isinstance(seeds, list)
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise _Refused(f"{path}: {ABOUT} cannot be understood ({error}); {_AGAIN}") from error
     if known != FORMAT:
         raise _Refused(
-            f"{path}: an archive of format {known}, this version reads {FORMAT}; use the version "
-            "of pcpo that made it"
+            f"{path}: an archive of format {shown(known)}, this version reads {FORMAT}; use the "
+            "version of pcpo that made it"
         )
-    if not good:
+    if not (lists and experiments and seeds and all(map(is_seed, seeds))):
         raise _Refused(f"{path}: {ABOUT} does not say of which run it is; {_AGAIN}")
-    return dict(about)
+    try:
+        checked_name(scale, "scale")
+        for name in experiments:
+            checked_name(name, "experiments")
+    except ValueError as error:
+        raise _Refused(f"{path}: {ABOUT} does not say of which run it is: {error}") from error
+    return {"scale": scale, "experiments": experiments, "seeds": seeds}
+
+
+_ABOUT_KEYS = ("format", "scale", "experiments", "seeds")
 
 
 def _check_folder(folder: Path, scale: str) -> None:

@@ -1,29 +1,40 @@
 """Which files of a run go into its archive: all that is small, and all that is drawn from.
 
-Not weights, resume states, features, or images that no figure shows.
+Not weights, resume states, features, or images that no figure shows; of the sources what git
+tracks, and of those that it does not track the files of configuration that the run is of. Profiles,
+which say of a site what no number hangs on, are left out; hosts and folders too (`anonymous`).
 """
 
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import yaml
 
+from pcpo.archive.anonymous import anonymous
 from pcpo.archive.bundle import ABOUT, FORMAT, WRITTEN
 from pcpo.archive.pictures import Row, shown_images
-from pcpo.config import Experiment, files, load_arm
+from pcpo.config import Experiment, files, load_arm, load_scale
 from pcpo.paths import FIGURES, PACKAGE, TABLES, Paths
 
 REPOSITORY = PACKAGE.parent
 SELF = "archive"  # the rule whose own log and provenance an archive cannot hold
 # What the numbers were made by and from, besides config/ and the package.
 _SOURCES = (
-    *("Snakefile", "rules/*.smk", "envs/*", "profiles/*/*", "pyproject.toml", "requirements.lock"),
+    *("Snakefile", "rules/*.smk", "pyproject.toml", "requirements.lock"),
+    *("envs/*.yaml", "envs/*.sh", "envs/*.py"),
     *("LICENSE", "CITATION.cff", "README.md", "CHANGELOG.md"),
+    *("pcpo/**/*.py", *(f"pcpo/report/templates/*.{kind}" for kind in ("html", "rst", "css"))),
 )
-_CODE = ("*.py", "report/templates/*")
+# What is read of config/, for where git does not say what belongs to it.
+_CONFIG = (
+    *("config.yaml", "original.yaml", "paper.yaml", "pilot.yaml", "assets.csv", "assets.lock"),
+    *("arms.yaml", "claims.yaml", "defaults.yaml"),
+    *("experiments/*.yaml", "presets/*.yaml", "scale/*.yaml", "paper/*.csv"),
+)
 
 
 def contents(
@@ -42,13 +53,11 @@ def contents(
             raise FileNotFoundError(f"{path} is missing: let `snakemake archive` make it")
         found[path.as_posix()] = path
     found |= {path.as_posix(): source for path, source in shown_images(grids).items()}
-    for path in _records(paths, experiments, seeds):
-        found[path.as_posix()] = path
-    for path in _sources():
+    found |= anonymous({p.as_posix(): p for p in _records(paths, experiments, seeds)})
+    for path in _belonging(REPOSITORY, _SOURCES):
         found[path.relative_to(REPOSITORY).as_posix()] = path
-    for path in sorted(files.CONFIG.rglob("*")):
-        if path.is_file():
-            found[f"config/{path.relative_to(files.CONFIG).as_posix()}"] = path
+    for path in {*_belonging(files.CONFIG, _CONFIG), *_read(paths.scale, experiments)}:
+        found[f"config/{path.relative_to(files.CONFIG).as_posix()}"] = path
     for experiment in experiments:
         found[f"{paths.root}/configurations/{experiment.name}.yaml"] = _resolved(experiment)
     names = [experiment.name for experiment in experiments]
@@ -101,10 +110,36 @@ def _records(paths: Paths, experiments: Sequence[Experiment], seeds: Sequence[in
     return [path for path in found if path.is_file()]
 
 
-def _sources() -> list[Path]:
-    found = [path for pattern in _SOURCES for path in REPOSITORY.glob(pattern)]
-    found += [path for pattern in _CODE for path in PACKAGE.rglob(pattern)]
-    return [path for path in found if path.is_file()]
+def left_out(packed: Iterable[str]) -> list[str]:
+    """Sources that are not among the names `packed`, as git does not track them."""
+    sources = [path.relative_to(REPOSITORY) for path in _matching(REPOSITORY, _SOURCES)]
+    config = [path.relative_to(files.CONFIG) for path in _matching(files.CONFIG, _CONFIG)]
+    names = {path.as_posix() for path in [*sources, *("config" / path for path in config)]}
+    return sorted(names - set(packed))
+
+
+def _matching(folder: Path, patterns: Sequence[str]) -> set[Path]:
+    return {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
+
+
+def _belonging(folder: Path, patterns: Sequence[str]) -> list[Path]:
+    """Files of a folder that git tracks among `patterns`; all of them where git tracks none."""
+    found = _matching(folder, patterns)
+    listed = ["git", "-C", str(folder), "ls-files", "-z"]
+    try:
+        names = subprocess.run(listed, capture_output=True, check=True, timeout=60).stdout
+    except (OSError, subprocess.SubprocessError):  # no git, or no checkout
+        names = b""
+    tracked = {folder / name.decode("utf-8", "surrogateescape") for name in names.split(b"\0")}
+    return sorted(found & tracked or found)
+
+
+def _read(scale: str, experiments: Sequence[Experiment]) -> list[Path]:
+    """The files that this run is of, tracked or not: they can be a user's own."""
+    resolved = load_scale(scale)
+    found = [Path(sizes.file) for sizes in resolved.sizes]
+    found += [files.CONFIG / "experiments" / f"{e.name}.yaml" for e in experiments]
+    return found + ([files.CONFIG / "presets" / f"{p}.yaml"] if (p := resolved.preset) else [])
 
 
 def _resolved(experiment: Experiment) -> bytes:

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pcpo.archive.anonymous import without_folders
+
 # Options of the commands that name what they write; every other path is something that they read.
 _WRITES = {"evaluate": ("--overall", "--per-prompt")}
 _OUT = ("--out",)
@@ -45,7 +47,7 @@ def read_steps(records: Iterable[str], home: Path = Path()) -> list[Step]:
     steps = []
     for name in records:
         try:
-            told = json.loads((home / name).read_text(encoding="utf-8"))
+            told = json.loads(without_folders((home / name).read_bytes()))
             command = tuple(map(str, told["command"]))
             times = (str(told["start"]), str(told["end"]))
             commit = str(told.get("git", {}).get("commit", ""))

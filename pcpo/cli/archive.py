@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pcpo.archive.bundle import digests, write
-from pcpo.archive.contents import contents
+from pcpo.archive.contents import contents, left_out
 from pcpo.archive.crate import METADATA, crate
 from pcpo.archive.pictures import Row
 from pcpo.archive.steps import Step, read_steps
@@ -43,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     title = f"pcpo, scale {arguments.scale}, {len(experiments)} configurations"
     found[METADATA] = crate(title, sums, sizes, steps, _day(found, steps))
     write(arguments.out, found, sums | digests({METADATA: found[METADATA]}))
+    if left := left_out(found):
+        log(f"left out, as git does not track them: {', '.join(left)}")
     log(
         f"{arguments.out}: {len(found)} files, {len(steps)} recorded steps, "
         f"{arguments.out.stat().st_size / 1e6:.1f} MB"

@@ -8,9 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from pcpo.cli import console
+from pcpo.config.files import read_yaml
 
 # (sizes, folder of the world, seed): train one part and leave it in the folder
 Stage = Callable[[Mapping[str, Any], Path, int], None]
@@ -37,10 +36,7 @@ def read_sizes(file: Path) -> Sizes:
     Raises:
         ValueError: the file has none, or is not YAML.
     """
-    try:
-        data = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{file}: not valid YAML: {error}") from error
+    data = read_yaml(file)
     sizes = data.get("world") if isinstance(data, dict) else None
     if not sizes:
         raise ValueError(f"{file} has no block 'world:'; only scales with a demo world train one.")

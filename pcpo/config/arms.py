@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import ValidationError, model_validator
 
 from pcpo.config import files
-from pcpo.config.files import ConfigError, Record, explain, load_yaml
+from pcpo.config.files import ConfigError, Name, Record, explain, known_name, load_yaml
 
 Credit = Literal[
     "native",
@@ -29,7 +29,7 @@ FLOW_ONLY = ("uniform",)
 class Arm(Record):
     """What an arm changes: the objective, how the ratio is computed, and the credit schedule."""
 
-    name: str
+    name: Name
     description: str
     objective: Literal["ppo_clip", "log_hinge"]
     log_ratio: Literal["sampler", "matching"]
@@ -51,7 +51,12 @@ class Arm(Record):
 
 @cache
 def arms_file() -> dict[str, Any]:
-    return load_yaml(files.CONFIG / "arms.yaml", "file")
+    """The blocks of config/arms.yaml by arm; ConfigError for one whose name is none."""
+    file = files.CONFIG / "arms.yaml"
+    arms = load_yaml(file, "file")
+    for name in arms:
+        known_name(name, f"{file}: arm")
+    return arms
 
 
 def load_arm(name: str) -> Arm:

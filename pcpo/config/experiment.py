@@ -9,11 +9,11 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from pcpo.config.arms import load_arm
-from pcpo.config.files import Record
+from pcpo.config.files import Name, Record
 
 
 class Reward(Record):
-    name: str
+    name: Name
     # Constructor options of the reward class that belong to the method, e.g. the training scale.
     options: dict[str, Any] = Field(default_factory=dict)
 
@@ -104,7 +104,7 @@ class EMA(Record):
 class Validation(Record):
     """The reward on fixed prompts in the course of training (Figure 5)."""
 
-    prompts: str  # a prompt set that is not trained on
+    prompts: Name  # a prompt set that is not trained on
     count: int = Field(gt=0)  # at most so many of its prompts, one image each
     every: int = Field(gt=0)  # epochs
     # native: the training's, with its noise; deterministic: the same kind without noise.
@@ -157,13 +157,13 @@ class Epochs(Record):
 class Experiment(Record):
     """One column of Table 7, resolved at a scale."""
 
-    name: str
+    name: Name
     number: int
-    scale: str
+    scale: Name
     description: str
     algorithm: Literal["ddpo", "dancegrpo", "flow_grpo"]
     model: Literal["sd14", "sd15", "sd35m", "flux"]
-    prompts: str
+    prompts: Name
     reward: Reward
     sampler: Sampler
     batch: Batch
@@ -180,12 +180,12 @@ class Experiment(Record):
     validation: Validation | None = None
     execution: Execution = Execution()
     evaluation: Evaluation
-    alignment: tuple[str, ...] = ()  # prompt sets of Tables 5 and 9
+    alignment: tuple[Name, ...] = ()  # prompt sets of Tables 5 and 9
     # Where those tables compare epochs; scored beside the pair matched in reward. An epoch stands
     # for the last checkpoint up to it, for scales that end earlier. None: the matched pair alone.
     alignment_checkpoint: Epochs | None = None
-    arms: tuple[str, ...]
-    compared: tuple[str, ...]  # arms that are matched in reward, sampled and measured
+    arms: tuple[Name, ...]
+    compared: tuple[Name, ...]  # arms that are matched in reward, sampled and measured
 
     @field_validator("arms", "compared")
     @classmethod

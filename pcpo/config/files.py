@@ -5,13 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+
+from pcpo.names import checked_name
 
 VARIABLE = "PCPO_CONFIG"  # names another folder than this checkout's
 CONFIG = Path(os.environ.get(VARIABLE) or Path(__file__).resolve().parents[2] / "config")
+
+
+# Bounds of a YAML file, which may come from an archive of someone else. The largest of ours,
+# claims.yaml, has 23 kB, five levels deep. The first holds for the file, and for its values with
+# every alias written out.
+YAML_BYTES = 250_000
+YAML_DEPTH = 32
 
 
 def use_folder(folder: Path) -> None:
@@ -29,17 +38,76 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+Name = Annotated[str, AfterValidator(checked_name)]  # see pcpo/names.py
+
+
+def known_name(name: object, where: str) -> str:
+    """The name itself, where it is one (pcpo/names.py); ConfigError begins with `where`."""
+    try:
+        return checked_name(name, where)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
 def load_yaml(path: Path, what: str) -> dict[str, Any]:
+    """Keys and values of a file of configuration. Raises ConfigError with its name."""
     if not path.exists():
         known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
         raise ConfigError(f"unknown {what} '{path.stem}': no file {path}; known: {known}")
-    try:
-        data = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+    data = read_yaml(path)
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: expected keys and values at the top level")
     return data
+
+
+def read_yaml(path: Path) -> Any:
+    """A file of plain values: texts, numbers, lists, keys; bounded before it is built.
+
+    Raises ConfigError with the file's name where it is no such YAML in UTF-8, or larger or deeper
+    than YAML_BYTES and YAML_DEPTH.
+    """
+    if (size := path.stat().st_size) > YAML_BYTES:
+        raise ConfigError(f"{path}: has {size:,} bytes; at most {YAML_BYTES:,} are read")
+    try:
+        return yaml.load(path.read_bytes().decode("utf-8"), _Plain)
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: of a number or of UTF-8
+        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+
+
+class _Plain(yaml.SafeLoader):
+    """YAML of plain values, which counts what it composes, aliases as often as they stand there."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = self._size = 0
+        self._sizes: dict[int, int] = {}  # of each node that is complete, with what is below it
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        alias = self.check_event(yaml.AliasEvent)
+        mark, before = self.peek_event().start_mark, self._size
+        self._depth += 1
+        if self._depth > YAML_DEPTH:
+            raise yaml.MarkedYAMLError(None, None, f"deeper than {YAML_DEPTH} levels", mark)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        if alias and id(node) not in self._sizes:
+            raise yaml.MarkedYAMLError(None, None, "an alias that contains itself", mark)
+        own = 1 + len(node.value) if isinstance(node, yaml.ScalarNode) else 1
+        self._size += self._sizes[id(node)] if alias else own
+        self._sizes.setdefault(id(node), self._size - before)
+        if self._size > YAML_BYTES:
+            problem = f"more than {YAML_BYTES:,} characters with its aliases written out"
+            raise yaml.MarkedYAMLError(None, None, problem, mark)
+        return node
+
+
+# Dates, bytes and sets are no plain values: JSON has none, and nothing here takes one.
+_TAGS = ("null", "bool", "int", "float", "str", "seq", "map")
+_Plain.yaml_constructors = {
+    tag: constructor
+    for tag, constructor in yaml.SafeLoader.yaml_constructors.items()
+    if tag is None or tag.rpartition(":")[2] in _TAGS
+}
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,7 +155,8 @@ def explain(
             ),
             main or layers[-1][0],
         )
-        key = ".".join(map(str, location))
+        parts = [str(part) for part in location if part != "[key]"]  # pydantic's word for a key
+        key = ".".join(part if part.isprintable() else ascii(part) for part in parts)
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
             message = "unknown key"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import ValidationError
 
 from pcpo.config import files
-from pcpo.config.files import ConfigError, explain, load_yaml
+from pcpo.config.files import ConfigError, explain, known_name, load_yaml
 from pcpo.config.overlay import Overlay
 from pcpo.config.scale import experiment_names
 
@@ -18,7 +18,7 @@ class Preset(Overlay):
 
 def load_preset(name: str) -> Preset:
     """config/presets/<name>.yaml; ConfigError names the file and the key of a mistake."""
-    path = files.CONFIG / "presets" / f"{name}.yaml"
+    path = files.CONFIG / "presets" / f"{known_name(name, 'preset')}.yaml"
     data = load_yaml(path, "preset")
     if "file" in data:
         raise ConfigError(f"{path}: file: unknown key")

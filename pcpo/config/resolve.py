@@ -12,6 +12,7 @@ from pcpo.config.experiment import Experiment
 from pcpo.config.files import ConfigError, explain, load_yaml, merge
 from pcpo.config.preset import load_preset
 from pcpo.config.scale import experiment_names, load_scale
+from pcpo.names import shown
 
 
 def load_experiment(experiment: int | str, scale: str = "paper") -> Experiment:
@@ -20,15 +21,12 @@ def load_experiment(experiment: int | str, scale: str = "paper") -> Experiment:
     Raises ConfigError with the file and the key of each mistake.
     """
     names = experiment_names()
-    matches = [
-        name
-        for name in names
-        if name == experiment
-        or (str(experiment).isdigit() and name.split("_")[0] == f"{int(experiment):02d}")
-    ]
+    text = str(experiment)
+    number = f"{text.lstrip('0').zfill(2)}_"
+    matches = [n for n in names if n == text or (text.isdecimal() and n.startswith(number))]
     if not matches:
         raise ConfigError(
-            f"unknown experiment '{experiment}' in {files.CONFIG / 'experiments'}; "
+            f"unknown experiment {shown(experiment)} in {files.CONFIG / 'experiments'}; "
             f"known: {', '.join(names)}"
         )
     name = matches[0]

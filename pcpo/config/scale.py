@@ -14,8 +14,18 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from pcpo.config import files
-from pcpo.config.files import ConfigError, Record, explain, leaves, load_yaml, merge
+from pcpo.config.files import (
+    ConfigError,
+    Name,
+    Record,
+    explain,
+    known_name,
+    leaves,
+    load_yaml,
+    merge,
+)
 from pcpo.config.overlay import Overlay
+from pcpo.names import shown
 
 # Dotted keys that a scale may set; `x.*` stands for every key below x. Everything else is method.
 SCALE_MAY_CHANGE = (
@@ -56,32 +66,32 @@ class RewardSource(Record):
 
     path: str
     options: dict[str, Any] = Field(default_factory=dict)
-    implementation: str | None = None
+    implementation: Name | None = None
 
 
 class FeatureSource(Record):
     """One slot of the paper's quality tables: which features fill it at this scale."""
 
-    features: str  # a module of pcpo/features
-    output: str  # a key of what it returns
-    metric: str  # a module of pcpo/metrics
+    features: Name  # a module of pcpo/features
+    output: Name  # a key of what it returns
+    metric: Name  # a module of pcpo/metrics
     measured: str  # its name in tables
 
 
 class Scale(Record):
     """Where a scale's things come from, and the sizes that its files lay over experiments."""
 
-    name: str
+    name: Name
     note: str  # stands under every table of the scale
-    preset: str | None = None  # a file of config/presets, laid over experiments before the sizes
+    preset: Name | None = None  # a file of config/presets, laid over experiments before the sizes
     device: Literal["cpu", "cuda"]  # on which its commands run, unless they are told otherwise
-    models: dict[str, ModelSource]
-    prompts: dict[str, str]
-    rewards: dict[str, RewardSource]
-    features: dict[str, str]  # module of pcpo/features -> folder of its weights
-    quality: dict[str, FeatureSource]  # slot of the tables -> what is measured
-    alignment: dict[str, dict[str, str]]  # prompt set -> column of Table 5 or 9 -> reward
-    world: dict[str, Any] = Field(
+    models: dict[Name, ModelSource]
+    prompts: dict[Name, str]
+    rewards: dict[Name, RewardSource]
+    features: dict[Name, str]  # module of pcpo/features -> folder of its weights
+    quality: dict[Name, FeatureSource]  # slot of the tables -> what is measured
+    alignment: dict[Name, dict[Name, Name]]  # prompt set -> column of Table 5 or 9 -> reward
+    world: dict[Name, Any] = Field(
         default_factory=dict
     )  # sizes of the demo world; empty where models are downloaded
     sizes: tuple[Overlay, ...]  # of its own file, and before it of the files that it extends
@@ -94,6 +104,18 @@ class Scale(Record):
                 _known(reward, self.rewards, f"alignment.{dataset}.{column}", "rewards:")
         for slot, measured in self.quality.items():
             _known(measured.features, self.features, f"quality.{slot}.features", "features:")
+        return self
+
+    @model_validator(mode="after")
+    def _world_inside(self) -> Scale:
+        """A world's prompt sets are deleted and written anew: never outside of its folder."""
+        inside = f"results/{self.name}/world/"
+        for key, path in self.prompts.items() if self.world else ():
+            if not path.startswith(inside) or ".." in path.split("/"):
+                raise ValueError(
+                    f"prompts.{key}: a scale with a world makes its prompt sets below {inside}; "
+                    f"got {shown(path)}"
+                )
         return self
 
     def layers(self, experiment: str) -> list[tuple[str, dict[str, Any]]]:
@@ -125,7 +147,16 @@ def _known(name: str, known: Collection[str], where: str, place: str) -> None:
 
 
 def experiment_names() -> list[str]:
-    return sorted(p.stem for p in (files.CONFIG / "experiments").glob("*.yaml"))
+    """Stems of the files in config/experiments, a number and a name each.
+
+    Raises ConfigError for a stem that is none: it enters paths, commands and names of rules.
+    """
+    found = sorted((files.CONFIG / "experiments").glob("*.yaml"))
+    for path in found:
+        known_name(path.stem, f"{shown(str(path))}: file name")
+        if not path.stem.partition("_")[0].isdecimal():
+            raise ConfigError(f"{path}: file name: begins with a number, as in 11_mine.yaml")
+    return [path.stem for path in found]
 
 
 def load_scale(name: str) -> Scale:
@@ -156,13 +187,14 @@ def _chain(name: str) -> list[tuple[str, dict[str, Any]]]:
     """(file, its keys) of a scale and of those it extends, the one that extends none first."""
     chain: list[tuple[str, dict[str, Any]]] = []
     names: list[str] = []
-    parent: str | None = name
+    parent: Any = name
     while parent is not None:
         if parent in names:
             raise ConfigError(
                 f"{chain[0][0]}: extends: goes round in a circle: {' -> '.join([*names, parent])}"
             )
-        names.append(parent)
+        where = f"{chain[0][0]}: extends" if chain else "scale"
+        names.append(known_name(parent, where))
         path = files.CONFIG / "scale" / f"{parent}.yaml"
         data = load_yaml(path, "scale")
         for key in ("name", "sizes"):

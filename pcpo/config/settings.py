@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
-from pcpo.config.files import ConfigError
+from pcpo.config.files import ConfigError, known_name
 from pcpo.config.scale import Scale, experiment_names
+from pcpo.names import LARGEST_SEED, is_seed, shown
 
 # By which sampler evaluation images are made: the experiment's for every arm, so that the weights
 # alone differ, or each arm's own. The base model, against which all are measured, has the native.
@@ -19,20 +21,22 @@ def chosen_experiments(given: Any) -> list[str]:
     if not isinstance(given, list | tuple) or not given:
         raise ConfigError(
             "config: experiments: give 'all' or a list, as in --config "
-            f'"experiments=[04_ddpo_bertscore,5]"; got {given!r}'
+            f'"experiments=[04_ddpo_bertscore,5]"; got {shown(given)}'
         )
-    return [str(name) for name in given]
+    return [known_name(str(name), "config: experiments") for name in given]
 
 
 def chosen_seeds(given: Any) -> list[int]:
     """Training seeds, in order. Raises ConfigError unless they are different whole numbers."""
-    listed = isinstance(given, list | tuple) and bool(given)
-    if not listed or not all(str(seed).isdecimal() for seed in given):  # Snakemake's are text
+    # Snakemake's are text.
+    texts = [str(seed) for seed in given] if isinstance(given, list | tuple) else []
+    digits = len(str(LARGEST_SEED))
+    seeds = [int(text) for text in texts if text.isdecimal() and len(text) <= digits]
+    if not seeds or len(seeds) < len(texts) or not all(map(is_seed, seeds)):
         raise ConfigError(
-            "config: seeds: give a list of whole numbers from 0 on, as in --config "
-            f'"seeds=[0,1,2]"; got {given!r}'
+            f"config: seeds: give a list of whole numbers from 0 to {LARGEST_SEED}, as in --config "
+            f'"seeds=[0,1,2]"; got {shown(given)}'
         )
-    seeds = [int(seed) for seed in given]
     if len(set(seeds)) < len(seeds):
         raise ConfigError(f"config: seeds: one is there twice, and each is a run: {seeds}")
     return seeds
@@ -42,9 +46,23 @@ def chosen_sampler(given: Any) -> str:
     """One of EVALUATION_SAMPLERS. Raises ConfigError for anything else."""
     if given not in EVALUATION_SAMPLERS:
         raise ConfigError(
-            f"config: evaluation_sampler: give {' or '.join(EVALUATION_SAMPLERS)}; got {given!r}"
+            f"config: evaluation_sampler: give {' or '.join(EVALUATION_SAMPLERS)}; got "
+            f"{shown(given)}"
         )
     return str(given)
+
+
+def chosen_container(given: Any) -> str:
+    """An image for Snakemake's `container:`, which puts it into a command as it is.
+
+    Raises ConfigError for what is no path or address.
+    """
+    if not isinstance(given, str) or shlex.quote(given) != given or given.startswith("-"):
+        raise ConfigError(
+            "config: container: give the path or address of an image, without characters that mean "
+            f"something to a shell; got {shown(given)}"
+        )
+    return given
 
 
 def evaluated_by(scale: Scale, sampler: str) -> Scale:

@@ -1,13 +1,17 @@
 """What an archive of a finished run holds, and what it leaves out."""
 
 import json
+import subprocess
 import zipfile
 
 import pytest
 import yaml
 
-from pcpo.config import load_experiment
-from tests.archive.finished import FIGURE, NAMES, P, pack
+from pcpo.archive import contents as packing
+from pcpo.archive.anonymous import without_folders
+from pcpo.config import files, load_experiment
+from tests.archive.finished import FIGURE, NAMES, P, pack, text
+from tests.workflow import copy_sources
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +85,82 @@ def test_a_missing_file_is_named(run, tmp_path, monkeypatch, gone):
     finally:
         (tmp_path / "kept").rename(file)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("tracked", [True, False], ids=["git", "no git"])
+def test_only_what_belongs_to_the_repository_and_the_run_is_packed(
+    run, tmp_path, monkeypatch, tracked
+):
+    """A secret beside the configuration, a site's profile, a module that was never added."""
+    checkout = copy_sources(tmp_path / "checkout")
+    mine = checkout / "config" / "experiments" / f"{NAMES[0]}.yaml"
+    told = mine.read_text()
+    mine.unlink()
+    if tracked:
+        for words in (["init", "-q"], ["add", "."]):
+            subprocess.run(["git", "-C", checkout, *words], check=True)
+    mine.write_text(told)  # of the run, though git does not know it
+    for name in (
+        *("config/secret.yaml", "config/experiments/.swap", "config/notes/token.txt"),
+        *("profiles/mine/config.yaml", "pcpo/rewards/mine.txt", "envs/.env"),
+    ):
+        text(checkout / name, "a secret")
+    text(checkout / "pcpo/rewards/mine.py", "a secret")
+    text(checkout / "config/scale/other.yaml", "a secret")
+    monkeypatch.chdir(run)
+    monkeypatch.setattr(packing, "REPOSITORY", checkout)
+    monkeypatch.setattr(files, "CONFIG", checkout / "config")
+    with zipfile.ZipFile(pack(tmp_path / "archive.zip")) as archive:
+        names = set(archive.namelist())
+        secret = {name for name in names if b"a secret" in archive.read(name)}
+    assert {f"config/experiments/{name}.yaml" for name in NAMES} <= names
+    assert {"config/scale/smoke.yaml", "config/scale/demo.yaml", "pcpo/training.py"} <= names
+    assert not any(name.startswith("profiles/") for name in names)
+    # Without git nobody says which module belongs to the package.
+    assert secret == (set() if tracked else {"pcpo/rewards/mine.py", "config/scale/other.yaml"})
+    left = packing.left_out(names)
+    assert left == (["config/scale/other.yaml", "pcpo/rewards/mine.py"] if tracked else [])
+
+
+HOST = "node17.cluster.example"
+
+
+def test_records_are_without_hosts_and_folders(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(run)
+    record = run / P.root / "provenance" / "table" / "table9.json"
+    log = run / P.root / "logs" / "table" / "table9.log"
+    kept = {file: file.read_text() for file in (record, log)}
+    told = json.loads(kept[record])
+    told |= {"process": f"process 12 on {HOST} (Slurm job 3)", "python": "/opt/team/bin/python"}
+    told["command"] += ["--published", f"{run}/config/paper"]
+    record.write_text(json.dumps(told))
+    log.write_text(f"{HOST}: {run}/x.csv, /scratch/team/sd15/unet.bin, https://a.b/c/d, 3/4\n")
+    try:
+        with zipfile.ZipFile(pack(tmp_path / "archive.zip")) as archive:
+            whole = {
+                name: archive.read(name).decode("utf-8", "replace")
+                for name in archive.namelist()
+                if name.endswith((".json", ".jsonl", ".log"))
+            }
+    finally:
+        for file, content in kept.items():
+            file.write_text(content)
+    packed = json.loads(whole[record.relative_to(run).as_posix()])
+    assert packed["process"] == "process 12 on host1 (Slurm job 3)"
+    assert packed["python"] == ".../python"
+    assert packed["command"][-1] == "./config/paper"
+    shown = whole[log.relative_to(run).as_posix()]
+    assert shown == "host1: ./x.csv, .../unet.bin, https://a.b/c/d, 3/4\n"
+    for name, content in whole.items():
+        assert HOST not in content and str(run) not in content and "/opt/team" not in content, name
+
+
+def test_a_folder_with_spaces_and_accents_is_left_out_too(tmp_path, monkeypatch):
+    folder = tmp_path / "Jörg's clone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    for told in (str(folder), json.dumps(str(folder))):
+        assert "clone" not in without_folders(f"read {told}/x".encode()).decode()
+    assert without_folders(b"speed 3 /s, a/b/c, https://x.y/z/, /") == (
+        b"speed 3 /s, a/b/c, https://x.y/z/, /"
+    )

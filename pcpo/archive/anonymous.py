@@ -1,0 +1,39 @@
+"""Records and logs without the hosts and folders that they were made in.
+
+The folder of the run becomes `.`, the user's own `~`, every other absolute folder `...`; hosts are
+numbered, so that which jobs shared one can still be seen. The same records give the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+_PROCESS = re.compile(rb'\b(process \d+ on )([^\s"()]+)')  # as pcpo.history.process has it
+# A folder begins where no word, address or relative path goes on.
+_FOLDER = re.compile(rb"(?<![\w./:~-])(?:/[\w.@+-]+)+/")
+
+
+def anonymous(records: Mapping[str, Path]) -> dict[str, bytes]:
+    """The content of records by their names, without hosts and folders."""
+    texts = {name: path.read_bytes() for name, path in records.items()}
+    hosts = sorted({host for text in texts.values() for _, host in _PROCESS.findall(text)})
+    numbered = {host: b"host%d" % number for number, host in enumerate(hosts, 1)}
+    for name, text in texts.items():
+        text = _PROCESS.sub(lambda found: found[1] + numbered[found[2]], text)
+        if name.endswith(".log"):  # free text, where a host may stand anywhere
+            for host, number in numbered.items():
+                text = re.sub(rb"(?<![\w.-])" + re.escape(host) + rb"(?![\w-])", number, text)
+        texts[name] = without_folders(text)
+    return texts
+
+
+def without_folders(text: bytes) -> bytes:
+    """A text without absolute folders, also where JSON has escaped them."""
+    for folder, short in ((Path.cwd(), b"."), (Path.home(), b"~")):
+        for written in {str(folder), json.dumps(str(folder))[1:-1]}:
+            if folder.parent != folder:  # `/` would be every path
+                text = re.sub(re.escape(written.encode()) + rb"(?![\w.-])", short, text)
+    return _FOLDER.sub(b".../", text)
