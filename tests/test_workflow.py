@@ -37,7 +37,7 @@ def test_one_experiment_by_name(copy):
     }
 
 
-@pytest.mark.parametrize(("scale", "trainings"), [("paper", 26), ("pilot", 23), ("original", 26)])
+@pytest.mark.parametrize(("scale", "trainings"), [("paper", 29), ("pilot", 23), ("original", 29)])
 def test_a_real_scale_plans_everything_without_a_network(copy, scale, trainings):
     code, output = snakemake(copy, "-n", "--configfile", f"config/{scale}.yaml")
     assert code == 0, output
