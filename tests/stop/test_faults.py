@@ -212,13 +212,18 @@ def test_two_processes_on_one_run_take_turns(models, whole, tmp_path):
     """The second waits, says for whom, and finds the run complete; no step is done twice."""
     arguments = [sys.executable, "-uc", TWICE, models[CHOSEN.model].path, tmp_path / "run"]
     root = Path(__file__).parents[2]
-    both = [
-        subprocess.Popen(arguments, cwd=root, stdout=subprocess.PIPE, text=True) for _ in range(2)
-    ]
-    said = [process.communicate(timeout=120)[0] for process in both]
-    assert [process.returncode for process in both] == [0, 0]
-    [waited] = [text for text in said if "trains this run; waiting" in text]
-    assert "going on after epoch 3" in waited
+    first = subprocess.Popen(arguments, cwd=root, stdout=subprocess.DEVNULL)
+    while not [e for e in history.read(tmp_path / "run") if e["event"] == "started"]:
+        assert first.poll() is None
+        time.sleep(0.01)
+    first.send_signal(signal.SIGSTOP)  # so that the second meets it however busy the machine is
+    second = subprocess.Popen(arguments, cwd=root, stdout=subprocess.PIPE, text=True)
+    assert second.stdout is not None
+    assert "trains this run; waiting" in second.stdout.readline()
+    first.send_signal(signal.SIGCONT)
+    said, _ = second.communicate(timeout=240)
+    assert [first.wait(), second.returncode] == [0, 0]
+    assert "going on after epoch 3" in said
     assert_same_run(tmp_path / "run", whole)
     events = [e["event"] for e in history.read(tmp_path / "run")]
     assert events == ["started", *["saved"] * 3, "finished", "started", "finished"]
