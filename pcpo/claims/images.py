@@ -83,13 +83,10 @@ def score_difference(
     found = _over_prompts(selected, arms, absent)
     if checkpoint == "matched":
         return replace(found, blocked=evidence.match(number, arms).why)
-    epochs = [int(rows["epoch"].iloc[0]) for rows in selected]
-    why = f"epochs {epochs[0]} and {epochs[1]}"
     published = evidence.experiments[number].alignment_checkpoint
-    theirs = [getattr(published, arm, 0) for arm in arms]
-    if theirs != epochs:
-        why += f" stand for {theirs[0]} and {theirs[1]}, where the run does not go"
-    return replace(found, why="; ".join(filter(None, [why, found.why])))
+    return replace(
+        found, why="; ".join(filter(None, [_epochs(selected, arms, published), found.why]))
+    )
 
 
 @procedure(joint=True)
@@ -157,6 +154,20 @@ def clipping_follows_weight(evidence: Evidence, number: int, *, arm: str = "base
     z = math.atanh(max(-0.999999, min(0.999999, found[0])))
     low, high = math.tanh(z - half), math.tanh(z + half)
     return Estimate(found[0], low, high, f"{steps} steps", "rank correlation over steps; one run")
+
+
+def _epochs(selected: Sequence[pd.DataFrame], arms: Arms, published: Any) -> str:
+    """Which epochs were compared, and for which of the paper they stand; the base model apart."""
+    trained = [
+        (int(rows["epoch"].iloc[0]), int(getattr(published, arm, 0)))
+        for rows, arm in zip(selected, arms, strict=True)
+        if arm != "base"
+    ]
+    here, theirs = (" and ".join(map(str, epochs)) for epochs in zip(*trained, strict=True))
+    plural = "epochs" if len(trained) > 1 else "epoch"
+    if here == theirs:
+        return f"{plural} {here}"
+    return f"{plural} {here}, where the run ends, for the paper's {theirs}"
 
 
 def _over_prompts(selected: Sequence[pd.DataFrame], arms: Arms, absent: str) -> Estimate:
