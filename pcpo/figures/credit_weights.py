@@ -69,8 +69,8 @@ def credit_weights(
         if mark is not None:
             panel.axhline(mark, color="0.5", linewidth=0.8, linestyle=":", zorder=0)
             panel.annotate(
-                f"{mark:g}", (0.02, mark), xycoords=("axes fraction", "data"), ha="left",
-                va="top", fontsize=7, color="0.3",
+                f"{mark:g}", (1.02, mark), xycoords=("axes fraction", "data"), ha="left",
+                va="center", fontsize=7, color="0.3",
             )  # fmt: skip
         panel.set_xlabel("timestep")
         panel.set_ylabel(label)

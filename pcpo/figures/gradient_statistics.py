@@ -67,5 +67,6 @@ def _draw(axes: Axes, rows: pd.DataFrame, runs: Runs, column: str, arms: Sequenc
         style.no_data(axes)
         return
     style.logarithmic(axes)
-    axes.set_xticks(range(len(names)), names)
+    # In two lines: side by side the phases' names would meet.
+    axes.set_xticks(range(len(names)), [name.replace(" near ", "\nnear ") for name in names])
     axes.set_xlim(-0.5, len(names) - 0.5)
