@@ -10,26 +10,19 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from pcpo.architectures import ARCHITECTURES
 from pcpo.config import arm_names, load_arm
 from pcpo.credit import CreditSchedule, credit_schedule, native_weights
 from pcpo.samplers import Sampler
 from pcpo.samplers.ddim import DDIM, ddim
 from pcpo.samplers.flow_sde import dance_sde, flow_grpo_sde
 
-# runwayml/stable-diffusion-v1-5, scheduler/scheduler_config.json, as far as DDIM reads it.
-SD15_SCHEDULE = {
-    "num_train_timesteps": 1000,
-    "beta_start": 0.00085,
-    "beta_end": 0.012,
-    "beta_schedule": "scaled_linear",
-    "steps_offset": 1,
-}
-
 
 def published_samplers() -> dict[str, tuple[Sampler, str, bool]]:
     """Name -> the sampler, its kind as arms know it, whether its last step is left untrained."""
+    sd15 = ARCHITECTURES["sd15"].scheduler_config
     return {
-        "ddim_50": (ddim(SD15_SCHEDULE, 50), "ddim", False),
+        "ddim_50": (ddim(sd15, 50), "ddim", False),
         "dance_16": (dance_sde(16, 3.0, 0.3), "dance_sde", True),
         "flow_10": (flow_grpo_sde(10, 3.0, 0.7), "flow_grpo_sde", True),
     }

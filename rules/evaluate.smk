@@ -87,9 +87,9 @@ rule align:
 
 
 # What a schedule of credit is computed with.
-CREDIT_CODE = code("credit.py", "readings.py", "config/arms.py") + sorted(
-    str(path) for path in Path("pcpo/samplers").glob("*.py")
-)
+CREDIT_CODE = code(
+    "credit.py", "readings.py", "architectures.py", "config/arms.py"
+) + sorted(str(path) for path in Path("pcpo/samplers").glob("*.py"))
 
 
 rule credit:

@@ -18,17 +18,8 @@ from pcpo.trajectory import sample
 from tests.agreement import originals
 from tests.agreement.inputs import latents
 from tests.agreement.steps import assert_steps_agree
+from tests.samplers.test_ddim import SD
 
-SD = {
-    "num_train_timesteps": 1000,
-    "beta_start": 0.00085,
-    "beta_end": 0.012,
-    "beta_schedule": "scaled_linear",
-    "clip_sample": False,
-    "set_alpha_to_one": False,
-    "steps_offset": 1,
-    "timestep_spacing": "leading",
-}
 LATENT = (4, 64, 64)
 
 
