@@ -12,9 +12,7 @@ are the manifest `checkpoints.csv` and `updates.parquet`, written when the run i
 from __future__ import annotations
 
 import csv
-import fcntl
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -30,8 +28,11 @@ from torch import Tensor
 from pcpo import frames, history
 from pcpo.durable import DamagedFolder, check_folder, complete_folder
 from pcpo.learner import Learner
+from pcpo.lock import alone
 from pcpo.policies.base import Policy
+from pcpo.replace import new_file
 from pcpo.run_identity import OLDER, differences
+from pcpo.set_aside import LOCK, MANIFEST
 
 # What a run tells of itself, <name>.parquet each.
 LOGS = (frames.UPDATES, frames.TIMESTEPS, frames.VALIDATION)
@@ -58,15 +59,6 @@ class RunState:
             {n: [row for row in rows if row["epoch"] <= epoch] for n, rows in self.logs.items()},
             [saved for saved in self.checkpoints if saved <= epoch],
         )
-
-
-@contextmanager
-def _full_disk_is_an_os_error(folder: Path) -> Iterator[None]:
-    """safetensors has its own exception for a write that fails."""
-    try:
-        yield
-    except SafetensorError as error:
-        raise OSError(f"{folder}: cannot be written: {error}") from error
 
 
 class RunFolder:
@@ -97,17 +89,10 @@ class RunFolder:
         The other one is what a killed Snakemake left behind; when it has ended, this process finds
         what it saved and goes on from there. A killed process holds nothing.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / "lock").open("a+") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                handle.seek(0)
-                log(f"{self.path}: {handle.read().strip()} trains this run; waiting for its end")
-                fcntl.flock(handle, fcntl.LOCK_EX)
-            handle.truncate(0)
-            handle.write(f"{history.process()}\n")
-            handle.flush()
+        with alone(
+            self.path / LOCK,
+            lambda holder: log(f"{self.path}: {holder} trains this run; waiting for its end"),
+        ):
             yield
 
     def record(self, event: str, **details: Any) -> None:
@@ -123,7 +108,7 @@ class RunFolder:
         if not write:
             policy.save_weights(folder, write=False)
             return
-        with complete_folder(folder) as part, _full_disk_is_an_os_error(folder):
+        with complete_folder(folder) as part:
             policy.save_weights(part)
             about = self.about | {"epoch": epoch}
             (part / "checkpoint.json").write_text(json.dumps(about, indent=1))
@@ -147,7 +132,7 @@ class RunFolder:
         for older in self._states()[1:]:  # before the new one, as there may be no room for three
             shutil.rmtree(older)
         folder = self._state(state.epoch)
-        with complete_folder(folder) as part, _full_disk_is_an_os_error(folder):
+        with complete_folder(folder) as part:
             save_file(tensors, part / "state.safetensors")
             record = {
                 "identity": self.identity,
@@ -249,15 +234,16 @@ class RunFolder:
         for spec in LOGS:
             frame = frames.of_rows(state.logs[spec.name], spec)
             frames.write(frame, spec, self.path / f"{spec.name}.parquet")
-        part = self.path / "checkpoints.csv.part"
-        with part.open("w", newline="") as handle:
+        with (
+            new_file(self.path / MANIFEST) as part,
+            part.open("w", encoding="utf-8", newline="") as handle,
+        ):
             writer = csv.writer(handle, lineterminator="\n")
             writer.writerow(["epoch", "folder"])
             writer.writerows(
                 (epoch, self.checkpoint(epoch).relative_to(self.path))
                 for epoch in sorted(state.checkpoints)
             )
-        os.replace(part, self.path / "checkpoints.csv")
         for older in self._states()[1:]:
             shutil.rmtree(older)
         self.record("finished", epoch=state.epoch)

@@ -6,22 +6,33 @@ no other, so that two never share a device by accident; a killed job's locks are
 
 from __future__ import annotations
 
-import fcntl
 import os
+import re
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import takewhile
 from pathlib import Path
+
+from pcpo.lock import Busy, alone
+
+# One place for all users, whatever TMPDIR each has: they share the devices.
+FOLDER = Path("/tmp")
+# A number, or the UUID of a GPU or of a part of one; -1, NoDevFiles and the like are none.
+_DEVICE = re.compile(r"[0-9]+|(GPU|MIG)-\S+")
 
 
 def visible() -> list[str]:
-    """Devices that this process may use: CUDA_VISIBLE_DEVICES, or all that nvidia-smi lists."""
+    """Devices that this process may use: CUDA_VISIBLE_DEVICES, or all that nvidia-smi lists.
+
+    As CUDA reads it, the list ends at the first entry that names no device.
+    """
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
-        return [device.strip() for device in chosen.split(",") if device.strip()]
+        entries = (device.strip() for device in chosen.split(","))
+        return list(takewhile(_DEVICE.fullmatch, entries))
     if shutil.which("nvidia-smi") is None:
         return []
     listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True)
@@ -47,7 +58,7 @@ def _scope() -> str:
 
 
 @contextmanager
-def claim(count: int, wait: float = 60.0, folder: Path | None = None) -> Iterator[list[str]]:
+def claim(count: int, wait: float = 60.0, folder: Path = FOLDER) -> Iterator[list[str]]:
     """Hold `count` free devices, as names for CUDA_VISIBLE_DEVICES.
 
     Waits up to `wait` seconds for other jobs to give theirs back. Raises ValueError if this
@@ -60,7 +71,6 @@ def claim(count: int, wait: float = 60.0, folder: Path | None = None) -> Iterato
             f"({', '.join(devices) or 'none'}): use a machine with more, lower execution.gpus, or "
             "check CUDA_VISIBLE_DEVICES"
         )
-    folder = folder or Path(tempfile.gettempdir())
     deadline = time.monotonic() + wait
     while True:
         with ExitStack() as held:
@@ -83,13 +93,7 @@ def claim(count: int, wait: float = 60.0, folder: Path | None = None) -> Iterato
 def _lock(held: ExitStack, folder: Path, device: str) -> bool:
     path = folder / f"pcpo_device_{_scope()}{device}.lock".replace("/", "_")
     try:
-        handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
-    except PermissionError:  # left by another user: a lock takes no right to write
-        handle = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
+        held.enter_context(alone(path, everyone=True))
+    except Busy:
         return False
-    held.callback(os.close, handle)
     return True

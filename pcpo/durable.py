@@ -1,18 +1,19 @@
 """Folders that are complete or absent, and that know when they are damaged.
 
-Written beside their place as `<name>.part`, with the SHA-256 of every file in `SHA256SUMS` (as
-`sha256sum --check` reads it), flushed to disk, and renamed: a kill or a crash at any moment leaves
-the older folder or the newer one, and a flipped bit is found before a number is made of it.
+Written beside their place, with the SHA-256 of every file in `SHA256SUMS` (as `sha256sum --check`
+reads it), flushed to disk, and renamed: a kill or a crash at any moment leaves the older folder or
+the newer one, and a flipped bit is found before a number is made of it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from pcpo.replace import new_folder
 
 SUMS = "SHA256SUMS"
 
@@ -25,30 +26,16 @@ class DamagedFolder(ValueError):
 def complete_folder(folder: Path) -> Iterator[Path]:
     """An empty folder to write into; it takes the place of `folder` when the block ends well.
 
-    Raises OSError if it cannot be written; what stood in its place is then still there.
+    Raises NotWritten if it cannot be written; what stood in its place is then still there.
     """
-    part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
+    with new_folder(folder) as part:
         yield part
         sums = {file.relative_to(part).as_posix(): sha256(file) for file in _files(part)}
         lines = [f"{digest}  {name}\n" for name, digest in sums.items()]
         (part / SUMS).write_text("".join(lines), encoding="utf-8")
         for path in (*_files(part), part):
             _flush(path)
-    except BaseException as error:
-        shutil.rmtree(part, ignore_errors=True)  # a full disk needs the room
-        if isinstance(error, OSError) and str(folder) not in str(error):
-            raise OSError(f"{folder}: cannot be written: {error}") from error
-        raise
-    old = folder.with_name(folder.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    part.rename(folder)
     _flush(folder.parent)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def check_folder(folder: Path) -> None:

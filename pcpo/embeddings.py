@@ -8,13 +8,14 @@ Files are replaced whole, so that processes may share the folder.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import OrderedDict
 from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
+from pcpo.replace import delete_abandoned, new_file
 
 # One row per prompt, by the name under which the denoiser takes it.
 Conditioning = dict[str, Tensor]
@@ -29,6 +30,7 @@ class PromptEmbeddings:
         self._rows: OrderedDict[str, Conditioning] = OrderedDict()
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
+            delete_abandoned(folder)
 
     def _file(self, prompt: str) -> Path | None:
         if self.folder is None:
@@ -58,12 +60,8 @@ class PromptEmbeddings:
         """Keep a row `(1, ...)` of each tensor; raises OSError if it cannot be written."""
         file = self._file(prompt)
         if file is not None:
-            part = file.with_suffix(f".{os.getpid()}.part")
-            try:
+            with new_file(file, tidy=False) as part:
                 save_file({key: value.contiguous() for key, value in row.items()}, part)
-            except SafetensorError as error:
-                raise OSError(f"{part}: cannot be written: {error}") from error
-            os.replace(part, file)
         self._keep(prompt, row)
 
     def _keep(self, prompt: str, row: Conditioning) -> None:

@@ -6,7 +6,6 @@ uniqueness of the key, so a table or a figure can trust any frame that it was gi
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+
+from pcpo.replace import new_file
 
 
 @dataclass(frozen=True)
@@ -242,17 +243,11 @@ def write(frame: pd.DataFrame, spec: FrameSpec, path: str | Path) -> None:
     path = Path(path)
     check(frame, spec, path)
     frame = frame[[*spec.columns, *(c for c in frame.columns if c not in spec.columns)]]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    try:
+    with new_file(path) as part:
         if path.suffix == ".csv":
             frame.to_csv(part, index=False)
         else:
             frame.to_parquet(part, index=False)
-    except OSError as error:  # of a full disk: it does not say where
-        part.unlink(missing_ok=True)
-        raise OSError(f"{path}: cannot be written: {error}") from error
-    os.replace(part, path)
 
 
 def _read_csv(path: Path, spec: FrameSpec) -> pd.DataFrame:

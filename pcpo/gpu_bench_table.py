@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pcpo.gpu_bench import Measurement
 from pcpo.iteration_time import REPEATS
+from pcpo.replace import new_file, write_text
 
 
 def markdown(rows: Sequence[Measurement]) -> str:
@@ -54,13 +55,12 @@ _ORDERS = (
 
 def write(rows: Sequence[Measurement], folder: Path) -> Path:
     """Write `<device>.csv` and `.md`; returns the first."""
-    folder.mkdir(parents=True, exist_ok=True)
     path = (
         folder / f"{'toy_' * rows[0].toy}{rows[0].device.replace(' ', '_').replace('/', '_')}.csv"
     )
-    with path.open("w", newline="") as handle:
+    with new_file(path) as part, part.open("w", encoding="utf-8", newline="") as handle:
         writer = csv.DictWriter(handle, [f.name for f in fields(Measurement)], lineterminator="\n")
         writer.writeheader()
         writer.writerows(asdict(row) for row in rows)
-    path.with_suffix(".md").write_text(markdown(rows))
+    write_text(path.with_suffix(".md"), markdown(rows))
     return path

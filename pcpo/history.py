@@ -9,6 +9,7 @@ that is killed adds none: the next line is another `started`.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -24,11 +25,15 @@ def append(folder: Path, event: str, **details: Any) -> None:
     now = datetime.now(UTC).isoformat(timespec="microseconds")
     line = json.dumps({"time": now, "event": event, "process": process()} | details)
     folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder / FILE, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+    handle = os.open(folder / FILE, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
     try:
         size = os.fstat(handle).st_size
         torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"  # by a full disk
-        os.write(handle, ("\n" * torn + line + "\n").encode())
+        whole = ("\n" * torn + line + "\n").encode()
+        if os.write(handle, whole) < len(whole):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(folder / FILE)) from error
     finally:
         os.close(handle)
 

@@ -10,10 +10,8 @@ images are not read again, and several experiments share the features of one bas
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -24,6 +22,8 @@ import torch
 from pcpo import metrics
 from pcpo.config import FeatureSource
 from pcpo.features import FeatureExtractor
+from pcpo.lock import alone
+from pcpo.replace import write_text
 from pcpo.rows import Rows, RowWriter
 from pcpo.shards import fingerprint, read_images, read_index
 
@@ -76,7 +76,7 @@ class ImageSet:
                 else _PromptValues(folder, source, made_from, metric.running)
             )
             wanted[part.path] = part
-        with _locked(folder / "features"):
+        with alone(folder / "features" / "lock", waiting=lambda holder: None):
             missing = [part for part in wanted.values() if not part.restore()]
             if missing:
                 self._compute(missing, extractors)
@@ -224,15 +224,4 @@ class _PromptValues:
 
 
 def _write_json(path: Path, content: object) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(content, indent=1))
-    os.replace(part, path)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One process computes; another that needs the same features waits and finds them."""
-    folder.mkdir(exist_ok=True)
-    with (folder / "lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+    write_text(path, json.dumps(content, indent=1))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcpo.durable import SUMS
+from pcpo.replace import delete_abandoned, new_file
 
 
 class KeptScores:
@@ -45,14 +45,10 @@ class KeptScores:
             kept: NDArray[np.float64] = np.load(file)
         except (OSError, ValueError, EOFError):  # not there, or a crash left less than all of it
             kept = score()
-            self.folder.mkdir(parents=True, exist_ok=True)
-            part = file.with_name(f"{file.stem}.{os.getpid()}.part")
-            with part.open("wb") as handle:
+            with new_file(file) as part, part.open("wb") as handle:
                 np.save(handle, kept)
-            part.replace(file)
         return kept
 
     def tidy(self) -> None:
         """Remove what killed processes left half-written."""
-        for part in self.folder.glob("*.part"):
-            part.unlink(missing_ok=True)
+        delete_abandoned(self.folder)

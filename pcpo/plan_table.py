@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pcpo.footprint import CONTEXT, FRAGMENTATION
 from pcpo.plan import CARDS, PNG_BYTES_PER_PIXEL, Plan, Row, totals
+from pcpo.replace import new_file
 
 _NOTES = (
     "PFLOP are a counted floor: forwards of the denoiser in sampling (two with guidance), the "
@@ -103,7 +104,7 @@ def _line(name: str, images: str = "", hours: str = "", again: str = "", disk: s
 
 def write_csv(plan: Plan, path: Path) -> None:
     """One line per row, numbers as they are."""
-    with path.open("w", newline="") as handle:
+    with new_file(path) as part, part.open("w", encoding="utf-8", newline="") as handle:
         writer = csv.writer(handle, lineterminator="\n")
         writer.writerow([field.name for field in fields(Row)])
         writer.writerows([getattr(row, f.name) for f in fields(Row)] for row in plan.rows)

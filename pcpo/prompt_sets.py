@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pcpo.assets.lock import replace_text
+from pcpo.replace import write_text
 
 # fmt: off
 NOUNS = (
@@ -176,7 +176,7 @@ def build(name: str, root: Path) -> Path:
     prompts = SETS[name].make(root / source if source else root)
     check(name, prompts)
     file = root / "prompts" / f"{name}.txt"
-    replace_text(file, "".join(prompt + "\n" for prompt in prompts))
+    write_text(file, "".join(prompt + "\n" for prompt in prompts))
     return file
 
 

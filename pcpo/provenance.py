@@ -26,6 +26,7 @@ from typing import Any
 from pcpo.durable import sha256
 from pcpo.history import process
 from pcpo.paths import PACKAGE
+from pcpo.replace import write_text
 
 REPOSITORY = PACKAGE.parent
 
@@ -159,10 +160,7 @@ def recorded(log: Path | None, resolved: Mapping[str, Any]) -> Iterator[None]:
         "gpu_hours": round(gpus_in_use() * hours, 6),
         "resolved": dict(resolved),
     } | begun
-    record.parent.mkdir(parents=True, exist_ok=True)
-    part = record.with_name(record.name + ".part")
-    part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    os.replace(part, record)
+    write_text(record, json.dumps(content, indent=1) + "\n")
 
 
 def record_path(log: Path) -> Path | None:

@@ -6,14 +6,14 @@ count as the process's memory, and a full disk ends a process that writes to the
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
 import numpy as np
+
+from pcpo.replace import new_file
 
 
 class Rows:
@@ -66,13 +66,13 @@ class RowWriter:
 
     def __init__(self, path: Path, count: int) -> None:
         self.path, self.count = path, count
-        self._part = path.with_name(path.name + ".part")
+        self._open = ExitStack()
         self._handle: BinaryIO | None = None
         self._written = 0
 
     def __enter__(self) -> RowWriter:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._handle = self._part.open("wb")
+        part = self._open.enter_context(new_file(self.path))
+        self._handle = self._open.enter_context(part.open("wb"))
         return self
 
     def add(self, rows: np.ndarray) -> None:
@@ -87,8 +87,7 @@ class RowWriter:
             }
             np.lib.format.write_array_header_1_0(self._handle, header)
         assert rows.shape[1:] == (self._width,) and rows.dtype == self._dtype
-        with self._named_errors():
-            self._handle.write(np.ascontiguousarray(rows).data)
+        self._handle.write(np.ascontiguousarray(rows).data)
         self._written += len(rows)
 
     def __exit__(
@@ -97,20 +96,9 @@ class RowWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        assert self._handle is not None
-        try:
-            with self._named_errors():
-                self._handle.close()
-            if kind is None:
-                assert self._written == self.count, f"{self._written} of {self.count} rows"
-                os.replace(self._part, self.path)
-        finally:
-            self._part.unlink(missing_ok=True)
-
-    @contextmanager
-    def _named_errors(self) -> Iterator[None]:
-        """A full disk does not say of itself which file did not fit."""
-        try:
-            yield
-        except OSError as error:
-            raise OSError(f"{self.path} cannot be written: {error}") from error
+        if kind is None and self._written != self.count:
+            error = AssertionError(f"{self._written} of {self.count} rows")
+            kind = AssertionError
+            self._open.__exit__(kind, error, trace)
+            raise error
+        self._open.__exit__(kind, error, trace)

@@ -8,7 +8,6 @@ restores one or deletes them.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
 from collections.abc import Iterator
@@ -18,6 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pcpo import history
+from pcpo.lock import Busy, alone
+from pcpo.replace import write_text
 
 FOLDER = "set_aside"
 NOTE = "set_aside.json"
@@ -50,7 +51,7 @@ def set_aside(run: Path, why: str) -> Path | None:
         part = _free(run.parent / FOLDER, f"{run.name}_{datetime.now(UTC):%Y-%m-%dT%H%M%S}")
         part.mkdir(parents=True)
     if not (part / NOTE).exists():
-        (part / NOTE).write_text(json.dumps({"run": run.name, "why": why}, indent=1) + "\n")
+        write_text(part / NOTE, json.dumps({"run": run.name, "why": why}, indent=1) + "\n")
     if (run / history.FILE).exists():
         shutil.copy2(run / history.FILE, part / history.FILE)
     # What a start looks at, the states, goes last.
@@ -109,14 +110,11 @@ def delete(folder: Path) -> None:
 @contextmanager
 def idle(run: Path) -> Iterator[None]:
     """Hold a run's lock. Raises ValueError while a process trains it."""
-    with (run / LOCK).open("a+") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            handle.seek(0)
-            holder = handle.read().strip()
-            raise ValueError(f"{run}: {holder} trains this run; stop it first") from error
-        yield
+    try:
+        with alone(run / LOCK):
+            yield
+    except Busy as error:
+        raise ValueError(f"{run}: {error.holder} trains this run; stop it first") from error
 
 
 def commands(folder: Path) -> str:

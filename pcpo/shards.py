@@ -5,10 +5,8 @@ Images are numpy arrays here, so that metrics, tables and figures read them with
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import io
-import os
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pcpo.names import shown
+from pcpo.replace import new_file, write_text
 
 INDEX = "index.csv"
 MADE_BY = "made_by"  # digest of what the shards depend on, for a generation that was stopped
@@ -48,8 +47,10 @@ def write_images(
     for shard, group in index.groupby("shard", sort=False):
         if made_by and (folder / str(shard)).exists():
             continue
-        part = folder / f"{shard}.part"
-        with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
+        with (
+            new_file(folder / str(shard)) as part,
+            zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive,
+        ):
             for file in group["file"]:
                 buffer = io.BytesIO()
                 pixels = np.ascontiguousarray(next(stream).transpose(1, 2, 0))
@@ -58,10 +59,7 @@ def write_images(
                 archive.writestr(
                     zipfile.ZipInfo(str(file), (2026, 1, 1, 0, 0, 0)), buffer.getvalue()
                 )
-        os.replace(part, folder / str(shard))
-    part = folder / f"{INDEX}.part"
-    index.to_csv(part, index=False)
-    os.replace(part, folder / INDEX)
+    write_text(folder / INDEX, index.to_csv(index=False))
 
 
 def missing_rows(folder: Path, rows: Sequence[Row], made_by: str) -> list[Row]:
@@ -80,7 +78,7 @@ def missing_rows(folder: Path, rows: Sequence[Row], made_by: str) -> list[Row]:
         if not (same and _is_whole(path, list(group["file"]))):
             path.unlink(missing_ok=True)
             missing += [rows[position] for position in group.index]
-    note.write_text(made_by)
+    write_text(note, made_by)
     return missing
 
 
@@ -97,15 +95,6 @@ def _is_whole(shard: Path, files: list[str]) -> bool:
             return archive.namelist() == files and archive.testzip() is None
     except (zipfile.BadZipFile, OSError):
         return False
-
-
-@contextmanager
-def locked_folder(folder: Path) -> Iterator[None]:
-    """One process writes images here; another waits, and then finds them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 def read_index(folder: Path) -> pd.DataFrame:

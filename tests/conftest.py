@@ -1,10 +1,17 @@
-"""Small pipelines of the real diffusers classes with random weights, saved once a session."""
+"""What tests share: small pipelines of the real classes, and places that cannot be written."""
 
 import pcpo.cli.console  # noqa: F401  (one thread per process; before torch is imported)
 
 # isort: split
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
 import numpy as np
 import pytest
+
+MAY_MOUNT = os.geteuid() == 0 and shutil.which("mount") is not None
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +34,24 @@ def models(tmp_path_factory):
         pipeline.save_pretrained(root / name)
     folders = {"sd14": "sd15"} | {name: name for name in pipelines}
     return {name: ModelSource(path=str(root / folder)) for name, folder in folders.items()}
+
+
+@pytest.fixture
+def mounted(tmp_path):
+    """Mount a folder, with options of `mount`, for the time of a test; skips where it may not."""
+    folders = []
+
+    def mount(folder, *options):
+        folder.mkdir(parents=True, exist_ok=True)
+        if not MAY_MOUNT:
+            pytest.skip("mounting a small disk or a read-only folder needs root")
+        done = subprocess.run(["mount", *options, folder], capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f"cannot mount: {done.stderr.strip()}")
+        folders.append(folder)
+        return folder
+
+    yield mount
+    for folder in reversed(folders):
+        if f" {folder} " in Path("/proc/self/mounts").read_text():
+            subprocess.run(["umount", folder], check=True)

@@ -1,6 +1,7 @@
 import multiprocessing
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -110,3 +111,31 @@ def test_the_command_sees_its_devices_and_gets_the_warning(tmp_path):
     job.send_signal(signal.SIGTERM)
     assert job.stdout.readline() == "saved\n"
     assert job.wait(timeout=30) == 7
+
+
+@pytest.mark.parametrize(
+    ("mask", "devices_seen"),
+    [
+        ("-1", []), ("NoDevFiles", []), ("none", []), ("", []), ("0,-1,1", ["0"]), ("2,1", ["2", "1"]),
+        ("GPU-8932f937-d72c-4106-c12f-20bd9faed9f6", ["GPU-8932f937-d72c-4106-c12f-20bd9faed9f6"]),
+        ("MIG-GPU-8932f937/1/2", ["MIG-GPU-8932f937/1/2"]),
+    ],
+)  # fmt: skip
+def test_a_mask_of_no_devices_is_no_device(mask, devices_seen, monkeypatch):
+    """As CUDA reads it: the list ends at the first entry that names none."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", mask)
+    assert devices.visible() == devices_seen
+
+
+def test_all_users_share_out_devices_in_one_place(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-of-a-test")
+    lock = devices.FOLDER / "pcpo_device_GPU-of-a-test.lock"
+    try:
+        with devices.claim(1):
+            assert stat.S_IMODE(lock.stat().st_mode) == 0o666
+            monkeypatch.setenv("TMPDIR", "/var/tmp")
+            with pytest.raises(BlockingIOError), devices.claim(1, wait=0):
+                pass
+    finally:
+        lock.unlink()

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import IO
 
 from pcpo.names import checked_name, is_seed, shown
+from pcpo.replace import new_file, running
 
 MANIFEST = "manifest-sha256.txt"  # as `sha256sum --check` reads it
 ABOUT = "archive.json"
@@ -78,24 +79,18 @@ def write(path: Path, contents: Mapping[str, Path | bytes], sums: Mapping[str, s
     listed = "".join(f"{sums[name]}  {name}\n" for name in sorted(contents))
     whole = {**contents, MANIFEST: listed.encode()}
     _check_bounds(path, [_size(source) for source in whole.values()])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    try:
-        with zipfile.ZipFile(part, "w") as archive:
-            for name in sorted(whole):
-                source = whole[name]
-                info = zipfile.ZipInfo(name, _DATE)
-                info.create_system, info.external_attr = 3, 0o644 << 16
-                packed = name.endswith(_PACKED)
-                info.compress_type = zipfile.ZIP_STORED if packed else zipfile.ZIP_DEFLATED
-                info.file_size = _size(source)  # beyond 4 GiB an entry needs another header
-                with _opened(source) as handle, archive.open(info, "w") as entry:
-                    digest = _copy(handle, entry)
-                if name != MANIFEST and digest != sums[name]:
-                    raise ValueError(f"{name} has changed while it was archived; start again")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with new_file(path) as part, zipfile.ZipFile(part, "w") as archive:
+        for name in sorted(whole):
+            source = whole[name]
+            info = zipfile.ZipInfo(name, _DATE)
+            info.create_system, info.external_attr = 3, 0o644 << 16
+            packed = name.endswith(_PACKED)
+            info.compress_type = zipfile.ZIP_STORED if packed else zipfile.ZIP_DEFLATED
+            info.file_size = _size(source)  # beyond 4 GiB an entry needs another header
+            with _opened(source) as handle, archive.open(info, "w") as entry:
+                digest = _copy(handle, entry)
+            if name != MANIFEST and digest != sums[name]:
+                raise ValueError(f"{name} has changed while it was archived; start again")
 
 
 def open_archive(path: Path, into: Path) -> Archive:
@@ -145,18 +140,8 @@ def _delete_abandoned(into: Path) -> None:
         if not found or found[1] not in (None, socket.gethostname()):
             continue
         # Without a process: of an earlier version of this package.
-        if found[2] is None or int(found[2]) == os.getpid() or not _runs(int(found[2])):
+        if found[2] is None or not running(int(found[2])):
             shutil.rmtree(part, ignore_errors=True)
-
-
-def _runs(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except PermissionError:  # it is another user's
-        return True
-    except (ProcessLookupError, OverflowError):
-        return False
-    return True
 
 
 def _extract(path: Path, folder: Path) -> dict:

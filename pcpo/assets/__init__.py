@@ -7,7 +7,7 @@ after. An asset is a folder below `data/`; a finished one holds `assets.json`, w
 """
 
 from pcpo.assets.folders import MANIFEST, fetch, preflight
-from pcpo.assets.lock import LOCK, Locked, read_lock, record, replace_text, sha256_of
+from pcpo.assets.lock import LOCK, Locked, read_lock, record, sha256_of
 from pcpo.assets.table import ASSETS, AssetError, Row, read_assets, rows_of
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "read_assets",
     "read_lock",
     "record",
-    "replace_text",
     "rows_of",
     "sha256_of",
 ]

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pcpo.assets import publishers
-from pcpo.assets.lock import LOCK, Lock, Locked, alone, read_lock, record, replace_text, sha256_of
+from pcpo.assets.lock import LOCK, Lock, Locked, read_lock, record, sha256_of
 from pcpo.assets.table import ASSETS, COMMIT, AssetError, Row, read_assets, rows_of
+from pcpo.lock import alone
+from pcpo.replace import write_text
 
 MANIFEST = "assets.json"
 STAGING = ".incoming"  # inside an asset's folder: files that were not checked yet
@@ -92,7 +94,7 @@ def fetch(
     rows = rows_of([name], table)[name]
     folder = root / name
     manifest = folder / MANIFEST
-    with alone(folder):
+    with alone(folder, lambda holder: say(f"{name}: another process downloads it; waiting")):
         checked = _stamps(manifest)
         stamps: Stamps = {}
         for row in rows:
@@ -109,7 +111,7 @@ def fetch(
                 locked = _download(row, _revision(row, rows, lock), folder, lock_file, locked)
             stamps[row.path] = _stamp(target, locked)
         if checked != stamps:  # else it keeps its time, and nothing made from it is made again
-            replace_text(manifest, json.dumps({"asset": name, "files": stamps}, indent=1) + "\n")
+            write_text(manifest, json.dumps({"asset": name, "files": stamps}, indent=1) + "\n")
         shutil.rmtree(folder / STAGING, ignore_errors=True)
     say(f"{name}: {len(rows)} files in place")
     return manifest

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import csv
-import fcntl
 import hashlib
 import io
-import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from pcpo.assets.table import AssetError, Row, read_cells
 from pcpo.config.files import CONFIG
+from pcpo.lock import alone
+from pcpo.replace import write_text
 
 LOCK = CONFIG / "assets.lock"
 COLUMNS = ("asset", "path", "bytes", "sha256", "revision")
@@ -51,7 +49,7 @@ def read_lock(file: Path = LOCK) -> Lock:
 
 def record(row: Row, found: Locked, file: Path = LOCK) -> Locked:
     """Enter a first download, unless another process was faster; returns the entry."""
-    with alone(file.parent):
+    with alone(file.parent, waiting=lambda holder: None):
         lock = read_lock(file)
         key = row.asset, row.path
         if key not in lock:
@@ -60,7 +58,7 @@ def record(row: Row, found: Locked, file: Path = LOCK) -> Locked:
             writer = csv.writer(text, lineterminator="\n")
             writer.writerow(COLUMNS)
             writer.writerows([*key, *entry] for key, entry in sorted(lock.items()))
-            replace_text(file, text.getvalue())
+            write_text(file, text.getvalue())
         return lock[key]
 
 
@@ -68,23 +66,3 @@ def sha256_of(file: Path) -> str:
     """Hexadecimal sha256 of a file's bytes."""
     with file.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def replace_text(file: Path, text: str) -> None:
-    """Write a file in one step: a reader sees the old text or the new one, never a part."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(file)
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """One process at a time, by a lock on the folder itself: nothing is left behind."""
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)

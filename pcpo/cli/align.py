@@ -96,4 +96,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, alone="--out")

@@ -12,6 +12,7 @@ import json
 from pathlib import Path
 
 from pcpo.cli.console import Log, run
+from pcpo.replace import write_text
 
 
 def main() -> None:
@@ -42,7 +43,7 @@ def main() -> None:
             f"{report['free_gigabytes']} GB free; nothing in the way"
         )
         if args.out:
-            assets.replace_text(args.out, json.dumps(report, indent=1) + "\n")
+            write_text(args.out, json.dumps(report, indent=1) + "\n")
     elif args.command == "fetch":
         for name in args.assets:
             assets.fetch(name, args.root, log)

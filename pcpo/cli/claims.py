@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from pcpo import frames
 from pcpo.claims import VERDICTS, Evidence, evaluate, read_claims, to_markdown
 from pcpo.cli.console import sampler_option
 from pcpo.config import files
+from pcpo.replace import write_texts
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -39,12 +39,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         ".md": to_markdown(ledger, arguments.scale, scale.note),
     }
     prefix = Path(arguments.out)
-    prefix.parent.mkdir(parents=True, exist_ok=True)
-    parts = {suffix: prefix.with_name(prefix.name + suffix + ".part") for suffix in texts}
-    for suffix, text in texts.items():
-        parts[suffix].write_text(text, encoding="utf-8")
-    for part in parts.values():
-        os.replace(part, part.with_suffix(""))
+    write_texts({prefix.with_name(prefix.name + suffix): text for suffix, text in texts.items()})
     found = ledger.drop_duplicates("claim_id")["claim_verdict"].value_counts()
     print(f"{found.sum()} claims: " + ", ".join(f"{found.get(v, 0)} {v}" for v in VERDICTS))
 

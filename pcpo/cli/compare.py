@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pandas as pd
 
 from pcpo.compare import compare, summary
 from pcpo.config import files
+from pcpo.replace import write_text
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -29,11 +29,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise FileNotFoundError(f"{path}: no such table; make it with pcpo.cli.table")
         ours[path.stem] = pd.read_csv(path)
     compared = compare(ours, arguments.published, arguments.scale)
-    out = Path(arguments.out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(out.name + ".part")
-    compared.to_csv(part, index=False)
-    os.replace(part, out)
+    write_text(arguments.out, compared.to_csv(index=False))
     print(summary(compared).to_string())
 
 

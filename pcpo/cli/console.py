@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from pydantic import BaseModel
 
+from pcpo import lock
 from pcpo.config.settings import EVALUATION_SAMPLERS, NATIVE
 from pcpo.provenance import recorded
+from pcpo.replace import explained
 
 # One torch thread per process and several jobs side by side: with two OpenMP threads and a busy
 # neighbour the same step was ten times slower. Must be set before torch is imported.
@@ -37,7 +40,7 @@ class Log:
         self.path = path
         if path:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("")
+            path.write_text("", encoding="utf-8")
         Log.current = self
 
     def __call__(self, message: str) -> None:
@@ -45,8 +48,8 @@ class Log:
         if self.path is None:
             print(line, flush=True)
             return
-        with self.path.open("a") as handle:
-            handle.write(line + "\n")
+        with suppress(OSError), self.path.open("a", encoding="utf-8") as handle:
+            handle.write(line + "\n")  # a log that a full disk cuts ends no job
 
 
 def setup() -> None:
@@ -91,15 +94,21 @@ def resolved(**parts: BaseModel | int | str) -> None:
 _resolved: dict[str, Any] = {}
 
 
-def run(main: Callable[[], None], printing: bool = False) -> None:
+def run(main: Callable[[], None], printing: bool = False, alone: str = "") -> None:
     """Run a command; what the user can mend ends in one message and exit code 1.
 
     A job of the workflow (`--log results/<scale>/logs/<rule>/<name>.log`) leaves a record.
     printing: the command knows no `--log`; what it prints goes there.
+    alone: an option whose file one process makes at a time, as in `--out`. The other one is what a
+    killed driver left behind: this one waits for its end, and finds what it kept.
     """
-    log = _logged()
+    log = _after("--log")
     try:
-        with recorded(log, _resolved), _printed_to(log) if printing else nullcontext():
+        with (
+            recorded(log, _resolved),
+            _printed_to(log) if printing else nullcontext(),
+            _alone(_after(alone)) if alone else nullcontext(),
+        ):
             main()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -107,9 +116,10 @@ def run(main: Callable[[], None], printing: bool = False) -> None:
     except (ValueError, OSError) as error:
         if os.environ.get("PCPO_TRACEBACK"):
             raise
+        sentence = explained(error) if isinstance(error, OSError) else str(error)
         if Log.current is not None and Log.current.path is not None:
-            Log.current(f"error: {error}")
-        print(f"error: {error}", file=sys.stderr)
+            Log.current(f"error: {sentence}")
+        print(f"error: {sentence}", file=sys.stderr)
         sys.exit(1)
 
 
@@ -122,16 +132,49 @@ def _printed_to(log: Path | None) -> Iterator[None]:
     command, position = sys.argv, sys.argv.index("--log")
     log.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with log.open("w", encoding="utf-8", buffering=1) as handle, redirect_stdout(handle):
-            sys.argv = command[:position] + command[position + 2 :]
-            yield
+        with log.open("w", encoding="utf-8", buffering=1) as handle:
+            with redirect_stdout(_Lines(handle)):
+                sys.argv = command[:position] + command[position + 2 :]
+                yield
+            with suppress(OSError):
+                handle.close()
     finally:
         sys.argv = command
 
 
-def _logged() -> Path | None:
-    """The file after `--log` on the command line."""
+class _Lines(io.TextIOBase):
+    """What is printed, for a file; a full disk cuts the log and ends no job."""
+
+    def __init__(self, handle: TextIO) -> None:
+        self._handle = handle
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._handle.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._handle.flush()
+
+
+@contextmanager
+def _alone(path: Path | None) -> Iterator[None]:
+    """Wait for another process that makes the same file."""
+    if path is None:  # the parser says what is missing
+        yield
+        return
+
+    def waiting(holder: str) -> None:
+        print(f"{path}: {holder} makes it; waiting for its end", file=sys.stderr, flush=True)
+
+    with lock.alone(lock.beside(path), waiting):
+        yield
+
+
+def _after(option: str) -> Path | None:
+    """The file after an option on the command line."""
     arguments = sys.argv
-    if "--log" not in arguments[:-1]:
+    if option not in arguments[:-1]:
         return None
-    return Path(arguments[arguments.index("--log") + 1])
+    return Path(arguments[arguments.index(option) + 1])

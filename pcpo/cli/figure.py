@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from pcpo.figures.grid_prompts import GRIDS, Grid, same_images
 from pcpo.figures.kinds import KINDS
 from pcpo.paths import FIGURES
 from pcpo.phases import find_phases, instead
+from pcpo.replace import write_text
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -77,9 +77,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         name if name in FIGURES else arguments.kind,
         chosen, seeds, remarks, note=scale.note,
     )  # fmt: skip
-    part = Path(f"{arguments.out}.md.part")
-    part.write_text(f"{text}\n")
-    os.replace(part, f"{arguments.out}.md")
+    write_text(f"{arguments.out}.md", f"{text}\n")
 
 
 def _missing(

@@ -31,7 +31,8 @@ def main() -> None:
     )
     from pcpo.durable import SUMS
     from pcpo.generation import generate
-    from pcpo.shards import locked_folder, missing_rows, write_images
+    from pcpo.lock import alone
+    from pcpo.shards import missing_rows, write_images
     from pcpo.trained_code import IMAGE_SOURCES, source_digests
 
     setup()
@@ -59,7 +60,9 @@ def main() -> None:
         source_digests(IMAGE_SOURCES),
     ]
     made_by = hashlib.sha256(json.dumps(about).encode()).hexdigest()
-    with locked_folder(args.out):
+    with alone(
+        args.out / "lock", lambda holder: log(f"{args.out}: {holder} makes these; waiting for it")
+    ):
         missing = missing_rows(args.out, rows, made_by)
         if len(missing) < len(rows):
             log(f"{len(rows) - len(missing)} images of {len(rows)} are there already")

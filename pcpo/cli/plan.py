@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pcpo.cli.console import run, setup
 from pcpo.config import experiment_names, load_experiment, load_scale
+from pcpo.replace import write_text
 
 
 def main() -> None:
@@ -30,7 +31,7 @@ def main() -> None:
     text = plan_table.markdown(made)
     if args.out is not None:
         args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.with_suffix(".md").write_text(text)
+        write_text(args.out.with_suffix(".md"), text)
         plan_table.write_csv(made, args.out.with_suffix(".csv"))
     print(text)
 

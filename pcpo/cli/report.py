@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from pcpo.cli.console import sampler_option
 from pcpo.config import files
 from pcpo.paths import Paths
+from pcpo.replace import write_text
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -41,10 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         arguments.archive,
         arguments.evaluation_sampler,
     )
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    part = arguments.out.with_name(arguments.out.name + ".part")
-    part.write_text(render(page), encoding="utf-8")
-    os.replace(part, arguments.out)
+    write_text(arguments.out, render(page))
     made = sum(not table.missing for table in page.tables)
     print(
         f"{arguments.out}: {len(page.claims or [])} claims, {made} tables, "

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pcpo.cli import console
 from pcpo.config.files import read_yaml
+from pcpo.lock import alone
 
 # (sizes, folder of the world, seed): train one part and leave it in the folder
 Stage = Callable[[Mapping[str, Any], Path, int], None]
@@ -43,6 +45,15 @@ def read_sizes(file: Path) -> Sizes:
     return Sizes(sizes, f"{file}: world")
 
 
+def lock_of(folder: Path, stage: str) -> Path:
+    """What one process holds while it trains a stage: a killed driver may have left another."""
+    return folder / f".{stage}.lock"
+
+
+def _waiting(stage: str, holder: str) -> None:
+    print(f"{stage}: {holder} trains it; waiting for its end", flush=True)
+
+
 def run_stages(description: str | None, stages: Mapping[str, Stage]) -> None:
     """Run the stages that the command line names, in its order and in one process."""
     parser = argparse.ArgumentParser(
@@ -57,5 +68,6 @@ def run_stages(description: str | None, stages: Mapping[str, Stage]) -> None:
     sizes = read_sizes(arguments.sizes)
     for name in arguments.stages:
         start = time.process_time()
-        stages[name](sizes, arguments.out, arguments.seed)
+        with alone(lock_of(arguments.out, name), partial(_waiting, name)):
+            stages[name](sizes, arguments.out, arguments.seed)
         print(f"{name}: {time.process_time() - start:.1f} CPU seconds", flush=True)

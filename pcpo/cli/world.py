@@ -13,13 +13,13 @@ scale file are the arguments of the function that trains it.
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pcpo.cli import console
 from pcpo.cli.stages import run_stages
+from pcpo.replace import write_text
 
 
 def prompts(sizes: Mapping[str, Any], out: Path, seed: int) -> None:
@@ -62,9 +62,7 @@ def accuracy(sizes: Mapping[str, Any], out: Path, seed: int) -> None:
     from pcpo.world.accuracy import measure
 
     table = _call(measure, "accuracy", sizes, out, seed=seed)
-    part = out / "accuracy.csv.part"
-    table.to_csv(part, index=False, float_format="%.4f")
-    os.replace(part, out / "accuracy.csv")
+    write_text(out / "accuracy.csv", table.to_csv(index=False, float_format="%.4f"))
     print(table.to_string(index=False), flush=True)
 
 

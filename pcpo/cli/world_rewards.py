@@ -13,13 +13,13 @@ measured on fresh drawings into `<out>/rewards.csv`.
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pcpo.cli import console
 from pcpo.cli.stages import run_stages
+from pcpo.replace import new_file
 
 if TYPE_CHECKING:
     from pcpo.world.captioned import CaptionedDrawings
@@ -161,11 +161,9 @@ def _write_rows(folder: Path, rows: list[tuple[str, str, float]]) -> None:
 
 
 def _write_csv(file: Path, rows: list[tuple[str, ...]]) -> None:
-    part = file.with_name(file.name + ".part")
-    with part.open("w", encoding="utf-8", newline="") as stream:
+    with new_file(file) as part, part.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerows([("reward", "quantity", "value"), *rows])
-    os.replace(part, file)
 
 
 def main() -> None:

@@ -8,7 +8,6 @@ normal, protanopic, deuteranopic and tritanopic sight (tests/figures/test_style.
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from numpy.typing import ArrayLike
 
 from pcpo import frames
 from pcpo.paths import FIGURE_SUFFIXES
+from pcpo.replace import new_files
 from pcpo.tables.labels import ALGORITHMS, ARMS, MODELS, REWARDS
 
 # The order of the paper's Figure 6: baseline blue, objective green, matching red, PCPO orange.
@@ -220,19 +220,13 @@ def note(axes: Axes, text: str) -> None:
 def save(figure: Figure, path_without_suffix: str | Path) -> list[Path]:
     """Write <path>.pdf, .png and .svg; the same figure gives the same bytes (no dates inside)."""
     prefix = Path(path_without_suffix)
-    prefix.parent.mkdir(parents=True, exist_ok=True)
     undated: dict[str, dict[str, Any]] = {
         "pdf": {"CreationDate": None},
         "png": {"Software": None},
         "svg": {"Date": None},
     }
-    paths = []
-    with matplotlib.rc_context(_RC):
-        for kind in FIGURE_SUFFIXES:
-            path = prefix.with_name(f"{prefix.name}.{kind}")
-            part = path.with_name(path.name + ".part")
+    paths = [prefix.with_name(f"{prefix.name}.{kind}") for kind in FIGURE_SUFFIXES]
+    with matplotlib.rc_context(_RC), new_files(paths) as parts:
+        for kind, part in zip(FIGURE_SUFFIXES, parts, strict=True):
             figure.savefig(part, format=kind, metadata=undated[kind])
-            paths.append((part, path))
-    for part, path in paths:
-        os.replace(part, path)
-    return [path for _, path in paths]
+    return paths

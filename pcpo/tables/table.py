@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+from pcpo.replace import write_texts
 
 MISSING = "-"
 
@@ -125,14 +126,9 @@ class Table:
         """Write `prefix`.csv, .md and .tex; none of them is replaced unless all could be made."""
         texts = {".csv": self.to_csv(), ".md": self.to_markdown(), ".tex": self.to_latex()}
         prefix = Path(prefix)
-        prefix.parent.mkdir(parents=True, exist_ok=True)
-        paths = [prefix.with_name(prefix.name + suffix) for suffix in texts]
-        parts = [path.with_name(path.name + ".part") for path in paths]
-        for part, text in zip(parts, texts.values(), strict=True):
-            part.write_text(text, encoding="utf-8")
-        for part, path in zip(parts, paths, strict=True):
-            os.replace(part, path)
-        return paths
+        named = {prefix.with_name(prefix.name + suffix): text for suffix, text in texts.items()}
+        write_texts(named)
+        return list(named)
 
     def _thinned(self) -> list[list[str]]:
         """The printed text, with a group's label on its first row only."""

@@ -15,9 +15,10 @@ from safetensors.torch import save_file
 from torch.nn import functional
 from transformers import CLIPModel, CLIPTokenizer
 
+from pcpo.replace import new_folder
 from pcpo.world.captioned import CaptionedDrawings, clip_normalised, draw_captions
 from pcpo.world.clip import save_clip
-from pcpo.world.pretraining import finish_folder, generators, part_folder, warm_then_decay
+from pcpo.world.pretraining import generators, warm_then_decay
 
 CENTRE = 5.0  # ratings lie around 5, as the LAION score does
 RATING_NOISE = 0.5
@@ -103,7 +104,6 @@ def save_aesthetic(
     clip: CLIPModel, tokenizer: CLIPTokenizer, head: dict[str, torch.Tensor], folder: Path
 ) -> None:
     """backbone/ and head.safetensors."""
-    part = part_folder(folder)
-    save_clip(clip, tokenizer, part / "backbone")
-    save_file(head, part / "head.safetensors")
-    finish_folder(part, folder)
+    with new_folder(folder) as part:
+        save_clip(clip, tokenizer, part / "backbone")
+        save_file(head, part / "head.safetensors")

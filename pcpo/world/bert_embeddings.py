@@ -12,10 +12,10 @@ from pathlib import Path
 import torch
 from transformers import BertConfig, BertModel, CLIPModel, CLIPTokenizer
 
+from pcpo.replace import new_folder
 from pcpo.rewards.bertscore import Reward
 from pcpo.world import drawing
 from pcpo.world.clip import save_clip
-from pcpo.world.pretraining import finish_folder, part_folder
 from pcpo.world.tokenizers import clip_tokenizer
 
 MAX_TOKENS = 32  # "The image contains ..." is longer than a prompt
@@ -53,11 +53,10 @@ def static_bert(tokenizer: CLIPTokenizer, seed: int) -> BertModel:
 def save_bertscore(clip: CLIPModel, tokenizer: CLIPTokenizer, folder: Path, seed: int) -> None:
     """encoder/ (static vectors) and captioner/ (`clip` with the captions to choose from)."""
     long_tokenizer = clip_tokenizer(MAX_TOKENS)
-    part = part_folder(folder)
-    static_bert(long_tokenizer, seed).save_pretrained(part / "encoder")
-    long_tokenizer.save_pretrained(part / "encoder")
-    save_clip(clip, tokenizer, part / "captioner", captions=True)
-    finish_folder(part, folder)
+    with new_folder(folder) as part:
+        static_bert(long_tokenizer, seed).save_pretrained(part / "encoder")
+        long_tokenizer.save_pretrained(part / "encoder")
+        save_clip(clip, tokenizer, part / "captioner", captions=True)
 
 
 def right_above_wrong(reward: Reward) -> float:

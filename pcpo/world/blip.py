@@ -12,13 +12,14 @@ from safetensors.torch import save_file
 from torch.nn import functional
 from transformers import CLIPTokenizer
 
+from pcpo.replace import new_folder
 from pcpo.rewards._blip import BlipScorer, build_towers, to_published
 from pcpo.rewards._linear_chain import chain_of_widths
 from pcpo.rewards.imagereward import MEAN, STD
 from pcpo.world import drawing
 from pcpo.world.captioned import clip_normalised, draw_captions, pad_tokens, pick
 from pcpo.world.muon import Muon
-from pcpo.world.pretraining import finish_folder, generators, part_folder, warm_then_decay
+from pcpo.world.pretraining import generators, warm_then_decay
 from pcpo.world.tokenizers import MAX_TOKENS, clip_tokenizer
 
 ONE_WRONG = 0.7  # share of the wrong captions that differ from the right one in one attribute
@@ -179,22 +180,21 @@ def ranking_accuracy(
 
 def save_blip(model: BlipScorer, tokenizer: CLIPTokenizer, folder: Path) -> None:
     """ImageReward's layout: weights under the published names, med_config.json, tokenizer/."""
-    part = part_folder(folder)
-    text = model.text.config
-    config = {
-        "hidden_size": text.hidden_size,
-        "intermediate_size": text.intermediate_size,
-        "num_hidden_layers": text.num_hidden_layers,
-        "num_attention_heads": text.num_attention_heads,
-        "hidden_act": text.hidden_act,
-        "layer_norm_eps": text.layer_norm_eps,
-        "max_position_embeddings": text.max_position_embeddings,
-        "pad_token_id": text.pad_token_id,
-        "vision_num_attention_heads": model.vision.config.num_attention_heads,
-    }
-    text_of_config = json.dumps(config, indent=2) + "\n"
-    (part / "med_config.json").write_text(text_of_config, encoding="utf-8")
-    state = {key: value.contiguous() for key, value in to_published(model).items()}
-    save_file(state, part / "ImageReward.safetensors")
-    tokenizer.save_pretrained(part / "tokenizer")
-    finish_folder(part, folder)
+    with new_folder(folder) as part:
+        text = model.text.config
+        config = {
+            "hidden_size": text.hidden_size,
+            "intermediate_size": text.intermediate_size,
+            "num_hidden_layers": text.num_hidden_layers,
+            "num_attention_heads": text.num_attention_heads,
+            "hidden_act": text.hidden_act,
+            "layer_norm_eps": text.layer_norm_eps,
+            "max_position_embeddings": text.max_position_embeddings,
+            "pad_token_id": text.pad_token_id,
+            "vision_num_attention_heads": model.vision.config.num_attention_heads,
+        }
+        text_of_config = json.dumps(config, indent=2) + "\n"
+        (part / "med_config.json").write_text(text_of_config, encoding="utf-8")
+        state = {key: value.contiguous() for key, value in to_published(model).items()}
+        save_file(state, part / "ImageReward.safetensors")
+        tokenizer.save_pretrained(part / "tokenizer")

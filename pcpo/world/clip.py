@@ -15,9 +15,10 @@ import torch
 from torch.nn import functional
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
+from pcpo.replace import new_folder
 from pcpo.world import drawing
 from pcpo.world.captioned import clip_normalised, draw_captions, pad_tokens, pick
-from pcpo.world.pretraining import finish_folder, generators, part_folder, warm_then_decay
+from pcpo.world.pretraining import generators, warm_then_decay
 from pcpo.world.tokenizers import MAX_TOKENS, clip_tokenizer
 
 MAX_LOGIT_SCALE = 30.0  # 100 in CLIP; a lower cap keeps scores of imperfect images graded
@@ -111,13 +112,12 @@ def save_clip(
     model: CLIPModel, tokenizer: CLIPTokenizer, folder: Path, captions: bool = False
 ) -> None:
     """CLIPModel, tokenizer and, if wanted, captions.txt for the stand-in captioner."""
-    part = part_folder(folder)
-    model.save_pretrained(part)
-    tokenizer.save_pretrained(part)
-    if captions:
-        text = "\n".join(drawing.CAPTIONS) + "\n"
-        (part / "captions.txt").write_text(text, encoding="utf-8")
-    finish_folder(part, folder)
+    with new_folder(folder) as part:
+        model.save_pretrained(part)
+        tokenizer.save_pretrained(part)
+        if captions:
+            text = "\n".join(drawing.CAPTIONS) + "\n"
+            (part / "captions.txt").write_text(text, encoding="utf-8")
 
 
 def load_clip(folder: Path) -> tuple[CLIPModel, CLIPTokenizer]:

@@ -11,8 +11,9 @@ from safetensors.torch import save_file
 from torch.nn import functional
 
 from pcpo.features.judge import JudgeNetwork, load_network
+from pcpo.replace import new_folder
 from pcpo.world import drawing
-from pcpo.world.pretraining import finish_folder, generators, part_folder, warm_then_decay
+from pcpo.world.pretraining import generators, warm_then_decay
 from pcpo.world.vae import from_uint8
 
 ATTRIBUTES = ("colour", "shape", "activity")
@@ -50,14 +51,13 @@ def train_judge(
         torch.stack(losses).sum().backward()
         optimizer.step()
         schedule.step()
-    part = part_folder(folder)
-    config = {
-        "channels": list(network.channels),
-        "classes": list(network.classes),
-    }
-    (part / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    save_file(network.state_dict(), part / "model.safetensors")
-    finish_folder(part, folder)
+    with new_folder(folder) as part:
+        config = {
+            "channels": list(network.channels),
+            "classes": list(network.classes),
+        }
+        (part / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        save_file(network.state_dict(), part / "model.safetensors")
 
 
 def attribute_labels(scenes: list[drawing.Scene]) -> torch.Tensor:

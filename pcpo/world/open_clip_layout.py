@@ -15,18 +15,17 @@ from safetensors.torch import save_file
 from transformers import CLIPModel, CLIPTokenizer
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
-from pcpo.world.pretraining import finish_folder, part_folder
+from pcpo.replace import new_folder
 
 
 def save_open_clip(model: CLIPModel, tokenizer: CLIPTokenizer, folder: Path) -> None:
     """Write the folder that open_clip reads as `local-dir:<folder>`."""
-    part = part_folder(folder)
-    config = {"model_cfg": model_config(model), "preprocess_cfg": preprocess_config(model)}
-    text = json.dumps(config, indent=2) + "\n"
-    (part / "open_clip_config.json").write_text(text, encoding="utf-8")
-    save_file(state_dict(model), part / "open_clip_model.safetensors")
-    tokenizer.save_pretrained(part)
-    finish_folder(part, folder)
+    with new_folder(folder) as part:
+        config = {"model_cfg": model_config(model), "preprocess_cfg": preprocess_config(model)}
+        text = json.dumps(config, indent=2) + "\n"
+        (part / "open_clip_config.json").write_text(text, encoding="utf-8")
+        save_file(state_dict(model), part / "open_clip_model.safetensors")
+        tokenizer.save_pretrained(part)
 
 
 def model_config(model: CLIPModel) -> dict:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from diffusers import DiffusionPipeline
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
+from pcpo.replace import new_folder
 from pcpo.world import drawing, words
 from pcpo.world.muon import Muon
 from pcpo.world.vae import PatchLinearVAE, from_uint8
@@ -170,25 +170,10 @@ def flow_times(count: int, generator: torch.Generator, shift: float = 2.0) -> to
     return shift * time / (1 + (shift - 1) * time)
 
 
-def part_folder(folder: Path) -> Path:
-    """An empty `<folder>.part` to write into."""
-    part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    return part
-
-
-def finish_folder(part: Path, folder: Path) -> None:
-    """Put the finished `part` in the place of `folder`."""
-    shutil.rmtree(folder, ignore_errors=True)
-    part.rename(folder)
-
-
 def save_pipeline(pipeline: DiffusionPipeline, folder: Path) -> None:
     """`save_pretrained` with every component in evaluation mode, whole folder or nothing."""
     for component in pipeline.components.values():
         if isinstance(component, nn.Module):
             component.eval()
-    part = part_folder(folder)
-    pipeline.save_pretrained(part, safe_serialization=True)
-    finish_folder(part, folder)
+    with new_folder(folder) as part:
+        pipeline.save_pretrained(part, safe_serialization=True)

@@ -6,9 +6,9 @@ that evaluation prompts combine known colours, shapes and activities in ways not
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from pcpo.replace import write_text
 from pcpo.world import drawing, words
 
 
@@ -38,8 +38,5 @@ def prompt_sets() -> dict[str, tuple[str, ...]]:
 
 def write_prompts(folder: Path) -> None:
     """Write `<folder>/<name>.txt` for every prompt set (UTF-8, one prompt a line)."""
-    folder.mkdir(parents=True, exist_ok=True)
     for name, prompts in prompt_sets().items():
-        part = folder / f"{name}.txt.part"
-        part.write_text("\n".join(prompts) + "\n", encoding="utf-8")
-        os.replace(part, folder / f"{name}.txt")
+        write_text(folder / f"{name}.txt", "\n".join(prompts) + "\n")

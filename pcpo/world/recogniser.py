@@ -12,9 +12,10 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional
 
+from pcpo.replace import new_folder
 from pcpo.rewards._recogniser import Recogniser
 from pcpo.world import drawing, words
-from pcpo.world.pretraining import finish_folder, generators, part_folder, warm_then_decay
+from pcpo.world.pretraining import generators, warm_then_decay
 
 
 def random_words(count: int, rng: np.random.Generator) -> list[str]:
@@ -65,8 +66,7 @@ def exact_share(model: Recogniser, count: int, rng: np.random.Generator) -> floa
 
 def save_recogniser(model: Recogniser, folder: Path) -> None:
     """config.json and model.safetensors."""
-    part = part_folder(folder)
-    text = json.dumps(model.config, indent=2) + "\n"
-    (part / "config.json").write_text(text, encoding="utf-8")
-    save_file(model.state_dict(), part / "model.safetensors")
-    finish_folder(part, folder)
+    with new_folder(folder) as part:
+        text = json.dumps(model.config, indent=2) + "\n"
+        (part / "config.json").write_text(text, encoding="utf-8")
+        save_file(model.state_dict(), part / "model.safetensors")

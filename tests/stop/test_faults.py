@@ -109,7 +109,7 @@ def test_a_folder_that_becomes_read_only_is_named_and_nothing_is_lost(
         return lambda: mounted(folder, "-o", "bind,ro", folder)
 
     for folder in (path / "checkpoints", path / "resume"):
-        with pytest.raises(OSError, match=f"Read-only file system: '{folder}/epoch_00002.part'"):
+        with pytest.raises(OSError, match=f"{folder}/epoch_00002: .*: Read-only file system"):
             run(models, path, in_epoch(2, read_only(folder)))
         subprocess.run(["umount", folder], check=True)
     read_only(path)()
@@ -128,7 +128,9 @@ def test_a_kill_while_going_back_from_a_damaged_state_loses_nothing(models, whol
     state.write_bytes(state.read_bytes()[:-1])
     shutil.copytree(path, kept)
     steps = touched(lambda: run(models, path), path)
-    saving = [n for n, step in enumerate(steps, 1) if "resume/epoch_00002.part" in step]
+    saving = [
+        n for n, step in enumerate(steps, 1) if "resume/epoch_00002." in step and ".part" in step
+    ]
     for number in (saving[0], saving[len(saving) // 2], saving[-1]):
         shutil.rmtree(path)
         shutil.copytree(kept, path)

@@ -1,0 +1,99 @@
+"""One process at a time: a lock file that says who holds it.
+
+The kernel gives a lock back when its process ends, however it ends. The `filelock` package is not
+used, as it empties the file at each try and the holder's name with it.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from pcpo.history import process
+
+
+class Busy(BlockingIOError):
+    """Another process holds the lock; `holder` says which."""
+
+    def __init__(self, path: Path, holder: str) -> None:
+        super().__init__(f"{path}: held by {holder}")
+        self.holder = holder
+
+
+@contextmanager
+def alone(
+    path: Path, waiting: Callable[[str], None] | None = None, everyone: bool = False
+) -> Iterator[None]:
+    """Hold a lock; without `waiting` raise Busy where another process does.
+
+    path: the lock file, made where it is not there; or a folder, in which nothing is left behind.
+    waiting: called with the holder's name before the wait for its end.
+    everyone: whoever may reach the file may take the lock (mode 0666), not only whom the umask
+    lets.
+
+    Raises ValueError where something else than a plain file is at `path`, and OSError where it
+    cannot be made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDONLY) if path.is_dir() else _open(path, everyone)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.pread(handle, 1000, 0).decode(errors="replace").strip() or "a process"
+            if waiting is None:
+                raise Busy(path, holder) from error
+            waiting(holder)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        with suppress(OSError):  # another user's file, or a full disk: it serves without a name
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"{process()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(handle)
+
+
+def beside(path: Path) -> Path:
+    """The lock file of what is written to `path`."""
+    return path.with_name(f".{path.name}.lock")
+
+
+def _open(path: Path, everyone: bool) -> int:
+    """A handle of the file. No link is followed, and no pipe waited for.
+
+    A file that is there is opened without O_CREAT: in a folder like /tmp the kernel refuses that
+    for another user's file, whatever its mode.
+    """
+    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    for _ in range(100):
+        try:
+            handle = os.open(path, flags)
+            break
+        except FileNotFoundError:
+            with suppress(FileExistsError):  # another process was faster
+                handle = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o666)
+                if everyone:
+                    os.fchmod(handle, 0o666)
+                break
+        except PermissionError:  # another user's: a lock takes no right to write
+            handle = os.open(path, flags & ~os.O_RDWR)
+            break
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
+                raise _not_plain(path) from error
+            raise
+    else:
+        raise _not_plain(path)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise _not_plain(path)
+    return handle
+
+
+def _not_plain(path: Path) -> ValueError:
+    return ValueError(f"{path} is to be a lock file, and is no plain file: remove it")

@@ -1,0 +1,224 @@
+"""Files and folders that appear whole or not at all, and say so where they cannot be written.
+
+They are written beside their place as `<name>.<host>-<process>.part` and renamed: a kill at any
+moment leaves the older one or the newer one, and two processes never write into one another's.
+Libraries that write their files for the user alone (safetensors: 0600) do not decide who reads
+them: each gets the mode that the umask asks for.
+"""
+
+from __future__ import annotations
+
+import errno
+import glob
+import os
+import re
+import shutil
+import socket
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class NotWritten(OSError):
+    """A file that could not be written: which, why, and what is free."""
+
+
+@contextmanager
+def new_file(path: str | Path, tidy: bool = True) -> Iterator[Path]:
+    """A path to write to; the file takes the place of `path` when the block ends well.
+
+    tidy: also delete what killed processes left of it; False where a folder holds very many files.
+    Raises NotWritten where it cannot be written; what was there before is then still there.
+    """
+    with new_files([path], tidy) as (part,):
+        yield part
+
+
+@contextmanager
+def new_files(paths: Sequence[str | Path], tidy: bool = True) -> Iterator[list[Path]]:
+    """`new_file` for files that belong together: none is replaced unless all could be written."""
+    places = [Path(path) for path in paths]
+    parts = [_part(path) for path in places]
+    try:
+        with _explained(dict(zip(parts, places, strict=True))):
+            for path in places:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                if tidy:
+                    delete_abandoned(path.parent, path.name)
+            yield parts
+            for part in parts:
+                _give_mode(part)
+            for part, path in zip(parts, places, strict=True):
+                part.replace(path)
+    finally:
+        for part in parts:
+            _unlink(part)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a file in one step, as UTF-8 and with line ends as they are in `text`."""
+    write_texts({Path(path): text})
+
+
+def write_texts(texts: Mapping[Path, str]) -> None:
+    """Write files that belong together: none is replaced unless all could be written."""
+    with new_files(list(texts)) as parts:
+        for part, text in zip(parts, texts.values(), strict=True):
+            part.write_text(text, encoding="utf-8", newline="")
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """An empty folder to write into; it takes the place of `folder` when the block ends well.
+
+    A kill between the two renames leaves the older one as `<name>.old`. Raises NotWritten where it
+    cannot be written; what was there before is then still there.
+    """
+    part = _part(folder)
+    try:
+        with _explained({part: folder}):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            delete_abandoned(folder.parent, folder.name)
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir()
+            yield part
+            for file in part.rglob("*"):
+                if file.is_file():
+                    _give_mode(file)
+            old = folder.with_name(folder.name + ".old")
+            shutil.rmtree(old, ignore_errors=True)
+            if folder.exists():
+                folder.rename(old)
+            part.rename(folder)
+            shutil.rmtree(old, ignore_errors=True)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)  # a full disk needs the room
+
+
+def delete_abandoned(folder: Path, name: str = "") -> None:
+    """Delete what killed processes of this machine left half-written in a folder.
+
+    name: of the one file or folder that it was to become; all without it. What another machine's
+    process writes cannot be told from what it left: it stays.
+    """
+    for part in folder.glob(f"{glob.escape(name) or '*'}.*.part"):
+        found = re.search(r"\.([^/]+)-([0-9]+)\.part$", part.name)
+        if found and found[1].endswith(_host()) and not running(int(found[2])):
+            shutil.rmtree(part, ignore_errors=True) if part.is_dir() else _unlink(part)
+
+
+def running(process: int) -> bool:
+    """Whether a process of this machine is there; this one does not count."""
+    try:
+        os.kill(process, 0)
+    except PermissionError:  # it is another user's
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return process != os.getpid()
+
+
+def explained(error: OSError, path: Path | None = None) -> str:
+    """One sentence of a file system's error: the file, what is wrong, what is free or who may.
+
+    path: the file, where the error does not name one.
+    """
+    named = path if error.filename is None else Path(os.fsdecode(error.filename))
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    if named is None:
+        return str(error)
+    # numpy and safetensors tell of a failed write without its number.
+    if error.errno in (errno.ENOSPC, errno.EDQUOT) or not error.errno:
+        return f"{named}: cannot be written: {reason}{_free(named)}"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"{named}: {reason} for {_user(os.geteuid())}{_owner(named)}"
+    if error.errno == errno.EROFS:
+        return f"{named}: cannot be written: {reason}"
+    return str(error) if error.filename is not None else f"{named}: {reason}"
+
+
+@contextmanager
+def _explained(parts: Mapping[Path, Path]) -> Iterator[None]:
+    """Say of which file a failed write is; errors of other files pass as they are."""
+    try:
+        yield
+    except Exception as error:
+        # safetensors has its own error for a failed write; not every environment here has it.
+        failed_write = isinstance(error, OSError) or type(error).__name__ == "SafetensorError"
+        if isinstance(error, NotWritten) or not failed_write:
+            raise
+        first = next(iter(parts.values()))
+        name = getattr(error, "filename", None)
+        place = None if name is None else Path(os.fsdecode(name))
+        if place is None:
+            named = first
+        elif own := [path for part, path in parts.items() if place.is_relative_to(part)]:
+            named = own[0]
+        elif any(path.is_relative_to(place) for path in parts.values()):
+            named = place  # a folder that could not be made
+        else:
+            raise
+        number = getattr(error, "errno", None)
+        bare = OSError(number, os.strerror(number)) if number else OSError(str(error))
+        raise NotWritten(explained(bare, named)) from error
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f"{path.name}.{_host()}-{os.getpid()}.part")
+
+
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9_-]", "_", socket.gethostname())
+
+
+def _unlink(file: Path) -> None:
+    try:
+        file.unlink(missing_ok=True)
+    except OSError:  # a read-only file system: the error that led here says so
+        return
+
+
+def _give_mode(file: Path) -> None:
+    """Read and write for whom the umask lets, whatever the library that wrote it chose."""
+    wanted = 0o666 & ~_umask()
+    if stat.S_IMODE(file.stat().st_mode) & 0o666 != wanted:
+        file.chmod(wanted)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _free(path: Path) -> str:
+    """What is free where a file was to be written."""
+    there = next((place for place in path.absolute().parents if place.exists()), Path("/"))
+    try:
+        return f" ({shutil.disk_usage(there).free / 1e6:.1f} MB are free in {there})"
+    except OSError:
+        return ""
+
+
+def _owner(path: Path) -> str:
+    """Whose a file is, or the nearest folder that is there."""
+    for place in (path, *path.absolute().parents):
+        try:
+            about = place.stat()
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return ""
+        mode = stat.filemode(about.st_mode)
+        return f"; {place} is {_user(about.st_uid)}'s, {mode}: ask for the right to write or read"
+    return ""
+
+
+def _user(number: int) -> str:
+    import pwd
+
+    try:
+        return f"user {pwd.getpwuid(number).pw_name}"
+    except KeyError:
+        return f"user {number}"

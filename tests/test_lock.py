@@ -1,0 +1,116 @@
+"""One process at a time, whoever's it is, and nothing else than a plain file is opened."""
+
+import multiprocessing
+import os
+import stat
+import time
+from pathlib import Path
+
+import pytest
+
+from pcpo.lock import Busy, alone
+
+CONTEXT = multiprocessing.get_context("spawn")
+
+
+def hold(path, ready):
+    with alone(path):
+        ready.put(os.getpid())
+        time.sleep(600)
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that holds `tmp_path / "lock"`."""
+    ready = CONTEXT.Queue()
+    other = CONTEXT.Process(target=hold, args=(tmp_path / "lock", ready))
+    other.start()
+    assert ready.get(timeout=60) == other.pid
+    yield other
+    other.kill()
+    other.join()
+
+
+def test_who_holds_it_is_said_and_a_killed_one_gives_it_back(tmp_path, holder):
+    with pytest.raises(Busy, match=f"held by process {holder.pid} on "), alone(tmp_path / "lock"):
+        pass
+    said = []
+
+    def waiting(name):
+        said.append(name)
+        holder.kill()
+
+    with alone(tmp_path / "lock", waiting):
+        assert f"process {os.getpid()} on " in (tmp_path / "lock").read_text()
+    assert said[0].startswith(f"process {holder.pid} on ")
+
+
+def test_a_folder_can_be_held_and_nothing_is_left_in_it(tmp_path):
+    with alone(tmp_path):
+        assert not list(tmp_path.iterdir())
+
+
+def test_no_link_is_followed_and_no_pipe_waited_for(tmp_path):
+    (tmp_path / "target").write_text("mine\n")
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    (tmp_path / "nowhere").symlink_to(tmp_path / "not there")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("link", "nowhere", "pipe"):
+        with (
+            pytest.raises(ValueError, match=f"{name} is to be a lock file"),
+            alone(tmp_path / name),
+        ):
+            pass
+    assert (tmp_path / "target").read_text() == "mine\n"
+    assert not (tmp_path / "not there").exists()
+
+
+def test_modes(tmp_path):
+    old = os.umask(0o027)
+    try:
+        for name, everyone in (("own", False), ("all", True)):
+            with alone(tmp_path / name, everyone=everyone):
+                pass
+    finally:
+        os.umask(old)
+    modes = {name: stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("own", "all")}
+    assert modes == {"own": 0o640, "all": 0o666}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes other users")
+def test_two_users_take_turns_in_a_folder_like_tmp():
+    """Sticky and open to all: the kernel refuses O_CREAT for the file of another user there."""
+    place = Path("/tmp") / f"pcpo_test_{os.getpid()}"
+    place.mkdir()
+    place.chmod(0o1777)
+
+    def take():
+        with alone(place / "lock", everyone=True):
+            pass
+
+    try:
+        assert as_user(12345, take) == 0
+        assert (place / "lock").stat().st_uid == 12345
+        assert as_user(12346, take) == 0
+        with alone(place / "lock", everyone=True):
+            assert as_user(12346, take) == 75
+    finally:
+        (place / "lock").unlink(missing_ok=True)
+        place.rmdir()
+
+
+def as_user(number, act):
+    """0 where `act` ends well in a process of another user, 75 where a lock is held."""
+    if (child := os.fork()) == 0:
+        os.setgroups([])
+        os.setgid(number)
+        os.setuid(number)
+        try:
+            act()
+        except Busy:
+            os._exit(75)
+        except BaseException as error:
+            os.write(2, repr(error).encode())
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
