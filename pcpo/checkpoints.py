@@ -173,7 +173,7 @@ class RunFolder:
                         "has no checkpoint up to there"
                     )
                 learner.restore(tensors, record["scaler"])
-            except _OtherRun:
+            except (_OtherRun, PermissionError):  # a missing right is no damage
                 raise
             except StaleState as gone:
                 problems.append(gone)

@@ -39,14 +39,17 @@ def complete_folder(folder: Path) -> Iterator[Path]:
 
 
 def check_folder(folder: Path) -> None:
-    """Raise DamagedFolder, naming the file, unless every file is as it was written."""
+    """Raise DamagedFolder, naming the file, unless every file is as it was written.
+
+    Raises OSError for a file that this user may not read: that is no damage.
+    """
     sums = folder / SUMS
     try:
         lines = sums.read_text(encoding="utf-8").splitlines()
         known = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
     except FileNotFoundError as error:
         raise DamagedFolder(f"{sums} is missing") from error
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise DamagedFolder(f"{sums} cannot be read: {error}") from error
     if not known:
         raise DamagedFolder(f"{sums} is empty")

@@ -41,7 +41,7 @@ def new_files(paths: Sequence[str | Path], tidy: bool = True) -> Iterator[list[P
     places = [Path(path) for path in paths]
     parts = [_part(path) for path in places]
     try:
-        with _explained(dict(zip(parts, places, strict=True))):
+        with naming(dict(zip(parts, places, strict=True))):
             for path in places:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 if tidy:
@@ -77,7 +77,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
     """
     part = _part(folder)
     try:
-        with _explained({part: folder}):
+        with naming({part: folder}):
             folder.parent.mkdir(parents=True, exist_ok=True)
             delete_abandoned(folder.parent, folder.name)
             shutil.rmtree(part, ignore_errors=True)
@@ -139,8 +139,11 @@ def explained(error: OSError, path: Path | None = None) -> str:
 
 
 @contextmanager
-def _explained(parts: Mapping[Path, Path]) -> Iterator[None]:
-    """Say of which file a failed write is; errors of other files pass as they are."""
+def naming(parts: Mapping[Path, Path]) -> Iterator[None]:
+    """Raise NotWritten, which names the file, where a write in the block fails.
+
+    parts: what is written to -> the place that it is for. Errors of other files pass as they are.
+    """
     try:
         yield
     except Exception as error:

@@ -75,6 +75,8 @@ def read(folder: Path) -> SetAside:
         note = json.loads((folder / NOTE).read_text(encoding="utf-8"))
         run = folder.parents[1] / Path(note["run"]).name
         why = str(note["why"])
+    except PermissionError:
+        raise
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{folder}: no run that was set aside is here ({error})") from error
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

@@ -93,6 +93,8 @@ def _is_whole(shard: Path, files: list[str]) -> bool:
     try:
         with zipfile.ZipFile(shard) as archive:
             return archive.namelist() == files and archive.testzip() is None
+    except PermissionError:  # another user's: it is not to be made again
+        raise
     except (zipfile.BadZipFile, OSError):
         return False
 
@@ -182,6 +184,8 @@ def _opened(folder: Path, shard: str) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(folder / shard) as archive:
             yield archive
+    except PermissionError:  # no damage
+        raise
     except (zipfile.BadZipFile, KeyError, OSError, Image.DecompressionBombError) as error:
         raise ValueError(
             f"{folder / shard}: the shard is missing or damaged ({error}); delete "

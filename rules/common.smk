@@ -20,6 +20,7 @@ from pcpo.config.settings import (
 )
 from pcpo.devices import visible
 from pcpo.paths import FIGURES, TABLES, TABLE_SUFFIXES, Paths, table_files
+from pcpo.replace import explained
 from pcpo.run_identity import other_runs
 from pcpo.trained_code import notice, older_runs
 
@@ -40,8 +41,10 @@ if "from_bundle" in config:
         ARCHIVE = open_archive(
             Path(str(config["from_bundle"])), Path("results/bundles")
         )
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         raise WorkflowError(str(error)) from error
+    except OSError as error:
+        raise WorkflowError(explained(error)) from error
     HOME = f"{ARCHIVE.folder}/"
     use_folder(Path(f"{HOME}config"))
     config["scale"] = ARCHIVE.scale

@@ -116,7 +116,8 @@ def test_the_command_sees_its_devices_and_gets_the_warning(tmp_path):
 @pytest.mark.parametrize(
     ("mask", "devices_seen"),
     [
-        ("-1", []), ("NoDevFiles", []), ("none", []), ("", []), ("0,-1,1", ["0"]), ("2,1", ["2", "1"]),
+        ("-1", []), ("NoDevFiles", []), ("none", []), ("", []), ("0,-1,1", ["0"]),
+        ("2,1", ["2", "1"]),
         ("GPU-8932f937-d72c-4106-c12f-20bd9faed9f6", ["GPU-8932f937-d72c-4106-c12f-20bd9faed9f6"]),
         ("MIG-GPU-8932f937/1/2", ["MIG-GPU-8932f937/1/2"]),
     ],

@@ -4,11 +4,11 @@ import multiprocessing
 import os
 import stat
 import time
-from pathlib import Path
 
 import pytest
 
 from pcpo.lock import Busy, alone
+from tests.users import LOCKED, as_user, shared_folder
 
 CONTEXT = multiprocessing.get_context("spawn")
 
@@ -77,40 +77,16 @@ def test_modes(tmp_path):
     assert modes == {"own": 0o640, "all": 0o666}
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes other users")
 def test_two_users_take_turns_in_a_folder_like_tmp():
     """Sticky and open to all: the kernel refuses O_CREAT for the file of another user there."""
-    place = Path("/tmp") / f"pcpo_test_{os.getpid()}"
-    place.mkdir()
-    place.chmod(0o1777)
+    with shared_folder(0o1777) as place:
 
-    def take():
-        with alone(place / "lock", everyone=True):
-            pass
+        def take():
+            with alone(place / "lock", everyone=True):
+                pass
 
-    try:
         assert as_user(12345, take) == 0
         assert (place / "lock").stat().st_uid == 12345
         assert as_user(12346, take) == 0
         with alone(place / "lock", everyone=True):
-            assert as_user(12346, take) == 75
-    finally:
-        (place / "lock").unlink(missing_ok=True)
-        place.rmdir()
-
-
-def as_user(number, act):
-    """0 where `act` ends well in a process of another user, 75 where a lock is held."""
-    if (child := os.fork()) == 0:
-        os.setgroups([])
-        os.setgid(number)
-        os.setuid(number)
-        try:
-            act()
-        except Busy:
-            os._exit(75)
-        except BaseException as error:
-            os.write(2, repr(error).encode())
-            os._exit(1)
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            assert as_user(12346, take) == LOCKED

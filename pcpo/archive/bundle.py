@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import IO
 
 from pcpo.names import checked_name, is_seed, shown
-from pcpo.replace import new_file, running
+from pcpo.replace import naming, new_file, running
 
 MANIFEST = "manifest-sha256.txt"  # as `sha256sum --check` reads it
 ABOUT = "archive.json"
@@ -113,7 +113,8 @@ def open_archive(path: Path, into: Path) -> Archive:
         part = into / f".{folder.name}.{socket.gethostname()}.{os.getpid()}"
         part.mkdir(parents=True)
         try:
-            about = _extract(path, part)
+            with naming({part: folder}):
+                about = _extract(path, part)
             if not folder.exists():
                 part.rename(folder)
         finally:

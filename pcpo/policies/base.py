@@ -367,6 +367,8 @@ class Policy(ABC):
             self.pipeline.load_lora_weights(str(file.parent), weight_name=file.name)
             with safe_open(file, framework="pt") as handle:
                 saved = len(handle.keys())
+        except PermissionError:
+            raise
         except (RuntimeError, ValueError, OSError, SafetensorError) as error:
             raise ValueError(f"{file}: {_UNFIT}: {error}") from error
         adapter = {n: p for n, p in self.denoiser.named_parameters() if ".lora_" in n}

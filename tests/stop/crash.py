@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import sys
 import traceback
 
@@ -57,7 +58,8 @@ def _in_child(work, folder, meet, after=lambda: None):
 
     def hook(event, arguments):
         if event in EVENTS and str(arguments[0]).startswith(str(folder)):
-            meet(f"{event} {arguments[0]}")
+            own = f".{socket.gethostname()}-{os.getpid()}.part"  # else each process names it anew
+            meet(f"{event} {arguments[0]}".replace(own, ".part"))
 
     code = 1
     try:
