@@ -19,6 +19,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
 
 class NotWritten(OSError):
     """A file that could not be written: which, why, and what is free."""
@@ -129,7 +131,7 @@ def explained(error: OSError, path: Path | None = None) -> str:
     if named is None:
         return str(error)
     # numpy and safetensors tell of a failed write without its number.
-    if error.errno in (errno.ENOSPC, errno.EDQUOT) or not error.errno:
+    if error.errno in _FULL or not error.errno:
         return f"{named}: cannot be written: {reason}{_free(named)}"
     if error.errno in (errno.EACCES, errno.EPERM):
         return f"{named}: {reason} for {_user(os.geteuid())}{_owner(named)}"
@@ -146,25 +148,38 @@ def naming(parts: Mapping[Path, Path]) -> Iterator[None]:
     """
     try:
         yield
+    except NotWritten:
+        raise
     except Exception as error:
-        # safetensors has its own error for a failed write; not every environment here has it.
-        failed_write = isinstance(error, OSError) or type(error).__name__ == "SafetensorError"
-        if isinstance(error, NotWritten) or not failed_write:
+        cause = _failed_write(error)
+        if cause is None:
             raise
-        first = next(iter(parts.values()))
-        name = getattr(error, "filename", None)
-        place = None if name is None else Path(os.fsdecode(name))
-        if place is None:
-            named = first
-        elif own := [path for part, path in parts.items() if place.is_relative_to(part)]:
-            named = own[0]
-        elif any(path.is_relative_to(place) for path in parts.values()):
-            named = place  # a folder that could not be made
-        else:
-            raise
-        number = getattr(error, "errno", None)
-        bare = OSError(number, os.strerror(number)) if number else OSError(str(error))
+        named = next(iter(parts.values()))
+        if (name := getattr(cause, "filename", None)) is not None:
+            place = Path(os.fsdecode(name))
+            own = [path for part, path in parts.items() if place.is_relative_to(part)]
+            if not own and not any(path.is_relative_to(place) for path in parts.values()):
+                raise
+            named = own[0] if own else place  # else a folder that could not be made
+        number = getattr(cause, "errno", None)
+        bare = OSError(number, os.strerror(number)) if number else OSError(str(cause))
         raise NotWritten(explained(bare, named)) from error
+
+
+def _failed_write(error: BaseException) -> BaseException | None:
+    """The failed write behind an error, if there is one.
+
+    safetensors has its own for it (by name, as not every environment here has it), and a library
+    may fail once more while it tidies up: then it is the full disk that is told.
+    """
+    if isinstance(error, OSError) or type(error).__name__ == "SafetensorError":
+        return error
+    before = error.__context__
+    while before is not None:
+        if isinstance(before, OSError) and before.errno in _FULL:
+            return before
+        before = before.__context__
+    return None
 
 
 def _part(path: Path) -> Path:
