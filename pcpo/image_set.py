@@ -23,6 +23,7 @@ from pcpo import metrics
 from pcpo.config import FeatureSource
 from pcpo.features import FeatureExtractor
 from pcpo.lock import alone
+from pcpo.names import shown
 from pcpo.replace import write_text
 from pcpo.rows import Rows, RowWriter
 from pcpo.shards import fingerprint, read_images, read_index
@@ -118,7 +119,7 @@ class ImageSet:
                                 raise ValueError(
                                     f"{self.folder}: features {name}.{part.output} are NaN or "
                                     f"infinite, first for prompt {image['prompt_id']} "
-                                    f"('{image['prompt']}') seed {image['seed']}"
+                                    f"({shown(image['prompt'])}) seed {image['seed']}"
                                 )
                             part.add(values, batch["prompt_id"].to_numpy())
 

@@ -31,8 +31,9 @@ from pcpo.footprint import (
     suggest_micro_batch,
 )
 from pcpo.gpu_speed import Speed
+from pcpo.prompt_file import read_prompts
 from pcpo.prompt_sets import SETS
-from pcpo.prompts import evaluation_prompts, iteration_prompts, read_prompts
+from pcpo.prompts import evaluation_prompts, iteration_prompts
 
 __all__ = ["Plan", "Row", "make", "suggest_micro_batch", "totals"]
 

@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pcpo import prompt_file
+from pcpo.prompt_needs import quoted_text
 from pcpo.replace import write_text
 
 # fmt: off
@@ -50,14 +52,17 @@ def activities() -> list[str]:
     return [f"{article(noun)} {noun} {activity}" for noun in NOUNS for activity in ACTIVITIES]
 
 
+_LINE_END = re.compile("\r\n|\r|\n")  # of Python's text files, by which the trainers read
+
+
 def lines(text: str) -> list[str]:
-    """The non-empty lines, stripped, as the trainers read them (only a newline ends a line)."""
-    return [one_line(line) for line in text.split("\n") if line.strip()]
+    """The non-empty lines, stripped, as the trainers read them."""
+    return [line.strip() for line in _LINE_END.split(text) if line.strip()]
 
 
 def one_line(text: str) -> str:
-    """A prompt without line breaks of any kind, which would be two prompts in our files."""
-    return " ".join(part for part in map(str.strip, text.splitlines()) if part)
+    """A prompt whose lines are joined, which would be several prompts in our files."""
+    return " ".join(lines(text))
 
 
 def without_chinese(prompts: Iterable[str], count: int = 50_000) -> list[str]:
@@ -108,7 +113,7 @@ class PromptSet:
     make: the asset's folder -> prompts.
     count: known number of prompts.
     unique: whether no prompt comes twice in the published file.
-    quoted: whether every prompt quotes the text to draw.
+    needs: what every prompt must have, for the reward that it is made for.
     short: whether prompts that CLIP would cut were left out.
     """
 
@@ -116,7 +121,7 @@ class PromptSet:
     make: Callable[[Path], list[str]]
     count: int | None = None
     unique: bool = False
-    quoted: bool = False
+    needs: tuple[prompt_file.Need, ...] = ()
     short: bool = False
 
 
@@ -124,6 +129,7 @@ def _file(name: str) -> Callable[[Path], list[str]]:
     return lambda folder: lines(_read(folder / name))
 
 
+_OCR = (quoted_text,)
 SETS = {
     "animal": PromptSet(None, lambda _: list(NOUNS), 45, unique=True),
     "activity": PromptSet(None, lambda _: activities(), 135, unique=True),
@@ -131,8 +137,8 @@ SETS = {
     "pick_eval": PromptSet("sources/pick", _file("test.txt"), 2_048, unique=True),
     "pick_sfw": PromptSet("sources/pick_sfw", _file("train.txt"), 15_486),
     "pick_sfw_validation": PromptSet("sources/pick_sfw", _file("test.txt"), 1_024, unique=True),
-    "ocr": PromptSet("sources/ocr", _file("train.txt"), quoted=True),
-    "ocr_validation": PromptSet("sources/ocr", _file("test.txt"), 1_018, True, quoted=True),
+    "ocr": PromptSet("sources/ocr", _file("train.txt"), needs=_OCR),
+    "ocr_validation": PromptSet("sources/ocr", _file("test.txt"), 1_018, True, needs=_OCR),
     "hpd": PromptSet("sources/hpd", _file("prompts.txt")),
     "hpd_flux": PromptSet(
         "sources/hpd", lambda folder: without_chinese(lines(_read(folder / "prompts.txt")))
@@ -152,11 +158,7 @@ def check(name: str, prompts: Sequence[str]) -> None:
             f"prompt set {name}: {len(prompts)} prompts instead of {known.count}: its source is "
             "not the published file; fetch it again"
         )
-    for number, prompt in enumerate(prompts, start=1):
-        if not prompt.strip() or len(prompt.splitlines()) != 1:
-            raise ValueError(f"prompt set {name}: prompt {number} is empty or has several lines")
-        if known.quoted and prompt.count('"') < 2:
-            raise ValueError(f"prompt set {name}: prompt {number} quotes no text: {prompt!r}")
+    prompt_file.check(prompts, f"prompt set {name}: prompt", known.needs)
     if known.unique and len(set(prompts)) != len(prompts):
         raise ValueError(
             f"prompt set {name}: {len(prompts) - len(set(prompts))} prompts come twice"
@@ -186,10 +188,7 @@ def _read(file: Path) -> str:
             f"{file} is missing; fetch it: python -m pcpo.cli.assets fetch "
             f"sources/{file.parent.name}"
         )
-    try:
-        return file.read_bytes().decode()  # as it is: other breaks than \\n do not end a prompt
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{file} is not UTF-8 text: {error}") from error
+    return prompt_file.decoded(file.read_bytes(), file)
 
 
 def _coco(folder: Path) -> dict[str, Any]:

@@ -1,28 +1,13 @@
-"""Prompt sets and the deterministic stream of prompts that a training run draws from them."""
+"""The deterministic stream of prompts that a training run draws, and which are evaluated."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from pcpo.config import Batch
-
-
-def read_prompts(path: str | Path) -> list[str]:
-    """One prompt a line. Raises FileNotFoundError, or ValueError for an empty file or line."""
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: the prompt file is missing")
-    lines = path.read_text(encoding="utf-8").splitlines()
-    if not lines:
-        raise ValueError(f"{path}: the prompt file is empty")
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            raise ValueError(f"{path}: line {number} is empty; remove it")
-    return lines
 
 
 def derive_seed(*parts: str | int) -> int:

@@ -100,27 +100,36 @@ def _is_whole(shard: Path, files: list[str]) -> bool:
 
 
 def read_index(folder: Path) -> pd.DataFrame:
-    """The index of a folder of images: prompt_id, prompt, seed, shard, file.
+    """The index of a folder of images: prompt_id and seed (int64), prompt, shard and file (texts).
 
+    A prompt is the text that was written, also where it looks like a number or a missing value.
     Raises FileNotFoundError if there is none, ValueError if it is no such table, names a shard
     that `write_images` would not write, or a prompt's seed twice.
     """
     path = folder / INDEX
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing: there are no images in {folder}")
-    index = pd.read_csv(path)
+    try:
+        index = pd.read_csv(path, dtype=str, na_filter=False)
+    except ValueError as error:  # pandas' parser errors and bad UTF-8 are ValueErrors
+        raise ValueError(f"{path}: cannot be read as a table ({error}); {_ANEW}") from error
     if lost := [column for column in COLUMNS if column not in index]:
         raise ValueError(f"{path}: the column {lost[0]} is missing; {_ANEW}")
-    foreign = index.loc[~index["shard"].astype(str).str.fullmatch(_SHARD), "shard"]
+    for column in ("prompt_id", "seed"):
+        try:
+            index[column] = index[column].astype("int64")
+        except ValueError as error:
+            raise ValueError(f"{path}: {column}: {error}; {_ANEW}") from error
+    foreign = index.loc[~index["shard"].str.fullmatch(_SHARD), "shard"]
     if len(foreign):
-        told = f"{shown(str(foreign.iloc[0]))} in line {foreign.index[0] + 2} is no shard of images"
+        told = f"{shown(foreign.iloc[0])} in line {foreign.index[0] + 2} is no shard of images"
         raise ValueError(f"{path}: {told}; {_ANEW}")
     twice = index.index[index.duplicated(["prompt_id", "seed"])]
     if len(twice):
         first = index.loc[twice[0]]
         raise ValueError(
             f"{path}: {len(twice)} images are there twice, first prompt {first['prompt_id']} "
-            f"('{first['prompt']}') seed {first['seed']} in line {twice[0] + 2}; {_ANEW}"
+            f"({shown(first['prompt'])}) seed {first['seed']} in line {twice[0] + 2}; {_ANEW}"
         )
     return index
 

@@ -20,11 +20,14 @@ from pcpo.set_aside import idle, set_aside
 
 PACKAGE = Path(__file__).resolve().parent
 
+# What rewards share.
+REWARD_PARTS = ("rewards/_*.py", "prompt_needs.py")
+
 # What a trained weight or a logged number depends on; besides, the modules of the run's own reward.
 SOURCES = (
     *("advantages.py", "credit.py", "distributed.py", "ema.py", "embeddings.py", "generation.py"),
     *("learner.py", "objectives.py", "prompts.py", "training.py", "trajectory.py"),
-    *("validation.py", "policies/*.py", "samplers/*.py", "rewards/_*.py"),
+    *("validation.py", "policies/*.py", "samplers/*.py", *REWARD_PARTS),
 )
 
 

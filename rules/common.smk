@@ -21,6 +21,7 @@ from pcpo.config.settings import (
 from pcpo.devices import visible
 from pcpo.paths import FIGURES, TABLES, TABLE_SUFFIXES, Paths, table_files
 from pcpo.replace import explained
+from pcpo.prompt_needs import check_prompts
 from pcpo.run_identity import other_runs
 from pcpo.trained_code import notice, older_runs
 
@@ -65,6 +66,8 @@ try:
         chosen_container(config["container"])
     if not ARCHIVE:
         check_modules(SCALE)
+        if workflow.is_main_process:
+            check_prompts(SCALE, EXPERIMENTS.values())
 except ValueError as error:
     raise WorkflowError(str(error)) from error
 if ARCHIVE and SAMPLER != NATIVE:

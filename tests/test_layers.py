@@ -69,7 +69,14 @@ def within(names, packages):
 
 @pytest.mark.parametrize(
     "module",
-    ["pcpo.config", "pcpo.paths", "pcpo.devices", "pcpo.trained_code", "pcpo.run_identity"],
+    [
+        "pcpo.config",
+        "pcpo.paths",
+        "pcpo.devices",
+        "pcpo.prompt_needs",
+        "pcpo.trained_code",
+        "pcpo.run_identity",
+    ],
 )
 def test_a_snakefile_parse_loads_only_what_it_needs(module):
     others = {name for name in reached(module) if not name.startswith("pcpo")}

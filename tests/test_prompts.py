@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pcpo.config import Batch
-from pcpo.prompts import derive_seed, evaluation_prompts, iteration_prompts, read_prompts
+from pcpo.prompts import derive_seed, evaluation_prompts, iteration_prompts
 
 GROUPS = Batch(
     prompts_per_iteration=4, images_per_prompt=3, images_per_iteration=12,
@@ -48,12 +48,3 @@ def test_seeds_are_stable():
 
     digest = hashlib.sha256(b"noise\x1fa cat\x1f3").digest()
     assert derive_seed("noise", "a cat", 3) == int.from_bytes(digest[:8], "little") >> 1
-
-
-def test_files_with_mistakes(tmp_path):
-    path = tmp_path / "prompts.txt"
-    with pytest.raises(FileNotFoundError, match=r"prompts\.txt"):
-        read_prompts(path)
-    path.write_text("a\n\nb\n")
-    with pytest.raises(ValueError, match="line 2 is empty"):
-        read_prompts(path)

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from pcpo.shards import fingerprint, missing_rows, read_images, read_index, write_images
+from tests.hostile_prompts import HOSTILE
 
 PROMPTS = ("red circle", "blue star", "green moon")
 ROWS = [(7 + i, prompt, seed) for i, prompt in enumerate(PROMPTS) for seed in range(4)]
@@ -40,6 +41,19 @@ def test_equal_images_give_equal_bytes(tmp_path, expected):
         write_images(tmp_path / name, ROWS, iter(expected))
     for file in (tmp_path / "one").iterdir():
         assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes()
+
+
+def test_prompts_are_text_whatever_they_look_like(tmp_path, expected):
+    rows = [(i, prompt, 0) for i, prompt in enumerate(HOSTILE)]
+    write_images(tmp_path, rows, (expected[0] for _ in rows))
+    index = read_index(tmp_path)
+    assert list(index[["prompt_id", "prompt", "seed"]].itertuples(index=False, name=None)) == rows
+    (tmp_path / "index.csv").write_bytes(b"prompt_id,prompt,seed,shard,file\nx,a,0,b,c\n")
+    with pytest.raises(ValueError, match=r"index\.csv: prompt_id: .*'x'; delete"):
+        read_index(tmp_path)
+    (tmp_path / "index.csv").write_bytes(b"prompt_id,prompt\n1,caf\xe9\n")
+    with pytest.raises(ValueError, match=r"index\.csv: cannot be read as a table"):
+        read_index(tmp_path)
 
 
 def test_a_generation_that_stops_leaves_no_index(tmp_path, expected):

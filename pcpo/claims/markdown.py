@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from pcpo.claims.ledger import FAILS, HOLDS, NOT_RUN, VERDICTS
+from pcpo.markdown import without_html
 
 _SHOWN = {HOLDS: "**holds**", FAILS: "**fails**", NOT_RUN: "*not run*"}
 
@@ -41,7 +42,7 @@ def to_markdown(ledger: pd.DataFrame, scale: str, note: str = "") -> str:
     lines += ["# In each setting", ""]
     for claim, parts in ledger.groupby("claim_id", sort=False):
         lines += _details(str(claim), parts)
-    return "\n".join(lines).rstrip() + "\n"
+    return "\n".join(map(without_html, lines)).rstrip() + "\n"
 
 
 def _here(claim: str, parts: pd.DataFrame) -> str:

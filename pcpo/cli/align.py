@@ -53,7 +53,9 @@ def main() -> None:
         sampler_of,
         score,
     )
-    from pcpo.prompts import evaluation_prompts, read_prompts
+    from pcpo.prompt_file import read_prompts
+    from pcpo.prompt_needs import needs_of
+    from pcpo.prompts import evaluation_prompts
 
     setup()
     log = Log(args.log)
@@ -71,7 +73,8 @@ def main() -> None:
             load_checkpoint(policy, runs[arm], epoch, arm, experiment, scale)
         for dataset in experiment.alignment:
             model, file = scale.models[experiment.model].path, scale.prompts[dataset]
-            prompts = read_prompts(file)
+            columns = scale.alignment[dataset]
+            prompts = read_prompts(file, needs_of(scale, *columns.values()))
             if cut := cut_prompts(model, dataset, file, prompts):
                 log(cut)
             most = experiment.evaluation.alignment_prompts or len(prompts)
@@ -81,7 +84,6 @@ def main() -> None:
                 for image in range(experiment.evaluation.alignment_images)
             ]
             items = [(prompts[prompt_id], image) for prompt_id, image in rows]
-            columns = scale.alignment[dataset]
             own = {key: functions[key] for key in columns.values()}
             scores = score(policy, sampler, experiment, own, items, stream="alignment")
             for column, key in columns.items():

@@ -17,7 +17,8 @@ from pcpo.distributed import Processes
 from pcpo.generation import generate
 from pcpo.paths import Paths
 from pcpo.policies.base import Policy
-from pcpo.prompts import evaluation_prompts, read_prompts
+from pcpo.prompt_file import read_prompts
+from pcpo.prompts import evaluation_prompts
 from pcpo.rewards import Reward
 from pcpo.samplers import Sampler
 

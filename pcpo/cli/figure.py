@@ -16,6 +16,8 @@ from pcpo.config.settings import NATIVE
 from pcpo.figures import caption, save, style
 from pcpo.figures.grid_prompts import GRIDS, Grid, same_images
 from pcpo.figures.kinds import KINDS
+from pcpo.figures.lettering import lettering
+from pcpo.markdown import escaped
 from pcpo.paths import FIGURES
 from pcpo.phases import find_phases, instead
 from pcpo.replace import write_text
@@ -141,18 +143,18 @@ def _sample_grid(
         assert shown is not None
         captions += shown["prompt"].tolist()
         remarks.append(_prompts(shown, grid, published))
-    remarks += _checkpoints(selection)
+    remarks += [lettering(captions).remark(), *_checkpoints(selection)]
     labels = _labels(list(folders), selection)
     figure = KINDS["sample_grid"].draw({labels[a]: images[a] for a in folders}, captions)
     return figure, remarks
 
 
 def _prompts(shown: pd.DataFrame, grid: Grid, published: bool) -> str:
-    texts = "; ".join(shown["prompt"].drop_duplicates())
+    texts = "; ".join(f"“{escaped(text)}”" for text in shown["prompt"].drop_duplicates())
     seeds = ", ".join(map(str, sorted(shown["seed"].unique())))
     why = "the paper's are not among them" if grid.prompts else "the paper names none"
     source = "of Appendix G" if published else f"spread evenly over the evaluation prompts ({why})"
-    return f"Prompts {source}, image seeds {seeds}: {texts.rstrip('.')}"
+    return f"Prompts {source}, image seeds {seeds}: {texts}"
 
 
 def _labels(arms: Sequence[str], selection: pd.DataFrame) -> dict[str, str]:

@@ -37,7 +37,7 @@ def main() -> None:
     from pcpo.kept_scores import KeptScores
     from pcpo.reward_levels import pair_level
     from pcpo.selection import select_baseline, select_matched
-    from pcpo.trained_code import IMAGE_SOURCES, reward_sources, source_digests
+    from pcpo.trained_code import IMAGE_SOURCES, REWARD_PARTS, reward_sources, source_digests
 
     setup()
     log = Log(args.log)
@@ -67,7 +67,7 @@ def main() -> None:
         "images": items,
         "screened": screened.tolist(),
         "reward": [source.model_dump(mode="json", exclude={"path"}), contents(source.path)],
-        "code": source_digests((*IMAGE_SOURCES, "rewards/_*.py", *modules)),
+        "code": source_digests((*IMAGE_SOURCES, *REWARD_PARTS, *modules)),
     }
     samplers = {
         arm: sampler_of(arm, args.evaluation_sampler, native, experiment, policy) for arm in names

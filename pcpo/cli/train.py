@@ -59,14 +59,18 @@ def main() -> None:
     from pcpo.checkpoints import RunFolder
     from pcpo.cli.evaluation import cut_prompts, embeddings, load_reward
     from pcpo.distributed import Processes
-    from pcpo.prompts import derive_seed, read_prompts
+    from pcpo.prompt_file import read_prompts
+    from pcpo.prompt_needs import needs_of
+    from pcpo.prompts import derive_seed
     from pcpo.trained_code import code_digests
     from pcpo.training import train
 
     setup()
     processes = Processes.start(args.device or scale.device)
     log = Log(args.log if processes.is_main else Path(os.devnull))
-    prompts = read_prompts(scale.prompts[experiment.prompts])
+    needs, validation = needs_of(scale, experiment.reward.name), experiment.validation
+    prompts = read_prompts(scale.prompts[experiment.prompts], needs)
+    held_out = read_prompts(scale.prompts[validation.prompts], needs) if validation else ()
     source = scale.models[experiment.model]
     about = {"experiment": experiment.name, "arm": arm.name, "seed": args.seed}
     base = policies.digest(source.path)
@@ -100,8 +104,6 @@ def main() -> None:
         if cut := cut_prompts(source.path, experiment.prompts, file, prompts):
             log(cut)
         progress = Progress(experiment.epochs, f"{experiment.name} {arm.name}", log)
-        validation = experiment.validation
-        held_out = read_prompts(scale.prompts[validation.prompts]) if validation else ()
         train(
             experiment, arm, args.seed, policy, reward, prompts, folder, progress, log, processes,
             validation_prompts=held_out,

@@ -8,6 +8,7 @@ from typing import Any
 
 from pcpo.figures import style
 from pcpo.figures.kinds import KINDS
+from pcpo.markdown import without_html
 from pcpo.paths import FIGURES
 
 
@@ -21,8 +22,8 @@ def caption(
     """The caption of a figure (a name in `pcpo.paths.FIGURES`) or of a kind, in Markdown.
 
     `experiments` are its panels in order, `seeds` the training seeds drawn, `remarks` sentences on
-    this drawing (what is missing, which checkpoints), `note` the scale's. Raises ValueError for an
-    unknown name.
+    this drawing (what is missing, which checkpoints) in Markdown, `note` the scale's. Raises
+    ValueError for an unknown name.
     """
     if name not in FIGURES and name not in KINDS:
         known = ", ".join([*FIGURES, *KINDS])
@@ -45,7 +46,7 @@ def caption(
         )
     if name in FIGURES and not re.match(r"figure\d", name):
         parts.append("This figure is not in the paper.")
-    for sentence in (kind.remark(experiments), *remarks, note):
+    for sentence in (kind.remark(experiments), *remarks, without_html(note)):
         if sentence:
             parts.append(f"{sentence[0].upper()}{sentence[1:].rstrip('.')}.")
     return " ".join(parts)

@@ -13,6 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from pcpo import names
+
 
 class Grid(NamedTuple):
     """`prompts` of the paper for each experiment, else a share of `spread` evenly spread ones."""
@@ -32,11 +34,11 @@ class Grid(NamedTuple):
         if index.empty:
             raise ValueError("sample_grid: the index of images is empty")
         first = index.sort_values(["prompt_id", "seed"]).drop_duplicates("prompt_id")
-        ids = {text.casefold(): int(i) for i, text in zip(first["prompt_id"], first["prompt"],
-                                                          strict=True)}  # fmt: skip
+        ids = dict(zip(first["prompt"], first["prompt_id"].tolist(), strict=True))
+        folded = {text.casefold(): i for text, i in ids.items()}
         wanted = [text.casefold() for text in self.prompts[block]] if self.prompts else []
-        published = bool(wanted) and all(text in ids for text in wanted)
-        chosen = [ids[text] for text in wanted] if published else self._spread(list(ids.values()))
+        published = bool(wanted) and all(text in folded for text in wanted)
+        chosen = [folded[text] for text in wanted] if published else self._spread([*ids.values()])
         parts = [
             index[index["prompt_id"] == i].sort_values("seed").head(self.images) for i in chosen
         ]
@@ -59,8 +61,8 @@ def same_images(shown: pd.DataFrame, index: pd.DataFrame, folder: Path) -> pd.Da
     if len(lost):
         first = lost.iloc[0]
         raise ValueError(
-            f"{folder}/index.csv: prompt {first['prompt_id']} ('{first['prompt']}'), seed "
-            f"{first['seed']} is missing, which another row of the figure has"
+            f"{folder}/index.csv: prompt {first['prompt_id']} ({names.shown(first['prompt'])}), "
+            f"seed {first['seed']} is missing, which another row of the figure has"
         )
     return found
 

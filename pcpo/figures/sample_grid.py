@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from pcpo.figures import style
+from pcpo.figures.lettering import lettering
 
 TITLE = "Samples of the base model, the baseline and PCPO"
 CAPTION = (
@@ -31,6 +33,7 @@ def sample_grid(
     if not images or not len(captions):
         raise ValueError("sample_grid: give at least one row of images and one caption")
     rows = {label: _channels_last(array, label, len(captions)) for label, array in images.items()}
+    letters = lettering(captions)
     folds = -(-len(captions) // columns)
     width = -(-len(captions) // folds)
     figure, axes = style.panels(folds * len(rows), width, width=1.1, height=1.14)
@@ -43,7 +46,10 @@ def sample_grid(
                 panel.imshow(pictures[i])
         for panel, i in zip(block[0], shown, strict=False):
             if i == shown[0] or captions[i] != captions[i - 1]:
-                panel.set_title(_wrapped(captions[i]), fontsize=6)
+                panel.set_title(
+                    _wrapped(letters.drawn(captions[i])),
+                    fontsize=6, parse_math=False, family=list(letters.families),
+                )  # fmt: skip
     for panel in axes.flat:
         panel.set(xticks=[], yticks=[])
         panel.grid(False)
@@ -69,9 +75,27 @@ def _wrapped(caption: str, width: int = 22, lines: int = 4) -> str:
     """The caption in short lines; a long one is cut, and stands in full below the figure."""
     wrapped = [""]
     for word in caption.split():
-        if wrapped[-1] and len(wrapped[-1]) + 1 + len(word) > width:
-            wrapped.append("")
-        wrapped[-1] = f"{wrapped[-1]} {word}".strip()
+        for n, piece in enumerate(_pieces(word, width)):
+            if wrapped[-1] and (n or _width(wrapped[-1]) + 1 + _width(piece) > width):
+                wrapped.append("")
+            wrapped[-1] = f"{wrapped[-1]} {piece}".strip()
     if len(wrapped) > lines:
         wrapped = [*wrapped[: lines - 1], f"{wrapped[lines - 1]} ..."]
     return "\n".join(wrapped)
+
+
+def _pieces(word: str, width: int) -> Iterator[str]:
+    """A word in pieces of at most `width`: languages without blanks have long ones."""
+    piece = ""
+    for character in word:
+        if piece and _width(piece + character) > width:
+            yield piece
+            piece = ""
+        piece += character
+    yield piece
+
+
+def _width(text: str) -> int:
+    """Columns of a text: two for a wide character, none for a mark upon another."""
+    marks = sum(unicodedata.category(c) == "Mn" for c in text)
+    return len(text) - marks + sum(unicodedata.east_asian_width(c) in "WF" for c in text)

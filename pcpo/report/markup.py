@@ -7,7 +7,10 @@ from collections.abc import Sequence
 
 from markupsafe import Markup, escape
 
-_CODE = re.compile(r"`([^`]+)`")
+# Of escaped text: `code`, a \-escaped character, an entity (pcpo.markdown writes the last two).
+_LITERAL = re.compile(
+    r"`(?P<code>[^`]+)`|\\(?P<mark>&(?:amp|lt|gt|#34|#39);|[!-/:-@\[-`{-~])|&amp;(?P<entity>lt|amp);"
+)
 _INLINE = (
     (re.compile(r"\*\*([^*]+)\*\*"), r"<strong>\1</strong>"),
     (re.compile(r"(?<![\w*])\*([^\s*](?:[^*]*[^\s*])?)\*(?![\w*])"), r"<em>\1</em>"),
@@ -19,15 +22,24 @@ _REFERENCE = re.compile(
 
 
 def inline(text: str) -> Markup:
-    """`code`, **strong** and *emphasised* words; a lone star as in IS* stays a star."""
-    html = str(escape(text.strip()))
-    parts = _CODE.split(html)  # odd ones are code, in which stars mean nothing
-    for i in range(0, len(parts), 2):
-        for pattern, replacement in _INLINE:
-            parts[i] = pattern.sub(replacement, parts[i])
-    for i in range(1, len(parts), 2):
-        parts[i] = f"<code>{parts[i]}</code>"
-    return Markup("".join(parts))
+    """`code`, **strong** and *emphasised* words, backslash escapes, `&lt;` and `&amp;`.
+
+    A lone star as in IS* stays a star.
+    """
+    html = _LITERAL.sub(_literal, str(escape(text.strip())))
+    for pattern, replacement in _INLINE:
+        html = pattern.sub(replacement, html)
+    return Markup(html)
+
+
+def _literal(found: re.Match[str]) -> str:
+    """What stands for itself, so that no star in it means anything."""
+    if found["code"]:
+        return f"<code>{found['code'].replace('*', '&#42;')}</code>"
+    if found["entity"]:
+        return f"&{found['entity']};"
+    mark = found["mark"]
+    return mark if len(mark) > 1 else f"&#{ord(mark)};"
 
 
 def linked(text: str, anchors: Sequence[str]) -> Markup:
@@ -51,7 +63,7 @@ def blocks(text: str) -> Markup:
     """Paragraphs, `- ` or `1. ` lists and `#` headings (as strong lines)."""
     html = []
     for block in re.split(r"\n\s*\n", text.strip()):
-        lines = [line.strip() for line in block.splitlines() if line.strip()]
+        lines = [line.strip() for line in block.split("\n") if line.strip()]
         item = re.compile(r"(?:[-*]|\d+\.)\s+")
         if lines and item.match(lines[0]):
             entries: list[str] = []

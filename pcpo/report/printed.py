@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from pcpo.markdown import plain
 from pcpo.report.files import read_text
 
 
@@ -25,7 +26,7 @@ def read_printed(path: Path) -> PrintedTable:
 
     Raises ValueError with the file's name where title, header or a row is not as written there.
     """
-    lines = read_text(path).splitlines()
+    lines = read_text(path).split("\n")
     title = re.fullmatch(r"\*\*(.+)\*\*", lines[0]) if lines else None
     pipes = [_cells(line) for line in lines if line.startswith("|")]
     if title is None or len(pipes) < 2:
@@ -45,4 +46,4 @@ def read_printed(path: Path) -> PrintedTable:
 
 def _cells(line: str) -> list[str]:
     inner = line.strip().removeprefix("|").removesuffix("|")
-    return [cell.strip().replace(r"\|", "|") for cell in re.split(r"(?<!\\)\|", inner)]
+    return [plain(cell.strip()) for cell in re.split(r"(?<!\\)\|", inner)]

@@ -14,6 +14,7 @@ from typing import Protocol
 import torch
 from rapidfuzz.distance import Levenshtein
 
+from pcpo.prompt_needs import quoted_text
 from pcpo.rewards import _base
 from pcpo.rewards._files import require_folder
 
@@ -68,24 +69,10 @@ class Reward(_base.Reward):
             raise ValueError(f"engine must be 'rapidocr' or 'recogniser', not '{engine}'.")
 
     def _score(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
-        """In [0, 1]; ValueError for a prompt without a text in double quotes."""
+        """In [0, 1]; ValueError for a prompt that `quoted_text` refuses."""
         targets = [quoted_text(prompt) for prompt in prompts]
         pairs = zip(self.reader.read(images), targets, strict=True)
         return torch.tensor([similarity(read, target) for read, target in pairs])
-
-
-def quoted_text(prompt: str) -> str:
-    """The text between the first pair of double quotes.
-
-    Raises:
-        ValueError: there is none, or it is blank.
-    """
-    parts = prompt.split('"')
-    if len(parts) < 3 or not parts[1].replace(" ", ""):
-        raise ValueError(
-            f"The OCR reward needs a prompt with a text in double quotes, not: {prompt}"
-        )
-    return parts[1]
 
 
 def similarity(read: str, target: str) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from pcpo.markdown import escaped, without_html
 from pcpo.replace import write_texts
 
 MISSING = "-"
@@ -27,6 +28,7 @@ _LATEX = str.maketrans(
         "<": r"\textless{}",
         ">": r"\textgreater{}",
         "\\": r"\textbackslash{}",
+        "\n": " ",
     }
 )
 
@@ -84,10 +86,10 @@ class Table:
     def to_markdown(self) -> str:
         """Pipe table with the title above and the notes below as a numbered list."""
         headers = [c.header + (f" ({c.measured})" if c.measured else "") for c in self.columns]
-        lines = [f"**{self.title}**", ""]
+        lines = [f"**{without_html(self.title)}**", ""]
         lines += [_pipe(headers), _pipe([":--" if c.group else "--:" for c in self.columns])]
         lines += [_pipe(cells) for cells in self._thinned()]
-        lines += ["", *(f"{i}. {note}" for i, note in enumerate(self.notes, 1))]
+        lines += ["", *(f"{i}. {without_html(n)}" for i, n in enumerate(self.notes, 1))]
         return "\n".join(lines).rstrip() + "\n"
 
     def to_latex(self) -> str:
@@ -150,4 +152,4 @@ def latex(text: str) -> str:
 
 
 def _pipe(cells: list[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
+    return "| " + " | ".join(map(escaped, cells)) + " |"

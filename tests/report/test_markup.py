@@ -10,7 +10,7 @@ from pcpo.report.markup import blocks, inline, linked
         ("**bold** and *lean*", "<strong>bold</strong> and <em>lean</em>"),
         ("IS* is lower, IS* again", "IS* is lower, IS* again"),
         ("value ~ algorithm * batch * prompt", "value ~ algorithm * batch * prompt"),
-        ("`**not bold** <i>`", "<code>**not bold** &lt;i&gt;</code>"),
+        ("`**not bold** <i>`", "<code>&#42;&#42;not bold&#42;&#42; &lt;i&gt;</code>"),
     ],
 )
 def test_inline(text, html):

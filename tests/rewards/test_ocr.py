@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 import pcpo.rewards
 from pcpo.rewards._rapid_ocr import RapidOcr
-from pcpo.rewards.ocr import quoted_text, similarity
+from pcpo.rewards.ocr import similarity
 from tests.rewards.tiny_models import noise_images
 
 
@@ -29,13 +29,6 @@ from tests.rewards.tiny_models import noise_images
 )
 def test_similarity_by_hand(read, target, expected):
     assert similarity(read, target) == pytest.approx(expected)
-
-
-def test_target_is_between_the_first_pair_of_quotes():
-    assert quoted_text('a sign that says "Stop now" next to "Go"') == "Stop now"
-    for prompt in ("a sign", 'a sign "', 'an empty "" sign', 'a blank " " sign'):
-        with pytest.raises(ValueError, match="double quotes"):
-            quoted_text(prompt)
 
 
 def test_prompt_without_quotes_is_refused_by_the_reward(tiny_reward):
