@@ -24,7 +24,7 @@ def visible() -> list[str]:
         return [device.strip() for device in chosen.split(",") if device.strip()]
     if shutil.which("nvidia-smi") is None:
         return []
-    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True)
+    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, encoding="utf-8")
     # A GPU's line may have those of its MIG slices below it.
     count = sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
     return [str(number) for number in range(count)]

@@ -58,9 +58,9 @@ def write(rows: Sequence[Measurement], folder: Path) -> Path:
     path = (
         folder / f"{'toy_' * rows[0].toy}{rows[0].device.replace(' ', '_').replace('/', '_')}.csv"
     )
-    with path.open("w", newline="") as handle:
+    with path.open("w", newline="", encoding="utf-8") as handle:
         writer = csv.DictWriter(handle, [f.name for f in fields(Measurement)], lineterminator="\n")
         writer.writeheader()
         writer.writerows(asdict(row) for row in rows)
-    path.with_suffix(".md").write_text(markdown(rows))
+    path.with_suffix(".md").write_text(markdown(rows), encoding="utf-8")
     return path

@@ -136,7 +136,7 @@ class _KeptRows:
     def restore(self) -> bool:
         """Whether the file is there, whole, and of these images."""
         try:
-            origin = json.loads(self.path.with_suffix(".json").read_text())
+            origin = json.loads(self.path.with_suffix(".json").read_text(encoding="utf-8"))
             self.rows = Rows(self.path)
         except (OSError, ValueError):
             return False
@@ -183,7 +183,7 @@ class _PromptValues:
     def restore(self) -> bool:
         """Whether the file is there and of these images."""
         try:
-            stored = json.loads(self.path.read_text())
+            stored = json.loads(self.path.read_text(encoding="utf-8"))
             if stored["made_from"] != self.made_from:
                 return False
             self.dimensions = stored["dimensions"]
@@ -225,7 +225,7 @@ class _PromptValues:
 
 def _write_json(path: Path, content: object) -> None:
     part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(content, indent=1))
+    part.write_text(json.dumps(content, indent=1), encoding="utf-8")
     os.replace(part, path)
 
 
@@ -233,6 +233,6 @@ def _write_json(path: Path, content: object) -> None:
 def _locked(folder: Path) -> Iterator[None]:
     """One process computes; another that needs the same features waits and finds them."""
     folder.mkdir(exist_ok=True)
-    with (folder / "lock").open("w") as handle:
+    with (folder / "lock").open("w", encoding="utf-8") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

@@ -103,7 +103,7 @@ def _line(name: str, images: str = "", hours: str = "", again: str = "", disk: s
 
 def write_csv(plan: Plan, path: Path) -> None:
     """One line per row, numbers as they are."""
-    with path.open("w", newline="") as handle:
+    with path.open("w", newline="", encoding="utf-8") as handle:
         writer = csv.writer(handle, lineterminator="\n")
         writer.writerow([field.name for field in fields(Row)])
         writer.writerows([getattr(row, f.name) for f in fields(Row)] for row in plan.rows)

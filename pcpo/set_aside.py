@@ -50,7 +50,9 @@ def set_aside(run: Path, why: str) -> Path | None:
         part = _free(run.parent / FOLDER, f"{run.name}_{datetime.now(UTC):%Y-%m-%dT%H%M%S}")
         part.mkdir(parents=True)
     if not (part / NOTE).exists():
-        (part / NOTE).write_text(json.dumps({"run": run.name, "why": why}, indent=1) + "\n")
+        (part / NOTE).write_text(
+            json.dumps({"run": run.name, "why": why}, indent=1) + "\n", encoding="utf-8"
+        )
     if (run / history.FILE).exists():
         shutil.copy2(run / history.FILE, part / history.FILE)
     # What a start looks at, the states, goes last.
@@ -109,7 +111,7 @@ def delete(folder: Path) -> None:
 @contextmanager
 def idle(run: Path) -> Iterator[None]:
     """Hold a run's lock. Raises ValueError while a process trains it."""
-    with (run / LOCK).open("a+") as handle:
+    with (run / LOCK).open("a+", encoding="utf-8") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -78,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         chosen, seeds, remarks, note=scale.note,
     )  # fmt: skip
     part = Path(f"{arguments.out}.md.part")
-    part.write_text(f"{text}\n")
+    part.write_text(f"{text}\n", encoding="utf-8")
     os.replace(part, f"{arguments.out}.md")
 
 

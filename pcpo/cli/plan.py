@@ -30,7 +30,7 @@ def main() -> None:
     text = plan_table.markdown(made)
     if args.out is not None:
         args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.with_suffix(".md").write_text(text)
+        args.out.with_suffix(".md").write_text(text, encoding="utf-8")
         plan_table.write_csv(made, args.out.with_suffix(".csv"))
     print(text)
 
