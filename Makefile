@@ -94,7 +94,7 @@ lock: $(READY)
 	$(RUN) python envs/pins.py
 
 $(READY): requirements.lock
-	envs/venv.sh $(PYTHON) $(VENV)
+	bash envs/venv.sh $(PYTHON) $(VENV)
 
 # The system's Python, which the environment's links to, may have been upgraded.
 ifneq ($(shell { $(VENV)/bin/python -c 'print("runs")'; } 2>/dev/null),runs)
