@@ -26,13 +26,11 @@ RUN python -m pip install --no-cache-dir --root-user-action=ignore --no-deps \
     --no-build-isolation --editable /pcpo
 
 # Any user may run it: caches lie where anyone may write, and Snakemake asks for a name that a bare
-# number has not. A clone that is mounted over /pcpo belongs to the user outside, which git must
-# accept to name its commit.
+# number has not.
 ENV USER=pcpo \
     HOME=/tmp \
     XDG_CACHE_HOME=/tmp/cache \
     OMP_NUM_THREADS=1
-RUN git config --system --add safe.directory /pcpo
 
 ENTRYPOINT ["snakemake"]
 CMD ["--cores", "all"]

@@ -7,10 +7,16 @@
 # make bench-gpu    seconds, memory and share of peak of the real architectures on this GPU
 # All set up .venv from the hash-pinned requirements.lock first.
 
+# No request tells of what is used here, or asks for a newer pip.
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export DO_NOT_TRACK := 1
+
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.locked
-RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" OMP_NUM_THREADS=1
+# Snakemake keeps its sources' cache with the run, not in the user's folder.
+RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" OMP_NUM_THREADS=1 \
+	XDG_CACHE_HOME="$${XDG_CACHE_HOME:-$(CURDIR)/.snakemake/cache}"
 SOURCES := pcpo tests envs
 SNAKEFILES := Snakefile $(wildcard rules/*.smk)
 
@@ -88,12 +94,12 @@ lock: $(READY)
 	$(RUN) python envs/pins.py
 
 $(READY): requirements.lock
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "error: Python 3.11 or newer is needed; set PYTHON=python3.11"; exit 1; }
-	$(PYTHON) -m venv $(VENV) \
-		|| { echo "error: the venv module is missing; on Debian: apt-get install python3-venv"; exit 1; }
-	$(VENV)/bin/python -m pip install --quiet --require-hashes --requirement requirements.lock
-	touch $@
+	bash envs/venv.sh $(PYTHON) $(VENV)
+
+# The system's Python, which the environment's links to, may have been upgraded.
+ifneq ($(shell { $(VENV)/bin/python -c 'print("runs")'; } 2>/dev/null),runs)
+.PHONY: $(READY)
+endif
 
 clean:
 	rm -rf results .snakemake

@@ -62,7 +62,7 @@ ENVIRONMENTS = {
 
 def locked() -> dict[str, str]:
     """Package -> version, of requirements.lock."""
-    return dict(re.findall(r"^([\w.-]+)==(\S+)", LOCK.read_text(), re.MULTILINE))
+    return dict(re.findall(r"^([\w.-]+)==(\S+)", LOCK.read_text(encoding="utf-8"), re.MULTILINE))
 
 
 def required(name: str, extras: frozenset[str], version: str) -> list[Requirement]:
@@ -144,13 +144,13 @@ def main(arguments: list[str]) -> int:
     changed = False
     for name in ENVIRONMENTS:
         path, text = ENVS / f"{name}.yaml", environment(name)
-        if path.exists() and path.read_text() == text:
+        if path.exists() and path.read_text(encoding="utf-8") == text:
             continue
         changed = True
         if "--check" in arguments:
             print(f"envs/{name}.yaml is not what the lock gives; run `python envs/pins.py`")
         else:
-            path.write_text(text)
+            path.write_text(text, encoding="utf-8")
             print(f"envs/{name}.yaml written")
     return int(changed and "--check" in arguments)
 

@@ -111,7 +111,7 @@ class RunFolder:
         with complete_folder(folder) as part:
             policy.save_weights(part)
             about = self.about | {"epoch": epoch}
-            (part / "checkpoint.json").write_text(json.dumps(about, indent=1))
+            (part / "checkpoint.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
 
     # --- resuming -------------------------------------------------------------------------
 
@@ -142,7 +142,7 @@ class RunFolder:
                 "advantages": state.advantages,
                 "scaler": learner.scaler.state_dict(),
             }
-            (part / "state.json").write_text(json.dumps(record))
+            (part / "state.json").write_text(json.dumps(record), encoding="utf-8")
             for spec in LOGS:
                 rows = pd.DataFrame(state.logs[spec.name])
                 rows.to_parquet(part / f"{spec.name}.parquet", index=False)
@@ -211,7 +211,7 @@ class RunFolder:
         self, folder: Path
     ) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, list[dict[str, Any]]]]:
         check_folder(folder)
-        record = json.loads((folder / "state.json").read_text())
+        record = json.loads((folder / "state.json").read_text(encoding="utf-8"))
         if record.get("identity") != self.identity:
             known = "identity" in record
             changed = differences(record["identity"], self.identity) if known else [OLDER]
@@ -269,7 +269,7 @@ def read_manifest(path: Path) -> dict[int, Path]:
     if not path.exists():
         raise FileNotFoundError(f"{path}: the run is not complete; train it first")
     try:
-        with path.open(newline="") as handle:
+        with path.open(newline="", encoding="utf-8") as handle:
             rows = list(csv.DictReader(handle))
         folders = {int(row["epoch"]): path.parent / row["folder"] for row in rows}
     except (KeyError, TypeError, ValueError) as error:
@@ -299,7 +299,7 @@ def verify_checkpoint(folder: Path, **expected: str | int) -> None:
     except DamagedFolder as error:
         again = folder.parent.parent
         raise ValueError(f"{error}; delete {again} so that the workflow trains it again") from error
-    about = json.loads(file.read_text())
+    about = json.loads(file.read_text(encoding="utf-8"))
     for key, value in expected.items():
         if about.get(key) != value:
             raise ValueError(

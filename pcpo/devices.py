@@ -35,7 +35,7 @@ def visible() -> list[str]:
         return list(takewhile(_DEVICE.fullmatch, entries))
     if shutil.which("nvidia-smi") is None:
         return []
-    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True)
+    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, encoding="utf-8")
     # A GPU's line may have those of its MIG slices below it.
     count = sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
     return [str(number) for number in range(count)]

@@ -56,7 +56,7 @@ class Speed:
 
         Raises ValueError if it is not such a table.
         """
-        with table.open(newline="") as handle:
+        with table.open(newline="", encoding="utf-8") as handle:
             rows = [row for row in csv.DictReader(handle) if row.get("order") == "ours"]
         if any(row.get("toy") == "True" for row in rows):
             raise ValueError(f"{table}: measured with toy sizes (--tiny), which say nothing")

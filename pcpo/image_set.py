@@ -137,7 +137,7 @@ class _KeptRows:
     def restore(self) -> bool:
         """Whether the file is there, whole, and of these images."""
         try:
-            origin = json.loads(self.path.with_suffix(".json").read_text())
+            origin = json.loads(self.path.with_suffix(".json").read_text(encoding="utf-8"))
             self.rows = Rows(self.path)
         except (OSError, ValueError):
             return False
@@ -184,7 +184,7 @@ class _PromptValues:
     def restore(self) -> bool:
         """Whether the file is there and of these images."""
         try:
-            stored = json.loads(self.path.read_text())
+            stored = json.loads(self.path.read_text(encoding="utf-8"))
             if stored["made_from"] != self.made_from:
                 return False
             self.dimensions = stored["dimensions"]

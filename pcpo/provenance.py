@@ -24,8 +24,10 @@ from pathlib import Path
 from typing import Any
 
 from pcpo.durable import sha256
+from pcpo.git import NoAnswer, ask
 from pcpo.history import process
 from pcpo.paths import PACKAGE
+from pcpo.programs import said
 from pcpo.replace import write_text
 
 REPOSITORY = PACKAGE.parent
@@ -33,7 +35,7 @@ REPOSITORY = PACKAGE.parent
 
 @dataclass(frozen=True)
 class Git:
-    """`changes` are the lines of `git status --short`; `problem` says why there is no state."""
+    """`changes` are the lines of `git status --porcelain`; `problem` says why there is no state."""
 
     commit: str = ""
     date: str = ""
@@ -72,20 +74,19 @@ class Machine:
 def git(folder: Path = REPOSITORY) -> Git:
     """The state of the checkout that holds this package, at this moment."""
     try:
-        top = _run("git", "-C", str(folder), "rev-parse", "--show-toplevel").strip()
+        top = ask(folder, "rev-parse", "--show-toplevel").removesuffix("\n")
         if Path(top).resolve() != folder.resolve():
             return Git(problem="the package does not lie in a git checkout of its own")
-        shown = _run("git", "-C", str(folder), "show", "-s", "--format=%H%n%cI%n%s", "HEAD")
-        status = _run("git", "-C", str(folder), "status", "--short")
-    except FileNotFoundError:
-        return Git(problem="git is not installed")
-    except subprocess.CalledProcessError as error:
-        last = (error.stderr or "").strip().splitlines()
-        return Git(problem=last[-1] if last else "git gave no answer")
-    except subprocess.TimeoutExpired:  # a slow file system must not cost a job
-        return Git(problem="git gave no answer in time")
-    commit, date, subject = shown.strip().split("\n", 2)
-    return Git(commit, date, subject, tuple(status.splitlines()))
+        shown = ask(folder, "show", *_OF_A_COMMIT, "HEAD")
+        status = ask(folder, "status", "--porcelain", "-z", "--untracked-files=normal", _AS_TWO)
+    except NoAnswer as error:
+        return Git(problem=str(error))
+    commit, date, subject = shown.split("\0")[:3]
+    return Git(commit, date, subject, tuple(filter(None, status.split("\0"))))
+
+
+_OF_A_COMMIT = ("-s", "--no-show-signature", "--encoding=UTF-8", "--format=%H%x00%cI%x00%s%x00")
+_AS_TWO = "--no-renames"  # a renamed file is one deleted and one added
 
 
 def packages(folder: Path = REPOSITORY) -> list[Package]:
@@ -205,11 +206,7 @@ def _gpus() -> tuple[str, ...]:
         return ()
     query = "--query-gpu=name,memory.total,driver_version"
     try:
-        listed = _run("nvidia-smi", query, "--format=csv,noheader")
-    except subprocess.SubprocessError:
+        listed = said("nvidia-smi", query, "--format=csv,noheader").decode("utf-8", "replace")
+    except (OSError, subprocess.SubprocessError):
         return ()
     return tuple(", ".join(re.split(r"\s*,\s*", line.strip())) for line in listed.splitlines())
-
-
-def _run(*command: str) -> str:
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout

@@ -1,9 +1,15 @@
 # The resolved configuration, and the functions that rules take their inputs from.
 
+import os
+import sys
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 
+from snakemake.cli import parse_args
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
+from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
 from pcpo.archive.bundle import open_archive
 from pcpo.config import TRAINING_FIELDS, arm_names
@@ -24,6 +30,10 @@ from pcpo.replace import explained
 from pcpo.prompt_needs import check_prompts
 from pcpo.run_identity import other_runs
 from pcpo.trained_code import notice, older_runs
+
+# Jobs keep matplotlib's list of fonts with the run: the user's own folder may not be there, not be
+# writable, or hold settings.
+os.environ.setdefault("MPLCONFIGDIR", str(Path(".snakemake/matplotlib").absolute()))
 
 KNOWN_KEYS = {
     *("scale", "experiments", "seeds", "evaluation_sampler"),
@@ -158,15 +168,29 @@ def feature_files():
     return [f for path in SCALE.features.values() for f in ready(path, "config.json")]
 
 
-def scheduled():
-    """Whether jobs go to a cluster's scheduler, or this is one of them."""
-    return workflow.remote_exec or workflow.resource_settings.nodes is not None
+def executes_here():
+    """Whether jobs run on this machine, by what the command line and the profiles say.
+
+    A Snakefile is not told which executor there will be, and `--jobs` beside `--cores` says nothing
+    of it: what Snakemake started with is read once more, by its own parser.
+    """
+    try:
+        with redirect_stderr(StringIO()):  # which profiles it takes, a second time
+            _, arguments = parse_args(sys.argv[1:])
+    except SystemExit:  # started by another program, not from a command line
+        return workflow.resource_settings.nodes is None
+    plugin = ExecutorPluginRegistry().get_plugin(arguments.executor or "local")
+    return plugin.common_settings.local_exec
+
+
+# Whether jobs go to a cluster's scheduler, or this is one of them.
+SCHEDULED = workflow.remote_exec or (workflow.is_main_process and not executes_here())
 
 
 # On one machine, jobs side by side never ask for more GPUs than it has; one that wants more gets as
 # many as divide its micro-batches. A scheduler knows its own GPUs: those of the machine that submits
 # say nothing of them.
-if SCALE.device == "cuda" and not scheduled():
+if SCALE.device == "cuda" and not SCHEDULED:
     workflow.global_resources.setdefault("gpu", max(1, len(visible())))
 
 
@@ -180,7 +204,7 @@ def gpus(experiment=None):
     # find one that divides.
     limit = workflow.global_resources.get("gpu")
     limit = getattr(limit, "value", limit)
-    most = experiment.execution.gpus if scheduled() else max(1, len(visible()))
+    most = experiment.execution.gpus if SCHEDULED else max(1, len(visible()))
     return experiment.processes_on(max(1, min(most, most if limit is None else limit)))
 
 

@@ -57,8 +57,9 @@ def test_every_job_says_what_it_needs_and_more_when_it_comes_back(copy, monkeypa
             assert job.get("gpu", 0) == 0, key
 
 
-def test_without_a_scheduler_a_job_asks_for_no_more_gpus_than_there_are(copy, monkeypatch):
-    jobs = asked(copy, monkeypatch, "--cores", "4")
+@pytest.mark.parametrize("options", ["--cores 4", "--cores all --jobs 2", "--jobs 2"])
+def test_without_a_scheduler_a_job_asks_for_no_more_gpus_than_there_are(copy, monkeypatch, options):
+    jobs = asked(copy, monkeypatch, *options.split())
     assert {job["gpu"] for (rule, *_), job in jobs.items() if rule in GPU_RULES} == {1}
 
 
@@ -72,3 +73,29 @@ def test_retries_stand_in_the_profile_alone(profile):
     assert yaml.safe_load(Path(f"profiles/{profile}/config.yaml").read_text())["retries"] > 0
     for path in Path("rules").glob("*.smk"):
         assert set(re.findall(r"retries: *(\d+)", path.read_text())) <= {"0"}, path
+
+
+@pytest.mark.parametrize(
+    ("options", "limit"),
+    [
+        (("--cores", "all", "--jobs", "8"), 2),
+        (("--cores", "4", "--jobs", "8", "--resources", "gpu=1"), 1),
+        (("--profile", "profiles/slurm", "--cores", "4"), None),
+        (
+            ("--executor", "cluster-generic", "--cluster-generic-submit-cmd", "true", "-j", "8"),
+            None,
+        ),
+    ],
+    ids=["local", "own limit", "profile", "executor"],
+)
+def test_one_machines_gpus_limit_its_own_jobs_alone(copy, monkeypatch, options, limit):
+    """However many jobs it may run side by side; a cluster's are not counted where it is asked."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    told = "print('limit:', workflow.global_resources.get('gpu'))"
+    snakefile = copy / "Limit"
+    snakefile.write_text(f"{(copy / 'Snakefile').read_text()}\n{told}\n")
+    arguments = ("-n", "--configfile", "config/paper.yaml", *options, "-s", "Limit", "preflight")
+    code, output = snakemake(copy, *arguments)
+    assert code == 0, output
+    found = re.search(r"^limit: (.*)$", output, re.M).group(1)
+    assert re.findall(r"\d+", found) == ([] if limit is None else [str(limit)])

@@ -1,9 +1,13 @@
 import json
+import os
 import subprocess
+import time
+from pathlib import Path
 
 import pytest
 
-from pcpo import provenance
+from pcpo import programs, provenance
+from pcpo.git import tracked
 
 
 @pytest.fixture
@@ -88,14 +92,101 @@ def test_a_record_is_of_the_start_of_its_job(monkeypatch, tmp_path):
     assert not record.with_name("b.json").exists()
 
 
-@pytest.mark.parametrize("module", ["git", "_gpus"])
-def test_a_command_that_hangs_costs_no_job(monkeypatch, module):
-    def hang(*command):
-        raise subprocess.TimeoutExpired(command, 60)
+@pytest.mark.parametrize(
+    ("program", "asked", "answer"),
+    [
+        ("git", provenance.git, provenance.Git(problem="git gave no answer in time")),
+        ("nvidia-smi", provenance._gpus, ()),
+    ],
+)
+def test_a_program_that_hangs_costs_no_job(tmp_path, monkeypatch, program, asked, answer):
+    """Nor does one that it has started, which keeps its output open; none of them is left."""
+    put(tmp_path / program, f"sleep 100 & echo $! > '{tmp_path}/other'; sleep 100")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(programs, "SECONDS", 1.5)
+    begun = time.monotonic()
+    assert asked() == answer
+    assert time.monotonic() - begun < 20
+    other = int((tmp_path / "other").read_text())
+    while runs(other):
+        assert time.monotonic() - begun < 20
+        time.sleep(0.05)
 
-    monkeypatch.setattr(provenance, "_run", hang)
-    monkeypatch.setattr(provenance.shutil, "which", lambda name: name)
-    assert getattr(provenance, module)() in (
-        provenance.Git(problem="git gave no answer in time"),
-        (),
-    )
+
+def runs(process):
+    try:
+        return Path(f"/proc/{process}/stat").read_text().split()[2] != "Z"
+    except OSError:  # it is gone
+        return False
+
+
+def put(file, command):
+    file.write_text(f"#!/bin/sh\n{command}\n")
+    file.chmod(0o755)
+
+
+SETTINGS = """\
+[log]
+    showSignature = true
+[gpg]
+    program = {signed}
+[color]
+    ui = always
+    status = always
+[status]
+    short = true
+    branch = true
+    showUntrackedFiles = no
+[core]
+    quotePath = true
+    fsmonitor = {run}
+    hooksPath = {folder}
+[diff]
+    external = {run}
+[i18n]
+    logOutputEncoding = UTF-16
+"""
+
+
+@pytest.mark.parametrize("whose", ["the user's", "the checkout's", "broken"])
+def test_the_users_settings_of_git_change_nothing(repository, tmp_path_factory, monkeypatch, whose):
+    folder, git = repository
+    (folder / "new").write_text("c")
+    (folder / "a b\né").write_text("c")
+    git("mv", "head", "moved")
+    home, ran = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("ran") / "file"
+    put(home / "run", f"touch '{ran}'")
+    settings = SETTINGS.format(signed=home / "run", run=home / "run", folder=home)
+    if whose == "broken":
+        settings = "[core\n"
+    target = folder / ".git" / "config" if whose == "the checkout's" else home / ".gitconfig"
+    with target.open("a", encoding="utf-8") as file:
+        file.write(settings)
+    monkeypatch.setenv("HOME", str(home))
+    for name, value in {
+        "GIT_DIR": str(home / "elsewhere"), "GIT_WORK_TREE": str(home), "GIT_INDEX_FILE": "none",
+        "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "status.showUntrackedFiles",
+        "GIT_CONFIG_VALUE_0": "no", "GIT_EXTERNAL_DIFF": str(home / "run"),
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    found = provenance.git(folder)
+    assert (found.subject, found.problem) == ("Second", "")
+    assert found.changes == ("D  head", "A  moved", "?? a b\né", "?? new")
+    assert tracked(folder) == {folder / "file", folder / "moved"}
+    assert not ran.exists()
+
+
+def test_a_commit_without_a_message(repository):
+    folder, git = repository
+    git("commit", "--quiet", "--allow-empty", "--allow-empty-message", "--message", "")
+    found = provenance.git(folder)
+    assert (found.commit, found.subject) == (git("rev-parse", "HEAD").strip(), "")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a folder to another user")
+def test_the_checkout_of_this_code_may_be_another_users_and_no_other_may(repository, monkeypatch):
+    folder, _ = repository
+    os.chown(folder, 12345, 12345)
+    assert provenance.git(folder).problem
+    monkeypatch.setattr("pcpo.git.CHECKOUT", folder)
+    assert provenance.git(folder).subject == "Second"

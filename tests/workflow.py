@@ -11,6 +11,9 @@ from pcpo.config.files import CONFIG
 
 ROOT = CONFIG.parent
 SOURCES = ("Snakefile", "rules", "config", "envs", "pcpo", "profiles", "requirements.lock")
+HOME = ".home"
+# What would lead processes elsewhere, or is set by what these tests import.
+OF_A_USER = re.compile("XDG_|PYTHONPATH$|MPLCONFIGDIR$|HF_HOME$|TORCH_HOME$|ORT_|DO_NOT_TRACK$")
 
 
 def copy_sources(folder):
@@ -26,14 +29,21 @@ def copy_sources(folder):
 
 
 def environment(folder):
-    """Variables of a process in `folder`, as a user's shell would set them."""
-    variables = os.environ | {
+    """Variables of a process in `folder`, as the shell of a user with an empty home sets them."""
+    (folder / HOME).mkdir(exist_ok=True)
+    kept = {name: value for name, value in os.environ.items() if not OF_A_USER.match(name)}
+    return kept | {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "OMP_NUM_THREADS": "1",
-        "XDG_CACHE_HOME": str(folder / ".cache"),
+        "HOME": str(folder / HOME),
     }
-    variables.pop("PYTHONPATH", None)
-    return variables
+
+
+def left_at_home(folder):
+    """Files and empty folders that processes in `folder` have left in the user's home."""
+    home = folder / HOME
+    left = [p for p in home.rglob("*") if not (p.is_dir() and any(p.iterdir()))]
+    return sorted(path.relative_to(home).as_posix() for path in left)
 
 
 def snakemake(folder, *arguments, variables=None):

@@ -265,7 +265,7 @@ _ABOUT_KEYS = ("format", "scale", "experiments", "seeds")
 def _check_folder(folder: Path, scale: str) -> None:
     """An unpacked archive is used again only while its files are what they were."""
     free = tuple(f"results/{scale}/{name}/" for name in (*MADE, *WRITTEN))
-    for name, digest in read_manifest((folder / MANIFEST).read_text()).items():
+    for name, digest in read_manifest((folder / MANIFEST).read_text(encoding="utf-8")).items():
         if f"{name}/".startswith(free):
             continue
         if not (folder / name).is_file() or _digest(folder / name) != digest:

@@ -8,7 +8,6 @@ which say of a site what no number hangs on, are left out; hosts and folders too
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from pcpo.archive.anonymous import anonymous
 from pcpo.archive.bundle import ABOUT, FORMAT, WRITTEN
 from pcpo.archive.pictures import Row, shown_images
 from pcpo.config import Experiment, files, load_arm, load_scale
+from pcpo.git import NoAnswer, tracked
 from pcpo.paths import FIGURES, PACKAGE, TABLES, Paths
 
 REPOSITORY = PACKAGE.parent
@@ -125,13 +125,10 @@ def _matching(folder: Path, patterns: Sequence[str]) -> set[Path]:
 def _belonging(folder: Path, patterns: Sequence[str]) -> list[Path]:
     """Files of a folder that git tracks among `patterns`; all of them where git tracks none."""
     found = _matching(folder, patterns)
-    listed = ["git", "-C", str(folder), "ls-files", "-z"]
     try:
-        names = subprocess.run(listed, capture_output=True, check=True, timeout=60).stdout
-    except (OSError, subprocess.SubprocessError):  # no git, or no checkout
-        names = b""
-    tracked = {folder / name.decode("utf-8", "surrogateescape") for name in names.split(b"\0")}
-    return sorted(found & tracked or found)
+        return sorted(found & tracked(folder) or found)
+    except NoAnswer:  # no git, or no checkout
+        return sorted(found)
 
 
 def _read(scale: str, experiments: Sequence[Experiment]) -> list[Path]:

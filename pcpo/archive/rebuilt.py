@@ -36,7 +36,9 @@ def compare_rebuilt(archive: Archive) -> Rebuilt:
     root = f"results/{archive.scale}"
     made = tuple(f"{root}/{name}" for name in MADE if name != "report.html")
     same, other, missing = [], [], []
-    for name, digest in read_manifest((archive.folder / MANIFEST).read_text()).items():
+    for name, digest in read_manifest(
+        (archive.folder / MANIFEST).read_text(encoding="utf-8")
+    ).items():
         if not name.startswith(made):
             continue
         path = archive.folder / name

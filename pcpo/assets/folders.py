@@ -232,7 +232,7 @@ def _stamp(file: Path, locked: Locked) -> dict[str, Any]:
 
 def _stamps(manifest: Path) -> Stamps:
     try:
-        return dict(json.loads(manifest.read_text())["files"])
+        return dict(json.loads(manifest.read_text(encoding="utf-8"))["files"])
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 

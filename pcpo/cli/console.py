@@ -27,8 +27,9 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-# Else each request tells the hub what program started us, and asks it for a list of such.
-os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+# A sign that the terminal's encoding lacks is printed as its number, and ends no command.
+if isinstance(sys.stdout, io.TextIOWrapper):
+    sys.stdout.reconfigure(errors="backslashreplace")
 
 
 class Log:

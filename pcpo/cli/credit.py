@@ -30,7 +30,9 @@ def main() -> None:
     for name in args.experiment:
         experiment = load_experiment(name, args.scale)
         folder = Path(scale.models[experiment.model].path)
-        scheduler = json.loads((folder / "scheduler/scheduler_config.json").read_text())
+        scheduler = json.loads(
+            (folder / "scheduler/scheduler_config.json").read_text(encoding="utf-8")
+        )
         sampler = samplers.build(experiment.sampler, scheduler)
         for arm in map(load_arm, experiment.arms):
             _, schedule = arm_sampler(experiment, arm, scheduler)

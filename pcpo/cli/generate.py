@@ -48,7 +48,9 @@ def main() -> None:
             raise ValueError(f"--arm {args.arm}: --run and --selection are missing")
         epoch = frames.selected_epoch(args.selection, args.arm)
         load_checkpoint(policy, args.run, epoch, args.arm, experiment, scale)
-        weights += (read_manifest(args.run / "checkpoints.csv")[epoch] / SUMS).read_text()
+        weights += (read_manifest(args.run / "checkpoints.csv")[epoch] / SUMS).read_text(
+            encoding="utf-8"
+        )
         log(f"{experiment.name} {args.arm}: checkpoint of epoch {epoch}")
     rows = evaluation_rows(experiment, scale, experiment.evaluation.seeds)
     # What the images depend on: images of anything else are made anew.

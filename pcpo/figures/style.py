@@ -8,7 +8,8 @@ normal, protanopic, deuteranopic and tritanopic sight (tests/figures/test_style.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,15 @@ _RC: dict[Any, Any] = {
 }
 
 
+@contextmanager
+def _look() -> Iterator[None]:
+    """Draw with these settings and matplotlib's own, not with those of the user's matplotlibrc."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_RC)
+        yield
+
+
 # For captions of figures with clip fractions.
 AUTHORS_COUNT = (
     "the clip fraction as the authors' code counts it, on either side where an arm computes a "
@@ -122,7 +132,7 @@ def draws(*specs: frames.FrameSpec) -> Callable[[Callable[..., Figure]], Callabl
         def wrapped(*args: Any, **kwargs: Any) -> Figure:
             for frame, spec in zip(args, specs, strict=False):
                 frames.check(frame, spec, f"figure {name}")
-            with matplotlib.rc_context(_RC):
+            with _look():
                 return draw(*args, **kwargs)
 
         return wrapped
@@ -226,7 +236,7 @@ def save(figure: Figure, path_without_suffix: str | Path) -> list[Path]:
         "svg": {"Date": None},
     }
     paths = [prefix.with_name(f"{prefix.name}.{kind}") for kind in FIGURE_SUFFIXES]
-    with matplotlib.rc_context(_RC), new_files(paths) as parts:
+    with _look(), new_files(paths) as parts:
         for kind, part in zip(FIGURE_SUFFIXES, parts, strict=True):
             figure.savefig(part, format=kind, metadata=undated[kind])
     return paths

@@ -99,7 +99,7 @@ def _check_folder(source: ModelSource) -> None:
     if not index.exists():
         raise FileNotFoundError(f"{index} is missing: there is no pipeline in {path}")
     # diffusers loads a component of our own package (the demo's VAE) only once imported.
-    for component in json.loads(index.read_text()).values():
+    for component in json.loads(index.read_text(encoding="utf-8")).values():
         if isinstance(component, list) and str(component[0]).startswith("pcpo."):
             importlib.import_module(component[0])
 

@@ -412,7 +412,11 @@ def _read_full(folder: Path) -> dict[str, Tensor]:
     """The denoiser's weights from one file or from several with an index."""
     files = [FULL_FILE]
     if (folder / INDEX_FILE).exists():
-        files = sorted(set(json.loads((folder / INDEX_FILE).read_text())["weight_map"].values()))
+        files = sorted(
+            set(
+                json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))["weight_map"].values()
+            )
+        )
     state: dict[str, Tensor] = {}
     for name in files:
         state |= load_file(folder / name)

@@ -1,6 +1,7 @@
 """What an archive of a finished run holds, and what it leaves out."""
 
 import json
+import shutil
 import subprocess
 import zipfile
 
@@ -43,6 +44,21 @@ def test_everything_small_is_there(names):
     expected |= {"config/scale/smoke.yaml", "config/paper/table9.csv", "config/claims.yaml"}
     expected |= {"archive.json", "manifest-sha256.txt", "ro-crate-metadata.json"}
     assert expected <= names
+
+
+def test_what_lies_elsewhere_is_packed_like_what_lies_in_place(run, names, tmp_path, monkeypatch):
+    """results/ and the folders in it may be links to another disk."""
+    elsewhere, place = tmp_path / "elsewhere", tmp_path / "place"
+    shutil.copytree(run / "results", elsewhere)
+    place.mkdir()
+    (place / "results").symlink_to(elsewhere)
+    for number, name in enumerate(("logs/table", "provenance", "runs", "images", "tidy")):
+        folder = place / P.root / name
+        moved = folder.rename(tmp_path / f"moved{number}")
+        folder.symlink_to(moved)
+    monkeypatch.chdir(place)
+    with zipfile.ZipFile(pack(tmp_path / "archive.zip")) as archive:
+        assert set(archive.namelist()) == names
 
 
 def test_no_weights_states_features_or_tables_of_other_experiments(run, names):

@@ -1,31 +1,23 @@
 """Drawing from an archive, through the workflow itself: another checkout, no torch, no weights."""
 
-import os
-import subprocess
-import sys
 import zipfile
-from pathlib import Path
 
 import pytest
 
 from pcpo.config import files
+from tests import workflow
 from tests.archive.finished import FIGURE, NAMES, P, finish, pack
 from tests.workflow import copy_sources
 
 NOTE = "a scale that only the archive knows"
 
 
-def snakemake(folder, *arguments, block=None):
-    paths = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = os.environ | {"PATH": paths, "XDG_CACHE_HOME": str(folder / ".cache")}
-    environment.pop("PYTHONPATH", None)
-    if block:
-        environment["PYTHONPATH"] = str(block)
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--cores", "2", *arguments],
-        cwd=folder, env=environment, capture_output=True, text=True,
-    )  # fmt: skip
-    return done.returncode, done.stdout + done.stderr
+# No home, and a locale that knows ASCII alone: Snakemake itself needs a folder for its sources.
+BARE = {"HOME": "/proc/none", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+def snakemake(folder, *arguments, variables=None):
+    return workflow.snakemake(folder, "--cores", "2", *arguments, variables=variables)
 
 
 @pytest.fixture(scope="module")
@@ -45,13 +37,17 @@ def archive(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def redrawn(archive, tmp_path_factory):
-    """(folder of what was drawn, what Snakemake said) in a fresh checkout without torch."""
+    """(folder of what was drawn, what Snakemake said) in a fresh checkout without torch or home."""
     checkout, block = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("block")
     copy_sources(checkout)
     for name in ("torch", "diffusers", "transformers"):
         (block / f"{name}.py").write_text(f"raise ImportError('{name} is not installed')\n")
-    code, output = snakemake(checkout, "--config", f"from_bundle={archive}", block=block)
+    places = {"PYTHONPATH": str(block), "XDG_CACHE_HOME": str(checkout / ".cache")}
+    options = ("--config", f"from_bundle={archive}")
+    code, output = snakemake(checkout, *options, variables=BARE | places)
     assert code == 0, output
+    assert [path.name for path in (checkout / ".cache").iterdir()] == ["snakemake"]
+    assert "MPLCONFIGDIR" not in output
     return next((checkout / "results" / "bundles").iterdir()), output
 
 

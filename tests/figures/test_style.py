@@ -92,3 +92,12 @@ def test_saving_twice_gives_the_same_bytes_and_leaves_no_settings(updates, tmp_p
         assert one == two
     assert len(list((tmp_path / "a").iterdir())) == 3
     assert dict(matplotlib.rcParams) == before
+
+
+def test_the_users_own_settings_do_not_enter(updates, tmp_path):
+    drawn = []
+    for own in ({}, {"font.size": 30, "axes.facecolor": "red", "savefig.transparent": True}):
+        with matplotlib.rc_context(own):
+            paths = save(ablation(updates, synthetic.experiments((1,))), tmp_path / "figure6")
+        drawn.append([path.read_bytes() for path in paths])
+    assert drawn[0] == drawn[1]
