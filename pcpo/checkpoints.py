@@ -72,9 +72,9 @@ def _full_disk_is_an_os_error(folder: Path) -> Iterator[None]:
 class RunFolder:
     """The folder of one training run.
 
-    identity: all that the run depends on, as JSON takes it; about: what its checkpoints say of
-    themselves, for `verify_checkpoint`; origin: what its history says of this start (code, machine,
-    and as `sizes` what may change from start to start).
+    identity: all that the run depends on, as JSON takes it; about: what its checkpoints and frames
+    say of themselves (scale, experiment, arm, seed, base model); origin: what its history says of
+    this start (code, machine, and as `sizes` what may change from start to start).
     """
 
     def __init__(
@@ -246,9 +246,11 @@ class RunFolder:
 
     def finish(self, state: RunState) -> None:
         """Write the declared outputs of a complete run: its logs, and a manifest of checkpoints."""
+        run = {k: self.about[k] for k in ("experiment", "arm", "seed") if k in self.about}
         for spec in LOGS:
             frame = frames.of_rows(state.logs[spec.name], spec)
-            frames.write(frame, spec, self.path / f"{spec.name}.parquet")
+            path, scale = self.path / f"{spec.name}.parquet", str(self.about.get("scale", ""))
+            frames.write(frame, spec, path, scale, **run)
         part = self.path / "checkpoints.csv.part"
         with part.open("w", newline="") as handle:
             writer = csv.writer(handle, lineterminator="\n")

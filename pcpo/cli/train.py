@@ -69,6 +69,7 @@ def main() -> None:
     prompts = read_prompts(scale.prompts[experiment.prompts])
     source = scale.models[experiment.model]
     about = {"experiment": experiment.name, "arm": arm.name, "seed": args.seed}
+    about["scale"] = scale.name
     base = policies.digest(source.path)
     about |= {"model": experiment.model, "base": base}
     weights = scale.rewards[experiment.reward.name]

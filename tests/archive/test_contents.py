@@ -9,6 +9,7 @@ import yaml
 
 from pcpo.archive import contents as packing
 from pcpo.archive.anonymous import without_folders
+from pcpo.archive.bundle import FORMAT
 from pcpo.config import files, load_experiment
 from tests.archive.finished import FIGURE, NAMES, P, pack, text
 from tests.workflow import copy_sources
@@ -56,7 +57,7 @@ def test_the_resolved_configuration_says_what_was_run(packed):
     with zipfile.ZipFile(packed) as archive:
         about = json.loads(archive.read("archive.json"))
         told = yaml.safe_load(archive.read(f"{P.root}/configurations/{NAMES[0]}.yaml"))
-    assert about == {"format": 1, "scale": "smoke", "experiments": list(NAMES), "seeds": [0]}
+    assert about == {"format": FORMAT, "scale": "smoke", "experiments": list(NAMES), "seeds": [0]}
     experiment = load_experiment(NAMES[0], "smoke")
     assert told["digest"] == experiment.digest()
     assert told["experiment"]["epochs"] == experiment.epochs == 2
