@@ -2,7 +2,8 @@
 
     <folder>/<sha256 of the prompt>.safetensors     one row of each tensor that the denoiser takes
 
-Files are replaced whole, so that processes may share the folder.
+Files are replaced whole, so that processes may share the folder, and carry a checksum in their
+metadata (`pcpo.sealed`).
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from collections import OrderedDict
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save
 from torch import Tensor
+
+from pcpo.sealed import UNSEALED, check_seal, seal
 
 # One row per prompt, by the name under which the denoiser takes it.
 Conditioning = dict[str, Tensor]
@@ -48,8 +51,10 @@ class PromptEmbeddings:
         if file is None or not file.exists():
             return None
         try:
-            row = load_file(file)
-        except SafetensorError:
+            data = file.read_bytes()
+            check_seal(data)
+            row = load(data)
+        except (ValueError, SafetensorError):
             return None  # computed anew, and replaced
         self._keep(prompt, row)
         return row
@@ -60,7 +65,8 @@ class PromptEmbeddings:
         if file is not None:
             part = file.with_suffix(f".{os.getpid()}.part")
             try:
-                save_file({key: value.contiguous() for key, value in row.items()}, part)
+                tensors = {key: value.cpu().contiguous() for key, value in row.items()}
+                part.write_bytes(seal(save(tensors, metadata={"checksum": UNSEALED})))
             except SafetensorError as error:
                 raise OSError(f"{part}: cannot be written: {error}") from error
             os.replace(part, file)
