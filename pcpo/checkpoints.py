@@ -32,6 +32,7 @@ from pcpo.durable import DamagedFolder, check_folder, complete_folder
 from pcpo.learner import Learner
 from pcpo.policies.base import Policy
 from pcpo.run_identity import OLDER, differences
+from pcpo.set_aside import again
 
 # What a run tells of itself, <name>.parquet each.
 LOGS = (frames.UPDATES, frames.TIMESTEPS, frames.VALIDATION)
@@ -208,7 +209,7 @@ class RunFolder:
             if isinstance(problem, StaleState):
                 raise problem
         found = "; ".join(map(str, problems))
-        raise ValueError(f"{found}; delete {self.path / 'resume'} to start over") from problems[-1]
+        raise ValueError(f"{found}; {again(self.path)}") from problems[-1]
 
     def _state(self, epoch: int) -> Path:
         return self.path / "resume" / f"epoch_{epoch:05d}"
@@ -273,7 +274,8 @@ class _OtherRun(StaleState):
     """Of another configuration, model or length: an older state does not serve either."""
 
 
-_AGAIN = "delete {} so that the workflow trains the run again"
+# The training that the workflow then starts finds the run complete.
+_ANEW = "delete {} so that the workflow makes it anew"
 
 
 def read_manifest(path: Path) -> dict[int, Path]:
@@ -288,15 +290,15 @@ def read_manifest(path: Path) -> dict[int, Path]:
         with path.open(newline="") as handle:
             rows = list(csv.DictReader(handle))
         folders = {int(row["epoch"]): path.parent / row["folder"] for row in rows}
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: damaged manifest ({error}); {_AGAIN.format(path)}") from error
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise ValueError(f"{path}: damaged manifest ({error}); {_ANEW.format(path)}") from error
     if not folders:
-        raise ValueError(f"{path}: the manifest is empty; {_AGAIN.format(path)}")
+        raise ValueError(f"{path}: the manifest is empty; {_ANEW.format(path)}")
     for epoch, folder in folders.items():
         if not folder.is_dir():
             raise FileNotFoundError(
                 f"{folder}: the checkpoint of epoch {epoch} is missing, though {path} names it; "
-                f"{_AGAIN.format(path)}"
+                f"{again(path.parent)}"
             )
     return folders
 
@@ -313,8 +315,7 @@ def verify_checkpoint(folder: Path, **expected: str | int) -> None:
     try:
         check_folder(folder)
     except DamagedFolder as error:
-        again = folder.parent.parent
-        raise ValueError(f"{error}; delete {again} so that the workflow trains it again") from error
+        raise ValueError(f"{error}; {again(folder.parent.parent)}") from error
     about = json.loads(file.read_text())
     for key, value in expected.items():
         if about.get(key) != value:

@@ -42,7 +42,7 @@ def finish():
             run = P.run.format(arm=arm, **named)
             text(f"{run}/checkpoints/epoch_00002/model.safetensors", "weights")
             text(f"{run}/resume/epoch_00002/state.safetensors", "state")
-            event = {"time": "2026-01-31T12:00:00+00:00", "event": "finished"}
+            event = {"time": "2026-01-31T12:00:00+00:00", "event": "finished", "process": "1"}
             text(f"{run}/history.jsonl", json.dumps(event) + "\n")
     credit = planned["credit"]
     put(P.credit, credit[credit["experiment"].isin(NAMES)], frames.CREDIT)
