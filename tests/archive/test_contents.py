@@ -3,6 +3,7 @@
 import json
 import subprocess
 import zipfile
+from pathlib import Path
 
 import pytest
 import yaml
@@ -44,6 +45,25 @@ def test_everything_small_is_there(names):
     expected |= {"config/scale/smoke.yaml", "config/paper/table9.csv", "config/claims.yaml"}
     expected |= {"archive.json", "manifest-sha256.txt", "ro-crate-metadata.json"}
     assert expected <= names
+
+
+@pytest.mark.parametrize("how", ["flipped", "of another arm"])
+def test_a_damaged_frame_is_not_packed(run, tmp_path, monkeypatch, how):
+    monkeypatch.chdir(run)
+    place = {"experiment": NAMES[0], "seed": 0}
+    frame = Path(P.updates.format(arm="pcpo", **place))
+    whole = frame.read_bytes()
+    changed = bytearray(whole)
+    changed[100] ^= 1
+    if how == "of another arm":
+        changed = Path(P.updates.format(arm="baseline", **place)).read_bytes()
+    frame.write_bytes(changed)
+    try:
+        with pytest.raises(ValueError, match=f"{frame}: "):
+            pack(tmp_path / "archive.zip")
+    finally:
+        frame.write_bytes(whole)
+    assert not list(tmp_path.iterdir())
 
 
 def test_no_weights_states_features_or_tables_of_other_experiments(run, names):
