@@ -413,7 +413,7 @@ def _check_whose(
 def _held(frame: pd.DataFrame, said: Mapping[str, Any], key: str) -> set[str]:
     """The experiments, arms or seeds of a frame: of its rows, or where it has none as it says."""
     if key in frame and len(frame):
-        return set(frame[key].astype(str))
+        return set(map(str, frame[key].unique()))
     return {str(said[key])} if key in said else set()
 
 
