@@ -32,7 +32,7 @@ from pcpo.lock import alone
 from pcpo.policies.base import Policy
 from pcpo.replace import new_file
 from pcpo.run_identity import OLDER, differences
-from pcpo.set_aside import LOCK, MANIFEST
+from pcpo.set_aside import LOCK, MANIFEST, again
 
 # What a run tells of itself, <name>.parquet each.
 LOGS = (frames.UPDATES, frames.TIMESTEPS, frames.VALIDATION)
@@ -64,9 +64,9 @@ class RunState:
 class RunFolder:
     """The folder of one training run.
 
-    identity: all that the run depends on, as JSON takes it; about: what its checkpoints say of
-    themselves, for `verify_checkpoint`; origin: what its history says of this start (code, machine,
-    and as `sizes` what may change from start to start).
+    identity: all that the run depends on, as JSON takes it; about: what its checkpoints and frames
+    say of themselves (scale, experiment, arm, seed, base model); origin: what its history says of
+    this start (code, machine, and as `sizes` what may change from start to start).
     """
 
     def __init__(
@@ -193,7 +193,7 @@ class RunFolder:
             if isinstance(problem, StaleState):
                 raise problem
         found = "; ".join(map(str, problems))
-        raise ValueError(f"{found}; delete {self.path / 'resume'} to start over") from problems[-1]
+        raise ValueError(f"{found}; {again(self.path)}") from problems[-1]
 
     def _state(self, epoch: int) -> Path:
         return self.path / "resume" / f"epoch_{epoch:05d}"
@@ -231,9 +231,11 @@ class RunFolder:
 
     def finish(self, state: RunState) -> None:
         """Write the declared outputs of a complete run: its logs, and a manifest of checkpoints."""
+        run = {k: self.about[k] for k in ("experiment", "arm", "seed") if k in self.about}
         for spec in LOGS:
             frame = frames.of_rows(state.logs[spec.name], spec)
-            frames.write(frame, spec, self.path / f"{spec.name}.parquet")
+            path, scale = self.path / f"{spec.name}.parquet", str(self.about.get("scale", ""))
+            frames.write(frame, spec, path, scale, **run)
         with (
             new_file(self.path / MANIFEST) as part,
             part.open("w", encoding="utf-8", newline="") as handle,
@@ -257,7 +259,8 @@ class _OtherRun(StaleState):
     """Of another configuration, model or length: an older state does not serve either."""
 
 
-_AGAIN = "delete {} so that the workflow trains the run again"
+# The training that the workflow then starts finds the run complete.
+_ANEW = "delete {} so that the workflow makes it anew"
 
 
 def read_manifest(path: Path) -> dict[int, Path]:
@@ -272,15 +275,15 @@ def read_manifest(path: Path) -> dict[int, Path]:
         with path.open(newline="", encoding="utf-8") as handle:
             rows = list(csv.DictReader(handle))
         folders = {int(row["epoch"]): path.parent / row["folder"] for row in rows}
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: damaged manifest ({error}); {_AGAIN.format(path)}") from error
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise ValueError(f"{path}: damaged manifest ({error}); {_ANEW.format(path)}") from error
     if not folders:
-        raise ValueError(f"{path}: the manifest is empty; {_AGAIN.format(path)}")
+        raise ValueError(f"{path}: the manifest is empty; {_ANEW.format(path)}")
     for epoch, folder in folders.items():
         if not folder.is_dir():
             raise FileNotFoundError(
                 f"{folder}: the checkpoint of epoch {epoch} is missing, though {path} names it; "
-                f"{_AGAIN.format(path)}"
+                f"{again(path.parent)}"
             )
     return folders
 
@@ -297,8 +300,7 @@ def verify_checkpoint(folder: Path, **expected: str | int) -> None:
     try:
         check_folder(folder)
     except DamagedFolder as error:
-        again = folder.parent.parent
-        raise ValueError(f"{error}; delete {again} so that the workflow trains it again") from error
+        raise ValueError(f"{error}; {again(folder.parent.parent)}") from error
     about = json.loads(file.read_text(encoding="utf-8"))
     for key, value in expected.items():
         if about.get(key) != value:

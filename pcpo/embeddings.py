@@ -2,7 +2,8 @@
 
     <folder>/<sha256 of the prompt>.safetensors     one row of each tensor that the denoiser takes
 
-Files are replaced whole, so that processes may share the folder.
+Files are replaced whole, so that processes may share the folder, and carry a checksum in their
+metadata (`pcpo.sealed`).
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from collections import OrderedDict
 from pathlib import Path
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save
 from torch import Tensor
 
-from pcpo.replace import delete_abandoned, new_file
+from pcpo.replace import delete_abandoned, write_bytes
+from pcpo.sealed import UNSEALED, check_seal, seal
 
 # One row per prompt, by the name under which the denoiser takes it.
 Conditioning = dict[str, Tensor]
@@ -50,8 +52,10 @@ class PromptEmbeddings:
         if file is None or not file.exists():
             return None
         try:
-            row = load_file(file)
-        except SafetensorError:
+            data = file.read_bytes()
+            check_seal(data)
+            row = load(data)
+        except (ValueError, SafetensorError):
             return None  # computed anew, and replaced
         self._keep(prompt, row)
         return row
@@ -60,8 +64,8 @@ class PromptEmbeddings:
         """Keep a row `(1, ...)` of each tensor; raises OSError if it cannot be written."""
         file = self._file(prompt)
         if file is not None:
-            with new_file(file, tidy=False) as part:
-                save_file({key: value.contiguous() for key, value in row.items()}, part)
+            tensors = {key: value.cpu().contiguous() for key, value in row.items()}
+            write_bytes(file, seal(save(tensors, metadata={"checksum": UNSEALED})), tidy=False)
         self._keep(prompt, row)
 
     def _keep(self, prompt: str, row: Conditioning) -> None:

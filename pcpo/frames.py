@@ -1,12 +1,16 @@
 """The tidy tables that rules hand to one another: columns, units and keys, in one place.
 
 Rows go to Parquet, what a person opens goes to CSV. `write` and `read` check the columns and the
-uniqueness of the key, so a table or a figure can trust any frame that it was given.
+uniqueness of the key, so a table or a figure can trust any frame that it was given. A file says of
+which scale and run it is, and carries a checksum (`pcpo.sealed`): Parquet in its metadata, under
+`pcpo`; CSV in its last two columns, `scale` and `checksum`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import io
+import json
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,16 +20,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pcpo.replace import new_file
+from pcpo.paths import run_of
+from pcpo.replace import write_bytes
+from pcpo.sealed import UNSEALED, check_seal, seal
 
 
 @dataclass(frozen=True)
 class FrameSpec:
-    """`columns` maps a column's name to its dtype kind: i(nteger), f(loat), s(tring), b(oolean)."""
+    """`columns` maps a column's name to its dtype kind: i(nteger), f(loat), s(tring), b(oolean).
+
+    of_scale: False for a frame that is the same at every scale.
+    """
 
     name: str
     key: tuple[str, ...]
     columns: dict[str, str]
+    of_scale: bool = True
 
 
 _RUN = {"experiment": "s", "arm": "s", "seed": "i"}
@@ -127,6 +137,7 @@ READINGS = FrameSpec(
     {"sampler": "s", "reading": "s"}  # ddim_50, dance_16, flow_10; an arm
     | _SCHEDULE
     | {"target": "f"},  # the number that the schedule is made from (pcpo.credit.CreditSchedule)
+    of_scale=False,
 )
 
 # One row per experiment and arm: which checkpoint stands for it, and why.
@@ -200,8 +211,9 @@ BY_NAME = {
     "readings": READINGS,
 }
 
-# Bounds of a Parquet file, which may come from an archive of someone else. Ours have less than one
+# Bounds of a file, which may come from an archive of someone else. Ours have less than one
 # value a byte; the largest, steps of 300 epochs at the paper's scale, has 300,000.
+MOST_BYTES = 1_000_000_000
 MOST_CELLS = 50_000_000
 CELLS_PER_BYTE = 100
 MOST_TEXT = 500_000_000  # characters: of the longest texts in each of its rows
@@ -238,36 +250,60 @@ def check(frame: pd.DataFrame, spec: FrameSpec, source: str | Path) -> None:
         )
 
 
-def write(frame: pd.DataFrame, spec: FrameSpec, path: str | Path) -> None:
-    """Check and write `frame` as Parquet or CSV (by the ending of `path`), all or nothing."""
+def write(
+    frame: pd.DataFrame, spec: FrameSpec, path: str | Path, scale: str, **run: str | int
+) -> None:
+    """Check and write `frame` as Parquet or CSV (by the ending of `path`), all or nothing.
+
+    scale: whose results they are. run: experiment, arm and seed, where a file of one run may have
+    no rows to say so.
+    """
     path = Path(path)
     check(frame, spec, path)
     frame = frame[[*spec.columns, *(c for c in frame.columns if c not in spec.columns)]]
-    with new_file(path) as part:
-        if path.suffix == ".csv":
-            frame.to_csv(part, index=False)
-        else:
-            frame.to_parquet(part, index=False)
+    about = {"frame": spec.name, "scale": scale, **run, "checksum": UNSEALED}
+    data = _to_csv(frame, about) if path.suffix == ".csv" else _to_parquet(frame, about)
+    write_bytes(path, seal(data))
 
 
-def _read_csv(path: Path, spec: FrameSpec) -> pd.DataFrame:
+def _to_csv(frame: pd.DataFrame, about: Mapping[str, str | int]) -> bytes:
+    """Each row says what the file is: nothing else stands in a CSV that any program can read."""
+    said = {column: about[column] for column in _IN_CSV}
+    return frame.assign(**said).to_csv(index=False).encode()
+
+
+def _to_parquet(frame: pd.DataFrame, about: Mapping[str, str | int]) -> bytes:
+    table, data = pa.Table.from_pandas(frame, preserve_index=False), io.BytesIO()
+    with pq.ParquetWriter(data, table.schema) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({_IN_PARQUET: json.dumps(about)})
+    return data.getvalue()
+
+
+_IN_PARQUET = "pcpo"  # the key of what a file says of itself
+_IN_CSV = ["scale", "checksum"]
+
+
+def _read_csv(data: bytes, spec: FrameSpec) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Columns of texts stay texts: an empty one is "", and "NA" is no missing value."""
     texts = {c: "str" for c, kind in spec.columns.items() if kind == "s"}
-    others = [c for c in pd.read_csv(path, nrows=0).columns if c not in texts]
+    texts |= dict.fromkeys(_IN_CSV, "str")
+    others = [c for c in pd.read_csv(io.BytesIO(data), nrows=0).columns if c not in texts]
     missing = {c: ["", "nan"] for c in others}
-    return pd.read_csv(path, dtype=texts, na_values=missing, keep_default_na=False)
+    frame = pd.read_csv(io.BytesIO(data), dtype=texts, na_values=missing, keep_default_na=False)
+    return frame.drop(columns=_IN_CSV), {"frame": spec.name, "scale": frame["scale"].iloc[0]}
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
+def _read_parquet(data: bytes, spec: FrameSpec) -> tuple[pd.DataFrame, dict[str, Any]]:
     """A Parquet file of at most MOST_CELLS and MOST_TEXT. Raises ValueError for any other.
 
     Constant columns take no room in a file, so that one of some kB can stand for any number of
     rows. What says how much there is, is checked before rows are read: their number, plain columns,
     a compression that gains little; then the longest text of each column.
     """
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(pa.BufferReader(data)) as file:
         about = file.metadata
-    cells, size = about.num_rows * about.num_columns, path.stat().st_size
+    cells, size = about.num_rows * about.num_columns, len(data)
     if cells > min(MOST_CELLS, CELLS_PER_BYTE * size):
         raise ValueError(f"{cells:,} values in {size:,} bytes are more than a frame has")
     columns = [about.schema.column(i) for i in range(about.num_columns)]
@@ -279,11 +315,20 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         raise ValueError(f"packed as {', '.join(sorted(codecs))}, where a frame is as SNAPPY")
     texts = [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
     if texts:
-        distinct = pq.read_table(path, columns=texts, read_dictionary=texts)
+        distinct = pq.read_table(pa.BufferReader(data), columns=texts, read_dictionary=texts)
         length = sum(_longest(distinct.column(name)) for name in texts)
         if length * about.num_rows > MOST_TEXT:
             raise ValueError(f"its texts are longer than {MOST_TEXT:,} characters")
-    return pd.read_parquet(path)
+    return pd.read_parquet(io.BytesIO(data)), _said(about.metadata or {})
+
+
+def _said(metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
+    """What a Parquet file says of itself."""
+    text = metadata.get(_IN_PARQUET.encode(), b"")
+    said = json.loads(text) if len(text) <= 10_000 else None
+    if not isinstance(said, dict):
+        raise ValueError("it does not say what it is")
+    return said
 
 
 def _longest(column: pa.ChunkedArray) -> int:
@@ -292,37 +337,103 @@ def _longest(column: pa.ChunkedArray) -> int:
     return max((pc.max(pc.binary_length(chunk)).as_py() or 0 for chunk in chunks), default=0)
 
 
-def read(paths: str | Path | Iterable[str | Path], spec: FrameSpec) -> pd.DataFrame:
+def read(
+    paths: str | Path | Iterable[str | Path],
+    spec: FrameSpec,
+    scale: str | None = None,
+    experiments: Collection[str] | None = None,
+) -> pd.DataFrame:
     """Read one file or several into one checked frame.
 
-    Raises FileNotFoundError for a missing file and ValueError for one that cannot be read, lacks a
-    column, or repeats a key.
+    scale: of which all must be. experiments: each file must have rows of one of them. Besides, a
+    file in the place that the workflow has for a run must be of that run.
+
+    Raises FileNotFoundError for a missing file and ValueError for one that is damaged, of another
+    scale or run, cannot be read, lacks a column, or repeats a key.
     """
-    if isinstance(paths, str | Path):
-        paths = [paths]
-    frames = []
-    for path in map(Path, paths):
-        if not path.exists():
-            raise FileNotFoundError(f"{path}: the frame '{spec.name}' is missing")
-        try:
-            frame = _read_csv(path, spec) if path.suffix == ".csv" else _read_parquet(path)
-        except Exception as error:
-            raise ValueError(
-                f"{path}: cannot be read as the frame '{spec.name}' ({error}); "
-                "delete the file so that the workflow makes it anew"
-            ) from error
-        check(frame, spec, path)
-        frames.append(frame)
+    places = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
+    frames = [_read_one(path, spec, scale, experiments) for path in places]
     if not frames:
         return pd.DataFrame({c: pd.Series(dtype=object) for c in spec.columns})
     frame = pd.concat(frames, ignore_index=True)
-    check(frame, spec, f"{len(frames)} files of '{spec.name}'")
+    if len(frames) > 1:
+        check(frame, spec, ", ".join(_sharing(places, frames, spec.key)))
     return frame
 
 
-def selected_epoch(path: str | Path, arm: str) -> int:
+def _read_one(
+    path: Path, spec: FrameSpec, scale: str | None, experiments: Collection[str] | None
+) -> pd.DataFrame:
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: the frame '{spec.name}' is missing")
+    if path.stat().st_size > MOST_BYTES:
+        raise ValueError(f"{path}: has more than the {MOST_BYTES:,} bytes that a frame may have")
+    data = path.read_bytes()
+    try:
+        check_seal(data)
+        frame, said = (_read_csv if path.suffix == ".csv" else _read_parquet)(data, spec)
+    except Exception as error:
+        raise ValueError(
+            f"{path}: cannot be read as the frame '{spec.name}' ({error}); "
+            "delete the file so that the workflow makes it anew"
+        ) from error
+    check(frame, spec, path)
+    _check_whose(path, frame, said, spec, scale, experiments)
+    return frame
+
+
+def _check_whose(
+    path: Path,
+    frame: pd.DataFrame,
+    said: Mapping[str, Any],
+    spec: FrameSpec,
+    scale: str | None,
+    experiments: Collection[str] | None,
+) -> None:
+    """Raise ValueError for a frame of another kind, scale or run than is needed."""
+    if said.get("frame") != spec.name:
+        raise _of_another(path, "kind", [str(said.get("frame"))], [spec.name])
+    if scale is not None and spec.of_scale and said.get("scale") != scale:
+        raise _of_another(path, "scale", [str(said.get("scale"))], [scale])
+    found = _held(frame, said, "experiment")
+    if experiments is not None and found and not found & set(experiments):
+        raise _of_another(path, "experiment", found, experiments)
+    for key, name in run_of(path).items():
+        if (found := _held(frame, said, key)) - {name}:
+            raise _of_another(path, key, found, [name])
+
+
+def _held(frame: pd.DataFrame, said: Mapping[str, Any], key: str) -> set[str]:
+    """The experiments, arms or seeds of a frame: of its rows, or where it has none as it says."""
+    if key in frame and len(frame):
+        return set(map(str, frame[key].unique()))
+    return {str(said[key])} if key in said else set()
+
+
+def _of_another(
+    path: Path, key: str, found: Collection[str], needed: Collection[str]
+) -> ValueError:
+    names = [", ".join(f"'{n}'" for n in sorted(some)[:3]) for some in (found, needed)]
+    return ValueError(
+        f"{path}: is of {key} {names[0]}, where {names[1]} is needed; if it lies in the place of "
+        "another, delete it so that the workflow makes that anew"
+    )
+
+
+def _sharing(places: list[Path], frames: list[pd.DataFrame], key: Collection[str]) -> list[str]:
+    """The files that have a key in common; all where none have."""
+    parts = zip(places, frames, strict=True)
+    rows = pd.concat([f[list(key)].assign(**{_FILE: str(path)}) for path, f in parts])
+    repeated = rows[rows.duplicated(list(key), keep=False)][_FILE].unique()
+    return sorted(repeated) or [str(path) for path in places]
+
+
+_FILE = "the file"  # no column of a frame
+
+
+def selected_epoch(path: str | Path, arm: str, scale: str, experiment: str) -> int:
     """The epoch that a selection file gives an arm; ValueError if it does not have the arm."""
-    selection = read(path, SELECTION)
+    selection = read(path, SELECTION, scale, [experiment])
     epochs = dict(zip(selection["arm"], selection["epoch"].astype(int).tolist(), strict=True))
     if arm not in epochs:
         raise ValueError(f"{path}: has no row for arm '{arm}', only {', '.join(epochs)}")

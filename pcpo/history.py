@@ -4,7 +4,8 @@
 
 Events: `started` (with the epoch that it goes on from, and where it comes from), `saved` (the state
 after an epoch can be gone on from), `stopped` (on request, after saving), `finished`. A process
-that is killed adds none: the next line is another `started`.
+that is killed adds none: the next line is another `started`. Besides, of the folder: `accepted`
+(the code that is here counts as that of the run), `set_aside` and `restored` (pcpo/set_aside.py).
 """
 
 from __future__ import annotations
@@ -18,6 +19,11 @@ from pathlib import Path
 from typing import Any
 
 FILE = "history.jsonl"
+EVENTS = {"started", "saved", "stopped", "finished", "accepted", "set_aside", "restored"}
+
+
+class DamagedHistory(ValueError):
+    """A history that cannot be relied on; the message names the file and the line."""
 
 
 def append(folder: Path, event: str, **details: Any) -> None:
@@ -41,16 +47,50 @@ def append(folder: Path, event: str, **details: Any) -> None:
 def read(folder: Path) -> list[dict[str, Any]]:
     """All events in their order; none where the run was never started.
 
-    A line that was cut short, by a full disk for instance, is left out.
+    A line that was cut short, by a full disk for instance, is left out. Raises DamagedHistory for
+    any other line that is no event: what it stood for is not known.
     """
     path = folder / FILE
     events = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+    lines = path.read_bytes().split(b"\n") if path.exists() else []
+    for number, line in enumerate(lines, 1):
         try:
-            events.append(json.loads(line))
-        except ValueError:
-            continue
+            if line and not _is_cut(line):
+                events.append(_event(line))
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise DamagedHistory(
+                f"{path}: line {number} is damaged ({error!r}); to count what the others tell, "
+                "take the line out"
+            ) from error
     return events
+
+
+def _is_cut(line: bytes) -> bool:
+    """Whether a line is the beginning of an event."""
+    try:
+        json.loads(line.decode())
+    except json.JSONDecodeError as error:
+        # A line with its last brace is not cut within a text: a quote is another byte.
+        within = error.msg.startswith("Unterminated string") and not line.endswith(b"}")
+        return within or error.pos >= len(error.doc)
+    return False
+
+
+def _event(line: bytes) -> dict[str, Any]:
+    """An event with all that is read of it, in the kinds that are expected."""
+    event = json.loads(line.decode())
+    if event["event"] not in EVENTS:
+        raise ValueError(f"no event is called {event['event']!r}")
+    if datetime.fromisoformat(event["time"]).tzinfo is None:
+        raise ValueError("a time without its zone")
+    kinds = {"process": str, "epoch": int, "gpus": int, "code": dict}
+    needed = {"process", "epoch"} if event["event"] == "started" else {"process"}
+    for key in kinds:
+        if (key in needed or key in event) and not isinstance(event[key], kinds[key]):
+            raise TypeError(f"{key} is {event[key]!r}")
+    if not all(isinstance(digest, str) for digest in event.get("code", {}).values()):
+        raise TypeError("code has other values than digests")
+    return dict(event)
 
 
 def seconds_held(events: list[dict[str, Any]]) -> list[tuple[float, int]]:

@@ -4,8 +4,9 @@
     <images>/features/<features>.<output>.<metric>.json   a running metric's value for each prompt
 
 What cannot be kept (an LPIPS vector is 10 MB) goes into its metric at once. Beside each array lies
-a JSON file that says from which images, weights and code it was made: where these are the same, the
-images are not read again, and several experiments share the features of one base model.
+a JSON file that says from which images, weights and code it was made, with its SHA-256: where these
+are the same, the images are not read again, and several experiments share the features of one base
+model. What is damaged is computed anew.
 """
 
 from __future__ import annotations
@@ -15,17 +16,20 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from pcpo import metrics
 from pcpo.config import FeatureSource
+from pcpo.durable import sha256
 from pcpo.features import FeatureExtractor
 from pcpo.lock import alone
 from pcpo.names import shown
-from pcpo.replace import write_text
+from pcpo.replace import write_bytes
 from pcpo.rows import Rows, RowWriter
+from pcpo.sealed import UNSEALED, check_seal, seal
 from pcpo.shards import fingerprint, read_images, read_index
 
 IMAGES = 256  # read at once, at most
@@ -137,11 +141,13 @@ class _KeptRows:
     def restore(self) -> bool:
         """Whether the file is there, whole, and of these images."""
         try:
-            origin = json.loads(self.path.with_suffix(".json").read_text(encoding="utf-8"))
+            origin = _read_json(self.path.with_suffix(".json"))
+            if origin != self.made_from | {"rows": sha256(self.path)}:
+                return False
             self.rows = Rows(self.path)
         except (OSError, ValueError):
             return False
-        return bool(origin == self.made_from and len(self.rows) == self.count)
+        return len(self.rows) == self.count
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -149,7 +155,7 @@ class _KeptRows:
         note.unlink(missing_ok=True)
         with RowWriter(self.path, self.count) as self._writer:
             yield
-        _write_json(note, self.made_from)
+        _write_json(note, self.made_from | {"rows": sha256(self.path)})
         self.rows = Rows(self.path)
 
     def add(self, values: np.ndarray, prompts: np.ndarray) -> None:
@@ -184,7 +190,7 @@ class _PromptValues:
     def restore(self) -> bool:
         """Whether the file is there and of these images."""
         try:
-            stored = json.loads(self.path.read_text(encoding="utf-8"))
+            stored = _read_json(self.path)
             if stored["made_from"] != self.made_from:
                 return False
             self.dimensions = stored["dimensions"]
@@ -224,5 +230,14 @@ class _PromptValues:
             self.values[self._prompt] = self._running.value()
 
 
-def _write_json(path: Path, content: object) -> None:
-    write_text(path, json.dumps(content, indent=1))
+def _read_json(path: Path) -> dict[str, Any]:
+    """What `_write_json` wrote. Raises ValueError where it is damaged."""
+    data = path.read_bytes()
+    check_seal(data)
+    content = dict(json.loads(data))
+    del content["checksum"]
+    return content
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    write_bytes(path, seal(json.dumps({**content, "checksum": UNSEALED}, indent=1).encode()))

@@ -1,12 +1,14 @@
 """Scores of checkpoints on disk: a selection that was stopped does not make their images again.
 
 At the paper's scale the selection of one experiment takes days. A file holds the scores of one
-checkpoint on one list of images and is named after a digest of all that they depend on.
+checkpoint on one list of images, is named after a digest of all that they depend on, and ends in
+a checksum (`pcpo.sealed`).
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pcpo.durable import SUMS
-from pcpo.replace import delete_abandoned, new_file
+from pcpo.replace import delete_abandoned, write_bytes
+from pcpo.sealed import UNSEALED, check_seal, seal
 
 
 class KeptScores:
@@ -38,15 +41,18 @@ class KeptScores:
         name: of the file, for a reader: arm, epoch and which images. Raises OSError where the
         folder cannot be written, and FileNotFoundError for a checkpoint without its sums.
         """
-        sums = (checkpoint / SUMS).read_text(encoding="utf-8")
-        key = hashlib.sha256(f"{self.about}\n{name}\n{sums}".encode()).hexdigest()[:16]
+        sums = (checkpoint / SUMS).read_bytes()
+        key = hashlib.sha256(f"{self.about}\n{name}\n".encode() + sums).hexdigest()[:16]
         file = self.folder / f"{name}_{key}.npy"
         try:
-            kept: NDArray[np.float64] = np.load(file)
-        except (OSError, ValueError, EOFError):  # not there, or a crash left less than all of it
+            data = file.read_bytes()
+            check_seal(data)
+            kept: NDArray[np.float64] = np.load(io.BytesIO(data))
+        except (OSError, ValueError):  # not there, damaged, or less than all of it
             kept = score()
-            with new_file(file) as part, part.open("wb") as handle:
-                np.save(handle, kept)
+            array = io.BytesIO()
+            np.save(array, kept)
+            write_bytes(file, seal(array.getvalue() + UNSEALED.encode()))
         return kept
 
     def tidy(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -263,3 +264,27 @@ class Paths:
     def _of(self, rule: str) -> str:
         """Where a rule's records lie: with its outputs."""
         return self.evaluated if rule in (*_EVALUATED, *FIGURES) else self.root
+
+
+def run_of(path: str | Path) -> dict[str, str]:
+    """Experiment, arm and seed that a frame's place below results/ is for; {} for other places."""
+    for pattern in _OF_RUNS:
+        if found := re.search(pattern, Path(path).as_posix()):
+            return found.groupdict()
+    return {}
+
+
+def _pattern(place: str) -> str:
+    """Of a path that ends in such a place, whatever results/ it is below."""
+    below = place.removeprefix(_ANY.root + "/")
+    return r"(?:^|/)" + re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(below)) + "$"
+
+
+_ANY = Paths("any")
+_OF_RUNS = [
+    _pattern(place)
+    for place in (
+        *(_ANY.updates, _ANY.timesteps, _ANY.validation, _ANY.selection),
+        *(_ANY.overall, _ANY.per_prompt, _ANY.alignment),
+    )
+]

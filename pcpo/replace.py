@@ -58,6 +58,12 @@ def new_files(paths: Sequence[str | Path], tidy: bool = True) -> Iterator[list[P
             _unlink(part)
 
 
+def write_bytes(path: str | Path, data: bytes, tidy: bool = True) -> None:
+    """Write a file in one step."""
+    with new_file(path, tidy) as part:
+        part.write_bytes(data)
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write a file in one step, as UTF-8 and with line ends as they are in `text`."""
     write_texts({Path(path): text})

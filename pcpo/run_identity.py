@@ -61,7 +61,9 @@ def changed_configuration(run: Path, experiment: Experiment, arm: Arm, seed: int
     states = sorted(path for path in (run / "resume").glob("epoch_*") if not path.suffix)
     try:
         saved = json.loads((states[-1] / "state.json").read_text(encoding="utf-8"))
-    except (IndexError, OSError, ValueError):
+    except (IndexError, OSError, ValueError, RecursionError):
+        return []
+    if not isinstance(saved, dict):
         return []
     if "identity" not in saved:
         return [OLDER]

@@ -9,6 +9,7 @@ restores one or deletes them.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,19 @@ class SetAside:
     run: Path
     why: str
     bytes: int
+
+
+def put(run: Path) -> Path:
+    """Set a run aside as a user asks for, so that the workflow trains it from the start.
+
+    Raises ValueError where no run is, and while a process trains it.
+    """
+    if not any((run / name).exists() for name in ("checkpoints", "resume", MANIFEST)):
+        raise ValueError(f"{run}: no run is here")
+    with idle(run):
+        folder = set_aside(run, "by a user's command")
+    assert folder is not None
+    return folder
 
 
 def set_aside(run: Path, why: str) -> Path | None:
@@ -70,15 +84,20 @@ def all_set_aside(results: Path = Path("results")) -> list[SetAside]:
 
 
 def read(folder: Path) -> SetAside:
-    """What a folder says of itself. Raises ValueError for one that is no run set aside."""
+    """What a folder says of itself. Raises ValueError for one that is no run set aside.
+
+    The folder's name tells of which run it is; a damaged note costs no more than the reason.
+    """
+    named = re.fullmatch(r"(.+)_\d{4}-\d\d-\d\dT\d{6}(_\d+)?(\.part)?", folder.name)
+    if not (named and folder.parent.name == FOLDER and (folder / NOTE).is_file()):
+        raise ValueError(f"{folder}: no run that was set aside is here")
+    run = folder.parents[1] / named[1]
     try:
-        note = json.loads((folder / NOTE).read_text(encoding="utf-8"))
-        run = folder.parents[1] / Path(note["run"]).name
-        why = str(note["why"])
+        why = str(json.loads((folder / NOTE).read_text(encoding="utf-8"))["why"])
     except PermissionError:
         raise
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{folder}: no run that was set aside is here ({error})") from error
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        why = f"why is not known: {NOTE} is damaged ({error!r})"
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     return SetAside(folder, run, why, size)
 
@@ -117,6 +136,14 @@ def idle(run: Path) -> Iterator[None]:
             yield
     except Busy as error:
         raise ValueError(f"{run}: {error.holder} trains this run; stop it first") from error
+
+
+def again(run: Path) -> str:
+    """How to have a run trained from the start that cannot be gone on from."""
+    return (
+        f"python -m pcpo.cli.aside --put {run} sets the run aside, with all that is left of it, so "
+        "that the workflow trains it from the start"
+    )
 
 
 def commands(folder: Path) -> str:

@@ -37,10 +37,14 @@ IMAGE_SOURCES = ("generation.py", "trajectory.py", "prompts.py", "policies/*.py"
 
 @dataclass(frozen=True)
 class OlderRun:
-    """A complete run, and the sources that have changed since it was trained."""
+    """A complete run, and the sources that have changed since it was trained.
+
+    problem: why they are not known, where they are not.
+    """
 
     folder: Path
     changed: tuple[str, ...]
+    problem: str = ""
 
 
 def code_digests(*rewards: str) -> dict[str, str]:
@@ -94,12 +98,16 @@ def source_digests(patterns: tuple[str, ...]) -> dict[str, str]:
 def older_runs(runs: Path) -> list[OlderRun]:
     """Complete runs below `runs` (results/<scale>/runs) that other code trained, in part or whole.
 
-    A run without a history counts as up to date: it cannot be told.
+    A run without a history counts as up to date: it cannot be told. One whose history cannot be
+    read is among them with its problem.
     """
     found = []
     for manifest in sorted(runs.glob("*/*/*/checkpoints.csv")):
-        if changed := changed_sources(manifest.parent):
-            found.append(OlderRun(manifest.parent, changed))
+        try:
+            if changed := changed_sources(manifest.parent):
+                found.append(OlderRun(manifest.parent, changed))
+        except (OSError, history.DamagedHistory) as error:
+            found.append(OlderRun(manifest.parent, (), str(error)))
     return found
 
 
@@ -148,13 +156,18 @@ def redo(run: Path) -> Path | None:
 
 def notice(older: list[OlderRun], scale: str) -> str:
     """What to tell the user of such runs; "" without any."""
+    unknown = [f"which code trained a run is not known: {r.problem}" for r in older if r.problem]
+    older = [run for run in older if not run.problem]
     if not older:
-        return ""
+        return "\n".join(unknown)
     changed = sorted({f"pcpo/{name}" for run in older for name in run.changed})
     shown = ", ".join(changed[:4]) + (f" and {len(changed) - 4} more" if len(changed) > 4 else "")
-    return (
-        f"{len(older)} trained runs are of older code ({shown} changed since). They are kept.\n"
-        f"  which ones:              python -m pcpo.cli.code --scale {scale}\n"
-        f"  they are good as is:     python -m pcpo.cli.code --scale {scale} --accept\n"
-        f"  set aside, train again:  python -m pcpo.cli.code --scale {scale} --redo"
+    return "\n".join(
+        [
+            *unknown,
+            f"{len(older)} trained runs are of older code ({shown} changed since). They are kept.",
+            f"  which ones:              python -m pcpo.cli.code --scale {scale}",
+            f"  they are good as is:     python -m pcpo.cli.code --scale {scale} --accept",
+            f"  set aside, train again:  python -m pcpo.cli.code --scale {scale} --redo",
+        ]
     )

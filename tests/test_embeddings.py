@@ -31,8 +31,16 @@ def test_memory_is_bounded_with_a_folder(tmp_path):
 def test_a_damaged_file_is_computed_anew(tmp_path):
     PromptEmbeddings(tmp_path).put("a cat", row(3))
     [file] = tmp_path.iterdir()
-    file.write_bytes(file.read_bytes()[:10])
+    whole = file.read_bytes()
+    file.write_bytes(whole[:10])
     assert PromptEmbeddings(tmp_path).get("a cat") is None
+    for position in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[position] ^= 1
+        file.write_bytes(damaged)
+        assert PromptEmbeddings(tmp_path).get("a cat") is None
+    file.write_bytes(whole)
+    assert PromptEmbeddings(tmp_path).get("a cat") is not None
 
 
 def test_text_encoders_are_opened_for_new_prompts_alone(models, tmp_path, monkeypatch):

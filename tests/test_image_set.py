@@ -136,6 +136,24 @@ def test_what_is_damaged_or_of_other_weights_is_computed_anew(folder, damage):
     np.testing.assert_array_equal(again.rows["colours", "means"][:], before)
 
 
+@pytest.mark.parametrize(
+    ("file", "again"),
+    [("means.npy", "means"), ("means.json", "means"), ("pixels.diversity.json", "pixels")],
+)
+def test_a_flipped_bit_anywhere_is_computed_anew(folder, file, again):
+    before = ImageSet(folder, {"colours": Colours()}, QUALITY)
+    path = folder / f"features/colours.{file}"
+    whole = path.read_bytes()
+    for position in range(0, len(whole), 11):
+        damaged = bytearray(whole)
+        damaged[position] ^= 1
+        path.write_bytes(damaged)
+        after = ImageSet(folder, {"colours": Colours()}, QUALITY)
+        assert after.computed == [f"colours.{again}"]
+        assert after.values == before.values
+        assert path.read_bytes() == whole
+
+
 def test_a_stop_leaves_nothing_that_could_be_taken_for_features(folder):
     class Stopping(Colours):
         def __call__(self, images):

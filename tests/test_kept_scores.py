@@ -43,6 +43,21 @@ def test_another_checkpoint_or_setting_is_scored(tmp_path, checkpoint):
     assert score.asked == 4
 
 
+def test_a_flipped_bit_anywhere_is_scored_again(tmp_path, checkpoint):
+    kept = KeptScores(tmp_path / "kept", {})
+    first = kept.of("pcpo_all", checkpoint, Scorer())
+    [file] = (tmp_path / "kept").iterdir()
+    whole = file.read_bytes()
+    for position in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[position] ^= 4
+        file.write_bytes(damaged)
+        score = Scorer()
+        np.testing.assert_array_equal(kept.of("pcpo_all", checkpoint, score), first)
+        assert score.asked == 1
+        assert file.read_bytes() == whole
+
+
 def test_a_torn_file_is_scored_again(tmp_path, checkpoint):
     score = Scorer()
     kept = KeptScores(tmp_path / "kept", {})

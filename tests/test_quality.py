@@ -66,8 +66,10 @@ def sets(tmp_path_factory):
 def measured(sets, tmp_path_factory):
     overall, per_prompt = measure(sets, sets["base"], QUALITY, "02_ddpo_aesthetic", 0)
     path = tmp_path_factory.mktemp("tidy")
-    frames.write(overall, frames.METRICS_OVERALL, path / "overall.parquet")  # checks the columns
-    frames.write(per_prompt, frames.METRICS_PER_PROMPT, path / "per_prompt.parquet")
+    frames.write(
+        overall, frames.METRICS_OVERALL, path / "overall.parquet", "demo"
+    )  # checks the columns
+    frames.write(per_prompt, frames.METRICS_PER_PROMPT, path / "per_prompt.parquet", "demo")
     key = ["arm", "metric"]
     return overall.set_index(key)["value"], per_prompt.set_index([*key, "prompt_id"])["value"]
 

@@ -10,7 +10,7 @@ from pcpo.checkpoints import RunFolder
 from pcpo.cli import aside
 from pcpo.config import load_arm, load_experiment
 from pcpo.run_identity import OLDER, changed_configuration, differences, other_runs
-from pcpo.set_aside import all_set_aside, delete, restore, set_aside
+from pcpo.set_aside import all_set_aside, delete, put, restore, set_aside
 from pcpo.trained_code import older_runs
 from pcpo.training import train
 from tests.small import PROMPTS, brightness, experiment, newest_state, policy
@@ -76,6 +76,32 @@ def test_a_run_in_the_way_is_kept_whole_and_comes_back(models, place, monkeypatc
     monkeypatch.setattr(sys, "argv", ["aside", "--delete", str(other.folder)])
     aside.main()
     assert all_set_aside() == []
+
+
+def test_a_run_is_set_aside_by_a_command(models, place, monkeypatch, capsys):
+    chosen = experiment(1, epochs=1)
+    run(models, place, chosen)
+    first = files(place)
+    monkeypatch.setattr(sys, "argv", ["aside", "--put", str(place)])
+    aside.main()
+    [one] = all_set_aside()
+    assert files(one.folder) == first and not files(place)
+    assert f"pcpo.cli.aside --restore {one.folder.absolute()}" in capsys.readouterr().out
+    for empty in (place, place.parent, place / "nowhere"):
+        with pytest.raises(ValueError, match=f"{empty}: no run is here"):
+            put(empty)
+
+
+def test_a_damaged_note_costs_the_reason_alone(models, place):
+    run(models, place, experiment(1, epochs=1))
+    first = files(place)
+    kept = put(place)
+    for content in (b"", b"[]", b"{}", b'{"run": "seed0", "why": "\xff"}'):
+        (kept / "set_aside.json").write_bytes(content)
+        [one] = all_set_aside()
+        assert one.run.absolute() == place and "set_aside.json is damaged" in one.why
+    restore(kept)
+    assert files(place).keys() == first.keys() - {"checkpoints.csv"}
 
 
 def test_nothing_is_set_aside_where_nothing_is(tmp_path):
@@ -149,8 +175,9 @@ def test_what_differs_is_told_before_training_starts(models, place):
     assert "set aside beside it, not deleted" in said and "pcpo.cli.aside" in said
     (newest_state(place) / "state.json").write_text('{"fingerprint": "1"}')
     assert changed_configuration(place, small, load_arm("pcpo"), 0) == [OLDER]
-    (newest_state(place) / "state.json").write_text("damaged")
-    assert changed_configuration(place, small, load_arm("pcpo"), 0) == []
+    for damaged in (b"damaged", b"\xff", b"[]", b"7", b"[" * 10**5):
+        (newest_state(place) / "state.json").write_bytes(damaged)
+        assert changed_configuration(place, small, load_arm("pcpo"), 0) == []
 
 
 def test_differences_are_named_by_their_keys():

@@ -1,5 +1,7 @@
 """Runs that other code trained are found, accepted, deleted."""
 
+import shutil
+
 import pytest
 
 from pcpo import history, set_aside, trained_code
@@ -183,3 +185,57 @@ def test_a_line_that_a_full_disk_tore_costs_no_other(tmp_path):
         handle.write('{"time": "2026-')
     history.append(tmp_path, "saved", epoch=1)
     assert [event["event"] for event in history.read(tmp_path)] == ["started", "saved"]
+
+
+def test_a_flipped_bit_in_a_history_loses_no_event_in_silence(tmp_path):
+    """It is named, or stands within a value that is still one of its kind."""
+    code = {"training.py": "ab12"}
+    history.append(tmp_path, "started", epoch=0, gpus=1, code=code)
+    history.append(tmp_path, "finished", epoch=1)
+    file = tmp_path / history.FILE
+    whole = file.read_bytes()
+    told = 0
+    for position in range(8 * len(whole)):
+        damaged = bytearray(whole)
+        damaged[position // 8] ^= 1 << position % 8
+        file.write_bytes(damaged)
+        try:
+            events = history.read(tmp_path)
+        except history.DamagedHistory:
+            told += 1
+        else:
+            assert [event["event"] for event in events] == ["started", "finished"]
+            history.seconds_held(events)
+    assert told > 4 * len(whole)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[]",
+        b"7",
+        b"{}",
+        b'{"event": "saved"}',
+        b'{"event": "saved", "process": "1", "time": "yesterday"}',
+        b'{"event": "saved", "process": "1", "time": "2026-01-01"}',
+        b'{"event": "started", "process": "1", "time": "2026-01-01T00:00:00+00:00"}',
+        b'{"event": "sav\xff", "process": "1", "time": "2026-01-01T00:00:00+00:00"}',
+        b"[" * 10**5 + b"]",
+    ],
+)
+def test_a_damaged_history_is_named_and_costs_no_other_run(tmp_path, here, trained, line):
+    other = trained.with_name("seed1")
+    shutil.copytree(trained, other)
+    with (other / history.FILE).open("ab") as handle:
+        handle.write(line + b"\n")
+    runs = tmp_path / "runs"
+    [bad] = older_runs(runs)
+    assert bad.folder == other
+    told = f"{other / history.FILE}: line 3 is damaged"
+    assert told in bad.problem and told in notice([bad], "demo")
+    assert "older code" not in notice([bad], "demo")
+    here["training.py"] = "c"
+    older, bad = older_runs(runs)
+    assert older.changed == ("training.py",) and bad.problem
+    said = notice([older, bad], "demo")
+    assert told in said and "1 trained runs are of older code" in said

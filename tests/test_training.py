@@ -19,6 +19,7 @@ from pcpo import frames, history
 from pcpo.checkpoints import LOGS, RunFolder, read_manifest, verify_checkpoint
 from pcpo.config import Validation, arm_names, load_arm, load_experiment
 from pcpo.prompts import evaluation_prompts
+from pcpo.set_aside import put
 from pcpo.training import QUANTILES, TrainingDiverged, _noise_slot, train
 from pcpo.trajectory import gaussian_noise
 from tests.small import PROMPTS, brightness, experiment, newest_state, policy
@@ -340,9 +341,14 @@ def test_two_damaged_states_are_named(models, tmp_path):
     states = stopped_in_epoch_3(models, tmp_path, chosen)
     for state in states:
         damage(state / "state.json", "flipped")
-    with pytest.raises(ValueError, match=f"delete {tmp_path / 'resume'} to start over") as caught:
+    with pytest.raises(ValueError, match=f"pcpo.cli.aside --put {tmp_path} ") as caught:
         run(models, tmp_path, chosen)
     assert all(str(state / "state.json") in str(caught.value) for state in states)
+    log = []
+    kept = put(tmp_path)  # what the message says
+    assert len(list(kept.glob("resume/epoch_*"))) == 2 and list(kept.glob("checkpoints/epoch_*"))
+    run(models, tmp_path, chosen, log=log.append)
+    assert log == []
 
 
 @pytest.mark.parametrize("how", ["truncated", "missing", "flipped"])
@@ -352,7 +358,7 @@ def test_a_damaged_checkpoint_is_refused(models, tmp_path, how):
     verify_checkpoint(folder, epoch=1)
     [file] = folder.glob("*.safetensors")
     damage(file, how)
-    with pytest.raises(ValueError, match=f"{file} .*delete {tmp_path} so that the workflow trains"):
+    with pytest.raises(ValueError, match=f"{file} .*pcpo.cli.aside --put {tmp_path} "):
         verify_checkpoint(folder, epoch=1)
 
 
@@ -388,9 +394,7 @@ def test_a_manifest_that_cannot_be_used_is_named(tmp_path):
         read_manifest(path)
     for text in ("", "epoch,folder\n", "epoch,folder\n1\n", "epoch,folder\n1x,a\n", "a,b\n1,2\n"):
         path.write_text(text)
-        with pytest.raises(
-            ValueError, match=r"checkpoints\.csv: .*manifest.* trains the run again"
-        ):
+        with pytest.raises(ValueError, match=r"checkpoints\.csv: .*manifest.* makes it anew"):
             read_manifest(path)
     path.write_text("epoch,folder\n3,checkpoints/epoch_00003\n")
     with pytest.raises(FileNotFoundError, match=r"epoch_00003: the checkpoint of epoch 3 is miss"):

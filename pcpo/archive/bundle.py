@@ -28,7 +28,7 @@ from pcpo.replace import naming, new_file, running
 
 MANIFEST = "manifest-sha256.txt"  # as `sha256sum --check` reads it
 ABOUT = "archive.json"
-FORMAT = 1
+FORMAT = 2  # 1: its frames had no checksums
 # Below results/<scale>/: what is made anew from an archive, and what making it writes beside it.
 MADE = ("tables", "figures", "compare.csv", "claims.csv", "claims.md", "report.html")
 WRITTEN = ("logs", "benchmarks", "provenance")

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import yaml
 
+from pcpo import frames
 from pcpo.archive.anonymous import anonymous
 from pcpo.archive.bundle import ABOUT, FORMAT, WRITTEN
 from pcpo.archive.pictures import Row, shown_images
 from pcpo.config import Experiment, files, load_arm, load_scale
+from pcpo.frames import FrameSpec
 from pcpo.git import NoAnswer, tracked
 from pcpo.paths import FIGURES, PACKAGE, TABLES, Paths
 
@@ -45,13 +47,18 @@ def contents(
 ) -> dict[str, Path | bytes]:
     """Name in the archive -> file or bytes; names are those of the repository.
 
-    Raises FileNotFoundError for a file that the workflow makes and that is not there.
+    Raises FileNotFoundError for a file that the workflow makes and that is not there, and
+    ValueError for a frame that is damaged or of another run.
     """
     found: dict[str, Path | bytes] = {}
-    for path in [*_reporting(paths, experiments), *_frames(paths, experiments, seeds)]:
+    tidy = _frames(paths, experiments, seeds)
+    manifests = [path.with_name("checkpoints.csv") for path, spec in tidy if spec == frames.UPDATES]
+    for path in [*_reporting(paths, experiments), *manifests, *(path for path, _ in tidy)]:
         if not path.is_file():
             raise FileNotFoundError(f"{path} is missing: let `snakemake archive` make it")
         found[path.as_posix()] = path
+    for path, spec in tidy:
+        frames.read(path, spec, paths.scale, [experiment.name for experiment in experiments])
     found |= {path.as_posix(): source for path, source in shown_images(grids).items()}
     found |= anonymous({p.as_posix(): p for p in _records(paths, experiments, seeds)})
     for path in _belonging(REPOSITORY, _SOURCES):
@@ -81,19 +88,21 @@ def _reporting(paths: Paths, experiments: Sequence[Experiment]) -> list[Path]:
     return made
 
 
-def _frames(paths: Paths, experiments: Sequence[Experiment], seeds: Sequence[int]) -> list[Path]:
+def _frames(
+    paths: Paths, experiments: Sequence[Experiment], seeds: Sequence[int]
+) -> list[tuple[Path, FrameSpec]]:
     """The tidy frames: of every run, of every experiment, and the credit weights."""
-    found = [Path(paths.credit), Path(paths.readings)]
+    found = [("credit", paths.credit), ("readings", paths.readings)]
     for experiment in experiments:
-        measured = [paths.selection, paths.overall, paths.per_prompt]
-        measured += [paths.alignment] if experiment.alignment else []
-        of_run = (paths.manifest, paths.updates, paths.timesteps, paths.validation)
+        measured = ["selection", "overall", "per_prompt"]
+        measured += ["alignment"] if experiment.alignment else []
         for seed in seeds:
-            found += [Path(p.format(experiment=experiment.name, seed=seed)) for p in measured]
+            named = {"experiment": experiment.name, "seed": seed}
+            found += [(name, getattr(paths, name).format(**named)) for name in measured]
             for arm in experiment.arms:
-                named = {"experiment": experiment.name, "arm": arm, "seed": seed}
-                found += [Path(pattern.format(**named)) for pattern in of_run]
-    return found
+                for name in ("updates", "timesteps", "validation"):
+                    found.append((name, getattr(paths, name).format(arm=arm, **named)))
+    return [(Path(path), frames.BY_NAME[name]) for name, path in found]
 
 
 def _records(paths: Paths, experiments: Sequence[Experiment], seeds: Sequence[int]) -> list[Path]:

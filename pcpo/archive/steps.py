@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,11 @@ from pcpo.archive.anonymous import without_folders
 # Options of the commands that name what they write; every other path is something that they read.
 _WRITES = {"evaluate": ("--overall", "--per-prompt")}
 _OUT = ("--out",)
+# What reading a record raises of which any bit may be another.
+_DAMAGE = (
+    *(OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError),
+    RecursionError,
+)
 
 
 @dataclass(frozen=True)
@@ -39,10 +44,10 @@ class Step:
         return shlex.join(self.command)
 
 
-def read_steps(records: Iterable[str], home: Path = Path()) -> list[Step]:
+def read_steps(records: Iterable[str], home: Path, log: Callable[[str], None]) -> list[Step]:
     """Steps from the records (names below `home`), the earliest first.
 
-    Raises ValueError with the file's name for a record that cannot be understood.
+    log: is told of each record that cannot be understood; its step is left out.
     """
     steps = []
     for name in records:
@@ -53,8 +58,9 @@ def read_steps(records: Iterable[str], home: Path = Path()) -> list[Step]:
             commit = str(told.get("git", {}).get("commit", ""))
             step = Step(str(told["rule"]), str(told["job"]), command, *times, commit, name)
             assert step.module and all(times)
-        except (ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
-            raise ValueError(f"{home / name}: no record of a job ({error!r}); delete it") from error
+        except _DAMAGE as error:
+            log(f"{home / name}: no record of a job ({error!r}); its step is left out")
+            continue
         steps.append(step)
     return sorted(steps, key=lambda step: (step.start, step.rule, step.name))
 

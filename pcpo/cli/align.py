@@ -13,7 +13,7 @@ from pcpo.config import Experiment, load_experiment, load_scale
 
 
 def checkpoints(
-    experiment: Experiment, selection: Path, runs: Mapping[str, Path]
+    experiment: Experiment, scale: str, selection: Path, runs: Mapping[str, Path]
 ) -> dict[tuple[str, int], list[str]]:
     """(arm, epoch) -> the pairs that this checkpoint is of (`frames.ALIGNMENT`, `checkpoint`).
 
@@ -29,7 +29,8 @@ def checkpoints(
         if published is not None:
             upto = getattr(published, arm)
             found.setdefault((arm, last_checkpoint(folder, upto)), []).append("published")
-        found.setdefault((arm, selected_epoch(selection, arm)), []).append("matched")
+        matched = selected_epoch(selection, arm, scale, experiment.name)
+        found.setdefault((arm, matched), []).append("matched")
     return found
 
 
@@ -67,7 +68,8 @@ def main() -> None:
     functions = {key: load_reward(scale, key, device) for key in sorted(wanted)}
     parts = []
     runs = {arm: Path(folder) for arm, folder in args.arm}
-    for (arm, epoch), pairs in checkpoints(experiment, args.selection, runs).items():
+    compared = checkpoints(experiment, scale.name, args.selection, runs)
+    for (arm, epoch), pairs in compared.items():
         sampler = sampler_of(arm, args.evaluation_sampler, native, experiment, policy)
         if arm != "base":
             load_checkpoint(policy, runs[arm], epoch, arm, experiment, scale)
@@ -94,7 +96,7 @@ def main() -> None:
                 )  # fmt: skip
                 parts += [frame.assign(checkpoint=pair) for pair in pairs]
                 log(f"{arm} epoch {epoch} {dataset} {column}: {scores[key].mean():.5g}")
-    frames.write(pd.concat(parts, ignore_index=True), frames.ALIGNMENT, args.out)
+    frames.write(pd.concat(parts, ignore_index=True), frames.ALIGNMENT, args.out, scale.name)
 
 
 if __name__ == "__main__":

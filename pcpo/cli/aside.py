@@ -1,4 +1,4 @@
-"""Runs that were set aside as others were trained in their place: list, restore or delete them."""
+"""Runs that were set aside: list, restore or delete them, or set one aside."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ def main() -> None:
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--restore", type=Path, metavar="FOLDER", help="put it back in its place")
     choice.add_argument("--delete", type=Path, nargs="+", metavar="FOLDER", help="for good")
+    choice.add_argument("--put", type=Path, metavar="RUN", help="set it aside: it is trained anew")
     args = parser.parse_args()
 
-    from pcpo.set_aside import all_set_aside, delete, restore
+    from pcpo.set_aside import all_set_aside, commands, delete, put, restore
 
     if args.restore:
         print(f"{restore(args.restore)}: restored; the next start of the workflow goes on with it")
+    elif args.put:
+        print(f"{args.put}: set aside; {commands(put(args.put))}")
     elif args.delete:
         for folder in args.delete:
             delete(folder)

@@ -28,12 +28,14 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     claims = read_claims(arguments.claims)
     scale = evaluated_by(load_scale(arguments.scale), arguments.evaluation_sampler)
+    experiments = load_experiments(arguments.scale)
+    known = [experiment.name for experiment in experiments]
     given = {
-        name: frames.read(getattr(arguments, name), spec)
+        name: frames.read(getattr(arguments, name), spec, scale.name, known)
         for name, spec in frames.BY_NAME.items()
         if getattr(arguments, name)
     }
-    ledger = evaluate(claims, Evidence(load_experiments(arguments.scale), given))
+    ledger = evaluate(claims, Evidence(experiments, given))
     texts = {
         ".csv": ledger.to_csv(index=False),
         ".md": to_markdown(ledger, arguments.scale, scale.note),

@@ -31,6 +31,9 @@ def main() -> None:
         older = [one for one in older if one.folder.resolve() in wanted]
     for one in older:
         done = ""
+        if one.problem:
+            print(f"not known of {one.folder}: {one.problem}")
+            continue
         if args.accept:
             accept(one.folder)
             done = "accepted: "

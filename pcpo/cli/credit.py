@@ -38,7 +38,7 @@ def main() -> None:
             _, schedule = arm_sampler(experiment, arm, scheduler)
             rows = schedule_rows(sampler, schedule)
             parts.append(rows.assign(experiment=experiment.name, arm=arm.name))
-    frames.write(pd.concat(parts, ignore_index=True), frames.CREDIT, args.out)
+    frames.write(pd.concat(parts, ignore_index=True), frames.CREDIT, args.out, scale.name)
 
 
 if __name__ == "__main__":

@@ -47,8 +47,8 @@ def main() -> None:
     overall, per_prompt = measure(sets, sets["base"], scale.quality, experiment.name, args.seed)
     for row in overall.itertuples():
         log(f"{row.arm} {row.measured}: {row.value:.5g} on {row.images} images")
-    frames.write(per_prompt, frames.METRICS_PER_PROMPT, args.per_prompt)
-    frames.write(overall, frames.METRICS_OVERALL, args.overall)
+    frames.write(per_prompt, frames.METRICS_PER_PROMPT, args.per_prompt, scale.name)
+    frames.write(overall, frames.METRICS_OVERALL, args.overall, scale.name)
 
 
 if __name__ == "__main__":

@@ -55,15 +55,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     if unknown:
         raise ValueError(f"no experiment has the numbers {unknown}; known: {sorted(numbered)}")
     chosen = [numbered[n] for n in arguments.experiments or ()]
+    of = (arguments.scale, [e.name for e in chosen] or None)
     if arguments.kind == "sample_grid":
         seeds: list[int] = []
-        selection = frames.read(arguments.selection, frames.SELECTION)
+        selection = frames.read(arguments.selection, frames.SELECTION, *of)
         figure, remarks = _sample_grid(arguments.row, GRIDS.get(name, Grid()), chosen, selection)
         if arguments.evaluation_sampler == NATIVE:  # else the scale's note says it
             remarks.append("The sampler is the experiment's native one for every row")
     else:
         kind = KINDS[arguments.kind]
-        given = [frames.read(getattr(arguments, spec.name), spec) for spec in kind.frames]
+        given = [frames.read(getattr(arguments, spec.name), spec, *of) for spec in kind.frames]
         if "experiment" in given[0]:
             there = set(given[0]["experiment"])
             chosen = chosen or [e for e in numbered.values() if e.name in there]

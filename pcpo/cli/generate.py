@@ -46,7 +46,7 @@ def main() -> None:
     if args.arm != "base":
         if args.run is None or args.selection is None:
             raise ValueError(f"--arm {args.arm}: --run and --selection are missing")
-        epoch = frames.selected_epoch(args.selection, args.arm)
+        epoch = frames.selected_epoch(args.selection, args.arm, scale.name, experiment.name)
         load_checkpoint(policy, args.run, epoch, args.arm, experiment, scale)
         weights += (read_manifest(args.run / "checkpoints.csv")[epoch] / SUMS).read_text(
             encoding="utf-8"

@@ -17,7 +17,7 @@ def main() -> None:
     from pcpo.readings import readings
 
     setup()
-    frames.write(readings(), frames.READINGS, args.out)
+    frames.write(readings(), frames.READINGS, args.out, "")  # the same at every scale
 
 
 if __name__ == "__main__":

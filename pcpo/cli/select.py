@@ -54,7 +54,8 @@ def main() -> None:
 
     updates, manifests, runs = {}, {}, {}
     for folder in args.run:
-        frame = frames.read(folder / "updates.parquet", frames.UPDATES)
+        file = folder / "updates.parquet"
+        frame = frames.read(file, frames.UPDATES, scale.name, [experiment.name])
         arm = str(frame["arm"].iloc[0])
         updates[arm] = frame.groupby("epoch")["reward_mean"].first().to_numpy()
         manifests[arm], runs[arm] = read_manifest(folder / "checkpoints.csv"), folder
@@ -114,7 +115,7 @@ def main() -> None:
             for arm, selected in chosen.items()
         ]
     )
-    frames.write(frame, frames.SELECTION, args.out)
+    frames.write(frame, frames.SELECTION, args.out, scale.name)
     kept[first].tidy()
 
 

@@ -10,6 +10,7 @@ from pcpo import frames
 from pcpo.cli.console import sampler_option
 from pcpo.compare import read_published
 from pcpo.config import files
+from pcpo.paths import TABLES as INPUTS
 from pcpo.tables import TABLES, build, needs
 
 
@@ -31,12 +32,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pcpo.config.settings import evaluated_by
 
     experiments = load_experiments(arguments.scale)
+    shown = [e.name for e in experiments if e.number in INPUTS[arguments.name].experiments]
     given = {}
     for need in needs(arguments.name):
         if need == "published":
             given[need] = read_published(Path(arguments.published), arguments.name)
         else:
-            given[need] = frames.read(getattr(arguments, need), frames.BY_NAME[need])
+            files_of_need, spec = getattr(arguments, need), frames.BY_NAME[need]
+            given[need] = frames.read(files_of_need, spec, arguments.scale, shown)
     scale = evaluated_by(load_scale(arguments.scale), arguments.evaluation_sampler)
     told = {e.number: cuts(e.name, arguments.scale) for e in experiments}
     build(arguments.name, experiments, given, scale.note, told).write(arguments.out)

@@ -73,6 +73,7 @@ def main() -> None:
     held_out = read_prompts(scale.prompts[validation.prompts], needs) if validation else ()
     source = scale.models[experiment.model]
     about = {"experiment": experiment.name, "arm": arm.name, "seed": args.seed}
+    about["scale"] = scale.name
     base = policies.digest(source.path)
     about |= {"model": experiment.model, "base": base}
     weights = scale.rewards[experiment.reward.name]

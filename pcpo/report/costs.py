@@ -25,7 +25,10 @@ _UNKNOWN = ("-", "NA")  # of a job that ended before it could be looked at
 
 @dataclass(frozen=True)
 class Job:
-    """`name` is that of the benchmark file: the job's wildcards. NaN: not measured."""
+    """`name` is that of the benchmark file: the job's wildcards. NaN: not measured.
+
+    problem: why a part of its cost is not known, where it is not.
+    """
 
     step: str
     name: str
@@ -33,6 +36,7 @@ class Job:
     cpu_seconds: float
     memory_gb: float  # largest resident memory, 10^9 bytes
     gpus: int
+    problem: str = ""
 
     @property
     def gpu_hours(self) -> float:
@@ -46,7 +50,7 @@ class Step:
 
     @property
     def seconds(self) -> float:
-        return sum(job.seconds for job in self.jobs)
+        return sum(job.seconds for job in self.jobs if job.seconds == job.seconds)
 
     @property
     def cpu_seconds(self) -> float:
@@ -54,7 +58,7 @@ class Step:
 
     @property
     def gpu_hours(self) -> float:
-        return sum(job.gpu_hours for job in self.jobs)
+        return sum(job.gpu_hours for job in self.jobs if job.seconds == job.seconds)
 
     @property
     def memory_gb(self) -> float:
@@ -64,26 +68,40 @@ class Step:
 def read_costs(root: Path, experiments: Sequence[Experiment], device: str) -> list[Step]:
     """Steps of results/<scale>/benchmarks, those that took longest first.
 
-    Raises ValueError with the file's name where a benchmark file cannot be understood.
+    A benchmark or history that cannot be understood is its job's problem alone.
     """
     steps: dict[str, list[Job]] = {}
     for path in sorted((root / "benchmarks").glob("*/*.tsv")):
         step, name = path.parent.name, path.stem
-        frame = read_rows(path, _COLUMNS, "\t")
-        if not len(frame):
-            raise ValueError(f"{path}: a benchmark without a row; make its output anew")
-        seconds, memory, cpu = (_column(frame, column, path) for column in _COLUMNS)
         gpus = _gpus(step, name, experiments) if device == "cuda" else 0
         # A benchmark is of the last attempt; what a training did before that is in its history.
-        before = _earlier_starts(root, name, experiments) if step == "train" else 0.0
-        job = Job(step, name, sum(seconds) + before, sum(cpu), max(memory) * 2**20 / 1e9, gpus)
+        before, problem = 0.0, ""
+        seconds = cpu = memory = float("nan")
+        try:
+            seconds, cpu, memory = _measured(path)
+            before = _earlier_starts(root, name, experiments) if step == "train" else 0.0
+        except ValueError as error:
+            problem = str(error)
+        job = Job(step, name, seconds + before, cpu, memory, gpus, problem)
         steps.setdefault(step, []).append(job)
     found = [Step(step, tuple(jobs)) for step, jobs in steps.items()]
     return sorted(found, key=lambda step: -step.seconds)
 
 
+def _measured(path: Path) -> tuple[float, float, float]:
+    """Seconds, CPU seconds and memory in GB; ValueError where a file cannot be understood."""
+    frame = read_rows(path, _COLUMNS, "\t")
+    if not len(frame):
+        raise ValueError(f"{path}: a benchmark without a row")
+    seconds, memory, cpu = (_column(frame, column, path) for column in _COLUMNS)
+    return sum(seconds), sum(cpu), max(memory) * 2**20 / 1e9
+
+
 def _earlier_starts(root: Path, name: str, experiments: Sequence[Experiment]) -> float:
-    """Seconds that a training ran, up to a last save or end, before the start that finished it."""
+    """Seconds that a training ran, up to a last save or end, before the start that finished it.
+
+    Raises DamagedHistory.
+    """
     for experiment in experiments:
         if name.startswith(f"{experiment.name}_"):
             arm, seed = name.removeprefix(f"{experiment.name}_").rsplit("_", 1)

@@ -121,6 +121,11 @@ def collect(
 
     steps = read_costs(root, resolved, chosen.device)
     own = steps if sampler == NATIVE else read_costs(evaluated, resolved, chosen.device)
+    unknown = {(j.step, j.name): j.problem for s in (*steps, *own) for j in s.jobs if j.problem}
+    missing += [
+        Missing("costs", f"All that {step} {name} cost", problem)
+        for (step, name), problem in unknown.items()
+    ]
     return Page(
         scale=chosen,
         seeds=tuple(seeds),

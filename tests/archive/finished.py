@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pcpo.archive.bundle import digests, write
+from pcpo import frames
+from pcpo.archive.bundle import FORMAT, digests, write
 from pcpo.cli import archive, claims, compare, figure, report, table
 from pcpo.config import load_experiment, load_experiments
 from pcpo.paths import FIGURES, Paths
@@ -28,23 +29,24 @@ def finish():
     for experiment in experiments:
         named = {"experiment": experiment.name, "seed": 0}
         for frame in FRAMES:
-            rows = planned[frame]
+            rows, spec = planned[frame], frames.BY_NAME[frame]
             rows = rows[rows["experiment"] == experiment.name]
             if frame in ("updates", "timesteps", "validation"):
                 for arm in experiment.arms:
-                    put(getattr(P, frame).format(arm=arm, **named), rows[rows["arm"] == arm])
+                    put(getattr(P, frame).format(arm=arm, **named), rows[rows["arm"] == arm], spec)
             elif frame != "alignment" or experiment.alignment:
-                put(getattr(P, frame).format(**named), rows)
+                put(getattr(P, frame).format(**named), rows, spec)
         for arm in experiment.arms:
             rows = pd.DataFrame({"epoch": [1, 2], "folder": ["a", "b"]})
             put(P.manifest.format(arm=arm, **named), rows)
             run = P.run.format(arm=arm, **named)
             text(f"{run}/checkpoints/epoch_00002/model.safetensors", "weights")
             text(f"{run}/resume/epoch_00002/state.safetensors", "state")
-            event = {"time": "2026-01-31T12:00:00+00:00", "event": "finished"}
+            event = {"time": "2026-01-31T12:00:00+00:00", "event": "finished", "process": "1"}
             text(f"{run}/history.jsonl", json.dumps(event) + "\n")
-    put(P.credit, planned["credit"][planned["credit"]["experiment"].isin(NAMES)])
-    put(P.readings, planned["readings"])
+    credit = planned["credit"]
+    put(P.credit, credit[credit["experiment"].isin(NAMES)], frames.CREDIT)
+    put(P.readings, planned["readings"], frames.READINGS)
     for number, folder in enumerate(rows_of_grid().values()):
         noise = np.random.default_rng(number).integers(0, 256, (24, 3, 8, 8), np.uint8)
         names = [(i, f"prompt {i}", seed) for i in range(6) for seed in range(4)]
@@ -113,12 +115,12 @@ def record(rule, job, hour, *command):
     text(f"{P.root}/logs/{rule}/{job}.log", "done\n")
 
 
-def put(path, frame):
+def put(path, frame, spec=None):
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    if path.endswith(".csv"):
+    if spec is None:
         frame.to_csv(path, index=False)
     else:
-        frame.to_parquet(path, index=False)
+        frames.write(frame, spec, path, "smoke")
 
 
 def text(path, content):
@@ -128,7 +130,7 @@ def text(path, content):
 
 def small(path, contents):
     """An archive of these bytes, beside what every archive has."""
-    about = {"format": 1, "scale": "demo", "experiments": ["a"], "seeds": [0]}
+    about = {"format": FORMAT, "scale": "demo", "experiments": ["a"], "seeds": [0]}
     whole = {"archive.json": json.dumps(about).encode()} | contents
     write(path, whole, digests(whole))
     return path

@@ -13,7 +13,7 @@ import zipfile
 import pytest
 
 from pcpo.archive import bundle
-from pcpo.archive.bundle import digests, open_archive, write
+from pcpo.archive.bundle import FORMAT, digests, open_archive, write
 from tests.archive.finished import small
 
 
@@ -44,7 +44,7 @@ def zipped(path, entries, method=zipfile.ZIP_DEFLATED):
 
 
 def about(**changed):
-    told = {"format": 1, "scale": "demo", "experiments": ["a"], "seeds": [0]} | changed
+    told = {"format": FORMAT, "scale": "demo", "experiments": ["a"], "seeds": [0]} | changed
     return {"archive.json": json.dumps(told).encode()}
 
 

@@ -4,12 +4,14 @@ import json
 import shutil
 import subprocess
 import zipfile
+from pathlib import Path
 
 import pytest
 import yaml
 
 from pcpo.archive import contents as packing
 from pcpo.archive.anonymous import without_folders
+from pcpo.archive.bundle import FORMAT
 from pcpo.config import files, load_experiment
 from tests.archive.finished import FIGURE, NAMES, P, pack, text
 from tests.workflow import copy_sources
@@ -61,6 +63,25 @@ def test_what_lies_elsewhere_is_packed_like_what_lies_in_place(run, names, tmp_p
         assert set(archive.namelist()) == names
 
 
+@pytest.mark.parametrize("how", ["flipped", "of another arm"])
+def test_a_damaged_frame_is_not_packed(run, tmp_path, monkeypatch, how):
+    monkeypatch.chdir(run)
+    place = {"experiment": NAMES[0], "seed": 0}
+    frame = Path(P.updates.format(arm="pcpo", **place))
+    whole = frame.read_bytes()
+    changed = bytearray(whole)
+    changed[100] ^= 1
+    if how == "of another arm":
+        changed = Path(P.updates.format(arm="baseline", **place)).read_bytes()
+    frame.write_bytes(changed)
+    try:
+        with pytest.raises(ValueError, match=f"{frame}: "):
+            pack(tmp_path / "archive.zip")
+    finally:
+        frame.write_bytes(whole)
+    assert not list(tmp_path.iterdir())
+
+
 def test_no_weights_states_features_or_tables_of_other_experiments(run, names):
     left = {p.relative_to(run).as_posix() for p in run.rglob("*") if p.is_file()} - names
     assert {n for n in left if not n.endswith(".safetensors")} == {f"{P.root}/tables/table1.csv"}
@@ -72,7 +93,7 @@ def test_the_resolved_configuration_says_what_was_run(packed):
     with zipfile.ZipFile(packed) as archive:
         about = json.loads(archive.read("archive.json"))
         told = yaml.safe_load(archive.read(f"{P.root}/configurations/{NAMES[0]}.yaml"))
-    assert about == {"format": 1, "scale": "smoke", "experiments": list(NAMES), "seeds": [0]}
+    assert about == {"format": FORMAT, "scale": "smoke", "experiments": list(NAMES), "seeds": [0]}
     experiment = load_experiment(NAMES[0], "smoke")
     assert told["digest"] == experiment.digest()
     assert told["experiment"]["epochs"] == experiment.epochs == 2

@@ -15,10 +15,14 @@ FILES = [
 ]
 
 
+def no_problem(message):
+    raise AssertionError(message)
+
+
 def step(tmp_path, rule, *command):
     told = {"rule": rule, "job": "x", "command": ["python", "-m", f"pcpo.cli.{rule}", *command]}
     (tmp_path / "x.json").write_text(json.dumps(told | {"start": "1", "end": "2"}))
-    return read_steps(["x.json"], tmp_path)[0]
+    return read_steps(["x.json"], tmp_path, no_problem)[0]
 
 
 @pytest.mark.parametrize(
@@ -45,8 +49,22 @@ def test_a_step_names_its_module_and_its_line(tmp_path):
     assert one.line == "python -m pcpo.cli.table --note 'two words'"
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"rule": "a", "job": "b", "command": []}'])
-def test_a_broken_record_is_named(tmp_path, content):
-    (tmp_path / "x.json").write_text(content)
-    with pytest.raises(ValueError, match=r"x\.json: no record of a job"):
-        read_steps(["x.json"], tmp_path)
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"rule": "a\xff"}', b"[" * 10**5])
+def test_a_broken_record_is_named_and_costs_no_other(tmp_path, content):
+    one = step(tmp_path, "table")
+    (tmp_path / "y.json").write_bytes(content)
+    said = []
+    assert read_steps(["y.json", "x.json"], tmp_path, said.append) == [one]
+    [message] = said
+    assert f"{tmp_path / 'y.json'}: no record of a job" in message
+
+
+def test_a_flipped_bit_stops_no_archive(tmp_path):
+    step(tmp_path, "table")
+    whole = (tmp_path / "x.json").read_bytes()
+    for position in range(8 * len(whole)):
+        damaged = bytearray(whole)
+        damaged[position // 8] ^= 1 << position % 8
+        (tmp_path / "x.json").write_bytes(damaged)
+        said = []
+        assert len(read_steps(["x.json"], tmp_path, said.append)) + len(said) == 1

@@ -397,7 +397,7 @@ def test_the_command_writes_what_the_report_reads(tmp_path, capsys):
     arguments = ["--scale", "demo", "--claims", str(FILE), "--out", str(tmp_path / "claims")]
     for name, frame in given.items():
         path = tmp_path / f"{name}.parquet"
-        frames.write(frame, SPECS[name], path)
+        frames.write(frame, SPECS[name], path, "demo")
         arguments += [f"--{name.replace('_', '-')}", str(path)]
     command.main(arguments)
     ledger = pd.read_csv(tmp_path / "claims.csv")

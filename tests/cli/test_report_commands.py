@@ -12,6 +12,10 @@ from tests import synthetic
 
 @pytest.fixture
 def files(tmp_path):
+    return written(tmp_path, "demo")
+
+
+def written(folder, scale):
     overall, per_prompt = synthetic.metrics()
     curves = {"baseline": np.linspace(1, 3, 30), "pcpo": np.linspace(1, 4, 30)}
     data = {
@@ -24,8 +28,8 @@ def files(tmp_path):
     }
     paths = {}
     for name, (frame, spec) in data.items():
-        paths[name] = str(tmp_path / f"{name}.parquet")
-        frames.write(frame, spec, paths[name])
+        paths[name] = str(folder / f"{name}.parquet")
+        frames.write(frame, spec, paths[name], scale)
     return paths
 
 
@@ -48,9 +52,10 @@ def test_tables_then_comparison(files, tmp_path, capsys):
     assert "undecided" in capsys.readouterr().out
 
 
-def test_what_is_by_each_arms_own_sampler_says_so(files, tmp_path):
+def test_what_is_by_each_arms_own_sampler_says_so(tmp_path):
     told = "evaluation images by each arm's own sampler, the base model's by the native one"
     for scale, sampler in (("demo", "own"), ("demo", "native"), ("paper", "own")):
+        files = written(tmp_path, scale)
         given = [f"--{f.replace('_', '-')}={files[f]}" for f in ("per_prompt", "selection")]
         options = ["--scale", scale, "--evaluation-sampler", sampler, "--out"]
         table.main(["table3", *given, *options, str(tmp_path / "table3")])
@@ -75,7 +80,7 @@ def test_runs_of_two_epochs_are_drawn_and_what_they_lack_is_said(tmp_path):
     """The smoke scale: shorter than the trailing mean, so no reward level and no crossing."""
     updates = synthetic.updates({"baseline": [1.0, 2.0], "pcpo": [1.0, 3.0]})
     path = str(tmp_path / "updates.parquet")
-    frames.write(updates, frames.UPDATES, path)
+    frames.write(updates, frames.UPDATES, path, "smoke")
     given = ["--scale", "smoke", "--updates", path, "--out"]
     for kind, name in (("gradient_statistics", "figure11"), ("ratio_distribution", "figure10")):
         figure.main([kind, *given, str(tmp_path / name)])
@@ -89,6 +94,24 @@ def test_runs_of_two_epochs_are_drawn_and_what_they_lack_is_said(tmp_path):
     cell = compared.loc["table1", "config2", "speedup_pct"]
     assert cell["verdict"] == "not measured"
     assert cell["reason"].startswith("a run of 2 epochs is shorter")
+
+
+def test_a_smoke_frame_makes_no_table_of_the_demo(files, tmp_path):
+    smoke = written(tmp_path / "smoke", "smoke")
+    for other in ("alignment", "selection"):
+        given = files | {other: smoke[other]}
+        options = [f"--{frame}={given[frame]}" for frame in ("alignment", "selection")]
+        with pytest.raises(ValueError, match=rf"smoke/{other}\.parquet: is of scale 'smoke'"):
+            table.main(["table9", "--scale", "demo", *options, "--out", str(tmp_path / "table9")])
+    assert not list(tmp_path.glob("table9*"))
+
+
+def test_a_table_takes_no_frame_of_another_experiment(files, tmp_path):
+    path = str(tmp_path / "five.parquet")
+    frames.write(synthetic.alignment([5]), frames.ALIGNMENT, path, "demo")
+    given = ["--alignment", path, "--selection", files["selection"]]
+    with pytest.raises(ValueError, match=r"five\.parquet: is of experiment '05_.*, where '07_"):
+        table.main(["table9", "--scale", "demo", *given, "--out", str(tmp_path / "table9")])
 
 
 def test_errors_are_those_that_a_user_can_mend(files, tmp_path):

@@ -18,7 +18,7 @@ def files(given, tmp_path):
     paths = {}
     for spec in (frames.UPDATES, frames.TIMESTEPS, frames.CREDIT):
         paths[spec.name] = str(tmp_path / f"{spec.name}.parquet")
-        frames.write(given[spec.name], spec, paths[spec.name])
+        frames.write(given[spec.name], spec, paths[spec.name], "demo")
     return paths
 
 
@@ -33,7 +33,7 @@ def images(folder, prompts=PROMPTS, seeds=2):
 def grid(tmp_path):
     """Arguments of a grid of configuration 2, whose PCPO is not matched."""
     selection = synthetic.selection((2,), matched=False)
-    frames.write(selection, frames.SELECTION, tmp_path / "selection.csv")
+    frames.write(selection, frames.SELECTION, tmp_path / "selection.csv", "demo")
     rows = [f"--row={arm}={images(tmp_path / arm)}" for arm in ("base", "baseline", "pcpo")]
     return [
         "sample_grid", "--scale", "demo", "--experiments", "2", *rows,

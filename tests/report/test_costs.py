@@ -3,7 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from pcpo import history
 from pcpo.config import load_experiment
+from pcpo.report import collect, render
 from pcpo.report.costs import GPU_STEPS, read_costs
 from pcpo.report.plan import read_plan
 
@@ -42,13 +44,31 @@ def test_a_job_too_short_to_be_measured(results):
     assert select.jobs[0].cpu_seconds != select.jobs[0].cpu_seconds  # NaN
 
 
+def test_a_damaged_history_is_named_and_costs_no_other(results):
+    runs = results.root / "runs/02_ddpo_aesthetic"
+    for arm in ("baseline", "pcpo"):
+        for epoch in (0, 1):
+            history.append(runs / arm / "seed0", "started", epoch=epoch)
+    file = runs / "pcpo/seed0" / history.FILE
+    file.write_bytes(file.read_bytes().replace(b"started", b"star\xffed", 1))
+    train, _ = read_costs(results.root, [load_experiment(2, "paper")], "cpu")
+    assert [bool(job.problem) for job in train.jobs] == [False, True]
+    assert f"{file}: line 1 is damaged" in train.jobs[1].problem
+    assert train.seconds == pytest.approx(180, abs=1)
+    page = collect(results.root, "demo", ["02_ddpo_aesthetic"], [0])
+    told = [f"{piece.title}: {piece.why}" for piece in page.missing if piece.name == "costs"]
+    assert told == [f"All that train 02_ddpo_aesthetic_pcpo_0 cost: {train.jobs[1].problem}"]
+    assert "line 1 is damaged" in render(page)
+
+
 @pytest.mark.parametrize(
     "text", ["", "s\n1\n", "s\tmax_rss\tcpu_time\n", "s\tmax_rss\tcpu_time\nx\t1\t1\n"]
 )
-def test_a_broken_benchmark_is_refused_by_name(results, text):
+def test_a_broken_benchmark_is_named_and_costs_no_other(results, text):
     (results.root / "benchmarks" / "select" / "02_ddpo_aesthetic_0.tsv").write_text(text)
-    with pytest.raises(ValueError, match=r"02_ddpo_aesthetic_0\.tsv"):
-        read_costs(results.root, [], "cpu")
+    train, select = read_costs(results.root, [], "cpu")
+    assert train.seconds == 180 and select.seconds == select.gpu_hours == 0
+    assert "02_ddpo_aesthetic_0.tsv: " in select.jobs[0].problem
 
 
 def test_the_plan_beside_what_was_held(results):

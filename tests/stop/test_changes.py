@@ -64,6 +64,20 @@ def test_a_dry_run_names_what_is_to_be_set_aside(copy):
     shutil.rmtree(copy / "results")
 
 
+def test_a_dry_run_names_a_damaged_history_and_goes_on(copy):
+    run = copy / "results/smoke/runs/02_ddpo_aesthetic/pcpo/seed0"
+    (run / "resume/epoch_00001").mkdir(parents=True)
+    (run / "checkpoints.csv").write_text("epoch,folder\n")
+    (run / history.FILE).write_bytes(b'{"event": "sta\xffted"}\n')
+    (run / "resume/epoch_00001/state.json").write_bytes(b"[\xff]")
+    code, said = snakemake(copy, "-n", "--config", "scale=smoke", "experiments=[2]")
+    assert code == 0, said
+    place = run.relative_to(copy) / history.FILE
+    assert f"which code trained a run is not known: {place}: line 1 is damaged" in said
+    assert "Traceback" not in said
+    shutil.rmtree(run)
+
+
 SAME = {"number": 1, "arm": "pcpo", "seed": 0, "prompts": ["a", "b"], "reward": {}, "head": "1"}
 CHANGES = {
     "learning rate": {"optimizer": {"learning_rate": 1e-5}},
