@@ -65,9 +65,9 @@ class PromptEmbeddings:
         if file is not None:
             part = file.with_suffix(f".{os.getpid()}.part")
             try:
-                tensors = {key: value.cpu().contiguous() for key, value in row.items()}
+                tensors = {key: value.contiguous() for key, value in row.items()}
                 part.write_bytes(seal(save(tensors, metadata={"checksum": UNSEALED})))
-            except SafetensorError as error:
+            except (OSError, SafetensorError) as error:
                 raise OSError(f"{part}: cannot be written: {error}") from error
             os.replace(part, file)
         self._keep(prompt, row)
