@@ -372,6 +372,8 @@ def _read_one(
     try:
         check_seal(data)
         frame, said = (_read_csv if path.suffix == ".csv" else _read_parquet)(data, spec)
+    except PermissionError:  # no damage
+        raise
     except Exception as error:
         raise ValueError(
             f"{path}: cannot be read as the frame '{spec.name}' ({error}); "

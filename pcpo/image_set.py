@@ -145,7 +145,7 @@ class _KeptRows:
             if origin != self.made_from | {"rows": sha256(self.path)}:
                 return False
             self.rows = Rows(self.path)
-        except (OSError, ValueError):
+        except (FileNotFoundError, ValueError):
             return False
         return len(self.rows) == self.count
 
@@ -195,7 +195,7 @@ class _PromptValues:
                 return False
             self.dimensions = stored["dimensions"]
             self.values = {int(prompt): value for prompt, value in stored["values"].items()}
-        except (OSError, ValueError, KeyError):
+        except (FileNotFoundError, ValueError, KeyError):
             return False
         return True
 

@@ -48,7 +48,7 @@ class KeptScores:
             data = file.read_bytes()
             check_seal(data)
             kept: NDArray[np.float64] = np.load(io.BytesIO(data))
-        except (OSError, ValueError):  # not there, damaged, or less than all of it
+        except (FileNotFoundError, ValueError):  # not there, damaged, or less than all of it
             kept = score()
             array = io.BytesIO()
             np.save(array, kept)

@@ -70,7 +70,7 @@ def missing_rows(folder: Path, rows: Sequence[Row], made_by: str) -> list[Row]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     note = folder / MADE_BY
-    same = note.exists() and note.read_text() == made_by
+    same = note.exists() and note.read_text(encoding="utf-8") == made_by
     (folder / INDEX).unlink(missing_ok=True)
     index, missing = _index(rows), []
     for shard, group in index.groupby("shard", sort=False):

@@ -31,7 +31,7 @@ from pcpo.prompt_needs import check_prompts
 from pcpo.run_identity import other_runs
 from pcpo.trained_code import notice, older_runs
 
-# Jobs keep matplotlib's list of fonts with the run: the user's own folder may not be there, not be
+# Jobs keep matplotlib's list of fonts with the run. The user's own folder may not be there, not be
 # writable, or hold settings.
 os.environ.setdefault("MPLCONFIGDIR", str(Path(".snakemake/matplotlib").absolute()))
 

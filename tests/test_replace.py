@@ -29,7 +29,7 @@ from pcpo.shards import write_images
 
 def frame(path):
     rows = pd.DataFrame({"x": np.random.default_rng(0).random(100_000)})
-    frames.write(rows, frames.FrameSpec("x", ("x",), {"x": "f"}), path / "x.parquet")
+    frames.write(rows, frames.FrameSpec("x", ("x",), {"x": "f"}), path / "x.parquet", "smoke")
 
 
 def kept_scores(path):
