@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from pcpo.lock import Busy, alone
+from pcpo.programs import said
 
 # One place for all users, whatever TMPDIR each has: they share the devices.
 FOLDER = Path("/tmp")
@@ -33,11 +33,12 @@ def visible() -> list[str]:
     if chosen is not None:
         entries = (device.strip() for device in chosen.split(","))
         return list(takewhile(_DEVICE.fullmatch, entries))
-    if shutil.which("nvidia-smi") is None:
+    try:
+        listed = said("nvidia-smi", "-L").decode("utf-8", "replace")
+    except (OSError, subprocess.SubprocessError):  # not there, or it does not answer
         return []
-    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, encoding="utf-8")
     # A GPU's line may have those of its MIG slices below it.
-    count = sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
+    count = sum(line.startswith("GPU ") for line in listed.splitlines())
     return [str(number) for number in range(count)]
 
 

@@ -79,16 +79,19 @@ def identity_files(folder: str | Path) -> list[Path]:
     `README.md`) are not among them: the same weights fetched again are the same. Links are
     followed, so that a component that lies elsewhere counts like one in place.
     """
-    found, seen = [], set()
-    for place, folders, names in os.walk(folder, followlinks=True):
-        seen.add(os.path.realpath(place))
-        folders[:] = [
-            name
-            for name in sorted(folders)
-            if _counts(name) and os.path.realpath(Path(place, name)) not in seen
-        ]
-        found += [Path(place, name) for name in names if _counts(name)]
-    return sorted(file for file in found if file.is_file())
+    return sorted(_counted(Path(folder), frozenset()))
+
+
+def _counted(folder: Path, around: frozenset[Path]) -> Iterator[Path]:
+    """Files of a folder and those in it; a link to a folder `around` this one is not followed."""
+    around |= {folder.resolve()}
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if not _counts(path.name):
+            continue
+        if path.is_file():
+            yield path
+        elif path.is_dir() and path.resolve() not in around:
+            yield from _counted(path, around)
 
 
 def _counts(name: str) -> bool:

@@ -45,7 +45,7 @@ def alone(
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            holder = os.pread(handle, 1000, 0).decode(errors="replace").strip() or "a process"
+            holder = _holder(handle)
             if waiting is None:
                 raise Busy(path, holder) from error
             waiting(holder)
@@ -56,6 +56,13 @@ def alone(
         yield
     finally:
         os.close(handle)
+
+
+def _holder(handle: int) -> str:
+    told = b""
+    with suppress(IsADirectoryError):
+        told = os.pread(handle, 1000, 0)
+    return told.decode(errors="replace").strip() or "another process"
 
 
 def beside(path: Path) -> Path:

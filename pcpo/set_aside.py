@@ -8,6 +8,7 @@ restores one or deletes them.
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import shutil
@@ -70,7 +71,15 @@ def set_aside(run: Path, why: str) -> Path | None:
         shutil.copy2(run / history.FILE, part / history.FILE)
     # What a start looks at, the states, goes last.
     for path in sorted(moved, key=lambda path: path.name == "resume"):
-        path.rename(part / path.name)
+        try:
+            path.rename(part / path.name)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            raise ValueError(
+                f"{run} lies on another disk than {part.parent}, so that it cannot be set aside: "
+                "move it elsewhere with your own means, and start again"
+            ) from error
     folder = part.with_suffix("")
     part.rename(folder)
     history.append(run, "set_aside", to=str(folder), why=why)

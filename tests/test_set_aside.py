@@ -186,3 +186,14 @@ def test_differences_are_named_by_their_keys():
     ]
     assert differences({"a": 1}, {}) == ["a was 1 and is null"]
     assert differences("x", "x") == []
+
+
+def test_a_run_that_lies_on_another_disk_is_named_and_stays(tmp_path, mounted):
+    disk = mounted(tmp_path / "disk", "-t", "tmpfs", "-o", "size=1m", "tmpfs")
+    (disk / "checkpoints").mkdir()
+    run = tmp_path / "runs" / "seed0"
+    run.parent.mkdir()
+    run.symlink_to(disk)
+    with pytest.raises(ValueError, match="lies on another disk than"):
+        set_aside(run, "why")
+    assert (disk / "checkpoints").is_dir()

@@ -94,6 +94,7 @@ def fetch(
     rows = rows_of([name], table)[name]
     folder = root / name
     manifest = folder / MANIFEST
+    folder.mkdir(parents=True, exist_ok=True)
     with alone(folder, lambda holder: say(f"{name}: another process downloads it; waiting")):
         checked = _stamps(manifest)
         stamps: Stamps = {}

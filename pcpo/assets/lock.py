@@ -49,6 +49,7 @@ def read_lock(file: Path = LOCK) -> Lock:
 
 def record(row: Row, found: Locked, file: Path = LOCK) -> Locked:
     """Enter a first download, unless another process was faster; returns the entry."""
+    file.parent.mkdir(parents=True, exist_ok=True)
     with alone(file.parent, waiting=lambda holder: None):
         lock = read_lock(file)
         key = row.asset, row.path

@@ -11,7 +11,7 @@ from typing import Any
 
 from pcpo.cli import console
 from pcpo.config.files import read_yaml
-from pcpo.lock import alone
+from pcpo.lock import alone, beside
 
 # (sizes, folder of the world, seed): train one part and leave it in the folder
 Stage = Callable[[Mapping[str, Any], Path, int], None]
@@ -47,7 +47,7 @@ def read_sizes(file: Path) -> Sizes:
 
 def lock_of(folder: Path, stage: str) -> Path:
     """What one process holds while it trains a stage: a killed driver may have left another."""
-    return folder / f".{stage}.lock"
+    return beside(folder.with_name(f"{folder.name}.{stage}"))
 
 
 def _waiting(stage: str, holder: str) -> None:

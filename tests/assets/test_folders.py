@@ -288,3 +288,16 @@ def test_processes_side_by_side(shop):
     assert sum(path == WEIGHTS for path, _ in publisher.of("GET")) == 1
     manifest = json.loads((root / "models/m/assets.json").read_text())
     assert set(manifest["files"]) == {"config.json", "deep/w.safetensors"}
+
+
+def test_a_folder_that_is_linked_twice_counts_twice_and_a_circle_ends(tmp_path):
+    """As a copy of it would."""
+    whole, linked = tmp_path / "whole", tmp_path / "linked"
+    for name in ("text_encoder", "text_encoder_2"):
+        (whole / name).mkdir(parents=True)
+        (whole / name / "model.safetensors").write_text("weights")
+    linked.mkdir()
+    for name in ("text_encoder", "text_encoder_2"):
+        (linked / name).symlink_to(whole / "text_encoder")
+    (whole / "text_encoder" / "circle").symlink_to(whole / "text_encoder")
+    assert contents(linked) == contents(whole)
