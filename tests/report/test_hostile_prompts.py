@@ -66,7 +66,7 @@ def test_index_figure_caption_frames_and_report_have_them_unchanged(
 ):
     assert read_index(images)["prompt"].tolist() == HOSTILE
     monkeypatch.setitem(GRIDS, "figure20", Grid(spread=COUNT, shown=COUNT))
-    frames.write(synthetic.selection((5,)), frames.SELECTION, tmp_path / "selection.csv")
+    frames.write(synthetic.selection((5,)), frames.SELECTION, tmp_path / "selection.csv", "demo")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         figure.main(
@@ -89,7 +89,7 @@ def test_a_frame_has_them_unchanged(tmp_path, suffix):
     row |= {"value": np.nan, "images": 1, "reference_images": 1, "dimensions": 1}
     rows = [row | {"prompt_id": i, "prompt": prompt} for i, prompt in enumerate(HOSTILE)]
     spec = frames.METRICS_PER_PROMPT
-    frames.write(frames.of_rows(rows, spec), spec, tmp_path / f"f.{suffix}")
+    frames.write(frames.of_rows(rows, spec), spec, tmp_path / f"f.{suffix}", "smoke")
     read = frames.read(tmp_path / f"f.{suffix}", spec)
     assert read["prompt"].tolist() == HOSTILE
     assert set(read["measured"]) == {"NA"}
