@@ -37,19 +37,19 @@ def alone(
     lets.
 
     Raises ValueError where something else than a plain file is at `path`, and OSError where it
-    cannot be made.
+    cannot be made, or its file system has no locks.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_RDONLY) if path.is_dir() else _open(path, everyone)
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(handle, path, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            holder = os.pread(handle, 1000, 0).decode(errors="replace").strip() or "a process"
+            holder = _holder(handle)
             if waiting is None:
                 raise Busy(path, holder) from error
             waiting(holder)
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            _take(handle, path, fcntl.LOCK_EX)
         with suppress(OSError):  # another user's file, or a full disk: it serves without a name
             os.ftruncate(handle, 0)
             os.pwrite(handle, f"{process()}\n".encode(), 0)
@@ -63,8 +63,34 @@ def beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.lock")
 
 
+def _take(handle: int, path: Path, how: int) -> None:
+    """Raises BlockingIOError where another process holds it."""
+    try:
+        fcntl.flock(handle, how)
+    except BlockingIOError:
+        raise
+    except OSError as error:  # names no file
+        if error.errno not in _NO_LOCKS:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise OSError(
+            f"{path}: cannot be locked ({error.strerror}): the file system there has no locks for "
+            "this process; mount it with them (Lustre: -o flock), or put the folder on another disk"
+        ) from error
+
+
+# Of Lustre without them, of NFS without its lock daemon, and of NFS for another user's file.
+_NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EBADF)
+
+
+def _holder(handle: int) -> str:
+    """Who holds a lock, as its file says; a folder says nothing."""
+    if stat.S_ISDIR(os.fstat(handle).st_mode):
+        return "a process"
+    return os.pread(handle, 1000, 0).decode(errors="replace").strip() or "a process"
+
+
 def _open(path: Path, everyone: bool) -> int:
-    """A handle of the file. No link is followed, and no pipe waited for.
+    """A handle of the file. No link is followed, hard ones included, and no pipe waited for.
 
     A file that is there is opened without O_CREAT: in a folder like /tmp the kernel refuses that
     for another user's file, whatever its mode.
@@ -89,11 +115,12 @@ def _open(path: Path, everyone: bool) -> int:
             raise
     else:
         raise _not_plain(path)
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
+    about = os.fstat(handle)
+    if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1:
         os.close(handle)
         raise _not_plain(path)
     return handle
 
 
 def _not_plain(path: Path) -> ValueError:
-    return ValueError(f"{path} is to be a lock file, and is no plain file: remove it")
+    return ValueError(f"{path} is to be a lock file, and is a link or no plain file: remove it")
