@@ -5,6 +5,7 @@ import os
 import re
 import socket
 import stat
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -98,6 +99,30 @@ def test_files_have_the_modes_of_the_umask(name, umask, tmp_path):
     assert files and {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o666 & ~umask}
 
 
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_groups_default_rights_are_kept(name, tmp_path):
+    """A folder's default ACL comes before the umask: its group may write, others may not read."""
+    entries = ((1, 6), (4, 6), (32, 0))  # owner, group, others
+    acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *e, 0xFFFFFFFF) for e in entries)
+    (tmp_path / "made").mkdir()
+    try:
+        os.setxattr(tmp_path / "made", "system.posix_acl_default", acl)
+    except OSError as error:
+        pytest.skip(f"no ACLs here: {error}")
+    WRITERS[name](tmp_path / "made")
+    files = [file for file in (tmp_path / "made").rglob("*") if file.is_file()]
+    assert files and {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o660}
+
+
+def test_a_file_system_without_modes_takes_files(tmp_path, monkeypatch):
+    def chmod(self, mode):
+        raise PermissionError(errno.EPERM, "Operation not permitted", str(self))
+
+    monkeypatch.setattr(Path, "chmod", chmod)
+    state(tmp_path / "state")
+    assert (tmp_path / "state" / "x.safetensors").exists()
+
+
 def test_files_that_belong_together_are_replaced_together(tmp_path):
     places = [tmp_path / "a", tmp_path / "b"]
     for place in places:
@@ -125,7 +150,10 @@ with new_file("x") as part, new_folder(Path("y")) as folder:
 """
     subprocess.run([sys.executable, "-c", kill], cwd=tmp_path, env=os.environ | here())
     assert len(list(tmp_path.iterdir())) == 2
-    others = [tmp_path / f"x.{host}-{os.getppid()}.part", tmp_path / "x.elsewhere-4194399.part"]
+    others = [tmp_path / f"x.{host}-{os.getppid()}.part"]
+    # Of another machine, also of one whose name ends as this one's; of another file.
+    strangers = ("x.elsewhere", f"x.big-{host}", f"x.big{host}", f"x.csv.{host}")
+    others += [tmp_path / f"{name}-4194399.part" for name in strangers]
     for other in others:
         other.touch()
     write_text(tmp_path / "x", "new")
