@@ -31,7 +31,7 @@ def alone(
 ) -> Iterator[None]:
     """Hold a lock; without `waiting` raise Busy where another process does.
 
-    path: the lock file, made where it is not there; or a folder, in which nothing is left behind.
+    path: the lock file, made where it is not there.
     waiting: called with the holder's name before the wait for its end.
     everyone: whoever may reach the file may take the lock (mode 0666), not only whom the umask
     lets.
@@ -40,7 +40,27 @@ def alone(
     cannot be made, or its file system has no locks.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDONLY) if path.is_dir() else _open(path, everyone)
+    with _held(_open(path, everyone), path, waiting) as handle:
+        with suppress(OSError):  # another user's file, or a full disk: it serves without a name
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"{process()}\n".encode(), 0)
+        yield
+
+
+@contextmanager
+def alone_in(folder: Path, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
+    """`alone` by a lock on a folder itself, made where it is not there: nothing is left in it.
+
+    Who holds it cannot be said: `waiting` is told of "a process".
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with _held(os.open(folder, os.O_RDONLY), folder, waiting):
+        yield
+
+
+@contextmanager
+def _held(handle: int, path: Path, waiting: Callable[[str], None] | None) -> Iterator[int]:
+    """Hold the lock of an open file or folder, and close it."""
     try:
         try:
             _take(handle, path, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -50,10 +70,7 @@ def alone(
                 raise Busy(path, holder) from error
             waiting(holder)
             _take(handle, path, fcntl.LOCK_EX)
-        with suppress(OSError):  # another user's file, or a full disk: it serves without a name
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, f"{process()}\n".encode(), 0)
-        yield
+        yield handle
     finally:
         os.close(handle)
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from pcpo.lock import Busy, alone
+from pcpo.lock import Busy, alone, alone_in
 from pcpo.replace import explained
 from tests.users import LOCKED, as_user, shared_folder
 
@@ -50,22 +50,23 @@ def test_who_holds_it_is_said_and_a_killed_one_gives_it_back(tmp_path, holder):
 
 
 def test_a_folder_can_be_held_and_nothing_is_left_in_it(tmp_path):
-    with alone(tmp_path):
-        assert not list(tmp_path.iterdir())
+    for _ in range(2):  # it is made by the first
+        with alone_in(tmp_path / "deep" / "folder"):
+            assert not list((tmp_path / "deep" / "folder").iterdir())
 
 
 def test_who_finds_a_folder_held_waits(tmp_path):
     said = []
     with ExitStack() as other:
-        other.enter_context(alone(tmp_path))
-        with pytest.raises(Busy, match="held by a process"), alone(tmp_path):
+        other.enter_context(alone_in(tmp_path))
+        with pytest.raises(Busy, match="held by a process"), alone_in(tmp_path):
             pass
 
         def waiting(holder):
             said.append(holder)
             other.close()
 
-        with alone(tmp_path, waiting):
+        with alone_in(tmp_path, waiting):
             pass
     assert said == ["a process"]
 
