@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -77,18 +78,24 @@ def identity_files(folder: str | Path) -> list[Path]:
 
     Hidden files and those of bookkeeping (`assets.json` with its times, `*.part`, `*.wrong`, locks,
     `README.md`) are not among them: the same weights fetched again are the same. Links are
-    followed, so that a component that lies elsewhere counts like one in place.
+    followed, so that a component that lies elsewhere counts like one in place. Raises OSError for
+    a folder that this user may not read, and for a link that leads nowhere.
     """
-    found, seen = [], set()
-    for place, folders, names in os.walk(folder, followlinks=True):
-        seen.add(os.path.realpath(place))
-        folders[:] = [
-            name
-            for name in sorted(folders)
-            if _counts(name) and os.path.realpath(Path(place, name)) not in seen
-        ]
-        found += [Path(place, name) for name in names if _counts(name)]
-    return sorted(file for file in found if file.is_file())
+    return sorted(_files_below(Path(folder), ())) if Path(folder).is_dir() else []
+
+
+def _files_below(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
+    """above: the folders, without links, that it lies in: a link to one of them is a ring."""
+    here = os.path.realpath(folder)
+    if here in above:
+        return
+    for path in folder.iterdir():
+        if not _counts(path.name):
+            continue
+        if stat.S_ISDIR(mode := path.stat().st_mode):
+            yield from _files_below(path, (*above, here))
+        elif stat.S_ISREG(mode):
+            yield path
 
 
 def _counts(name: str) -> bool:
