@@ -78,8 +78,10 @@ def write_texts(texts: Mapping[Path, str]) -> None:
 
 
 @contextmanager
-def new_folder(folder: Path) -> Iterator[Path]:
+def new_folder(folder: Path, keep: bool = False) -> Iterator[Path]:
     """An empty folder to write into; it takes the place of `folder` when the block ends well.
+
+    keep: where another process was faster its folder stays, as it may be in use, and is as good.
 
     A kill between the two renames leaves the older one as `<name>.old`. Raises NotWritten where it
     cannot be written; what was there before is then still there.
@@ -96,6 +98,9 @@ def new_folder(folder: Path) -> Iterator[Path]:
             for file in part.rglob("*"):
                 if file.is_file():
                     _give_mode(file, mode)
+            if keep:
+                _rename_if_first(part, folder)
+                return
             old = folder.with_name(folder.name + ".old")
             shutil.rmtree(old, ignore_errors=True)
             if folder.exists():
@@ -188,6 +193,14 @@ def _failed_write(error: BaseException) -> BaseException | None:
             return before
         before = before.__context__
     return None
+
+
+def _rename_if_first(part: Path, folder: Path) -> None:
+    try:
+        part.rename(folder)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
 
 
 def _part(path: Path) -> Path:

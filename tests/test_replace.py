@@ -3,7 +3,7 @@
 import errno
 import os
 import re
-import socket
+import shutil
 import stat
 import struct
 import subprocess
@@ -23,7 +23,7 @@ from pcpo.durable import complete_folder
 from pcpo.embeddings import PromptEmbeddings
 from pcpo.figures.style import save
 from pcpo.kept_scores import KeptScores
-from pcpo.replace import NotWritten, explained, new_file, new_files, new_folder, write_text
+from pcpo.replace import NotWritten, _host, explained, new_file, new_files, new_folder, write_text
 from pcpo.rows import RowWriter
 from pcpo.shards import write_images
 
@@ -123,6 +123,18 @@ def test_a_file_system_without_modes_takes_files(tmp_path, monkeypatch):
     assert (tmp_path / "state" / "x.safetensors").exists()
 
 
+def test_a_folder_that_another_process_made_first_can_stay(tmp_path):
+    for keep, left in ((True, "first"), (False, "second")):
+        with new_folder(tmp_path / "x", keep) as part:
+            (part / "second").touch()
+            with new_folder(tmp_path / "y") as other:
+                (other / "first").touch()
+            shutil.rmtree(tmp_path / "x", ignore_errors=True)
+            (tmp_path / "y").rename(tmp_path / "x")
+        assert [file.name for file in (tmp_path / "x").iterdir()] == [left]
+        assert [file.name for file in tmp_path.iterdir()] == ["x"]
+
+
 def test_files_that_belong_together_are_replaced_together(tmp_path):
     places = [tmp_path / "a", tmp_path / "b"]
     for place in places:
@@ -139,7 +151,7 @@ def test_files_that_belong_together_are_replaced_together(tmp_path):
 
 def test_what_a_killed_process_left_goes_and_what_a_living_one_writes_stays(tmp_path):
     """Of this machine: another's processes cannot be seen."""
-    host = socket.gethostname()
+    host = _host()
     kill = """
 import os
 from pathlib import Path
