@@ -50,8 +50,8 @@ def epoch_curves(updates: pd.DataFrame) -> pd.DataFrame:
         if not np.array_equal(rows["epoch"], expected):
             gap = int(expected[rows["epoch"].to_numpy() != expected][0])
             raise ValueError(
-                f"updates of {run}: epoch {gap} is missing; epochs must count 1, 2, 3, ... "
-                "(train the run again or delete its incomplete log)"
+                f"updates of {run}: epoch {gap} is missing; epochs must count 1, 2, 3, ...; "
+                "delete the run's updates.parquet so that the workflow writes it anew"
             )
     return epochs
 

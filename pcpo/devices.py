@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,7 +15,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from pcpo.lock import Busy, alone
-from pcpo.programs import said
+from pcpo.programs import said_by_driver
 
 # One place for all users, whatever TMPDIR each has: they share the devices.
 FOLDER = Path("/tmp")
@@ -33,12 +32,8 @@ def visible() -> list[str]:
     if chosen is not None:
         entries = (device.strip() for device in chosen.split(","))
         return list(takewhile(_DEVICE.fullmatch, entries))
-    try:
-        listed = said("nvidia-smi", "-L").decode("utf-8", "replace")
-    except (OSError, subprocess.SubprocessError):  # not there, or it does not answer
-        return []
     # A GPU's line may have those of its MIG slices below it.
-    count = sum(line.startswith("GPU ") for line in listed.splitlines())
+    count = sum(line.startswith("GPU ") for line in said_by_driver("-L"))
     return [str(number) for number in range(count)]
 
 

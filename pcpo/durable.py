@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -77,21 +78,24 @@ def identity_files(folder: str | Path) -> list[Path]:
 
     Hidden files and those of bookkeeping (`assets.json` with its times, `*.part`, `*.wrong`, locks,
     `README.md`) are not among them: the same weights fetched again are the same. Links are
-    followed, so that a component that lies elsewhere counts like one in place.
+    followed, so that a component that lies elsewhere counts like one in place. Raises OSError for
+    a folder that this user may not read, and for a link that leads nowhere.
     """
-    return sorted(_counted(Path(folder), frozenset()))
+    return sorted(_files_below(Path(folder), ())) if Path(folder).is_dir() else []
 
 
-def _counted(folder: Path, around: frozenset[Path]) -> Iterator[Path]:
-    """Files of a folder and those in it; a link to a folder `around` this one is not followed."""
-    around |= {folder.resolve()}
-    for path in folder.iterdir() if folder.is_dir() else ():
+def _files_below(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
+    """above: the folders, without links, that it lies in: a link to one of them is a ring."""
+    here = os.path.realpath(folder)
+    if here in above:
+        return
+    for path in folder.iterdir():
         if not _counts(path.name):
             continue
-        if path.is_file():
+        if stat.S_ISDIR(mode := path.stat().st_mode):
+            yield from _files_below(path, (*above, here))
+        elif stat.S_ISREG(mode):
             yield path
-        elif path.is_dir() and path.resolve() not in around:
-            yield from _counted(path, around)
 
 
 def _counts(name: str) -> bool:

@@ -10,8 +10,6 @@ import json
 import os
 import platform
 import re
-import shutil
-import subprocess
 import sys
 import time
 import tomllib
@@ -27,7 +25,7 @@ from pcpo.durable import sha256
 from pcpo.git import NoAnswer, ask
 from pcpo.history import process
 from pcpo.paths import PACKAGE
-from pcpo.programs import said
+from pcpo.programs import said_by_driver
 from pcpo.replace import write_text
 
 REPOSITORY = PACKAGE.parent
@@ -202,11 +200,5 @@ def _memory() -> float:
 
 
 def _gpus() -> tuple[str, ...]:
-    if shutil.which("nvidia-smi") is None:
-        return ()
-    query = "--query-gpu=name,memory.total,driver_version"
-    try:
-        listed = said("nvidia-smi", query, "--format=csv,noheader").decode("utf-8", "replace")
-    except (OSError, subprocess.SubprocessError):
-        return ()
-    return tuple(", ".join(re.split(r"\s*,\s*", line.strip())) for line in listed.splitlines())
+    lines = said_by_driver("--query-gpu=name,memory.total,driver_version", "--format=csv,noheader")
+    return tuple(", ".join(re.split(r"\s*,\s*", line.strip())) for line in lines)

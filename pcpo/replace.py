@@ -3,7 +3,7 @@
 They are written beside their place as `<name>.<host>-<process>.part` and renamed: a kill at any
 moment leaves the older one or the newer one, and two processes never write into one another's.
 Libraries that write their files for the user alone (safetensors: 0600) do not decide who reads
-them: each gets the mode that the umask asks for.
+them: each gets the mode of any new file in its folder, by the umask or the folder's default ACL.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import shutil
 import socket
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -48,9 +48,10 @@ def new_files(paths: Sequence[str | Path], tidy: bool = True) -> Iterator[list[P
                 path.parent.mkdir(parents=True, exist_ok=True)
                 if tidy:
                     delete_abandoned(path.parent, path.name)
+            modes = [_mode_of_new(part) for part in parts]
             yield parts
-            for part in parts:
-                _give_mode(part)
+            for part, mode in zip(parts, modes, strict=True):
+                _give_mode(part, mode)
             for part, path in zip(parts, places, strict=True):
                 part.replace(path)
     finally:
@@ -77,8 +78,10 @@ def write_texts(texts: Mapping[Path, str]) -> None:
 
 
 @contextmanager
-def new_folder(folder: Path) -> Iterator[Path]:
+def new_folder(folder: Path, keep: bool = False) -> Iterator[Path]:
     """An empty folder to write into; it takes the place of `folder` when the block ends well.
+
+    keep: where another process was faster its folder stays, as it may be in use, and is as good.
 
     A kill between the two renames leaves the older one as `<name>.old`. Raises NotWritten where it
     cannot be written; what was there before is then still there.
@@ -90,10 +93,14 @@ def new_folder(folder: Path) -> Iterator[Path]:
             delete_abandoned(folder.parent, folder.name)
             shutil.rmtree(part, ignore_errors=True)
             part.mkdir()
+            mode = _mode_of_new(part / "mode")
             yield part
             for file in part.rglob("*"):
                 if file.is_file():
-                    _give_mode(file)
+                    _give_mode(file, mode)
+            if keep:
+                _rename_if_first(part, folder)
+                return
             old = folder.with_name(folder.name + ".old")
             shutil.rmtree(old, ignore_errors=True)
             if folder.exists():
@@ -111,8 +118,8 @@ def delete_abandoned(folder: Path, name: str = "") -> None:
     process writes cannot be told from what it left: it stays.
     """
     for part in folder.glob(f"{glob.escape(name) or '*'}.*.part"):
-        found = re.search(r"\.([^/]+)-([0-9]+)\.part$", part.name)
-        if found and found[1].endswith(_host()) and not running(int(found[2])):
+        found = re.fullmatch(rf"(.+)\.{re.escape(_host())}-([0-9]+)\.part", part.name)
+        if found and name in ("", found[1]) and not running(int(found[2])):
             shutil.rmtree(part, ignore_errors=True) if part.is_dir() else _unlink(part)
 
 
@@ -188,6 +195,14 @@ def _failed_write(error: BaseException) -> BaseException | None:
     return None
 
 
+def _rename_if_first(part: Path, folder: Path) -> None:
+    try:
+        part.rename(folder)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+
+
 def _part(path: Path) -> Path:
     return path.with_name(f"{path.name}.{_host()}-{os.getpid()}.part")
 
@@ -203,17 +218,20 @@ def _unlink(file: Path) -> None:
         return
 
 
-def _give_mode(file: Path) -> None:
-    """Read and write for whom the umask lets, whatever the library that wrote it chose."""
-    wanted = 0o666 & ~_umask()
-    if stat.S_IMODE(file.stat().st_mode) & 0o666 != wanted:
-        file.chmod(wanted)
+def _mode_of_new(file: Path) -> int:
+    """The mode of a file that is made there; none is left. A default ACL overrules the umask."""
+    file.unlink(missing_ok=True)
+    file.touch()
+    mode = stat.S_IMODE(file.stat().st_mode)
+    file.unlink()
+    return mode
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _give_mode(file: Path, mode: int) -> None:
+    """Whatever the library that wrote it chose; as it is on a file system without modes."""
+    if stat.S_IMODE(file.stat().st_mode) & 0o666 != mode & 0o666:
+        with suppress(PermissionError, NotImplementedError):
+            file.chmod(mode)
 
 
 def _free(path: Path) -> str:

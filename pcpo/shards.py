@@ -70,7 +70,7 @@ def missing_rows(folder: Path, rows: Sequence[Row], made_by: str) -> list[Row]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     note = folder / MADE_BY
-    same = note.exists() and note.read_text(encoding="utf-8") == made_by
+    same = note.exists() and note.read_bytes() == made_by.encode()
     (folder / INDEX).unlink(missing_ok=True)
     index, missing = _index(rows), []
     for shard, group in index.groupby("shard", sort=False):
@@ -118,7 +118,7 @@ def read_index(folder: Path) -> pd.DataFrame:
     for column in ("prompt_id", "seed"):
         try:
             index[column] = index[column].astype("int64")
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise ValueError(f"{path}: {column}: {error}; {_ANEW}") from error
     foreign = index.loc[~index["shard"].str.fullmatch(_SHARD), "shard"]
     if len(foreign):

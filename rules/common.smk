@@ -26,8 +26,8 @@ from pcpo.config.settings import (
 )
 from pcpo.devices import visible
 from pcpo.paths import FIGURES, TABLES, TABLE_SUFFIXES, Paths, table_files
-from pcpo.replace import explained
 from pcpo.prompt_needs import check_prompts
+from pcpo.replace import explained
 from pcpo.run_identity import other_runs
 from pcpo.trained_code import notice, older_runs
 
@@ -80,6 +80,8 @@ try:
             check_prompts(SCALE, EXPERIMENTS.values())
 except ValueError as error:
     raise WorkflowError(str(error)) from error
+except OSError as error:
+    raise WorkflowError(explained(error)) from error
 if ARCHIVE and SAMPLER != NATIVE:
     raise WorkflowError(
         "from_bundle: an archive holds the native sampler's results alone; leave "

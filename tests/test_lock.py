@@ -1,13 +1,17 @@
 """One process at a time, whoever's it is, and nothing else than a plain file is opened."""
 
+import errno
+import fcntl
 import multiprocessing
 import os
 import stat
 import time
+from contextlib import ExitStack
 
 import pytest
 
-from pcpo.lock import Busy, alone
+from pcpo.lock import Busy, alone, alone_in
+from pcpo.replace import explained
 from tests.users import LOCKED, as_user, shared_folder
 
 CONTEXT = multiprocessing.get_context("spawn")
@@ -46,8 +50,36 @@ def test_who_holds_it_is_said_and_a_killed_one_gives_it_back(tmp_path, holder):
 
 
 def test_a_folder_can_be_held_and_nothing_is_left_in_it(tmp_path):
-    with alone(tmp_path):
-        assert not list(tmp_path.iterdir())
+    for _ in range(2):  # it is made by the first
+        with alone_in(tmp_path / "deep" / "folder"):
+            assert not list((tmp_path / "deep" / "folder").iterdir())
+
+
+def test_who_finds_a_folder_held_waits(tmp_path):
+    said = []
+    with ExitStack() as other:
+        other.enter_context(alone_in(tmp_path))
+        with pytest.raises(Busy, match="held by a process"), alone_in(tmp_path):
+            pass
+
+        def waiting(holder):
+            said.append(holder)
+            other.close()
+
+        with alone_in(tmp_path, waiting):
+            pass
+    assert said == ["a process"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EBADF])
+def test_a_file_system_without_locks_is_called_that(tmp_path, monkeypatch, number):
+    def flock(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(OSError, match="has no locks") as caught, alone(tmp_path / "lock"):
+        pass
+    assert explained(caught.value).startswith(f"{tmp_path / 'lock'}: cannot be locked (")
 
 
 def test_no_link_is_followed_and_no_pipe_waited_for(tmp_path):
@@ -55,7 +87,8 @@ def test_no_link_is_followed_and_no_pipe_waited_for(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "target")
     (tmp_path / "nowhere").symlink_to(tmp_path / "not there")
     os.mkfifo(tmp_path / "pipe")
-    for name in ("link", "nowhere", "pipe"):
+    os.link(tmp_path / "target", tmp_path / "hard")
+    for name in ("link", "nowhere", "pipe", "hard"):
         with (
             pytest.raises(ValueError, match=f"{name} is to be a lock file"),
             alone(tmp_path / name),

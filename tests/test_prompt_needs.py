@@ -92,3 +92,9 @@ def test_a_dry_run_names_the_file_and_the_line(tmp_path):
     code, output = snakemake(copy, *real, "experiments=[1]", "--", "01_ddpo_aesthetic_half")
     assert code == 1
     assert "data/prompts/animal.txt is not UTF-8 text: line 1, byte 3" in output
+    (prompts / "animal.txt").unlink()
+    (prompts / "animal.txt").mkdir()  # root may read every file, but not a folder as one
+    code, output = snakemake(copy, *real, "experiments=[1]", "--", "01_ddpo_aesthetic_half")
+    assert code == 1
+    assert "Is a directory: 'data/prompts/animal.txt'" in output
+    assert "IsADirectoryError in file" not in output

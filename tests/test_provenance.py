@@ -1,12 +1,13 @@
 import json
 import os
+import signal
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
-from pcpo import programs, provenance
+from pcpo import devices, programs, provenance
 from pcpo.git import tracked
 
 
@@ -97,12 +98,14 @@ def test_a_record_is_of_the_start_of_its_job(monkeypatch, tmp_path):
     [
         ("git", provenance.git, provenance.Git(problem="git gave no answer in time")),
         ("nvidia-smi", provenance._gpus, ()),
+        ("nvidia-smi", devices.visible, []),
     ],
 )
 def test_a_program_that_hangs_costs_no_job(tmp_path, monkeypatch, program, asked, answer):
     """Nor does one that it has started, which keeps its output open; none of them is left."""
     put(tmp_path / program, f"sleep 100 & echo $! > '{tmp_path}/other'; sleep 100")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(programs, "SECONDS", 1.5)
     begun = time.monotonic()
     assert asked() == answer
@@ -111,6 +114,20 @@ def test_a_program_that_hangs_costs_no_job(tmp_path, monkeypatch, program, asked
     while runs(other):
         assert time.monotonic() - begun < 20
         time.sleep(0.05)
+
+
+def test_a_program_that_cannot_be_killed_is_left(tmp_path, monkeypatch):
+    """As one that hangs in a driver."""
+    put(tmp_path / "nvidia-smi", f"echo $$ > '{tmp_path}/own'; exec sleep 100")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(programs, "SECONDS", 1.0)
+    monkeypatch.setattr(programs, "GRACE", 0.2)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "killpg", lambda *_: None)
+        begun = time.monotonic()
+        assert provenance._gpus() == ()
+        assert time.monotonic() - begun < 20
+    os.kill(int((tmp_path / "own").read_text()), signal.SIGKILL)
 
 
 def runs(process):

@@ -3,8 +3,9 @@
 import errno
 import os
 import re
-import socket
+import shutil
 import stat
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,7 @@ from pcpo.durable import complete_folder
 from pcpo.embeddings import PromptEmbeddings
 from pcpo.figures.style import save
 from pcpo.kept_scores import KeptScores
-from pcpo.replace import NotWritten, explained, new_file, new_files, new_folder, write_text
+from pcpo.replace import NotWritten, _host, explained, new_file, new_files, new_folder, write_text
 from pcpo.rows import RowWriter
 from pcpo.shards import write_images
 
@@ -98,6 +99,42 @@ def test_files_have_the_modes_of_the_umask(name, umask, tmp_path):
     assert files and {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o666 & ~umask}
 
 
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_groups_default_rights_are_kept(name, tmp_path):
+    """A folder's default ACL comes before the umask: its group may write, others may not read."""
+    entries = ((1, 6), (4, 6), (32, 0))  # owner, group, others
+    acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *e, 0xFFFFFFFF) for e in entries)
+    (tmp_path / "made").mkdir()
+    try:
+        os.setxattr(tmp_path / "made", "system.posix_acl_default", acl)
+    except OSError as error:
+        pytest.skip(f"no ACLs here: {error}")
+    WRITERS[name](tmp_path / "made")
+    files = [file for file in (tmp_path / "made").rglob("*") if file.is_file()]
+    assert files and {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o660}
+
+
+def test_a_file_system_without_modes_takes_files(tmp_path, monkeypatch):
+    def chmod(self, mode):
+        raise PermissionError(errno.EPERM, "Operation not permitted", str(self))
+
+    monkeypatch.setattr(Path, "chmod", chmod)
+    state(tmp_path / "state")
+    assert (tmp_path / "state" / "x.safetensors").exists()
+
+
+def test_a_folder_that_another_process_made_first_can_stay(tmp_path):
+    for keep, left in ((True, "first"), (False, "second")):
+        with new_folder(tmp_path / "x", keep) as part:
+            (part / "second").touch()
+            with new_folder(tmp_path / "y") as other:
+                (other / "first").touch()
+            shutil.rmtree(tmp_path / "x", ignore_errors=True)
+            (tmp_path / "y").rename(tmp_path / "x")
+        assert [file.name for file in (tmp_path / "x").iterdir()] == [left]
+        assert [file.name for file in tmp_path.iterdir()] == ["x"]
+
+
 def test_files_that_belong_together_are_replaced_together(tmp_path):
     places = [tmp_path / "a", tmp_path / "b"]
     for place in places:
@@ -114,7 +151,7 @@ def test_files_that_belong_together_are_replaced_together(tmp_path):
 
 def test_what_a_killed_process_left_goes_and_what_a_living_one_writes_stays(tmp_path):
     """Of this machine: another's processes cannot be seen."""
-    host = socket.gethostname()
+    host = _host()
     kill = """
 import os
 from pathlib import Path
@@ -125,7 +162,10 @@ with new_file("x") as part, new_folder(Path("y")) as folder:
 """
     subprocess.run([sys.executable, "-c", kill], cwd=tmp_path, env=os.environ | here())
     assert len(list(tmp_path.iterdir())) == 2
-    others = [tmp_path / f"x.{host}-{os.getppid()}.part", tmp_path / "x.elsewhere-4194399.part"]
+    others = [tmp_path / f"x.{host}-{os.getppid()}.part"]
+    # Of another machine, also of one whose name ends as this one's; of another file.
+    strangers = ("x.elsewhere", f"x.big-{host}", f"x.big{host}", f"x.csv.{host}")
+    others += [tmp_path / f"{name}-4194399.part" for name in strangers]
     for other in others:
         other.touch()
     write_text(tmp_path / "x", "new")

@@ -48,9 +48,11 @@ def test_prompts_are_text_whatever_they_look_like(tmp_path, expected):
     write_images(tmp_path, rows, (expected[0] for _ in rows))
     index = read_index(tmp_path)
     assert list(index[["prompt_id", "prompt", "seed"]].itertuples(index=False, name=None)) == rows
-    (tmp_path / "index.csv").write_bytes(b"prompt_id,prompt,seed,shard,file\nx,a,0,b,c\n")
-    with pytest.raises(ValueError, match=r"index\.csv: prompt_id: .*'x'; delete"):
-        read_index(tmp_path)
+    for wrong in (b"x", b"9" * 30, b""):
+        line = b"%b,a,0,b,c\n" % wrong
+        (tmp_path / "index.csv").write_bytes(b"prompt_id,prompt,seed,shard,file\n" + line)
+        with pytest.raises(ValueError, match=r"index\.csv: prompt_id: .*; delete"):
+            read_index(tmp_path)
     (tmp_path / "index.csv").write_bytes(b"prompt_id,prompt\n1,caf\xe9\n")
     with pytest.raises(ValueError, match=r"index\.csv: cannot be read as a table"):
         read_index(tmp_path)
@@ -93,6 +95,8 @@ def test_a_stopped_generation_goes_on_after_its_whole_shards(tmp_path, expected)
     write_images(tmp_path, ROWS, iter(expected), "two")
     fewer = [row for row in ROWS if row[2] < 2]
     assert missing_rows(tmp_path, fewer, "two") == fewer
+    (tmp_path / "made_by").write_bytes(b"tw\xef")  # bit rot here too
+    assert missing_rows(tmp_path, ROWS, "two") == ROWS
 
 
 @pytest.mark.parametrize("damage", ["truncated", "missing", "empty", "picture"])

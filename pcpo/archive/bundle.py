@@ -14,7 +14,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import struct
 import zipfile
 import zlib
@@ -24,7 +23,7 @@ from pathlib import Path
 from typing import IO
 
 from pcpo.names import checked_name, is_seed, shown
-from pcpo.replace import naming, new_file, running
+from pcpo.replace import delete_abandoned, new_file, new_folder
 
 MANIFEST = "manifest-sha256.txt"  # as `sha256sum --check` reads it
 ABOUT = "archive.json"
@@ -104,21 +103,14 @@ def open_archive(path: Path, into: Path) -> Archive:
     """
     if not path.is_file():
         raise FileNotFoundError(f"from_bundle: there is no file {path}")
-    _delete_abandoned(into)
+    delete_abandoned(into)
     folder = into / f"{re.sub(r'[^A-Za-z0-9._-]', '_', path.stem)}-{_digest(path)[:12]}"
     if folder.exists():
         about = _about((folder / ABOUT).read_bytes(), path)
         _check_folder(folder, about["scale"])
     else:
-        part = into / f".{folder.name}.{socket.gethostname()}.{os.getpid()}"
-        part.mkdir(parents=True)
-        try:
-            with naming({part: folder}):
-                about = _extract(path, part)
-            if not folder.exists():
-                part.rename(folder)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+        with new_folder(folder, keep=True) as part:
+            about = _extract(path, part)
     runs = (about["scale"], tuple(about["experiments"]), tuple(about["seeds"]))
     return Archive(path.name, folder, *runs)
 
@@ -132,17 +124,6 @@ def read_manifest(text: str) -> dict[str, str]:
             raise ValueError(f"{shown(line)} is no sum and name")
         sums[found[2]] = found[1]
     return sums
-
-
-def _delete_abandoned(into: Path) -> None:
-    """Folders of unpackings that were killed; those of other machines may be at work."""
-    for part in into.glob(".*"):
-        found = re.fullmatch(r"\..+-[0-9a-f]{12}\.(?:(.+)\.([0-9]+)|\w+)", part.name)
-        if not found or found[1] not in (None, socket.gethostname()):
-            continue
-        # Without a process: of an earlier version of this package.
-        if found[2] is None or not running(int(found[2])):
-            shutil.rmtree(part, ignore_errors=True)
 
 
 def _extract(path: Path, folder: Path) -> dict:

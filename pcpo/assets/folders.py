@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from pcpo.assets import publishers
 from pcpo.assets.lock import LOCK, Lock, Locked, read_lock, record, sha256_of
 from pcpo.assets.table import ASSETS, COMMIT, AssetError, Row, read_assets, rows_of
-from pcpo.lock import alone
+from pcpo.lock import alone_in
 from pcpo.replace import write_text
 
 MANIFEST = "assets.json"
@@ -94,8 +94,7 @@ def fetch(
     rows = rows_of([name], table)[name]
     folder = root / name
     manifest = folder / MANIFEST
-    folder.mkdir(parents=True, exist_ok=True)
-    with alone(folder, lambda holder: say(f"{name}: another process downloads it; waiting")):
+    with alone_in(folder, lambda holder: say(f"{name}: another process downloads it; waiting")):
         checked = _stamps(manifest)
         stamps: Stamps = {}
         for row in rows:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from pcpo.assets.table import AssetError, Row, read_cells
 from pcpo.config.files import CONFIG
-from pcpo.lock import alone
+from pcpo.lock import alone_in
 from pcpo.replace import write_text
 
 LOCK = CONFIG / "assets.lock"
@@ -49,8 +49,7 @@ def read_lock(file: Path = LOCK) -> Lock:
 
 def record(row: Row, found: Locked, file: Path = LOCK) -> Locked:
     """Enter a first download, unless another process was faster; returns the entry."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with alone(file.parent, waiting=lambda holder: None):
+    with alone_in(file.parent, waiting=lambda holder: None):
         lock = read_lock(file)
         key = row.asset, row.path
         if key not in lock:

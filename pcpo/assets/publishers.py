@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from pcpo.assets.lock import SHA256
 from pcpo.assets.table import AssetError, Row
+from pcpo.replace import naming
 
 WEB = ("http", "https")
 CHUNK = 1 << 22
@@ -151,14 +152,22 @@ def _transfer(row: Row, location: str, part: Path, most: int) -> None:
     with response, part.open("ab" if response.status == 206 else "wb") as handle:
         before, expected = handle.tell(), response.headers.get("Content-Length")
         _refuse_more(row, part, before + int(expected or 0), most)
-        try:
-            while block := response.read1(CHUNK):
-                _refuse_more(row, part, handle.tell() + len(block), most)
+        for block in _blocks(response):
+            _refuse_more(row, part, handle.tell() + len(block), most)
+            with naming({part: part}):
                 handle.write(block)
-        except (ConnectionError, TimeoutError, http.client.HTTPException) as error:
-            raise _Broken from error
+                handle.flush()
         if expected and handle.tell() - before != int(expected):
             raise _Broken
+
+
+def _blocks(response: Any) -> Iterator[bytes]:
+    """What comes, piece by piece. Raises _Broken where it ends too early."""
+    try:
+        while block := response.read1(CHUNK):
+            yield block
+    except (OSError, http.client.HTTPException) as error:  # TLS has errors of its own
+        raise _Broken from error
 
 
 def _refuse_more(row: Row, part: Path, size: int, most: int) -> None:

@@ -16,6 +16,7 @@ from PIL import Image
 
 import pcpo.world.vae  # noqa: F401  (from_pretrained looks the class up in this module)
 from pcpo.features.judge import load_network
+from pcpo.replace import new_file
 from pcpo.world import drawing, words
 from pcpo.world.judge import ATTRIBUTES, attribute_hits, held_out_accuracy
 
@@ -69,7 +70,8 @@ def measure(world: Path, images_per_caption: int, seed: int = 0) -> pd.DataFrame
                 word_prompts = [words.prompt(word) for word in words.WORDS]
                 drawn_words = generate(pipeline, word_prompts, trial.guidance_scale, seed)
                 sheet = torch.cat([sheet, drawn_words])
-            contact_sheet(sheet).save(world / f"samples_{trial.model}.png")
+            with new_file(world / f"samples_{trial.model}.png") as part:
+                contact_sheet(sheet).save(part, format="PNG")
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

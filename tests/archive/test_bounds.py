@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import pytest
 
 from pcpo.archive import bundle
 from pcpo.archive.bundle import FORMAT, digests, open_archive, write
+from pcpo.replace import _host
 from tests.archive.finished import small
 
 
@@ -142,11 +142,10 @@ def test_a_killed_unpacking_is_cleaned_up_by_the_next_and_a_living_one_is_not(ar
             time.sleep(0.05)
         jobs[0].send_signal(signal.SIGKILL)
         jobs[0].wait()
-        elsewhere = into / f".other-{'0' * 12}.another.host.1"
+        elsewhere = into / f"other-{'0' * 12}.another_host-1.part"
         elsewhere.mkdir()
-        (into / f".other-{'0' * 12}.a1b2c3d4").mkdir()  # of an earlier version
         folder = open_archive(archive, into).folder
-        alive = f".{folder.name}.{socket.gethostname()}.{jobs[1].pid}"
+        alive = f"{folder.name}.{_host()}-{jobs[1].pid}.part"
         assert {p.name for p in into.iterdir()} == {folder.name, alive, elsewhere.name}
     finally:
         for job in jobs:

@@ -12,6 +12,7 @@ import pytest
 from pcpo import policies
 from pcpo.assets import AssetError, fetch, preflight, read_lock, sha256_of
 from pcpo.durable import contents
+from pcpo.replace import NotWritten
 from tests.assets.conftest import COMMIT, set_hub, write_table
 
 WEIGHTS = "org/model/unet/weights.safetensors"
@@ -85,6 +86,19 @@ def test_the_same_weights_fetched_again_are_the_same(shop):
     assert identities() == before
     (folder / "deep" / "w.safetensors").write_bytes(b"others")
     assert identities()[0] != before[0] and identities()[1] != before[1]
+
+
+def test_two_links_to_one_component_count_like_two_copies(tmp_path):
+    for name in ("links", "copies"):
+        (tmp_path / name / "a").mkdir(parents=True)
+        (tmp_path / name / "a" / "config.json").write_text("{}")
+    shutil.copytree(tmp_path / "copies" / "a", tmp_path / "copies" / "b")
+    (tmp_path / "links" / "b").symlink_to("a")
+    (tmp_path / "links" / "a" / "ring").symlink_to(tmp_path / "links")
+    assert contents(tmp_path / "links") == contents(tmp_path / "copies")
+    (tmp_path / "links" / "c").symlink_to("unmounted")
+    with pytest.raises(FileNotFoundError, match="links/c"):
+        contents(tmp_path / "links")
 
 
 def test_what_is_checked_is_stamped(shop, monkeypatch):
@@ -249,6 +263,14 @@ def test_an_interrupted_download_goes_on(shop, monkeypatch, name):
     get(shop, name)
     assert [start for _, start in publisher.of("GET")] == ["bytes=100000-"]
     assert read_lock(lock)
+
+
+def test_a_full_disk_is_named_and_no_broken_connection(shop, tmp_path, mounted):
+    publisher, table, lock, _ = shop
+    publisher.files["org/model/config.json"] = bytes(200_000)
+    disk = mounted(tmp_path / "disk", "-t", "tmpfs", "-o", "size=64k", "tmpfs")
+    with pytest.raises(NotWritten, match=f"^{disk}/models/m/.*MB are free in {disk}"):
+        get((publisher, table, lock, disk), "models/m")
 
 
 def test_a_transfer_that_gets_further_is_tried_again(shop):

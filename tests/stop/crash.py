@@ -3,9 +3,10 @@
 import json
 import os
 import signal
-import socket
 import sys
 import traceback
+
+from pcpo.replace import _host
 
 # What Python says before it changes a folder's entries or opens a file.
 EVENTS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "shutil.rmtree"}
@@ -58,7 +59,7 @@ def _in_child(work, folder, meet, after=lambda: None):
 
     def hook(event, arguments):
         if event in EVENTS and str(arguments[0]).startswith(str(folder)):
-            own = f".{socket.gethostname()}-{os.getpid()}.part"  # else each process names it anew
+            own = f".{_host()}-{os.getpid()}.part"  # else each process names it anew
             meet(f"{event} {arguments[0]}".replace(own, ".part"))
 
     code = 1
