@@ -52,7 +52,7 @@ KILLS ?= 24
 SEED ?= 0
 
 soak: $(READY)
-	$(RUN) python -m tests.stop.soak --kills $(KILLS) --seed $(SEED)
+	$(RUN) python -m tests.system.stop.soak --kills $(KILLS) --seed $(SEED)
 
 # The mixed models against R itself; installs R's packages where it may.
 test-r: $(READY)
@@ -68,11 +68,11 @@ test-r: $(READY)
 
 # Long: the whole smoke pipeline, and runs of minutes. For throw-away machines: docs/cluster.md.
 test-slurm: $(READY)
-	$(RUN) pytest -m slurm --durations=0 tests/slurm
+	$(RUN) pytest -m slurm --durations=0 tests/system/slurm
 
 # Minutes, 16 GB of disk while it runs and some 5 GB from the package index: docs/environments.md.
 test-conda: $(READY)
-	$(RUN) pytest -m conda tests/conda
+	$(RUN) pytest -m conda tests/system/conda
 
 bench: $(READY)
 	$(RUN) python -m pcpo.cli.bench --sqrtm

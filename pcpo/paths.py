@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parent
 
 
 class TableInput(NamedTuple):
-    """The frames (of `pcpo.frames`) and the experiments that a table is made from.
+    """The frames (of `pcpo.records.frames`) and the experiments that a table is made from.
 
     `also` are arms beside baseline and PCPO that it shows where the scale's experiment trains them.
     """

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from pcpo.prompts import derive_seed
+from pcpo.prompts.draws import derive_seed
 from pcpo.samplers import Sampler
 
 # (latents (B, ...), timesteps (B,)) -> guided prediction (B, ...), fp32

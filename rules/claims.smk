@@ -19,7 +19,12 @@ rule claims:
         readings=[P.readings],
         claims=f"{HOME}config/claims.yaml",
         code=[
-            *code("cli/claims.py", "curves.py", "phases.py", "reward_levels.py"),
+            *code(
+                "cli/claims.py",
+                "analysis/curves.py",
+                "analysis/phases.py",
+                "analysis/reward_levels.py",
+            ),
             *sorted(map(str, Path("pcpo/claims").glob("*.py"))),
             *sorted(map(str, Path("pcpo/stats").glob("*.py"))),
             *table_files(),

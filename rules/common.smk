@@ -24,12 +24,12 @@ from pcpo.config.settings import (
     chosen_sampler,
     chosen_seeds,
 )
-from pcpo.devices import visible
+from pcpo.workflow.devices import visible
 from pcpo.paths import FIGURES, TABLES, TABLE_SUFFIXES, Paths, table_files
-from pcpo.prompt_needs import check_prompts
-from pcpo.replace import explained
-from pcpo.run_identity import other_runs
-from pcpo.trained_code import notice, older_runs
+from pcpo.prompts.needs import check_prompts
+from pcpo.records.replace import explained
+from pcpo.training.identity import other_runs
+from pcpo.records.trained_code import notice, older_runs
 
 # Jobs keep matplotlib's list of fonts with the run. The user's own folder may not be there, not be
 # writable, or hold settings.

@@ -5,7 +5,7 @@
 
 from pcpo.assets import read_assets
 from pcpo.assets.needs import DATA, manifest, needed, prompt_source, unfinished
-from pcpo.prompt_sets import SETS
+from pcpo.prompts.sets import SETS
 
 try:
     UNFINISHED = unfinished(read_assets())

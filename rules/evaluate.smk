@@ -6,7 +6,11 @@ rule evaluate:
         image_indices,
         features=feature_files(),
         code=code(
-            "quality.py", "image_set.py", "rows.py", "shards.py", "cli/evaluate.py"
+            "evaluation/quality.py",
+            "evaluation/feature_cache.py",
+            "evaluation/rows.py",
+            "evaluation/images.py",
+            "cli/evaluate.py",
         ),
         metrics=sorted(str(path) for path in Path("pcpo/metrics").glob("*.py")),
     output:
@@ -48,7 +52,8 @@ rule align:
         model=lambda wc: model_files(EXPERIMENTS[wc.experiment]),
         prompts=lambda wc: prompt_files(*EXPERIMENTS[wc.experiment].alignment),
         rewards=lambda wc: reward_files(*alignment_rewards(EXPERIMENTS[wc.experiment])),
-        code=code("generation.py", "cli/align.py", "cli/evaluation.py") + SAMPLER_CODE,
+        code=code("evaluation/generation.py", "cli/align.py", "cli/evaluation.py")
+        + SAMPLER_CODE,
     output:
         P.alignment,
     log:
@@ -88,7 +93,7 @@ rule align:
 
 # What a schedule of credit is computed with.
 CREDIT_CODE = code(
-    "credit.py", "readings.py", "architectures.py", "config/arms.py"
+    "credit.py", "analysis/readings.py", "cost/architectures.py", "config/arms.py"
 ) + sorted(str(path) for path in Path("pcpo/samplers").glob("*.py"))
 
 

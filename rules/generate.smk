@@ -6,7 +6,7 @@ rule generate_base:
     input:
         model=lambda wc: model_files(EXPERIMENTS[BASES[wc.base]]),
         prompts=lambda wc: prompt_files(EXPERIMENTS[BASES[wc.base]].prompts),
-        code=code("generation.py", "shards.py", "cli/generate.py"),
+        code=code("evaluation/generation.py", "evaluation/images.py", "cli/generate.py"),
     output:
         P.base_index,
     log:
@@ -35,7 +35,10 @@ rule generate:
         manifest=P.manifest,
         selection=P.selection,
         model=lambda wc: model_files(EXPERIMENTS[wc.experiment]),
-        code=code("generation.py", "shards.py", "cli/generate.py") + SAMPLER_CODE,
+        code=code(
+            "evaluation/generation.py", "evaluation/images.py", "cli/generate.py"
+        )
+        + SAMPLER_CODE,
     output:
         P.image_index,
     log:

@@ -8,7 +8,9 @@ rule plan:
     input:
         # Speeds measured by `make bench-gpu`, where there are any; else assumed ones.
         bench=lambda wc: sorted(glob("results/bench/*.csv"))[:1],
-        code=code("plan.py", "plan_table.py", "footprint.py", "gpu_speed.py"),
+        code=code(
+            "cost/plan.py", "cost/plan_table.py", "cost/memory.py", "cost/speed.py"
+        ),
     output:
         multiext(f"{P.root}/plan", ".md", ".csv"),
     log:

@@ -6,7 +6,7 @@ from pcpo.paths import FIGURE_SUFFIXES
 FIGURE_CODE = [
     f"figures/{part}.py"
     for part in ("captions", "grid_prompts", "kinds", "seed_bands", "style")
-] + ["phases.py", "reward_levels.py", "stats/speedup.py"]
+] + ["analysis/phases.py", "analysis/reward_levels.py", "stats/speedup.py"]
 
 
 rule table:
@@ -17,10 +17,14 @@ rule table:
             *code("stats/effect_fits.py", "stats/mixed_model.py", "stats/design.py"),
             *code("stats/reml.py", "stats/profiled.py", "stats/satterthwaite.py"),
             *code("stats/random_effects.py"),
-            *code("config/cuts.py", "reward_levels.py", "stats/speedup_interval.py"),
+            *code(
+                "config/cuts.py",
+                "analysis/reward_levels.py",
+                "stats/speedup_interval.py",
+            ),
             *table_files(),
         ],
-        curves=code("curves.py"),
+        curves=code("analysis/curves.py"),
         published=lambda wc: f"{HOME}config/paper/{wc.table}.csv",
     output:
         report(
@@ -92,7 +96,10 @@ for figure in READY_FIGURES:
         input:
             **figure_inputs,
             code=code(
-                "cli/figure.py", "curves.py", *FIGURE_CODE, f"figures/{spec.kind}.py"
+                "cli/figure.py",
+                "analysis/curves.py",
+                *FIGURE_CODE,
+                f"figures/{spec.kind}.py",
             ),
         output:
             multiext(P.figure.format(figure=figure), ".pdf", ".svg", ".md"),
@@ -144,7 +151,7 @@ rule compare_tables:
     """For each published cell the paper's number, ours, and whether the claim's direction holds."""
     input:
         tables=expand(P.table_csv, table=READY_TABLES),
-        code=code("compare.py", "cli/compare.py"),
+        code=code("claims/cells.py", "cli/compare.py"),
     output:
         P.compare,
     log:

@@ -7,7 +7,10 @@ rule select:
         model=lambda wc: model_files(EXPERIMENTS[wc.experiment]),
         reward=lambda wc: reward_files(EXPERIMENTS[wc.experiment].reward.name),
         code=code(
-            "selection.py", "reward_levels.py", "stats/speedup.py", "cli/select.py"
+            "evaluation/selection.py",
+            "analysis/reward_levels.py",
+            "stats/speedup.py",
+            "cli/select.py",
         )
         + SAMPLER_CODE,
     output:

@@ -12,7 +12,13 @@ MODULES = {
     ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): file
     for file in PACKAGE.rglob("*.py")
 }
-TRAINER = {"pcpo.training", "pcpo.checkpoints", "pcpo.trajectory", "pcpo.policies", "pcpo.samplers"}
+TRAINER = {
+    "pcpo.training.loop",
+    "pcpo.training.run_folder",
+    "pcpo.trajectory",
+    "pcpo.policies",
+    "pcpo.samplers",
+}
 
 
 class Imports(ast.NodeVisitor):
@@ -72,10 +78,10 @@ def within(names, packages):
     [
         "pcpo.config",
         "pcpo.paths",
-        "pcpo.devices",
-        "pcpo.prompt_needs",
-        "pcpo.trained_code",
-        "pcpo.run_identity",
+        "pcpo.workflow.devices",
+        "pcpo.prompts.needs",
+        "pcpo.records.trained_code",
+        "pcpo.training.identity",
     ],
 )
 def test_a_snakefile_parse_loads_only_what_it_needs(module):
@@ -114,7 +120,7 @@ def test_rewards_and_features_know_nothing_of_training_or_configuration(module):
 
 @pytest.mark.parametrize("module", ["pcpo.credit", "pcpo.objectives", *below("pcpo.samplers")])
 def test_the_mathematics_knows_no_policy(module):
-    assert not within(reached(module), {"pcpo.policies", "pcpo.training", "pcpo.rewards"})
+    assert not within(reached(module), {"pcpo.policies", "pcpo.training.loop", "pcpo.rewards"})
 
 
 @pytest.mark.parametrize("module", [m for m in MODULES if not m.startswith("pcpo.cli")])
@@ -130,5 +136,5 @@ def test_the_method_does_not_know_the_demo_world(module):
 
 
 def test_the_reading_of_imports_sees_through_modules_and_functions():
-    assert {"torch", "diffusers", "pcpo.prompts", "numpy"} <= reached("pcpo.training")
+    assert {"torch", "diffusers", "pcpo.prompts.draws", "numpy"} <= reached("pcpo.training.loop")
     assert "pcpo.policies.base" in reached("pcpo.cli.train")  # imported within a function

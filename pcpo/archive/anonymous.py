@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-_PROCESS = re.compile(rb'\b(process \d+ on )([^\s"()]+)')  # as pcpo.history.process has it
+_PROCESS = re.compile(rb'\b(process \d+ on )([^\s"()]+)')  # as pcpo.records.history.process has it
 # A folder begins where no word, address or relative path goes on.
 _FOLDER = re.compile(rb"(?<![\w./:~-])(?:/[\w.@+-]+)+/")
 

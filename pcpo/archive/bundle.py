@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO
 
 from pcpo.names import checked_name, is_seed, shown
-from pcpo.replace import delete_abandoned, new_file, new_folder
+from pcpo.records.replace import delete_abandoned, new_file, new_folder
 
 MANIFEST = "manifest-sha256.txt"  # as `sha256sum --check` reads it
 ABOUT = "archive.json"

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import yaml
 
-from pcpo import frames
 from pcpo.archive.anonymous import anonymous
 from pcpo.archive.bundle import ABOUT, FORMAT, WRITTEN
 from pcpo.archive.pictures import Row, shown_images
 from pcpo.config import Experiment, files, load_arm, load_scale
-from pcpo.frames import FrameSpec
-from pcpo.git import NoAnswer, tracked
 from pcpo.paths import FIGURES, PACKAGE, TABLES, Paths
+from pcpo.records import frames
+from pcpo.records.frames import FrameSpec
+from pcpo.records.git import NoAnswer, tracked
 
 REPOSITORY = PACKAGE.parent
 SELF = "archive"  # the rule whose own log and provenance an archive cannot hold

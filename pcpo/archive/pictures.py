@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from pcpo.evaluation.images import INDEX, partial_shard, read_index
 from pcpo.figures.grid_prompts import GRIDS, Grid, same_images
-from pcpo.shards import INDEX, partial_shard, read_index
 
 Row = tuple[str, Path]  # an arm and the folder of its images, as the command `figure` takes them
 

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from pcpo.assets import publishers
 from pcpo.assets.lock import LOCK, Lock, Locked, read_lock, record, sha256_of
 from pcpo.assets.table import ASSETS, COMMIT, AssetError, Row, read_assets, rows_of
-from pcpo.lock import alone_in
-from pcpo.replace import write_text
+from pcpo.records.lock import alone_in
+from pcpo.records.replace import write_text
 
 MANIFEST = "assets.json"
 STAGING = ".incoming"  # inside an asset's folder: files that were not checked yet

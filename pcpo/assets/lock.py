@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from pcpo.assets.table import AssetError, Row, read_cells
 from pcpo.config.files import CONFIG
-from pcpo.lock import alone_in
-from pcpo.replace import write_text
+from pcpo.records.lock import alone_in
+from pcpo.records.replace import write_text
 
 LOCK = CONFIG / "assets.lock"
 COLUMNS = ("asset", "path", "bytes", "sha256", "revision")

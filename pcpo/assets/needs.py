@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pcpo.assets.folders import MANIFEST
 from pcpo.config import Experiment, Scale
-from pcpo.prompt_sets import SETS
+from pcpo.prompts.sets import SETS
 
 DATA = "data"  # folder of all assets, shared by all scales
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from pcpo.assets.lock import SHA256
 from pcpo.assets.table import AssetError, Row
-from pcpo.replace import naming
+from pcpo.records.replace import naming
 
 WEB = ("http", "https")
 CHUNK = 1 << 22

@@ -9,6 +9,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from pcpo.analysis.phases import Phases, find_phases, instead
+from pcpo.analysis.reward_levels import LEVEL_ARMS, reward_levels, why_none
 from pcpo.claims.estimate import (
     ONE_RUN,
     PAIR,
@@ -21,8 +23,6 @@ from pcpo.claims.estimate import (
     runs_per_arm,
 )
 from pcpo.claims.evidence import Evidence, NotRun, chosen
-from pcpo.phases import Phases, find_phases, instead
-from pcpo.reward_levels import LEVEL_ARMS, reward_levels, why_none
 from pcpo.stats.intervals import t_interval
 from pcpo.stats.speedup import first_crossing, interpolated_crossing
 from pcpo.stats.speedup_interval import FEWEST, resampled_crossings
@@ -136,7 +136,7 @@ def epoch_mean(
     """Mean over epochs of a curve of one arm minus (or over) that of another, epoch by epoch.
 
     `change`: of its absolute change from one epoch to the next. `last: 0.25`: the last quarter of
-    the run. `phase`: the five epochs of a phase of Figure 11 (`pcpo.phases`); those near
+    the run. `phase`: the five epochs of a phase of Figure 11 (`pcpo.analysis.phases`); those near
     convergence follow an arm's own crossing, so that the k-th of one arm stands against the k-th of
     the other. A ratio is geometric. One seed: t interval over the means of at most ten stretches of
     consecutive epochs; for wall time it decides nothing, as what else the machine did is the same

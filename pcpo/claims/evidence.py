@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from pcpo.curves import epoch_curves
+from pcpo.analysis.curves import epoch_curves
 from pcpo.tables import build, needs
 from pcpo.tables.labels import by_number, scale_of
 from pcpo.tables.matching import MATCHED, Match, reward_match
@@ -19,7 +19,7 @@ class NotRun(Exception):
 
 
 class Evidence:
-    """Frames of `pcpo.frames` by name (updates, timesteps, validation, overall, per_prompt,
+    """Frames of `pcpo.records.frames` by name (updates, timesteps, validation, overall, per_prompt,
     selection, alignment, credit, readings) and the experiments of one scale.
 
     A frame that is not given counts as not run. Every look-up raises `NotRun` with its reason.
@@ -48,7 +48,7 @@ class Evidence:
         return _of(self.frame(frame), frame, name, number, arm)
 
     def curves(self, number: int, arm: str) -> dict[int, pd.DataFrame]:
-        """Training seed -> one row per epoch (`pcpo.curves.epoch_curves`)."""
+        """Training seed -> one row per epoch (`pcpo.analysis.curves.epoch_curves`)."""
         name = self.name(number)
         return split(_of(self._curves, "updates", name, number, arm))
 

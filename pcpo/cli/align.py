@@ -21,7 +21,7 @@ def checkpoints(
     ValueError for an arm that the selection lacks, or without a checkpoint up to its epoch.
     """
     from pcpo.cli.evaluation import last_checkpoint
-    from pcpo.frames import selected_epoch
+    from pcpo.records.frames import selected_epoch
 
     found: dict[tuple[str, int], list[str]] = {("base", 0): ["base"]}
     published = experiment.alignment_checkpoint
@@ -44,7 +44,6 @@ def main() -> None:
 
     import pandas as pd
 
-    from pcpo import frames
     from pcpo.cli.evaluation import (
         cut_prompts,
         device_of,
@@ -54,9 +53,10 @@ def main() -> None:
         sampler_of,
         score,
     )
-    from pcpo.prompt_file import read_prompts
-    from pcpo.prompt_needs import needs_of
-    from pcpo.prompts import evaluation_prompts
+    from pcpo.prompts.draws import evaluation_prompts
+    from pcpo.prompts.file import read_prompts
+    from pcpo.prompts.needs import needs_of
+    from pcpo.records import frames
 
     setup()
     log = Log(args.log)

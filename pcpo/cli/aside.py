@@ -16,7 +16,7 @@ def main() -> None:
     choice.add_argument("--put", type=Path, metavar="RUN", help="set it aside: it is trained anew")
     args = parser.parse_args()
 
-    from pcpo.set_aside import all_set_aside, commands, delete, put, restore
+    from pcpo.training.set_aside import all_set_aside, commands, delete, put, restore
 
     if args.restore:
         print(f"{restore(args.restore)}: restored; the next start of the workflow goes on with it")

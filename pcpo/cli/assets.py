@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 
 from pcpo.cli.console import Log, run
-from pcpo.replace import write_text
+from pcpo.records.replace import write_text
 
 
 def main() -> None:
@@ -32,7 +32,8 @@ def main() -> None:
     sets.add_argument("sets", nargs="+")
     args = parser.parse_args()
 
-    from pcpo import assets, prompt_sets
+    from pcpo import assets
+    from pcpo.prompts import sets as prompt_sets
 
     log = Log(args.log)
     if args.command == "preflight":

@@ -39,9 +39,9 @@ def epoch_seconds(number: int, epochs: int = 3) -> tuple[float, int]:
     import torch
 
     from pcpo import policies
-    from pcpo.checkpoints import RunFolder
     from pcpo.config import ModelSource, load_arm, load_experiment
-    from pcpo.training import train
+    from pcpo.training.loop import train
+    from pcpo.training.run_folder import RunFolder
     from pcpo.world import flux, stable_diffusion, stable_diffusion_3
     from pcpo.world.vae import PatchLinearVAE
 

@@ -27,8 +27,9 @@ def main() -> None:
 
     import torch
 
-    from pcpo import gpu_bench, gpu_bench_table
-    from pcpo.iteration_time import matrix_tflops
+    from pcpo.cost import bench as gpu_bench
+    from pcpo.cost import bench_table as gpu_bench_table
+    from pcpo.cost.iteration_time import matrix_tflops
 
     setup()
     if args.device.startswith("cuda") and not torch.cuda.is_available():

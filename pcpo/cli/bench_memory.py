@@ -27,9 +27,9 @@ def main() -> None:
     import torch
 
     from pcpo.config import FeatureSource
-    from pcpo.image_set import ImageSet
-    from pcpo.quality import measure
-    from pcpo.shards import write_images
+    from pcpo.evaluation.feature_cache import ImageSet
+    from pcpo.evaluation.images import write_images
+    from pcpo.evaluation.quality import measure
 
     setup()
     rng = np.random.default_rng(0)

@@ -6,11 +6,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from pcpo import frames
 from pcpo.claims import VERDICTS, Evidence, evaluate, read_claims, to_markdown
 from pcpo.cli.console import sampler_option
 from pcpo.config import files
-from pcpo.replace import write_texts
+from pcpo.records import frames
+from pcpo.records.replace import write_texts
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from pcpo.compare import compare, summary
+from pcpo.claims.cells import compare, summary
 from pcpo.config import files
-from pcpo.replace import write_text
+from pcpo.records.replace import write_text
 
 
 def main(argv: Sequence[str] | None = None) -> None:

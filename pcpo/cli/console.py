@@ -15,10 +15,10 @@ from typing import Any, TextIO
 
 from pydantic import BaseModel
 
-from pcpo import lock
 from pcpo.config.settings import EVALUATION_SAMPLERS, NATIVE
-from pcpo.provenance import recorded
-from pcpo.replace import explained
+from pcpo.records import lock
+from pcpo.records.provenance import recorded
+from pcpo.records.replace import explained
 
 # One torch thread per process and several jobs side by side: with two OpenMP threads and a busy
 # neighbour the same step was ten times slower. Must be set before torch is imported.

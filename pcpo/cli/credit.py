@@ -20,9 +20,10 @@ def main() -> None:
 
     import pandas as pd
 
-    from pcpo import frames, samplers
+    from pcpo import samplers
+    from pcpo.analysis.readings import schedule_rows
     from pcpo.credit import arm_sampler
-    from pcpo.readings import schedule_rows
+    from pcpo.records import frames
 
     setup()
     scale = load_scale(args.scale)

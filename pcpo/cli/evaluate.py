@@ -16,10 +16,11 @@ def main() -> None:
     parser.add_argument("--per-prompt", type=Path, required=True)
     args = parser.parse_args()
 
-    from pcpo import features, frames
-    from pcpo.distributed import Processes
-    from pcpo.image_set import ImageSet
-    from pcpo.quality import measure
+    from pcpo import features
+    from pcpo.evaluation.feature_cache import ImageSet
+    from pcpo.evaluation.quality import measure
+    from pcpo.records import frames
+    from pcpo.training.processes import Processes
 
     setup()
     log = Log(args.log)

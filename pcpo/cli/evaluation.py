@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 
 from pcpo import policies, rewards, samplers
-from pcpo.checkpoints import read_manifest, verify_checkpoint
 from pcpo.config import Experiment, Scale, load_arm
 from pcpo.config.settings import OWN
 from pcpo.credit import arm_sampler
-from pcpo.distributed import Processes
-from pcpo.generation import generate
+from pcpo.evaluation.generation import generate
 from pcpo.paths import Paths
 from pcpo.policies.base import Policy
-from pcpo.prompt_file import read_prompts
-from pcpo.prompts import evaluation_prompts
+from pcpo.prompts.draws import evaluation_prompts
+from pcpo.prompts.file import read_prompts
 from pcpo.rewards import Reward
 from pcpo.samplers import Sampler
+from pcpo.training.processes import Processes
+from pcpo.training.run_folder import read_manifest, verify_checkpoint
 
 
 def load_policy(experiment: Experiment, scale: Scale, device: str) -> tuple[Policy, Sampler]:
@@ -89,7 +89,7 @@ def cut_prompts(model: str, name: str, file: str, prompts: list[str]) -> str:
     """
     from transformers import AutoTokenizer
 
-    from pcpo.prompt_sets import SETS, count_tokens, refuse_long
+    from pcpo.prompts.sets import SETS, count_tokens, refuse_long
 
     tokenizer = AutoTokenizer.from_pretrained(model, subfolder="tokenizer")
     if name in SETS and SETS[name].short:

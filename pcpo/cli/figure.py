@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pcpo import frames
+from pcpo.analysis.phases import find_phases, instead
 from pcpo.cli.console import sampler_option
 from pcpo.config.settings import NATIVE
 from pcpo.figures import caption, save, style
@@ -19,8 +19,8 @@ from pcpo.figures.kinds import KINDS
 from pcpo.figures.lettering import lettering
 from pcpo.markdown import escaped
 from pcpo.paths import FIGURES
-from pcpo.phases import find_phases, instead
-from pcpo.replace import write_text
+from pcpo.records import frames
+from pcpo.records.replace import write_text
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -120,7 +120,7 @@ def _sample_grid(
     rows: Sequence[str], grid: Grid, experiments: Sequence[Any], selection: pd.DataFrame
 ) -> tuple[Any, list[str]]:
     """The figure, and what its caption says of prompts and checkpoints."""
-    from pcpo.shards import read_images, read_index
+    from pcpo.evaluation.images import read_images, read_index
 
     folders: dict[str, list[Path]] = {}
     for row in rows:

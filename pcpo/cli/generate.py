@@ -19,8 +19,7 @@ def main() -> None:
     sampler_option(parser)
     args = parser.parse_args()
 
-    from pcpo import frames, policies
-    from pcpo.checkpoints import read_manifest
+    from pcpo import policies
     from pcpo.cli.evaluation import (
         device_of,
         evaluation_rows,
@@ -29,11 +28,13 @@ def main() -> None:
         sampler_of,
         sigmas,
     )
-    from pcpo.durable import SUMS
-    from pcpo.generation import generate
-    from pcpo.lock import alone
-    from pcpo.shards import missing_rows, write_images
-    from pcpo.trained_code import IMAGE_SOURCES, source_digests
+    from pcpo.evaluation.generation import generate
+    from pcpo.evaluation.images import missing_rows, write_images
+    from pcpo.records import frames
+    from pcpo.records.durable import SUMS
+    from pcpo.records.lock import alone
+    from pcpo.records.trained_code import IMAGE_SOURCES, source_digests
+    from pcpo.training.run_folder import read_manifest
 
     setup()
     log = Log(args.log)

@@ -13,7 +13,7 @@ import sys
 from types import FrameType
 
 from pcpo.cli.console import run
-from pcpo.devices import claim
+from pcpo.workflow.devices import claim
 
 
 def command(processes: int, module: str, arguments: list[str]) -> list[str]:

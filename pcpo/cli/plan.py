@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pcpo.cli.console import run, setup
 from pcpo.config import experiment_names, load_experiment, load_scale
-from pcpo.replace import write_text
+from pcpo.records.replace import write_text
 
 
 def main() -> None:
@@ -20,8 +20,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="writes <out>.md and <out>.csv")
     args = parser.parse_args()
 
-    from pcpo import plan, plan_table
-    from pcpo.gpu_speed import Speed
+    from pcpo.cost import plan, plan_table
+    from pcpo.cost.speed import Speed
 
     setup()
     scale = load_scale(args.scale)

@@ -13,8 +13,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
 
-    from pcpo import frames
-    from pcpo.readings import readings
+    from pcpo.analysis.readings import readings
+    from pcpo.records import frames
 
     setup()
     frames.write(readings(), frames.READINGS, args.out, "")  # the same at every scale

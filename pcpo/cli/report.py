@@ -9,7 +9,7 @@ from pathlib import Path
 from pcpo.cli.console import sampler_option
 from pcpo.config import files
 from pcpo.paths import Paths
-from pcpo.replace import write_text
+from pcpo.records.replace import write_text
 
 
 def main(argv: Sequence[str] | None = None) -> None:

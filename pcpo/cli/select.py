@@ -21,8 +21,7 @@ def main() -> None:
     import numpy as np
     import pandas as pd
 
-    from pcpo import frames
-    from pcpo.checkpoints import read_manifest
+    from pcpo.analysis.reward_levels import pair_level
     from pcpo.cli.evaluation import (
         device_of,
         evaluation_rows,
@@ -33,11 +32,17 @@ def main() -> None:
         score,
         sigmas,
     )
-    from pcpo.durable import contents
-    from pcpo.kept_scores import KeptScores
-    from pcpo.reward_levels import pair_level
-    from pcpo.selection import select_baseline, select_matched
-    from pcpo.trained_code import IMAGE_SOURCES, REWARD_PARTS, reward_sources, source_digests
+    from pcpo.evaluation.score_cache import KeptScores
+    from pcpo.evaluation.selection import select_baseline, select_matched
+    from pcpo.records import frames
+    from pcpo.records.durable import contents
+    from pcpo.records.trained_code import (
+        IMAGE_SOURCES,
+        REWARD_PARTS,
+        reward_sources,
+        source_digests,
+    )
+    from pcpo.training.run_folder import read_manifest
 
     setup()
     log = Log(args.log)

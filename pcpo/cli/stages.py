@@ -11,7 +11,7 @@ from typing import Any
 
 from pcpo.cli import console
 from pcpo.config.files import read_yaml
-from pcpo.lock import alone, beside
+from pcpo.records.lock import alone, beside
 
 # (sizes, folder of the world, seed): train one part and leave it in the folder
 Stage = Callable[[Mapping[str, Any], Path, int], None]

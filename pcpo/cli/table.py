@@ -6,11 +6,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from pcpo import frames
+from pcpo.claims.cells import read_published
 from pcpo.cli.console import sampler_option
-from pcpo.compare import read_published
 from pcpo.config import files
 from pcpo.paths import TABLES as INPUTS
+from pcpo.records import frames
 from pcpo.tables import TABLES, build, needs
 
 

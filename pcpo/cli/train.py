@@ -12,7 +12,7 @@ from typing import Any
 
 from pcpo.cli.console import Log, experiment_parser, resolved, run, setup
 from pcpo.config import Experiment, load_arm, load_experiment, load_scale
-from pcpo.run_identity import identity
+from pcpo.training.identity import identity
 
 
 class Progress:
@@ -55,15 +55,16 @@ def main() -> None:
 
     import torch
 
-    from pcpo import policies, provenance
-    from pcpo.checkpoints import RunFolder
+    from pcpo import policies
     from pcpo.cli.evaluation import cut_prompts, embeddings, load_reward
-    from pcpo.distributed import Processes
-    from pcpo.prompt_file import read_prompts
-    from pcpo.prompt_needs import needs_of
-    from pcpo.prompts import derive_seed
-    from pcpo.trained_code import code_digests
-    from pcpo.training import train
+    from pcpo.prompts.draws import derive_seed
+    from pcpo.prompts.file import read_prompts
+    from pcpo.prompts.needs import needs_of
+    from pcpo.records import provenance
+    from pcpo.records.trained_code import code_digests
+    from pcpo.training.loop import train
+    from pcpo.training.processes import Processes
+    from pcpo.training.run_folder import RunFolder
 
     setup()
     processes = Processes.start(args.device or scale.device)
@@ -121,7 +122,7 @@ def out_of_memory(experiment: Experiment) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
-        from pcpo.plan import suggest_micro_batch
+        from pcpo.cost.plan import suggest_micro_batch
 
         gigabytes = torch.cuda.get_device_properties(0).total_memory / 1e9
         size = experiment.batch.micro_batch

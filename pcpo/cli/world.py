@@ -19,7 +19,7 @@ from typing import Any
 
 from pcpo.cli import console
 from pcpo.cli.stages import run_stages
-from pcpo.replace import write_text
+from pcpo.records.replace import write_text
 
 
 def prompts(sizes: Mapping[str, Any], out: Path, seed: int) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from pcpo.cli import console
 from pcpo.cli.stages import run_stages
-from pcpo.replace import new_file
+from pcpo.records.replace import new_file
 
 if TYPE_CHECKING:
     from pcpo.world.captioned import CaptionedDrawings

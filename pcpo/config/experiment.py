@@ -97,7 +97,7 @@ class EMA(Record):
     # Gradient updates between two whose weights it takes: with 8, those of updates 7, 15, ...
     every: int = Field(gt=0)
     # Images of one micro-batch of the original, over all its GPUs: it takes the weights once for
-    # each of an update's, see pcpo/ema.py. None: once.
+    # each of an update's, see pcpo/training/ema.py. None: once.
     images_per_call: int | None = Field(default=None, gt=0)
 
 
@@ -136,7 +136,7 @@ class Evaluation(Record):
     batch: int = Field(gt=0)
     # Levels of the training reward at which runs are compared (Table 10), in rising order, or
     # fractions of the range that both arms cover, where no level is published for the scale
-    # (`pcpo.reward_levels`, which has its own where there is neither).
+    # (`pcpo.analysis.reward_levels`, which has its own where there is neither).
     reward_levels: tuple[float, ...] = ()
     level_fractions: tuple[float, ...] = ()
     matched_level: float | None = None  # level of Tables 2-4; None: the highest

@@ -20,7 +20,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from pcpo.durable import contents
+from pcpo.records.durable import contents
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pcpo import frames
-from pcpo.curves import epoch_curves
+from pcpo.analysis.curves import epoch_curves
 from pcpo.figures import style
 from pcpo.figures.seed_bands import draw_band, seed_band
+from pcpo.records import frames
 
 ARMS = ("baseline", "log_hinge", "matching", "pcpo")
 TITLE = "The components of PCPO, added one by one"

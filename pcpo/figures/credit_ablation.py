@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pcpo import frames
 from pcpo.figures import style
 from pcpo.figures.ablation import ablation
+from pcpo.records import frames
 
 TITLE = "Readings and parts of PCPO's credit"
 CAPTION = (

@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pcpo import frames
 from pcpo.figures import style
+from pcpo.records import frames
 
 TITLE = "Weights of the timesteps, native and proportional"
 CAPTION = (

@@ -10,9 +10,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pcpo import frames
+from pcpo.analysis.phases import NEAR, Runs, find_phases, split
 from pcpo.figures import style
-from pcpo.phases import NEAR, Runs, find_phases, split
+from pcpo.records import frames
 
 TITLE = "Gradient of the first layer"
 CAPTION = (

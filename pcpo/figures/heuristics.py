@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pcpo import frames
-from pcpo.curves import RUN, epoch_curves
+from pcpo.analysis.curves import RUN, epoch_curves
 from pcpo.figures import style
 from pcpo.figures.seed_bands import draw_band, draw_reward, seed_band
+from pcpo.records import frames
 
 TITLE = "Heuristic acceleration"
 CAPTION = (

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
-from pcpo import frames
 from pcpo.figures import (
     ablation,
     credit_ablation,
@@ -20,6 +19,7 @@ from pcpo.figures import (
     training_curves,
     validation_and_kl,
 )
+from pcpo.records import frames
 
 
 class Kind(NamedTuple):

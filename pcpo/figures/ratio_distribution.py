@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from pcpo import frames
+from pcpo.analysis.phases import NEAR, Runs, find_phases, split
 from pcpo.figures import style
-from pcpo.phases import NEAR, Runs, find_phases, split
+from pcpo.records import frames
 
 TITLE = "Distribution of the policy ratio"
 CAPTION = (

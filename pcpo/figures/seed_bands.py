@@ -36,7 +36,7 @@ def shade(axes: Axes, x: pd.Series, low: pd.Series, high: pd.Series, arm: str) -
 
 
 def draw_reward(axes: Axes, runs: pd.DataFrame, arm: str, window: int) -> None:
-    """The reward of an arm's runs (`pcpo.curves.epoch_curves`) by epoch, with its band."""
+    """The reward of an arm's runs (`pcpo.analysis.curves.epoch_curves`) by epoch, with its band."""
     band = seed_band(runs, "reward_mean", window=window)
     draw_band(axes, band, arm, label=style.LABELS.get(arm, arm))
     if runs["seed"].nunique() == 1:

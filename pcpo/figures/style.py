@@ -21,9 +21,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import ArrayLike
 
-from pcpo import frames
 from pcpo.paths import FIGURE_SUFFIXES
-from pcpo.replace import new_files
+from pcpo.records import frames
+from pcpo.records.replace import new_files
 from pcpo.tables.labels import ALGORITHMS, ARMS, MODELS, REWARDS
 
 # The order of the paper's Figure 6: baseline blue, objective green, matching red, PCPO orange.

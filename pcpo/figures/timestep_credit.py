@@ -16,9 +16,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from pcpo import frames
 from pcpo.figures import style
 from pcpo.figures.seed_bands import draw_band, seed_band, shade
+from pcpo.records import frames
 
 TITLE = "The on-policy case, by timestep"
 CAPTION = (

@@ -12,10 +12,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from pcpo import frames
-from pcpo.curves import epoch_curves
+from pcpo.analysis.curves import epoch_curves
 from pcpo.figures import style
 from pcpo.figures.seed_bands import draw_band, draw_reward, seed_band
+from pcpo.records import frames
 
 TITLE = "Training reward and clip fraction"
 COUNTS = ("clip_fraction", "authors_clip_fraction")

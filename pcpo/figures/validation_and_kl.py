@@ -10,10 +10,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pcpo import frames
-from pcpo.curves import epoch_curves
+from pcpo.analysis.curves import epoch_curves
 from pcpo.figures import style
 from pcpo.figures.seed_bands import draw_band, seed_band, shade
+from pcpo.records import frames
 
 TITLE = "Validation reward, reward against KL, and clip fraction"
 CAPTION = (

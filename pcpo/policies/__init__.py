@@ -13,7 +13,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pcpo.durable import identity_files
+from pcpo.records.durable import identity_files
 
 if TYPE_CHECKING:
     from pcpo.config import Experiment, ModelSource
@@ -48,7 +48,7 @@ def load(
     from safetensors import SafetensorError
     from torch import distributed as dist
 
-    from pcpo.embeddings import PromptEmbeddings
+    from pcpo.policies.embeddings import PromptEmbeddings
 
     _check_folder(source)
     adapter = importlib.import_module(f"pcpo.policies.{ADAPTERS[experiment.model]}").Adapter

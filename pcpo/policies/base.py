@@ -18,10 +18,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from pcpo.compiler import require_compiler
 from pcpo.config import Execution, LoRA
-from pcpo.distributed import whole
-from pcpo.embeddings import Conditioning, PromptEmbeddings
+from pcpo.policies.compiler import require_compiler
+from pcpo.policies.embeddings import Conditioning, PromptEmbeddings
+from pcpo.training.processes import whole
 
 LORA_FILE = "pytorch_lora_weights.safetensors"
 FULL_FILE = "diffusion_pytorch_model.safetensors"

@@ -8,8 +8,8 @@ import torch
 from diffusers import FluxPipeline
 from torch import Tensor
 
-from pcpo.embeddings import Conditioning
 from pcpo.policies.base import Policy
+from pcpo.policies.embeddings import Conditioning
 
 T5_TOKENS = 512  # DanceGRPO preprocess_flux_embedding.py
 

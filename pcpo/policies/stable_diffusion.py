@@ -7,8 +7,8 @@ from typing import Any
 from diffusers import StableDiffusionPipeline
 from torch import Tensor
 
-from pcpo.embeddings import Conditioning
 from pcpo.policies.base import Policy
+from pcpo.policies.embeddings import Conditioning
 
 
 class Adapter(Policy):

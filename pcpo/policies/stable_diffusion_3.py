@@ -7,8 +7,8 @@ from typing import Any
 from diffusers import StableDiffusion3Pipeline
 from torch import Tensor
 
-from pcpo.embeddings import Conditioning
 from pcpo.policies.base import Policy
+from pcpo.policies.embeddings import Conditioning
 
 T5_TOKENS = 128  # flow_grpo config: max_sequence_length
 

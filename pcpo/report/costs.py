@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from pcpo import history
 from pcpo.config import Experiment
+from pcpo.records import history
 from pcpo.report.files import number, read_rows
 
 # Rules that ask for GPUs where the scale's device is cuda (rules/*.smk); `train` asks for as many

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pcpo import provenance
 from pcpo.config import Scale, load_experiment, load_scale
 from pcpo.config.settings import NATIVE, evaluated_by
 from pcpo.paths import FIGURES, NOT_DRAWN, Paths
+from pcpo.records import provenance
 from pcpo.report import ledger, markup
 from pcpo.report.configurations import Configuration, configuration
 from pcpo.report.costs import Step, read_costs

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from pcpo.compare import COLUMNS, VERDICTS, read_published
+from pcpo.claims.cells import COLUMNS, VERDICTS, read_published
 from pcpo.report.files import number, read_rows
 from pcpo.tables.labels import METRICS, SCORES
 
@@ -61,7 +61,7 @@ class SideBySide:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Number of claimed directions by verdict, in the order of `pcpo.compare.VERDICTS`."""
+        """Number of claimed directions by verdict, in the order of `pcpo.claims.cells.VERDICTS`."""
         found = [cell.verdict for _, cells in self.rows for cell in cells if cell.judged]
         return {verdict: found.count(verdict) for verdict in VERDICTS if verdict in found}
 

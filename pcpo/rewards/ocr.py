@@ -14,7 +14,7 @@ from typing import Protocol
 import torch
 from rapidfuzz.distance import Levenshtein
 
-from pcpo.prompt_needs import quoted_text
+from pcpo.prompts.needs import quoted_text
 from pcpo.rewards import _base
 from pcpo.rewards._files import require_folder
 

@@ -6,7 +6,7 @@
 (The footnote on the scale is added by `build`, so that no table can forget it.)
 
 `TABLES` says which frames each table needs: `updates`, `overall`, `per_prompt`, `selection` and
-`alignment` are those of `pcpo.frames`; `published` is the paper's own table.
+`alignment` are those of `pcpo.records.frames`; `published` is the paper's own table.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ SCORES_5 = ("hpsv2_1", "aesthetic", "clipscore", "pickscore", "imagereward")
 SCORES_9 = ("hpsv2", "aesthetic", "pickscore", "imagereward")
 FORMATS = {"hpsv2_1": "{:.3f}", "hpsv2": "{:.3f}", "clipscore": "{:.3f}"}
 _ARMS = ("base", "baseline", "pcpo")
-PAIRS = ("published", "matched")  # `checkpoint` of `pcpo.frames.ALIGNMENT`
+PAIRS = ("published", "matched")  # `checkpoint` of `pcpo.records.frames.ALIGNMENT`
 
 
 def of_pair(alignment: pd.DataFrame, pair: str) -> pd.DataFrame:

@@ -37,8 +37,8 @@ MATCHED = Match("", 0)
 def reward_match(selection: pd.DataFrame, experiments: Sequence[str], arm: str = "pcpo") -> Match:
     """How the checkpoints of `arm` stand to the baseline's, over experiments and training seeds.
 
-    selection: `pcpo.frames.SELECTION`. The side is known where the baseline reached its level and
-    every pair that does not match differs in the same direction.
+    selection: `frames.SELECTION`. The side is known where the baseline reached its level and every
+    pair that does not match differs in the same direction.
     """
     rows = selection[selection["experiment"].isin(list(experiments))]
     own = rows[rows["arm"] == arm]

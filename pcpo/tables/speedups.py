@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pcpo.curves import epoch_curves
+from pcpo.analysis.curves import epoch_curves
+from pcpo.analysis.reward_levels import LEVEL_FRACTIONS, level_fractions, reward_levels, why_none
 from pcpo.paths import TABLES
-from pcpo.reward_levels import LEVEL_FRACTIONS, level_fractions, reward_levels, why_none
 from pcpo.stats.speedup import WINDOW
 from pcpo.stats.speedup_interval import ONE_RUN, compare_runs
 from pcpo.tables import labels, notes

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from pcpo.markdown import escaped, without_html
-from pcpo.replace import write_texts
+from pcpo.records.replace import write_texts
 
 MISSING = "-"
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 import pcpo.world.vae  # noqa: F401  (from_pretrained looks the class up in this module)
 from pcpo.features.judge import load_network
-from pcpo.replace import new_file
+from pcpo.records.replace import new_file
 from pcpo.world import drawing, words
 from pcpo.world.judge import ATTRIBUTES, attribute_hits, held_out_accuracy
 

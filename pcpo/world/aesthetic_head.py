@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch.nn import functional
 from transformers import CLIPModel, CLIPTokenizer
 
-from pcpo.replace import new_folder
+from pcpo.records.replace import new_folder
 from pcpo.world.captioned import CaptionedDrawings, clip_normalised, draw_captions
 from pcpo.world.clip import save_clip
 from pcpo.world.pretraining import generators, warm_then_decay

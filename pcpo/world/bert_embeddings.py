@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from transformers import BertConfig, BertModel, CLIPModel, CLIPTokenizer
 
-from pcpo.replace import new_folder
+from pcpo.records.replace import new_folder
 from pcpo.rewards.bertscore import Reward
 from pcpo.world import drawing
 from pcpo.world.clip import save_clip

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch.nn import functional
 from transformers import CLIPTokenizer
 
-from pcpo.replace import new_folder
+from pcpo.records.replace import new_folder
 from pcpo.rewards._blip import BlipScorer, build_towers, to_published
 from pcpo.rewards._linear_chain import chain_of_widths
 from pcpo.rewards.imagereward import MEAN, STD

@@ -15,7 +15,7 @@ import torch
 from torch.nn import functional
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
-from pcpo.replace import new_folder
+from pcpo.records.replace import new_folder
 from pcpo.world import drawing
 from pcpo.world.captioned import clip_normalised, draw_captions, pad_tokens, pick
 from pcpo.world.pretraining import generators, warm_then_decay

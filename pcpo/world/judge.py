@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch.nn import functional
 
 from pcpo.features.judge import JudgeNetwork, load_network
-from pcpo.replace import new_folder
+from pcpo.records.replace import new_folder
 from pcpo.world import drawing
 from pcpo.world.pretraining import generators, warm_then_decay
 from pcpo.world.vae import from_uint8

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from transformers import CLIPModel, CLIPTokenizer
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
-from pcpo.replace import new_folder
+from pcpo.records.replace import new_folder
 
 
 def save_open_clip(model: CLIPModel, tokenizer: CLIPTokenizer, folder: Path) -> None:

@@ -13,7 +13,7 @@ from diffusers import DiffusionPipeline
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
-from pcpo.replace import new_folder
+from pcpo.records.replace import new_folder
 from pcpo.world import drawing, words
 from pcpo.world.muon import Muon
 from pcpo.world.vae import PatchLinearVAE, from_uint8

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pcpo.replace import write_text
+from pcpo.records.replace import write_text
 from pcpo.world import drawing, words
 
 

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional
 
-from pcpo.replace import new_folder
+from pcpo.records.replace import new_folder
 from pcpo.rewards._recogniser import Recogniser
 from pcpo.world import drawing, words
 from pcpo.world.pretraining import generators, warm_then_decay

@@ -10,7 +10,7 @@ from pcpo.config import load_experiment
 from pcpo.credit import flow_weights
 from pcpo.objectives import kl
 from pcpo.samplers.flow_sde import flow_grpo_sde
-from pcpo.validation import validation_sampler
+from pcpo.training.validation import validation_sampler
 from tests.agreement import originals
 from tests.agreement.inputs import apart, gradient, latents, step_of
 from tests.agreement.steps import assert_steps_agree

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pcpo.config import EMA, load_experiment
-from pcpo.ema import MovingAverage
+from pcpo.training.ema import MovingAverage
 
 UPDATES = 600  # 300 epochs of 2
 CONFIG = EMA(decay=0.9, every=8)

@@ -2,7 +2,7 @@ import pytest
 
 from pcpo.config import files
 from tests.archive.finished import finish
-from tests.workflow import ROOT
+from tests.system.pipeline import ROOT
 
 
 @pytest.fixture(scope="session")

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pcpo import frames
 from pcpo.archive.bundle import FORMAT, digests, write
 from pcpo.cli import archive, claims, compare, figure, report, table
 from pcpo.config import load_experiment, load_experiments
+from pcpo.evaluation.images import write_images
 from pcpo.paths import FIGURES, Paths
-from pcpo.shards import write_images
+from pcpo.records import frames
 from tests.claims import planted
 
 NAMES = ("04_ddpo_bertscore", "07_dancegrpo_sd15_pickscore")
@@ -104,7 +104,7 @@ def rows_of_grid():
 
 
 def record(rule, job, hour, *command):
-    """A job's record as `pcpo.provenance` leaves it."""
+    """A job's record as `pcpo.records.provenance` leaves it."""
     times = {
         "start": f"2026-01-31T{hour:02}:00:00+00:00",
         "end": f"2026-01-31T{hour:02}:30:00+00:00",

@@ -13,7 +13,7 @@ import pytest
 
 from pcpo.archive import bundle
 from pcpo.archive.bundle import FORMAT, digests, open_archive, write
-from pcpo.replace import _host
+from pcpo.records.replace import _host
 from tests.archive.finished import small
 
 

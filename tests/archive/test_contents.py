@@ -14,7 +14,7 @@ from pcpo.archive.anonymous import without_folders
 from pcpo.archive.bundle import FORMAT
 from pcpo.config import files, load_experiment
 from tests.archive.finished import FIGURE, NAMES, P, pack, text
-from tests.workflow import copy_sources
+from tests.system.pipeline import copy_sources
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_everything_small_is_there(names):
     expected |= {f"{P.root}/{kind}" for kind in ("logs/table/table9.log",)}
     expected |= {f"{P.root}/provenance/train/04_ddpo_bertscore_pcpo_0.json"}
     expected |= {"Snakefile", "rules/train.smk", "requirements.lock", "envs/report.yaml"}
-    expected |= {"pcpo/training.py", "pcpo/report/templates/page.html"}
+    expected |= {"pcpo/training/loop.py", "pcpo/report/templates/page.html"}
     expected |= {"config/scale/smoke.yaml", "config/paper/table9.csv", "config/claims.yaml"}
     expected |= {"archive.json", "manifest-sha256.txt", "ro-crate-metadata.json"}
     assert expected <= names
@@ -151,7 +151,7 @@ def test_only_what_belongs_to_the_repository_and_the_run_is_packed(
         names = set(archive.namelist())
         secret = {name for name in names if b"a secret" in archive.read(name)}
     assert {f"config/experiments/{name}.yaml" for name in NAMES} <= names
-    assert {"config/scale/smoke.yaml", "config/scale/demo.yaml", "pcpo/training.py"} <= names
+    assert {"config/scale/smoke.yaml", "config/scale/demo.yaml", "pcpo/training/loop.py"} <= names
     assert not any(name.startswith("profiles/") for name in names)
     # Without git nobody says which module belongs to the package.
     assert secret == (set() if tracked else {"pcpo/rewards/mine.py", "config/scale/other.yaml"})

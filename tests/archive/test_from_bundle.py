@@ -5,9 +5,9 @@ import zipfile
 import pytest
 
 from pcpo.config import files
-from tests import workflow
 from tests.archive.finished import FIGURE, NAMES, P, finish, pack
-from tests.workflow import copy_sources
+from tests.system import pipeline
+from tests.system.pipeline import copy_sources
 
 NOTE = "a scale that only the archive knows"
 
@@ -17,7 +17,7 @@ BARE = {"HOME": "/proc/none", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLO
 
 
 def snakemake(folder, *arguments, variables=None):
-    return workflow.snakemake(folder, "--cores", "2", *arguments, variables=variables)
+    return pipeline.snakemake(folder, "--cores", "2", *arguments, variables=variables)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import yaml
 
 from pcpo.archive.bundle import digests, write
 from tests.archive.finished import NAMES, P, pack
-from tests.workflow import copy_sources, snakemake
+from tests.system.pipeline import copy_sources, snakemake
 
 MARKER = "marker_of_a_stranger"
 COMMAND = f"$(touch {MARKER})"

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from pcpo.archive.pictures import shown_images
+from pcpo.evaluation.images import read_images, read_index, write_images
 from pcpo.figures.grid_prompts import GRIDS
-from pcpo.shards import read_images, read_index, write_images
 
 FIGURE = "figure17"  # two experiments, each with its own prompts, two images of a prompt
 ARMS = ("base", "pcpo")

@@ -11,8 +11,8 @@ import pytest
 
 from pcpo import policies
 from pcpo.assets import AssetError, fetch, preflight, read_lock, sha256_of
-from pcpo.durable import contents
-from pcpo.replace import NotWritten
+from pcpo.records.durable import contents
+from pcpo.records.replace import NotWritten
 from tests.assets.conftest import COMMIT, set_hub, write_table
 
 WEIGHTS = "org/model/unet/weights.safetensors"

@@ -6,7 +6,7 @@ from pcpo.assets import read_assets
 from pcpo.assets.needs import needed, prompt_source, unfinished
 from pcpo.config import experiment_names, load_experiment, load_scale
 from pcpo.config.files import CONFIG
-from pcpo.prompt_sets import SETS
+from pcpo.prompts.sets import SETS
 
 SCALES = sorted(path.stem for path in (CONFIG / "scale").glob("*.yaml"))
 REAL = [scale for scale in SCALES if not load_scale(scale).world]

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from pcpo import frames
+from pcpo.analysis.phases import find_phases
 from pcpo.claims import (
     COLUMNS,
     PROCEDURES,
@@ -24,7 +24,7 @@ from pcpo.claims.ledger import decide
 from pcpo.cli import claims as command
 from pcpo.config import load_experiments, load_scale
 from pcpo.config.files import CONFIG, ConfigError
-from pcpo.phases import find_phases
+from pcpo.records import frames
 from tests.claims import planted
 from tests.test_layers import TRAINER, reached, within
 

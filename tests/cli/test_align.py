@@ -2,9 +2,9 @@
 
 import pytest
 
-from pcpo import frames
 from pcpo.cli.align import checkpoints
 from pcpo.config import load_experiment
+from pcpo.records import frames
 from tests import synthetic
 
 

@@ -8,14 +8,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from pcpo import frames
 from pcpo.cli import evaluate
 from pcpo.config import load_scale
+from pcpo.evaluation.images import read_images, read_index, write_images
 from pcpo.features.judge import Features, JudgeNetwork
 from pcpo.metrics.diversity import mean_pairwise_squared_distance
 from pcpo.metrics.frechet import frechet_distance
 from pcpo.metrics.inception_score import inception_score
-from pcpo.shards import read_images, read_index, write_images
+from pcpo.records import frames
 
 PROMPTS, SEEDS = 15, 20  # 300 images: more than one batch, and the second starts within a prompt
 ROWS = [(2 * i, f"prompt {i}", seed) for i in range(PROMPTS) for seed in range(SEEDS)]

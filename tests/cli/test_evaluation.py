@@ -13,7 +13,7 @@ from pcpo.cli.evaluation import (
     score,
 )
 from pcpo.config import RewardSource, load_experiments, load_scale
-from pcpo.generation import generate
+from pcpo.evaluation.generation import generate
 from tests.rewards.tiny_models import BUILDERS, noise_images
 from tests.small import PROMPTS, brightness, experiment, policy
 

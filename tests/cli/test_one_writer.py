@@ -8,7 +8,7 @@ import pytest
 
 from pcpo.cli.stages import lock_of
 from pcpo.config.files import CONFIG
-from pcpo.lock import alone, beside
+from pcpo.records.lock import alone, beside
 
 WRITERS = {
     "select": ["01", "--out", "made.csv"],

@@ -8,8 +8,8 @@ from pcpo.cli import evaluation, generate, select, train
 from pcpo.cli.evaluation import load_policy, sampler_of, sigmas
 from pcpo.config import load_arm, load_scale
 from pcpo.credit import arm_sampler
-from pcpo.generation import generate as images_of
-from pcpo.shards import MADE_BY, read_images, read_index
+from pcpo.evaluation.generation import generate as images_of
+from pcpo.evaluation.images import MADE_BY, read_images, read_index
 from tests.cli import test_select
 from tests.small import PROMPTS, experiment
 

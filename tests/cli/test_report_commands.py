@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pcpo import frames
+from pcpo.analysis.readings import readings
 from pcpo.cli import compare, figure, table
-from pcpo.readings import readings
+from pcpo.records import frames
 from tests import synthetic
 
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-import pcpo.plan
+import pcpo.cost.plan
 from pcpo.cli.evaluation import cut_prompts
 from pcpo.cli.train import out_of_memory
 from pcpo.config import load_experiment
@@ -15,7 +15,7 @@ def test_out_of_memory_names_the_setting_and_the_size_that_fits(monkeypatch):
     monkeypatch.setattr(
         torch.cuda, "get_device_properties", lambda device: SimpleNamespace(total_memory=24e9)
     )
-    monkeypatch.setattr(pcpo.plan, "suggest_micro_batch", lambda experiment, gigabytes: 4)
+    monkeypatch.setattr(pcpo.cost.plan, "suggest_micro_batch", lambda experiment, gigabytes: 4)
     chosen = load_experiment(1, "paper")
     with (
         pytest.raises(

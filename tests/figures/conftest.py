@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pcpo.readings import readings
+from pcpo.analysis.readings import readings
 from tests import synthetic
 
 ARMS = ("baseline", "log_hinge", "matching", "pcpo", "half_timesteps", "uniform")

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pcpo import frames
 from pcpo.cli import figure
-from pcpo.shards import write_images
+from pcpo.evaluation.images import write_images
+from pcpo.records import frames
 from tests import synthetic
 
 PROMPTS = ["cat", "bear", "butterfly", "chicken", "bee", "camel", "dog"]

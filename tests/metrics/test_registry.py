@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pcpo import metrics
-from pcpo.rows import Rows, RowWriter
+from pcpo.evaluation.rows import Rows, RowWriter
 
 
 def features(seed, count=60):

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pcpo.compare import compare
+from pcpo.claims.cells import compare
 from pcpo.tables.table import Column, Table
 
 PUBLISHED = Path("config/paper")

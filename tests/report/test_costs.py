@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from pcpo import history
 from pcpo.config import load_experiment
+from pcpo.records import history
 from pcpo.report import collect, render
 from pcpo.report.costs import GPU_STEPS, read_costs
 from pcpo.report.plan import read_plan

@@ -7,16 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pcpo import frames, samplers
-from pcpo.checkpoints import RunFolder
+from pcpo import samplers
 from pcpo.cli import figure
 from pcpo.config import load_arm
+from pcpo.evaluation.generation import generate
+from pcpo.evaluation.images import read_index, write_images
 from pcpo.figures.grid_prompts import GRIDS, Grid
-from pcpo.generation import generate
-from pcpo.prompt_file import read_prompts
+from pcpo.prompts.file import read_prompts
+from pcpo.records import frames
 from pcpo.report import collect, render
-from pcpo.shards import read_index, write_images
-from pcpo.training import train
+from pcpo.training.loop import train
+from pcpo.training.run_folder import RunFolder
 from tests import synthetic
 from tests.hostile_prompts import HOSTILE, write
 from tests.report.test_page import Reader

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from pcpo.compare import compare
+from pcpo.claims.cells import compare
 from pcpo.report.side_by_side import read_compared, side_by_side
 from tests.report.conftest import TABLE1
 

@@ -1,0 +1,269 @@
+"""Speed of whole training iterations on a GPU, with random weights of the real architectures.
+
+Two orders of work, through the package's own loop (`pcpo.training.loop.train`):
+
+ours      compiled, with the largest micro-batch that the memory plan suggests, the arm `pcpo`;
+official  what the public loops do: eager, their batch sizes, the sampler's log-probabilities, the
+          host waiting for the device at each forward, FLUX with recomputed activations.
+
+Speed does not depend on what weights have learnt. Step counts are those of the experiment; an
+iteration has fewer images (`images`), all of them in one gradient update.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pcpo.config import Experiment, load_arm
+from pcpo.cost import architectures
+from pcpo.cost.counting import count_as_on_cuda, flops
+from pcpo.cost.iteration_time import measure, wait
+from pcpo.cost.memory import REWARDS, decode_call, predict_call, suggest_micro_batch
+from pcpo.cost.plan import trained_steps
+from pcpo.policies.base import Policy
+from pcpo.prompts.draws import derive_seed
+
+EXPERIMENTS = (2, 5, 9, 6)  # SD1.5 LoRA, SD1.4 full, SD3.5-M LoRA with KL, FLUX LoRA
+LARGEST = 16  # images of one forward, where memory allows more
+# Images of a forward in sampling and in training: ddpo config/dgx.py; dance config_sd/dgx.py and
+# its FLUX scripts; flow config/grpo.py.
+OFFICIAL = {
+    ("ddpo", "sd15"): (8, 4),
+    ("dancegrpo", "sd14"): (4, 4),
+    ("dancegrpo", "sd15"): (4, 4),
+    ("dancegrpo", "flux"): (1, 1),
+    ("flow_grpo", "sd35m"): (8, 8),
+}
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A row of the table; shares are of `matrix_tflops`, recomputation not counted."""
+
+    toy: bool  # small architectures: to try the command
+    device: str
+    torch: str
+    cuda: str
+    experiment: str
+    model: str
+    order: str
+    images: int
+    micro_batch: int
+    steps: int
+    trained_steps: int
+    compiled: bool
+    activation_checkpointing: bool
+    matrix_tflops: float
+    iteration_s: float
+    sampling_s: float
+    reward_s: float
+    update_s: float
+    sampling_images_per_s: float
+    training_images_per_s: float
+    images_per_s: float
+    peak_gb: float
+    sampling_share: float
+    training_share: float
+    iteration_share: float
+
+
+def batch_of(experiment: Experiment, images: int, micro_batch: int) -> Experiment:
+    """The experiment with so many images an iteration, all in one update, and no validation."""
+    grouped = experiment.batch.prompts_per_iteration is not None
+    batch = experiment.batch.model_copy(
+        update={
+            "images_per_iteration": images,
+            "gradient_updates": 1,
+            "micro_batch": micro_batch,
+            "prompts_per_iteration": 1 if grouped else None,
+            "images_per_prompt": images if grouped else None,
+        }
+    )
+    return experiment.model_copy(update={"batch": batch, "validation": None})
+
+
+def with_execution(experiment: Experiment, **keys: Any) -> Experiment:
+    """The experiment on one GPU, with other execution keys."""
+    keys = {"gpus": 1, "sharding": "none", **keys}
+    return experiment.model_copy(update={"execution": experiment.execution.model_copy(update=keys)})
+
+
+def toy(experiment: Experiment) -> Experiment:
+    """Sizes at which a CPU runs the small architectures in seconds."""
+    sampler = experiment.sampler.model_copy(update={"resolution": 32, "steps": 4})
+    return experiment.model_copy(update={"sampler": sampler, "precision": "fp32"})
+
+
+def bench(
+    experiment: Experiment, device: str, peak: float, small: bool = False
+) -> list[Measurement]:
+    """Measure an experiment in both orders of work. `peak`: the device's `matrix_tflops`.
+
+    Raises ValueError for a reward without a network of a known size (BERTScore, OCR, ImageReward)
+    and where the memory plan knows no micro-batch that fits.
+    """
+    unet = experiment.model in ("sd14", "sd15")
+    ours = with_execution(
+        toy(experiment) if small else experiment,
+        compile=not small,
+        channels_last=unet,
+        activation_checkpointing=False,
+    )
+    eager = with_execution(
+        toy(experiment) if small else experiment,
+        compile=False,
+        channels_last=False,
+        activation_checkpointing=experiment.model == "flux",
+    )
+    sample, update = OFFICIAL[experiment.algorithm, experiment.model]
+    if small:
+        size, sample, update = 2, min(sample, 2), min(update, 1)
+    else:
+        size = _largest(ours, device)
+    images = max(2 * size, sample, update)  # all powers of two
+
+    def measured(chosen: Experiment, micro_batch: int, order: str) -> Measurement:
+        return _measured(batch_of(chosen, images, micro_batch), order, device, peak, small)
+
+    official = measured(eager, update, "official")
+    if sample != update:  # its sampling runs at another batch size than its training
+        official = _sampled_as(measured(eager, sample, "official"), official)
+    return [measured(ours, size, "ours"), official]
+
+
+def _largest(experiment: Experiment, device: str) -> int:
+    """The largest power of two that the memory plan lets a micro-batch be."""
+    gigabytes = torch.cuda.get_device_properties(device).total_memory / 1e9
+    fits = min(suggest_micro_batch(experiment, gigabytes), LARGEST)
+    if fits == 0:
+        raise ValueError(
+            f"{experiment.name}: the plan knows no batch.micro_batch that fits this GPU's "
+            f"{gigabytes:.0f} GB; leave the experiment out"
+        )
+    return 1 << (fits.bit_length() - 1)
+
+
+def _measured(
+    experiment: Experiment, order: str, device: str, peak: float, small: bool
+) -> Measurement:
+    e = experiment
+    arm = load_arm("pcpo" if order == "ours" else "baseline")
+    cuda = torch.device(device).type == "cuda"
+    with torch.random.fork_rng(devices=[device] if cuda else []):
+        torch.manual_seed(0)  # the same weights in both orders
+        policy = architectures.policy(e, device=device, small=small)
+        reward = ClipReward(e.reward.name, device, small)
+    if order == "official":
+        _wait_at_each_forward(policy)
+    if cuda:
+        torch.cuda.reset_peak_memory_stats(device)
+    seconds = measure(policy, e, arm, reward)
+    used = torch.cuda.max_memory_allocated(device) / 1e9 if cuda else 0.0
+    del policy, reward
+    gc.collect()
+    if cuda:
+        torch.cuda.empty_cache()
+        torch.compiler.reset()
+
+    forward, decode = _flops(e, small)
+    sampling = seconds.images * (e.sampler.steps * forward + decode)
+    scoring = 0.0 if small else seconds.images * REWARDS[e.reward.name].tflop * 1e12
+    forwards = (3 if e.lora is None else 2) + (e.kl_beta is not None)
+    training = seconds.images * trained_steps(e, arm) * forwards * forward
+    rate = peak * 1e12
+    return Measurement(
+        toy=small,
+        device=torch.cuda.get_device_name(device) if cuda else "CPU",
+        torch=torch.__version__,
+        cuda=torch.version.cuda or "",
+        experiment=e.name,
+        model=e.model,
+        order=order,
+        images=seconds.images,
+        micro_batch=e.batch.micro_batch,
+        steps=e.sampler.steps,
+        trained_steps=trained_steps(e, arm),
+        compiled=e.execution.compile,
+        activation_checkpointing=e.execution.activation_checkpointing,
+        matrix_tflops=peak,
+        iteration_s=seconds.iteration,
+        sampling_s=seconds.sampling,
+        reward_s=seconds.reward,
+        update_s=seconds.update,
+        sampling_images_per_s=seconds.images / (seconds.sampling + seconds.reward),
+        training_images_per_s=seconds.images / seconds.update,
+        images_per_s=seconds.images / seconds.iteration,
+        peak_gb=used,
+        sampling_share=(sampling + scoring) / (seconds.sampling + seconds.reward) / rate,
+        training_share=training / seconds.update / rate,
+        iteration_share=(sampling + scoring + training) / seconds.iteration / rate,
+    )
+
+
+def _sampled_as(sampled: Measurement, trained: Measurement) -> Measurement:
+    """One row of an iteration that samples at one batch size and trains at another."""
+    sampling, reward = sampled.sampling_s, sampled.reward_s
+    iteration = sampling + reward + trained.update_s
+    work = sampled.sampling_share * (sampling + reward) + trained.training_share * trained.update_s
+    return replace(
+        trained,
+        iteration_s=iteration,
+        sampling_s=sampling,
+        reward_s=reward,
+        sampling_images_per_s=sampled.sampling_images_per_s,
+        images_per_s=trained.images / iteration,
+        peak_gb=max(sampled.peak_gb, trained.peak_gb),
+        sampling_share=sampled.sampling_share,
+        iteration_share=work / iteration,
+    )
+
+
+def _flops(experiment: Experiment, small: bool) -> tuple[int, int]:
+    """FLOPs of one image's guided prediction and of its decoding, counted on the meta device."""
+    policy = architectures.policy(experiment, device="meta", train=False, small=small)
+    count_as_on_cuda(policy)
+    predict, decode = predict_call(experiment, policy, 1), decode_call(policy)
+    return flops(torch.no_grad()(predict)), flops(decode)
+
+
+def _wait_at_each_forward(policy: Policy) -> None:
+    predict = policy.predict
+
+    def waiting(*args: Any) -> Tensor:
+        prediction = predict(*args)
+        wait(policy.device)
+        return prediction
+
+    policy.predict = waiting  # type: ignore[assignment, method-assign]
+
+
+class ClipReward:
+    """The network behind a reward with random weights: cosine of image and text, by its real size.
+
+    Images are resized on the device. Scores mean nothing, but differ from image to image.
+    """
+
+    def __init__(self, name: str, device: str, small: bool = False) -> None:
+        self.clip = architectures.clip(name, device=device, small=small)
+        self.device = device
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor, prompts: Sequence[str]) -> Tensor:
+        config = self.clip.config
+        side, vocabulary = config.vision_config.image_size, config.text_config.vocab_size
+        pixels = functional.interpolate(
+            images.to(self.device).float() / 127.5 - 1, (side, side), mode="bicubic", antialias=True
+        )
+        length = config.text_config.max_position_embeddings
+        tokens = torch.tensor(
+            [[derive_seed(prompt, i) % vocabulary for i in range(length)] for prompt in prompts]
+        )
+        output = self.clip(input_ids=tokens.to(self.device), pixel_values=pixels)
+        return (output.image_embeds * output.text_embeds).sum(-1).double().cpu()

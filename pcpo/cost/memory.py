@@ -1,0 +1,319 @@
+"""Memory that one process of a training run needs, counted before any GPU is claimed.
+
+What stays (weights, gradients, moments, averages) is summed over the model's real configuration;
+what a forward and a backward keep alive is counted on meta tensors at micro-batches of 1 and 2
+images, and grows by the same amount for each further image. Nothing is measured here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pcpo.config import load_scale
+from pcpo.records.trained_code import reward_sources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from torch import Tensor
+
+    from pcpo.config import Arm, Experiment, Scale
+    from pcpo.policies.base import Policy
+
+T = TypeVar("T")
+
+# What no count covers, in bytes: CUDA's context, cuBLAS and cuDNN with their workspaces. [assumed]
+CONTEXT = 1.0e9
+# The allocator keeps blocks that it cannot fill: a share of what comes and goes. [assumed]
+FRAGMENTATION = 0.05
+ADAM_MOMENTS = 2
+FP32 = 4
+
+
+@dataclass(frozen=True)
+class Reward:
+    """A reward's models: bytes of their weights on the GPU, and TFLOP to score an image."""
+
+    bytes: float
+    tflop: float
+
+
+# CLIP sizes and FLOPs are counted (a test counts again); the others are their publishers' sizes.
+# Qwen's FLOPs: 2 x weights x about 500 tokens; 64 of them are generated one by one, which takes
+# longer than its FLOPs say. `reward_cost` is what the plan asks: any reward has one.
+REWARDS = {
+    "aesthetic": Reward(4 * 427.6e6, 0.17),  # CLIP ViT-L/14
+    "hps": Reward(4 * 986.1e6, 0.38),  # open_clip ViT-H/14
+    "pickscore": Reward(4 * 986.1e6, 0.38),
+    "clipscore": Reward(4 * 986.7e6, 1.06),  # ViT-H/14 at 378 pixels
+    "imagereward": Reward(4 * 447.0e6, 0.19),  # BLIP with ViT-L/16
+    "bertscore": Reward(2 * 3.75e9 + 4 * 0.76e9, 4.0),  # Qwen2.5-VL-3B and DeBERTa-xlarge
+    "ocr": Reward(0, 0.0),  # on the CPU
+}
+
+
+def counted_as(module: str) -> tuple[str, ...]:
+    """The rewards of `REWARDS` that stand for a module of pcpo/rewards: () where none does.
+
+    Itself, or those whose modules it imports: what starts from them has their networks.
+    """
+    if module in REWARDS:
+        return (module,)
+    names = (Path(source).stem for source in reward_sources(module))
+    return tuple(name for name in names if name in REWARDS)
+
+
+def reward_cost(module: str) -> Reward:
+    """What a module of pcpo/rewards costs: 0 where nothing counted stands for it."""
+    parts = [REWARDS[name] for name in counted_as(module)]
+    return Reward(sum(part.bytes for part in parts), sum(part.tflop for part in parts))
+
+
+def reward_module(scale: Scale, reward: str) -> str:
+    """The module of pcpo/rewards behind a key under `rewards` of a scale."""
+    return scale.rewards[reward].implementation or reward
+
+
+def own_reward(experiment: Experiment) -> Reward:
+    """What the reward costs by which the experiment trains and selects."""
+    return _at_scale(experiment.scale, experiment.reward.name)
+
+
+@cache
+def _at_scale(scale: str, reward: str) -> Reward:
+    return reward_cost(reward_module(load_scale(scale), reward))
+
+
+@dataclass(frozen=True)
+class Training:
+    """One process of a training run, in bytes; `each` grows with a micro-batch, `once` does not."""
+
+    weights: float
+    gradients: float
+    moments: float
+    average: float
+    gathered: float  # blocks that sharding has whole at a time
+    vae: float
+    update_once: float
+    update_each: float
+    decode_each: float
+    trained: int  # parameters
+
+    @property
+    def resident(self) -> float:
+        return self.weights + self.gradients + self.moments + self.average + self.gathered
+
+    def transient(self, images: int) -> float:
+        """The most that comes and goes, with micro-batches of so many images.
+
+        Three phases, of which the largest counts: an update's forward and backward; the
+        optimiser's step, with a copy of what is trained; a rollout, whose forward records a graph
+        like the update's, and its decoding, when there are no gradients.
+        """
+        update = self.update_once + images * self.update_each
+        sampling = self.vae + max(update, images * self.decode_each) - self.gradients
+        return max(update, self.gradients, sampling)
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Sampling without training: bytes, of which `each` is for one image, and FLOPs of one image.
+
+    latent: numbers of one image's latents.
+    """
+
+    weights: float
+    each: float
+    latent: int
+    forward_flop: int  # a guided prediction: both branches
+    decode_flop: int
+
+
+def counts(experiment: Experiment) -> Training:
+    """Count a training process of the experiment; seconds the first time."""
+    sections = ("model", "lora", "precision", "execution", "kl_beta", "ema")
+    return _once(_training, experiment, *sections)
+
+
+def sampling(experiment: Experiment) -> Sampling:
+    """Count the experiment's sampling; seconds the first time."""
+    return _once(_sampling, experiment, "model", "lora", "precision")
+
+
+_counted: dict[tuple[object, ...], Any] = {}
+
+
+def _once(count: Callable[[Experiment], T], experiment: Experiment, *sections: str) -> T:
+    """`count(experiment)`, which depends on these sections and the forward's shape alone."""
+    s = experiment.sampler
+    key = (count, experiment.digest(*sections), s.resolution, s.guidance_scale > 1)
+    if key not in _counted:
+        _counted[key] = count(experiment)
+    found: T = _counted[key]
+    return found
+
+
+def _training(experiment: Experiment) -> Training:
+    import torch
+
+    from pcpo.cost import architectures
+    from pcpo.cost.counting import count_as_on_cuda, peak_bytes
+    from pcpo.policies.base import HALF
+
+    sharded = experiment.execution.sharding == "fsdp"
+    gpus = experiment.execution.gpus if sharded else 1
+    policy = architectures.policy(experiment, device="meta")
+    count_as_on_cuda(policy)
+    trainable = list(policy.trainable().values())
+    everything = list(policy.denoiser.parameters())
+    weights, trained = _bytes(everything) / gpus, _bytes(trainable) / gpus
+    gathered = 0.0
+    if sharded:
+        half = HALF.get(experiment.precision, torch.float32)
+        gathered = _gathered_bytes(policy, half.itemsize)
+        for parameter in everything:  # gathered in half: autocast has nothing left to cast
+            parameter.data = parameter.data.to(half)
+    for parameter in trainable:  # later micro-batches add to the gradients of the first
+        parameter.grad = torch.zeros_like(parameter)
+
+    def peak(images: int) -> int:
+        predict = predict_call(experiment, policy, images)
+
+        def update() -> None:
+            loss = predict().square().mean()
+            if experiment.kl_beta is not None:
+                with torch.no_grad(), policy.reference():
+                    reference = predict()
+                loss = loss + reference.square().mean()
+            loss.backward()
+
+        return peak_bytes(update)
+
+    one, two = peak(1), peak(2)
+    return Training(
+        weights=weights,
+        gradients=trained,
+        moments=ADAM_MOMENTS * trained,
+        average=trained if experiment.ema else 0.0,
+        gathered=gathered,
+        vae=_bytes(policy.pipeline.vae.parameters()),
+        update_once=2 * one - two,
+        update_each=two - one,
+        decode_each=peak_bytes(decode_call(policy)),
+        trained=sum(p.numel() for p in trainable),
+    )
+
+
+def _sampling(experiment: Experiment) -> Sampling:
+    import torch
+
+    from pcpo.cost import architectures
+    from pcpo.cost.counting import count_as_on_cuda, flops, peak_bytes
+
+    policy = architectures.policy(experiment, device="meta", train=False)
+    count_as_on_cuda(policy)
+    predict = torch.no_grad()(predict_call(experiment, policy, 1))
+    decode = decode_call(policy)
+    forward_flop, decode_flop = flops(predict), flops(decode)
+    return Sampling(
+        weights=_bytes(policy.denoiser.parameters()) + _bytes(policy.pipeline.vae.parameters()),
+        each=max(peak_bytes(predict), peak_bytes(decode)),
+        latent=torch.Size(policy.latent_shape).numel(),
+        forward_flop=forward_flop,
+        decode_flop=decode_flop,
+    )
+
+
+def _gathered_bytes(policy: Policy, half: int) -> float:
+    """What sharding has whole: two blocks, what belongs to none, and a block's gradients."""
+    names = set(policy.denoiser._no_split_modules or ())
+    blocks = [m for m in policy.denoiser.modules() if type(m).__name__ in names]
+    sizes = [sum(p.numel() for p in block.parameters()) for block in blocks]
+    rest = sum(p.numel() for p in policy.denoiser.parameters()) - sum(sizes)
+    trained = [sum(p.numel() for p in b.parameters() if p.requires_grad) for b in blocks]
+    # Gradients come in half and are reduced in fp32.
+    return half * (2 * max(sizes) + rest) + (half + FP32) * max(trained)
+
+
+def predict_call(experiment: Experiment, policy: Policy, images: int) -> Callable[[], Tensor]:
+    """A forward of so many images, on meta tensors."""
+    import torch
+
+    latents = torch.empty(images, *policy.latent_shape, device="meta")
+    timesteps = torch.full((images,), 500.0, device="meta")
+    conditioning = policy.encode(["a prompt"] * images)
+    guidance = experiment.sampler.guidance_scale
+    return lambda: policy.predict(latents, timesteps, conditioning, guidance)
+
+
+def decode_call(policy: Policy) -> Callable[[], None]:
+    """The VAE's decoder on one image."""
+    import torch
+
+    from pcpo.cost.counting import AsOnCuda
+
+    latents = torch.empty(1, *policy.latent_shape, device="meta")
+
+    @torch.no_grad()
+    def decode() -> None:
+        vae = policy.pipeline.vae
+        with AsOnCuda(None):
+            vae.decode(policy._to_vae(latents).to(vae.dtype))
+
+    return decode
+
+
+def _bytes(parameters: Iterable[Tensor]) -> float:
+    return float(sum(p.numel() * p.element_size() for p in parameters))
+
+
+def peak_gigabytes(experiment: Experiment, micro_batch: int | None = None) -> float:
+    """Peak GPU memory of one process of a training run, in 10^9 bytes."""
+    counted = counts(experiment)
+    transient = counted.transient(micro_batch or experiment.batch.micro_batch)
+    reward = own_reward(experiment).bytes
+    return (CONTEXT + counted.resident + reward + (1 + FRAGMENTATION) * transient) / 1e9
+
+
+def generation_gigabytes(experiment: Experiment, rewards: Iterable[str]) -> float:
+    """Peak GPU memory of a process that samples evaluation images and scores them, 10^9 bytes.
+
+    rewards: modules of pcpo/rewards that are loaded at once.
+    """
+    counted = sampling(experiment)
+    transient = experiment.evaluation.batch * counted.each
+    resident = counted.weights + sum(reward_cost(name).bytes for name in rewards)
+    return (CONTEXT + resident + (1 + FRAGMENTATION) * transient) / 1e9
+
+
+def forward_tflop(experiment: Experiment) -> tuple[float, float]:
+    """TFLOP of one image's prediction (both branches with guidance) and of its decoding."""
+    counted = sampling(experiment)
+    return counted.forward_flop / 1e12, counted.decode_flop / 1e12
+
+
+def micro_batches(experiment: Experiment) -> list[int]:
+    """Sizes into which an update divides over the experiment's GPUs, in rising order."""
+    images = experiment.images_per_iteration // experiment.gradient_updates
+    gpus = experiment.execution.gpus
+    return [m for m in range(1, images + 1) if images % m == 0 and (images // m) % gpus == 0]
+
+
+def suggest_micro_batch(experiment: Experiment, gigabytes: float) -> int:
+    """The largest `batch.micro_batch` that fits GPUs of so many 10^9 bytes; 0 if none does."""
+    fitting = (m for m in micro_batches(experiment) if peak_gigabytes(experiment, m) <= gigabytes)
+    return max(fitting, default=0)
+
+
+def host_gigabytes(experiment: Experiment, arm: Arm) -> float:
+    """Host memory of one process for an iteration's trajectories, in 10^9 bytes.
+
+    fp32 for each step: latents, predictions and noise, and what the sampler's log-ratio compares.
+    """
+    kept = 4 if arm.log_ratio == "sampler" else 3
+    images = experiment.images_per_iteration / experiment.execution.gpus
+    steps = experiment.sampler.steps
+    return images * (kept * steps + 1) * sampling(experiment).latent * FP32 / 1e9

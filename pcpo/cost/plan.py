@@ -1,0 +1,319 @@
+"""What the runs of a scale cost, before anything is spent: GPU-hours, memory, disk, images.
+
+GPU-hours are counted FLOPs divided by the rate at which a GPU is thought to do them. The FLOPs are
+a floor: of a sampled image, a forward of the denoiser for each step (two with guidance), the VAE's
+decoder and the reward; of a trained image and step, the forward and the gradient with respect to
+activations (2 forwards with LoRA), that with respect to weights (3, where all are trained), and the
+reference model's forward (1 more, with a KL term). The recomputation of activation checkpointing
+stands apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pcpo.assets import read_assets
+from pcpo.assets.needs import needed, rewards_of
+from pcpo.config import Arm, Experiment, Scale, files, load_arm
+from pcpo.cost.memory import (
+    FP32,
+    counted_as,
+    counts,
+    forward_tflop,
+    generation_gigabytes,
+    host_gigabytes,
+    own_reward,
+    peak_gigabytes,
+    reward_cost,
+    reward_module,
+    suggest_micro_batch,
+)
+from pcpo.cost.speed import Speed
+from pcpo.prompts.draws import evaluation_prompts, iteration_prompts
+from pcpo.prompts.file import read_prompts
+from pcpo.prompts.sets import SETS
+
+__all__ = ["Plan", "Row", "make", "suggest_micro_batch", "totals"]
+
+ALIGNED = ("baseline", "pcpo")  # arms of Tables 5 and 9, beside the base model
+CARDS = (24, 40, 80, 141)  # GB of common GPUs
+PNG_BYTES_PER_PIXEL = 1.5  # of 3 [assumed for photographs]
+FEATURES_PER_IMAGE = 4 * (2048 + 1008 + 1024)  # bytes: Inception's two outputs, DINOv2 ViT-L
+# Sets whose number of prompts is not pinned, and that are not here yet [approximate].
+APPROXIMATE_PROMPTS = {"ocr": 20_000, "hpd": 100_000, "hpd_flux": 50_000}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the plan: an arm's training runs, or an experiment's evaluation.
+
+    micro_24 ... micro_141: the largest micro_batch that fits GPUs of so many GB; 0: none does.
+    """
+
+    experiment: str
+    what: str
+    runs: int
+    images: int
+    sampling_pflop: float
+    training_pflop: float
+    gpu_hours: float
+    recompute_hours: float
+    gpus: int
+    micro_batch: int
+    gpu_gb: float
+    host_gb: float
+    disk_gb: float
+    micro_24: int
+    micro_40: int
+    micro_80: int
+    micro_141: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    scale: str
+    speed: Speed
+    rows: list[Row]
+    shared_gb: dict[str, float]  # disk that no single row owns
+    compiled: list[str]  # experiments that run compiled
+    approximate: dict[str, int]  # prompt sets whose number of prompts is assumed
+    uncounted: dict[str, tuple[str, ...]]  # rewards without a size of their own: counted as these
+
+
+def make(
+    scale: Scale, experiments: Sequence[Experiment], seeds: Sequence[int], speed: Speed
+) -> Plan:
+    """The plan of a scale's experiments. Raises ValueError for a scale that trains its own models.
+
+    Seconds to a minute: each distinct configuration is counted once.
+    """
+    if scale.world:
+        raise ValueError(
+            f"scale {scale.name} trains its own small models, which the plan does not know; "
+            "choose a scale of real weights (pilot, paper, original)"
+        )
+    rows, bases = [], set()
+    for experiment in experiments:
+        for arm in map(load_arm, experiment.arms):
+            rows.append(_training(scale, experiment, arm, len(seeds), speed))
+        with_base = experiment.base_images not in bases
+        bases.add(experiment.base_images)
+        rows.append(_evaluation(scale, experiment, len(seeds), with_base, speed))
+    shared = {
+        "prompt embeddings": _embeddings_gigabytes(scale, experiments, seeds),
+        "downloads": _downloads_gigabytes(scale, experiments),
+    }
+    compiled = [e.name for e in experiments if e.execution.compile]
+    approximate = {}
+    for name in sorted({n for e in experiments for n in e.prompt_sets}):
+        if known_prompts(name, scale) is None:
+            approximate[name] = prompt_count(name, scale)
+    uncounted = {}
+    for name in sorted({n for e in experiments for n in rewards_of(scale, e)}):
+        module = reward_module(scale, name)
+        if counted_as(module) != (module,):
+            uncounted[name] = counted_as(module)
+    return Plan(scale.name, speed, rows, shared, compiled, approximate, uncounted)
+
+
+def totals(plan: Plan) -> dict[str, float]:
+    """images, gpu_hours, recompute_hours and disk_gb of everything."""
+    summed = {
+        key: float(sum(getattr(row, key) for row in plan.rows))
+        for key in ("images", "gpu_hours", "recompute_hours", "disk_gb")
+    }
+    summed["disk_gb"] += sum(plan.shared_gb.values())
+    return summed
+
+
+def trained_steps(experiment: Experiment, arm: Arm) -> int:
+    """Sampler steps on which an image is trained."""
+    trainable = experiment.sampler.steps - experiment.timesteps.skip_last
+    return max(int(trainable * (arm.timestep_fraction or experiment.timesteps.fraction) + 1e-9), 1)
+
+
+def sampling_tflop(experiment: Experiment, steps: int | None = None) -> float:
+    """TFLOP to sample and score one image, in the training's steps or so many."""
+    denoiser, decoder = forward_tflop(experiment)
+    reward = own_reward(experiment).tflop
+    return (steps or experiment.sampler.steps) * denoiser + decoder + reward
+
+
+def training_tflop(experiment: Experiment, arm: Arm) -> float:
+    """TFLOP to train on one image; recomputed activations are not counted."""
+    forwards = (3 if experiment.lora is None else 2) + (experiment.kl_beta is not None)
+    return trained_steps(experiment, arm) * forwards * forward_tflop(experiment)[0]
+
+
+def validation_images(experiment: Experiment, scale: Scale) -> int:
+    """Images of one run's validation: before the first epoch and after each `every`-th."""
+    v = experiment.validation
+    if v is None:
+        return 0
+    return min(v.count, prompt_count(v.prompts, scale)) * (1 + experiment.epochs // v.every)
+
+
+def _training(scale: Scale, experiment: Experiment, arm: Arm, runs: int, speed: Speed) -> Row:
+    e = experiment
+    trained_images = runs * e.epochs * e.images_per_iteration
+    validated = runs * validation_images(e, scale)
+    images = trained_images + validated
+    sampling, training = trained_images * sampling_tflop(e), trained_images * training_tflop(e, arm)
+    if arm.credit == "lambda":  # each step of the rollout asks the reference model too
+        sampling += trained_images * e.sampler.steps * forward_tflop(e)[0]
+    if e.validation is not None:
+        sampling += validated * sampling_tflop(e, e.validation.steps)
+    again = trained_images * trained_steps(e, arm) * forward_tflop(e)[0]
+    fitting = [suggest_micro_batch(e, gigabytes) for gigabytes in CARDS]
+    counted = counts(e)
+    trained = counted.trained * FP32
+    checkpoints = len({*range(e.checkpoint_every, e.epochs + 1, e.checkpoint_every), e.epochs})
+    # To go on from: weights, moments, average; the newest and the one before it.
+    state = 2 * trained * (3 + (e.ema is not None))
+    return Row(
+        experiment=e.name,
+        what=arm.name,
+        runs=runs,
+        images=images,
+        sampling_pflop=sampling / 1e3,
+        training_pflop=training / 1e3,
+        gpu_hours=speed.hours(e.model, sampling, training),
+        recompute_hours=(
+            speed.hours(e.model, 0, again) if e.execution.activation_checkpointing else 0.0
+        ),
+        gpus=e.execution.gpus,
+        micro_batch=e.batch.micro_batch,
+        gpu_gb=peak_gigabytes(e),
+        host_gb=host_gigabytes(e, arm),
+        disk_gb=runs * (checkpoints * trained + state) / 1e9,
+        micro_24=fitting[0],
+        micro_40=fitting[1],
+        micro_80=fitting[2],
+        micro_141=fitting[3],
+    )
+
+
+def selection_images(experiment: Experiment, scale: Scale) -> int:
+    """The most validation images that selection generates for the measured arms of one seed."""
+    e, v = experiment, experiment.evaluation
+    prompts = min(v.prompts, prompt_count(e.prompts, scale))
+    near = 2 * (v.candidate_window // e.checkpoint_every) + 1
+    candidates = min(max(near, 2), -(-e.epochs // e.checkpoint_every))
+    others = len(e.measured) - 1
+    full = 1 + others * min(candidates, 3)  # the baseline's checkpoint, at most three of another's
+    screened = others * candidates if candidates > 3 else 0
+    return prompts * (full * v.validation_seeds + screened * v.screening_seeds)
+
+
+def alignment_checkpoints(experiment: Experiment) -> int:
+    """The most checkpoints whose alignment images one seed makes: of a published and a matched pair
+    of arms, which may be the same; the base model apart."""
+    return len(ALIGNED) * (1 + (experiment.alignment_checkpoint is not None))
+
+
+def _evaluation(
+    scale: Scale, experiment: Experiment, runs: int, with_base: bool, speed: Speed
+) -> Row:
+    """Selection, images of the base model and of each measured arm, and the alignment tables."""
+    e, v = experiment, experiment.evaluation
+    prompts = min(v.prompts, prompt_count(e.prompts, scale))
+    kept = prompts * v.seeds * (runs * len(e.measured) + with_base)
+    asked = {name: len(_alignment_prompts(e, name, scale)) for name in e.alignment}
+    tests = sum(asked.values()) * v.alignment_images
+    reward = own_reward(e).tflop
+    tflop = sampling_tflop(e) - reward
+    own = runs * selection_images(e, scale)
+    models = 1 + alignment_checkpoints(e)
+    scored = {name: runs * models * count for name, count in asked.items()}
+    metrics = sum(
+        count * v.alignment_images * reward_cost(reward_module(scale, key)).tflop
+        for name, count in scored.items()
+        for key in scale.alignment[name].values()
+    )
+    images = kept + own + runs * models * tests
+    sampling = images * tflop + own * reward + metrics
+    loaded = {key for name in e.alignment for key in scale.alignment[name].values()}
+    memory = max(
+        generation_gigabytes(e, [reward_module(scale, e.reward.name)]),  # selection
+        generation_gigabytes(e, [reward_module(scale, key) for key in loaded]),
+    )
+    return Row(
+        experiment=e.name,
+        what="evaluation",
+        runs=runs,
+        images=images,
+        sampling_pflop=sampling / 1e3,
+        training_pflop=0.0,
+        gpu_hours=speed.hours(e.model, sampling, 0),
+        recompute_hours=0.0,
+        gpus=1,
+        micro_batch=v.batch,
+        gpu_gb=memory,
+        host_gb=0.0,
+        disk_gb=kept * (PNG_BYTES_PER_PIXEL * e.sampler.resolution**2 + FEATURES_PER_IMAGE) / 1e9,
+        **{f"micro_{card}": v.batch if memory <= card else 0 for card in CARDS},
+    )
+
+
+# --- prompts, embeddings, downloads ------------------------------------------------------------
+
+
+def known_prompts(name: str, scale: Scale) -> int | None:
+    """Prompts of a set: of its file where there is one, else as published."""
+    path = Path(scale.prompts[name])
+    if path.exists():
+        return len(read_prompts(path))
+    return SETS[path.stem].count if path.stem in SETS else None
+
+
+def prompt_count(name: str, scale: Scale) -> int:
+    """Prompts of a set, known or approximate."""
+    stem = Path(scale.prompts[name]).stem
+    return known_prompts(name, scale) or APPROXIMATE_PROMPTS.get(stem, 10_000)
+
+
+def _alignment_prompts(experiment: Experiment, name: str, scale: Scale) -> list[int]:
+    """Numbers of the prompts of an alignment set that are scored."""
+    count = prompt_count(name, scale)
+    return evaluation_prompts([""] * count, experiment.evaluation.alignment_prompts or count)
+
+
+def distinct_prompts(
+    scale: Scale, experiments: Sequence[Experiment], seeds: Sequence[int]
+) -> dict[str, set[tuple[str, int]]]:
+    """The prompts, as (set, number), that each model's text encoders meet in all runs."""
+    met: dict[str, set[tuple[str, int]]] = {}
+    for e in experiments:
+        own = met.setdefault(e.model, set())
+        count = prompt_count(e.prompts, scale)
+        for seed in seeds:
+            for epoch in range(1, e.epochs + 1):
+                ids = iteration_prompts(e.batch, count, seed, epoch, shuffle=False)
+                own.update((e.prompts, i) for i in ids)
+        own.update((e.prompts, i) for i in evaluation_prompts([""] * count, e.evaluation.prompts))
+        if e.validation is not None:
+            tests = prompt_count(e.validation.prompts, scale)
+            ids = evaluation_prompts([""] * tests, e.validation.count)
+            own.update((e.validation.prompts, i) for i in ids)
+        for name in e.alignment:
+            own.update((name, i) for i in _alignment_prompts(e, name, scale))
+    return met
+
+
+def _embeddings_gigabytes(
+    scale: Scale, experiments: Sequence[Experiment], seeds: Sequence[int]
+) -> float:
+    from pcpo.cost import architectures
+
+    met = distinct_prompts(scale, experiments, seeds)
+    sizes = {model: architectures.text(model).bytes_per_prompt for model in met}
+    return sum(len(prompts) * sizes[model] for model, prompts in met.items()) / 1e9
+
+
+def _downloads_gigabytes(scale: Scale, experiments: Sequence[Experiment]) -> float:
+    """Of the assets below data/ that the experiments need; 0 without config/assets.csv."""
+    table = files.CONFIG / "assets.csv"
+    assets = read_assets(table) if table.exists() else {}
+    return sum(row.gigabytes for name in needed(scale, experiments) for row in assets.get(name, []))

@@ -1,0 +1,1 @@
+"""From checkpoints to numbers: selection, images, features of images, metrics."""

@@ -1,0 +1,202 @@
+"""Folders of images that a person can open: one zip of PNGs per prompt, and an index.
+
+Images are numpy arrays here, so that metrics, tables and figures read them without torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+from pcpo.names import shown
+from pcpo.records.replace import new_file, write_text
+
+INDEX = "index.csv"
+MADE_BY = "made_by"  # digest of what the shards depend on, for a generation that was stopped
+COLUMNS = ("prompt_id", "prompt", "seed", "shard", "file")
+LARGEST_IMAGE = 2**26  # bytes of a PNG: 16 times one of 1024 x 1024 without any compression
+_DATE = (2026, 1, 1, 0, 0, 0)  # of every entry, so that equal images give equal shards
+_ANEW = "delete the file so that the workflow makes the images anew"
+_SHARD = r"prompt_[0-9]+\.zip"
+
+
+Row = tuple[int, str, int]  # prompt_id, prompt, seed
+
+
+def write_images(
+    folder: Path, rows: Sequence[Row], images: Iterable[NDArray[np.uint8]], made_by: str = ""
+) -> None:
+    """Write one zip of PNGs per prompt and an index; the index comes last.
+
+    rows: grouped by prompt; images: `uint8 (3, H, W)` of each row, in order. With `made_by`, of the
+    rows that `missing_rows` returned; the other shards are there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / INDEX).unlink(missing_ok=True)
+    index = _index(rows)
+    stream = iter(images)
+    for shard, group in index.groupby("shard", sort=False):
+        if made_by and (folder / str(shard)).exists():
+            continue
+        with (
+            new_file(folder / str(shard)) as part,
+            zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive,
+        ):
+            for file in group["file"]:
+                buffer = io.BytesIO()
+                pixels = np.ascontiguousarray(next(stream).transpose(1, 2, 0))
+                Image.fromarray(pixels).save(buffer, format="PNG")
+                # A fixed date, so that equal images give equal shards.
+                archive.writestr(
+                    zipfile.ZipInfo(str(file), (2026, 1, 1, 0, 0, 0)), buffer.getvalue()
+                )
+    write_text(folder / INDEX, index.to_csv(index=False))
+
+
+def missing_rows(folder: Path, rows: Sequence[Row], made_by: str) -> list[Row]:
+    """The rows that are still to be made where an earlier `write_images` was stopped.
+
+    made_by: digest of all that the images depend on. Shards that were made by something else, or
+    are damaged, are deleted; so is the index, which says that the folder is complete.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    note = folder / MADE_BY
+    same = note.exists() and note.read_bytes() == made_by.encode()
+    (folder / INDEX).unlink(missing_ok=True)
+    index, missing = _index(rows), []
+    for shard, group in index.groupby("shard", sort=False):
+        path = folder / str(shard)
+        if not (same and _is_whole(path, list(group["file"]))):
+            path.unlink(missing_ok=True)
+            missing += [rows[position] for position in group.index]
+    write_text(note, made_by)
+    return missing
+
+
+def _index(rows: Sequence[Row]) -> pd.DataFrame:
+    index = pd.DataFrame(rows, columns=["prompt_id", "prompt", "seed"])
+    index["shard"] = [f"prompt_{i:03d}.zip" for i in index["prompt_id"]]
+    index["file"] = [f"seed_{seed:04d}.png" for seed in index["seed"]]
+    return index
+
+
+def _is_whole(shard: Path, files: list[str]) -> bool:
+    try:
+        with zipfile.ZipFile(shard) as archive:
+            return archive.namelist() == files and archive.testzip() is None
+    except PermissionError:  # another user's: it is not to be made again
+        raise
+    except (zipfile.BadZipFile, OSError):
+        return False
+
+
+def read_index(folder: Path) -> pd.DataFrame:
+    """The index of a folder of images: prompt_id and seed (int64), prompt, shard and file (texts).
+
+    A prompt is the text that was written, also where it looks like a number or a missing value.
+    Raises FileNotFoundError if there is none, ValueError if it is no such table, names a shard
+    that `write_images` would not write, or a prompt's seed twice.
+    """
+    path = folder / INDEX
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is missing: there are no images in {folder}")
+    try:
+        index = pd.read_csv(path, dtype=str, na_filter=False)
+    except ValueError as error:  # pandas' parser errors and bad UTF-8 are ValueErrors
+        raise ValueError(f"{path}: cannot be read as a table ({error}); {_ANEW}") from error
+    if lost := [column for column in COLUMNS if column not in index]:
+        raise ValueError(f"{path}: the column {lost[0]} is missing; {_ANEW}")
+    for column in ("prompt_id", "seed"):
+        try:
+            index[column] = index[column].astype("int64")
+        except (ValueError, OverflowError) as error:
+            raise ValueError(f"{path}: {column}: {error}; {_ANEW}") from error
+    foreign = index.loc[~index["shard"].str.fullmatch(_SHARD), "shard"]
+    if len(foreign):
+        told = f"{shown(foreign.iloc[0])} in line {foreign.index[0] + 2} is no shard of images"
+        raise ValueError(f"{path}: {told}; {_ANEW}")
+    twice = index.index[index.duplicated(["prompt_id", "seed"])]
+    if len(twice):
+        first = index.loc[twice[0]]
+        raise ValueError(
+            f"{path}: {len(twice)} images are there twice, first prompt {first['prompt_id']} "
+            f"({shown(first['prompt'])}) seed {first['seed']} in line {twice[0] + 2}; {_ANEW}"
+        )
+    return index
+
+
+def read_images(folder: Path, index: pd.DataFrame) -> NDArray[np.uint8]:
+    """The images of the rows of `index`, `uint8 (N, 3, H, W)`.
+
+    Raises ValueError for a damaged shard, an image that is not RGB, and images of several sizes.
+    """
+    images: dict[int, NDArray[np.uint8]] = {}
+    for shard, rows in index.assign(position=range(len(index))).groupby("shard", sort=False):
+        with _opened(folder, str(shard)) as archive:
+            for position, file in zip(rows["position"], rows["file"], strict=True):
+                # PNG alone: Pillow knows formats that start other programs.
+                image = Image.open(io.BytesIO(_image(archive, file)), formats=("PNG",))
+                if image.mode != "RGB":
+                    raise ValueError(f"{folder / str(shard)}: {file} is {image.mode}, not RGB")
+                images[position] = np.asarray(image).transpose(2, 0, 1)
+    if len(sizes := {image.shape[1:] for image in images.values()}) > 1:
+        raise ValueError(f"{folder}: the images have different sizes (H, W): {sorted(sizes)}")
+    return np.stack([images[position] for position in range(len(index))])
+
+
+def fingerprint(folder: Path, index: pd.DataFrame) -> str:
+    """A digest of the images that `index` names, from the checksums in the shards' directories.
+
+    Raises ValueError for a shard that is missing or damaged.
+    """
+    digest = hashlib.sha256(index.to_csv(index=False).encode())
+    for shard, rows in index.groupby("shard", sort=False):
+        with _opened(folder, str(shard)) as archive:
+            for file in rows["file"]:
+                entry = archive.getinfo(file)
+                digest.update(f"{entry.filename} {entry.file_size} {entry.CRC}\n".encode())
+    return digest.hexdigest()
+
+
+def partial_shard(folder: Path, shard: str, files: Sequence[str]) -> bytes:
+    """A shard with only some of its files, each as it is.
+
+    Raises ValueError for a shard that is missing, damaged or lacks one of them.
+    """
+    part = io.BytesIO()
+    with _opened(folder, shard) as source, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as kept:
+        for file in files:
+            kept.writestr(zipfile.ZipInfo(file, _DATE), _image(source, file))
+    return part.getvalue()
+
+
+def _image(archive: zipfile.ZipFile, file: str) -> bytes:
+    """An entry of a shard, stored as it is: nothing unpacks to more than the file holds."""
+    entry = archive.getinfo(str(file))
+    if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > LARGEST_IMAGE:
+        raise zipfile.BadZipFile(f"{file} is packed, or larger than an image")
+    return archive.read(entry)
+
+
+@contextmanager
+def _opened(folder: Path, shard: str) -> Iterator[zipfile.ZipFile]:
+    """A shard; what is wrong with it is said with its name."""
+    try:
+        with zipfile.ZipFile(folder / shard) as archive:
+            yield archive
+    except PermissionError:  # no damage
+        raise
+    except (zipfile.BadZipFile, KeyError, OSError, Image.DecompressionBombError) as error:
+        raise ValueError(
+            f"{folder / shard}: the shard is missing or damaged ({error}); delete "
+            f"{folder / INDEX} so that the workflow makes the images anew"
+        ) from error

@@ -1,0 +1,1 @@
+"""Prompts: reading files of them, published sets, and which ones an iteration draws."""

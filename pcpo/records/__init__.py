@@ -1,0 +1,1 @@
+"""What is written down and read back: frames, histories, provenance; whole or not at all."""

@@ -1,0 +1,442 @@
+"""The tidy tables that rules hand to one another: columns, units and keys, in one place.
+
+Rows go to Parquet, what a person opens goes to CSV. `write` and `read` check the columns and the
+uniqueness of the key, so a table or a figure can trust any frame that it was given. A file says of
+which scale and run it is, and carries a checksum (`pcpo.records.sealed`): Parquet in its metadata,
+under `pcpo`; CSV in its last two columns, `scale` and `checksum`.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pcpo.paths import run_of
+from pcpo.records.replace import write_bytes
+from pcpo.records.sealed import UNSEALED, check_seal, seal
+
+
+@dataclass(frozen=True)
+class FrameSpec:
+    """`columns` maps a column's name to its dtype kind: i(nteger), f(loat), s(tring), b(oolean).
+
+    of_scale: False for a frame that is the same at every scale.
+    """
+
+    name: str
+    key: tuple[str, ...]
+    columns: dict[str, str]
+    of_scale: bool = True
+
+
+_RUN = {"experiment": "s", "arm": "s", "seed": "i"}
+
+# One row per gradient update of a training run.
+UPDATES = FrameSpec(
+    "updates",
+    ("experiment", "arm", "seed", "epoch", "update"),
+    _RUN
+    | {
+        "epoch": "i",  # 1-based; one epoch is one iteration of sampling and updates
+        "update": "i",  # 1-based within the epoch; update 1 is on-policy
+        "loss": "f",
+        "reward_mean": "f",  # over all images of the epoch (the same in each of its updates)
+        "reward_std": "f",
+        "images": "i",  # images sampled in the epoch
+        "ratio_from": "s",  # sampler or matching: how the arm computes its log ratio
+        "clip_fraction": "f",  # two-sided: mean(|log ratio| > clip range) over this update
+        "gated_fraction": "f",  # one-sided: share of terms whose gradient is off
+        "log_ratio_mean": "f",
+        "log_ratio_std": "f",
+        "ratio_mean": "f",
+        "ratio_std": "f",
+        "log_ratio_q00": "f",  # quantiles of the log ratio over images and trained timesteps
+        "log_ratio_q01": "f",
+        "log_ratio_q05": "f",
+        "log_ratio_q25": "f",
+        "log_ratio_q50": "f",
+        "log_ratio_q75": "f",
+        "log_ratio_q95": "f",
+        "log_ratio_q99": "f",
+        "log_ratio_q100": "f",
+        "clip_range": "f",
+        "grad_norm": "f",  # before clipping
+        "gradient_abs_mean": "f",  # mean and variance of |g| over the denoiser's first trained
+        "gradient_abs_var": "f",  # layer, before clipping (Figure 11)
+        "kl": "f",  # Flow-GRPO's estimate; NaN where the experiment has no KL term
+        "learning_rate": "f",
+        "seconds": "f",  # wall time of the update; update 1 includes the sampling of the epoch
+    },
+)
+
+# One row per gradient update and sampler step that it trained.
+TIMESTEPS = FrameSpec(
+    "timesteps",
+    ("experiment", "arm", "seed", "epoch", "update", "step"),
+    _RUN
+    | {
+        "epoch": "i",
+        "update": "i",
+        "step": "i",  # 0-based, sampling order (noisy first)
+        "timestep": "f",  # 0..1000
+        "terms": "i",  # images whose step this was
+        "log_ratio_mean": "f",
+        "log_ratio_std": "f",
+        "clip_fraction": "f",  # two-sided, as in UPDATES
+        "gated_fraction": "f",  # one-sided
+    },
+)
+
+# One row per validation: the reward on fixed prompts, by the weights that checkpoints hold.
+VALIDATION = FrameSpec(
+    "validation",
+    ("experiment", "arm", "seed", "epoch"),
+    _RUN
+    | {
+        "epoch": "i",  # 0: the base model
+        "images": "i",
+        "reward_mean": "f",
+        "reward_std": "f",
+    },
+)
+
+_SCHEDULE = {
+    "step": "i",  # 0-based, sampling order (noisy first)
+    "timestep": "f",  # 0..1000
+    "interval": "f",  # integration interval: 1/T for diffusion, dt for flow
+    "sigma": "f",  # standard deviation added by the step
+    "native_sigma": "f",
+    "native_weight": "f",  # w of Eq. (4) / (8)
+    "weight": "f",  # w that the arm trains with
+    "own_weight": "f",  # w of the sampler that runs, under the arm's sigma
+    "sum_weight": "f",  # DDIM: (c1 + c2) / sigma of that sampler; NaN for flow
+    "trained": "b",
+    "feasible": "b",  # whether a sigma exists that solves the arm's equation
+}
+
+# One row per timestep of a sampler under an arm's credit schedule.
+CREDIT = FrameSpec(
+    "credit",
+    ("experiment", "arm", "step"),
+    {"experiment": "s", "arm": "s"} | _SCHEDULE,
+)
+
+# The same on the paper's own samplers, whatever the scale (Figure 2).
+READINGS = FrameSpec(
+    "readings",
+    ("sampler", "reading", "step"),
+    {"sampler": "s", "reading": "s"}  # ddim_50, dance_16, flow_10; an arm
+    | _SCHEDULE
+    | {"target": "f"},  # the number that the schedule is made from (pcpo.credit.CreditSchedule)
+    of_scale=False,
+)
+
+# One row per experiment and arm: which checkpoint stands for it, and why.
+SELECTION = FrameSpec(
+    "selection",
+    ("experiment", "arm", "seed"),
+    _RUN
+    | {
+        "level": "f",  # reward level tau at which the runs are compared
+        "level_reached": "b",
+        "crossing_epoch": "i",  # first crossing of the trailing mean; -1 where never
+        "epoch": "i",  # the selected checkpoint
+        "validation_reward": "f",
+        "validation_se": "f",
+        "difference": "f",  # to the baseline's validation reward, paired by (prompt, seed)
+        "difference_se": "f",
+        "tolerance": "f",
+        "matched": "b",
+        "bracketed": "b",  # sparse checkpoints: nearest with a reward not below the baseline's
+        "reason": "s",
+    },
+)
+
+# Metrics of a policy's evaluation images against the base model's, one row per metric.
+# arm is "base", "baseline", "pcpo", ...; `metric` is the slot of the paper's table
+# (fid, fd_dinov2, is_star, lpips_diversity), `measured` says what was really computed.
+_METRIC = _RUN | {
+    "metric": "s",
+    "measured": "s",
+    "value": "f",
+    "images": "i",
+    "reference_images": "i",
+    "dimensions": "i",  # of the features
+}
+METRICS_OVERALL = FrameSpec("metrics_overall", ("experiment", "arm", "seed", "metric"), _METRIC)
+METRICS_PER_PROMPT = FrameSpec(
+    "metrics_per_prompt",
+    ("experiment", "arm", "seed", "metric", "prompt_id"),
+    _METRIC | {"prompt_id": "i", "prompt": "s"},
+)
+
+# Alignment scores of Tables 5 and 9, one row per image and score. `checkpoint` says which pair the
+# arm's checkpoint belongs to: "published" (the epochs that the paper compares, or the last
+# checkpoints up to them), "matched" (those of `SELECTION`); "base" for the base model. A checkpoint
+# that is of both pairs has both rows, with the same values.
+ALIGNMENT = FrameSpec(
+    "alignment",
+    ("experiment", "arm", "seed", "checkpoint", "dataset", "score", "prompt_id", "image"),
+    _RUN
+    | {
+        "checkpoint": "s",  # published, matched or base
+        "epoch": "i",  # of the checkpoint; 0 for the base model
+        "dataset": "s",  # coco, mjhq, pick_eval
+        "score": "s",  # hpsv2_1, hpsv2, aesthetic, clipscore, pickscore, imagereward
+        "prompt_id": "i",
+        "image": "i",  # image number (seed) within the prompt
+        "value": "f",
+    },
+)
+
+# What rules and commands call the frames that tables, figures and claims are made of.
+BY_NAME = {
+    "updates": UPDATES,
+    "timesteps": TIMESTEPS,
+    "validation": VALIDATION,
+    "overall": METRICS_OVERALL,
+    "per_prompt": METRICS_PER_PROMPT,
+    "selection": SELECTION,
+    "alignment": ALIGNMENT,
+    "credit": CREDIT,
+    "readings": READINGS,
+}
+
+# Bounds of a file, which may come from an archive of someone else. Ours have less than one
+# value a byte; the largest, steps of 300 epochs at the paper's scale, has 300,000.
+MOST_BYTES = 1_000_000_000
+MOST_CELLS = 50_000_000
+CELLS_PER_BYTE = 100
+MOST_TEXT = 500_000_000  # characters: of the longest texts in each of its rows
+_PHYSICAL = ("BOOLEAN", "INT32", "INT64", "FLOAT", "DOUBLE", "BYTE_ARRAY")
+
+_KINDS = {"i": "iu", "f": "f", "s": "OUT", "b": "b"}
+_DTYPES = {"i": "int64", "f": "float64", "s": "str", "b": "bool"}
+
+
+def of_rows(rows: list[dict[str, Any]], spec: FrameSpec) -> pd.DataFrame:
+    """A frame of rows with the dtypes of `spec`, also where there is none."""
+    frame = pd.DataFrame(rows, columns=list(spec.columns))
+    return frame.astype({column: _DTYPES[kind] for column, kind in spec.columns.items()})
+
+
+def check(frame: pd.DataFrame, spec: FrameSpec, source: str | Path) -> None:
+    """Raise ValueError if `frame` is not what `spec` says; `source` names it in the message."""
+    missing = [c for c in spec.columns if c not in frame.columns]
+    if missing:
+        raise ValueError(
+            f"{source}: the frame '{spec.name}' lacks the columns {missing}; "
+            "delete the file so that the workflow makes it anew"
+        )
+    for column, kind in spec.columns.items():
+        dtype = frame[column].dtype
+        found = "s" if isinstance(dtype, pd.StringDtype) else dtype.kind
+        if found != kind and found not in _KINDS[kind]:
+            raise ValueError(f"{source}: column '{column}' has dtype {dtype}, expected {kind}")
+    duplicated = frame.duplicated(list(spec.key))
+    if duplicated.any():
+        row = frame.loc[duplicated, list(spec.key)].iloc[0].to_dict()
+        raise ValueError(
+            f"{source}: {int(duplicated.sum())} duplicated rows for key {spec.key}, first: {row}"
+        )
+
+
+def write(
+    frame: pd.DataFrame, spec: FrameSpec, path: str | Path, scale: str, **run: str | int
+) -> None:
+    """Check and write `frame` as Parquet or CSV (by the ending of `path`), all or nothing.
+
+    scale: whose results they are. run: experiment, arm and seed, where a file of one run may have
+    no rows to say so.
+    """
+    path = Path(path)
+    check(frame, spec, path)
+    frame = frame[[*spec.columns, *(c for c in frame.columns if c not in spec.columns)]]
+    about = {"frame": spec.name, "scale": scale, **run, "checksum": UNSEALED}
+    data = _to_csv(frame, about) if path.suffix == ".csv" else _to_parquet(frame, about)
+    write_bytes(path, seal(data))
+
+
+def _to_csv(frame: pd.DataFrame, about: Mapping[str, str | int]) -> bytes:
+    """Each row says what the file is: nothing else stands in a CSV that any program can read."""
+    said = {column: about[column] for column in _IN_CSV}
+    return frame.assign(**said).to_csv(index=False).encode()
+
+
+def _to_parquet(frame: pd.DataFrame, about: Mapping[str, str | int]) -> bytes:
+    table, data = pa.Table.from_pandas(frame, preserve_index=False), io.BytesIO()
+    with pq.ParquetWriter(data, table.schema) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({_IN_PARQUET: json.dumps(about)})
+    return data.getvalue()
+
+
+_IN_PARQUET = "pcpo"  # the key of what a file says of itself
+_IN_CSV = ["scale", "checksum"]
+
+
+def _read_csv(data: bytes, spec: FrameSpec) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Columns of texts stay texts: an empty one is "", and "NA" is no missing value."""
+    texts = {c: "str" for c, kind in spec.columns.items() if kind == "s"}
+    texts |= dict.fromkeys(_IN_CSV, "str")
+    others = [c for c in pd.read_csv(io.BytesIO(data), nrows=0).columns if c not in texts]
+    missing = {c: ["", "nan"] for c in others}
+    frame = pd.read_csv(io.BytesIO(data), dtype=texts, na_values=missing, keep_default_na=False)
+    return frame.drop(columns=_IN_CSV), {"frame": spec.name, "scale": frame["scale"].iloc[0]}
+
+
+def _read_parquet(data: bytes, spec: FrameSpec) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """A Parquet file of at most MOST_CELLS and MOST_TEXT. Raises ValueError for any other.
+
+    Constant columns take no room in a file, so that one of some kB can stand for any number of
+    rows. What says how much there is, is checked before rows are read: their number, plain columns,
+    a compression that gains little; then the longest text of each column.
+    """
+    with pq.ParquetFile(pa.BufferReader(data)) as file:
+        about = file.metadata
+    cells, size = about.num_rows * about.num_columns, len(data)
+    if cells > min(MOST_CELLS, CELLS_PER_BYTE * size):
+        raise ValueError(f"{cells:,} values in {size:,} bytes are more than a frame has")
+    columns = [about.schema.column(i) for i in range(about.num_columns)]
+    groups = [about.row_group(i) for i in range(about.num_row_groups)]
+    codecs = {group.column(i).compression for group in groups for i in range(len(columns))}
+    if any(c.max_repetition_level or c.physical_type not in _PHYSICAL for c in columns):
+        raise ValueError("a frame has columns of numbers and texts alone")
+    if not codecs <= {"SNAPPY", "UNCOMPRESSED"}:
+        raise ValueError(f"packed as {', '.join(sorted(codecs))}, where a frame is as SNAPPY")
+    texts = [column.path for column in columns if column.physical_type == "BYTE_ARRAY"]
+    if texts:
+        distinct = pq.read_table(pa.BufferReader(data), columns=texts, read_dictionary=texts)
+        length = sum(_longest(distinct.column(name)) for name in texts)
+        if length * about.num_rows > MOST_TEXT:
+            raise ValueError(f"its texts are longer than {MOST_TEXT:,} characters")
+    return pd.read_parquet(io.BytesIO(data)), _said(about.metadata or {})
+
+
+def _said(metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
+    """What a Parquet file says of itself."""
+    text = metadata.get(_IN_PARQUET.encode(), b"")
+    said = json.loads(text) if len(text) <= 10_000 else None
+    if not isinstance(said, dict):
+        raise ValueError("it does not say what it is")
+    return said
+
+
+def _longest(column: pa.ChunkedArray) -> int:
+    """Bytes of the longest text of a column that was read as a dictionary."""
+    chunks = [c.dictionary if pa.types.is_dictionary(c.type) else c for c in column.chunks]
+    return max((pc.max(pc.binary_length(chunk)).as_py() or 0 for chunk in chunks), default=0)
+
+
+def read(
+    paths: str | Path | Iterable[str | Path],
+    spec: FrameSpec,
+    scale: str | None = None,
+    experiments: Collection[str] | None = None,
+) -> pd.DataFrame:
+    """Read one file or several into one checked frame.
+
+    scale: of which all must be. experiments: each file must have rows of one of them. Besides, a
+    file in the place that the workflow has for a run must be of that run.
+
+    Raises FileNotFoundError for a missing file and ValueError for one that is damaged, of another
+    scale or run, cannot be read, lacks a column, or repeats a key.
+    """
+    places = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
+    frames = [_read_one(path, spec, scale, experiments) for path in places]
+    if not frames:
+        return pd.DataFrame({c: pd.Series(dtype=object) for c in spec.columns})
+    frame = pd.concat(frames, ignore_index=True)
+    if len(frames) > 1:
+        check(frame, spec, ", ".join(_sharing(places, frames, spec.key)))
+    return frame
+
+
+def _read_one(
+    path: Path, spec: FrameSpec, scale: str | None, experiments: Collection[str] | None
+) -> pd.DataFrame:
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: the frame '{spec.name}' is missing")
+    if path.stat().st_size > MOST_BYTES:
+        raise ValueError(f"{path}: has more than the {MOST_BYTES:,} bytes that a frame may have")
+    data = path.read_bytes()
+    try:
+        check_seal(data)
+        frame, said = (_read_csv if path.suffix == ".csv" else _read_parquet)(data, spec)
+    except PermissionError:  # no damage
+        raise
+    except Exception as error:
+        raise ValueError(
+            f"{path}: cannot be read as the frame '{spec.name}' ({error}); "
+            "delete the file so that the workflow makes it anew"
+        ) from error
+    check(frame, spec, path)
+    _check_whose(path, frame, said, spec, scale, experiments)
+    return frame
+
+
+def _check_whose(
+    path: Path,
+    frame: pd.DataFrame,
+    said: Mapping[str, Any],
+    spec: FrameSpec,
+    scale: str | None,
+    experiments: Collection[str] | None,
+) -> None:
+    """Raise ValueError for a frame of another kind, scale or run than is needed."""
+    if said.get("frame") != spec.name:
+        raise _of_another(path, "kind", [str(said.get("frame"))], [spec.name])
+    if scale is not None and spec.of_scale and said.get("scale") != scale:
+        raise _of_another(path, "scale", [str(said.get("scale"))], [scale])
+    found = _held(frame, said, "experiment")
+    if experiments is not None and found and not found & set(experiments):
+        raise _of_another(path, "experiment", found, experiments)
+    for key, name in run_of(path).items():
+        if (found := _held(frame, said, key)) - {name}:
+            raise _of_another(path, key, found, [name])
+
+
+def _held(frame: pd.DataFrame, said: Mapping[str, Any], key: str) -> set[str]:
+    """The experiments, arms or seeds of a frame: of its rows, or where it has none as it says."""
+    if key in frame and len(frame):
+        return set(map(str, frame[key].unique()))
+    return {str(said[key])} if key in said else set()
+
+
+def _of_another(
+    path: Path, key: str, found: Collection[str], needed: Collection[str]
+) -> ValueError:
+    names = [", ".join(f"'{n}'" for n in sorted(some)[:3]) for some in (found, needed)]
+    return ValueError(
+        f"{path}: is of {key} {names[0]}, where {names[1]} is needed; if it lies in the place of "
+        "another, delete it so that the workflow makes that anew"
+    )
+
+
+def _sharing(places: list[Path], frames: list[pd.DataFrame], key: Collection[str]) -> list[str]:
+    """The files that have a key in common; all where none have."""
+    parts = zip(places, frames, strict=True)
+    rows = pd.concat([f[list(key)].assign(**{_FILE: str(path)}) for path, f in parts])
+    repeated = rows[rows.duplicated(list(key), keep=False)][_FILE].unique()
+    return sorted(repeated) or [str(path) for path in places]
+
+
+_FILE = "the file"  # no column of a frame
+
+
+def selected_epoch(path: str | Path, arm: str, scale: str, experiment: str) -> int:
+    """The epoch that a selection file gives an arm; ValueError if it does not have the arm."""
+    selection = read(path, SELECTION, scale, [experiment])
+    epochs = dict(zip(selection["arm"], selection["epoch"].astype(int).tolist(), strict=True))
+    if arm not in epochs:
+        raise ValueError(f"{path}: has no row for arm '{arm}', only {', '.join(epochs)}")
+    return epochs[arm]

@@ -1,0 +1,97 @@
+"""What makes a training run that run: a state of another identity is not gone on from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pcpo.config import TRAINING_FIELDS, Arm, Experiment, RewardSource, load_arm
+from pcpo.records.durable import contents
+
+OLDER = "its state is of an older version of pcpo"
+
+
+def identity(
+    experiment: Experiment,
+    arm: Arm,
+    seed: int,
+    base: str,
+    prompts: Sequence[str],
+    reward: RewardSource,
+) -> dict[str, Any]:
+    """All that a run depends on, as JSON takes it; `base` is the digest of its base model."""
+    weights = {"weights": contents(reward.path)[:16]}
+    return configuration(experiment, arm, seed) | {
+        "prompts": hashlib.sha256("\n".join(prompts).encode()).hexdigest()[:16],
+        "model": base,
+        "reward": reward.model_dump(mode="json", exclude={"path"}) | weights,
+    }
+
+
+def configuration(experiment: Experiment, arm: Arm, seed: int) -> dict[str, Any]:
+    """The part of a run's identity that stands in config/: it takes no look at weights."""
+    return {
+        "experiment": experiment.identity(*TRAINING_FIELDS),
+        "arm": arm.model_dump(mode="json", exclude={"description"}),
+        "seed": seed,
+    }
+
+
+def differences(old: Any, new: Any, name: str = "") -> list[str]:
+    """A phrase for each value that differs between two JSON values: `a.b was 1 and is 2`."""
+    if old == new:
+        return []
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = sorted({*old, *new})
+        found = [
+            differences(old.get(key), new.get(key), f"{name}.{key}".lstrip(".")) for key in keys
+        ]
+        return [phrase for phrases in found for phrase in phrases]
+    return [f"{name or 'it'} was {json.dumps(old)} and is {json.dumps(new)}"]
+
+
+def changed_configuration(run: Path, experiment: Experiment, arm: Arm, seed: int) -> list[str]:
+    """What differs between config/ and the state that is saved in a run's folder.
+
+    Nothing where no state is there, or it cannot be read: training says what is wrong with it.
+    """
+    states = sorted(path for path in (run / "resume").glob("epoch_*") if not path.suffix)
+    try:
+        saved = json.loads((states[-1] / "state.json").read_text(encoding="utf-8"))
+    except (IndexError, OSError, ValueError, RecursionError):
+        return []
+    if not isinstance(saved, dict):
+        return []
+    if "identity" not in saved:
+        return [OLDER]
+    now = json.loads(json.dumps(configuration(experiment, arm, seed)))
+    if not isinstance(saved["identity"], dict):
+        return differences(saved["identity"], now)
+    return differences({key: saved["identity"].get(key) for key in now}, now)
+
+
+def other_runs(runs: Mapping[Path, tuple[Experiment, str, int]]) -> str:
+    """What to say of runs that the workflow is to train anew; "" without any.
+
+    runs: folder -> experiment, arm and seed of what is to be trained there.
+    """
+    compared = {
+        run: changed_configuration(run, experiment, load_arm(arm), seed)
+        for run, (experiment, arm, seed) in runs.items()
+    }
+    changed = [f"  {run}: {'; '.join(what)}" for run, what in compared.items() if what]
+    if not changed:
+        return ""
+    more = [f"  and {len(changed) - 5} more"] if len(changed) > 5 else []
+    return "\n".join(
+        [
+            f"{len(changed)} runs are of another configuration than config/. Where one is trained "
+            "anew, what is there is set aside beside it, not deleted:",
+            *changed[:5],
+            *more,
+            "  to list, restore or delete what is set aside: python -m pcpo.cli.aside",
+        ]
+    )

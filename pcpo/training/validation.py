@@ -1,0 +1,69 @@
+"""The reward on fixed prompts in the course of training (Figure 5, appendix B.3.4)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pcpo import samplers
+from pcpo.config import Experiment
+from pcpo.evaluation.generation import generate
+from pcpo.policies.base import Policy
+from pcpo.prompts.draws import evaluation_prompts
+from pcpo.samplers import Sampler
+from pcpo.training.processes import Processes
+
+
+def validation_sampler(experiment: Experiment, scheduler_config: dict[str, Any]) -> Sampler:
+    """The sampler of the experiment's validation, whatever the arm.
+
+    Flow-GRPO validates in 40 steps at noise level 0 (scripts/train_sd3.py:253-258), which are Euler
+    steps of the flow's ODE.
+    """
+    assert experiment.validation is not None
+    steps = {"steps": experiment.validation.steps}
+    native = samplers.build(experiment.sampler.model_copy(update=steps), scheduler_config)
+    return native.deterministic() if experiment.validation.sampler == "deterministic" else native
+
+
+def validate(
+    experiment: Experiment,
+    policy: Policy,
+    sampler: Sampler,
+    reward: Callable[[Tensor, Sequence[str]], Tensor],
+    prompts: Sequence[str],
+    processes: Processes,
+) -> dict[str, Any]:
+    """Reward of one image a prompt, from the same noise at every epoch: columns of VALIDATION.
+
+    prompts: the validation set, of which `validation.count` are taken, evenly spread; each process
+    scores its share. sampler: of `validation_sampler`.
+    """
+    assert experiment.validation is not None
+    # The shape of the training's forwards: nothing new to compile, and known to fit.
+    batch = experiment.batch.micro_batch
+    chosen = evaluation_prompts(prompts, experiment.validation.count)
+    own = [(prompts[i], 0) for i in chosen[processes.rank :: processes.size]]
+    # Shares may differ by one prompt. All gather as many rows and make as many forwards, in each of
+    # which a sharded model needs every process: who has one less makes its last image again.
+    count, rows = len(own), math.ceil(len(chosen) / processes.size)
+    own += [(prompts[chosen[-1]], 0)] * (rows - count)
+    guidance = experiment.sampler.guidance_scale
+    images = generate(policy, sampler, guidance, own, batch, stream="validation")
+    scores = torch.full((rows,), math.nan, dtype=torch.float64)
+    for start in range(0, rows, batch):
+        texts = [prompt for prompt, _ in own[start : start + batch]]
+        stack = torch.stack([next(images) for _ in texts])
+        scores[start : start + len(texts)] = reward(stack, texts).double().cpu()
+    scores[count:] = math.nan
+    values = processes.gather(scores).flatten()
+    values = values[~values.isnan()]
+    return {
+        "images": len(values),
+        "reward_mean": float(values.mean()),
+        "reward_std": float(values.std(correction=0)),
+    }

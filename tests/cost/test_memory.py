@@ -1,0 +1,124 @@
+"""Memory of real configurations: which GPUs they fit, and sums by hand. Nothing is measured."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from pcpo.config import load_arm, load_experiment
+from pcpo.cost import architectures
+from pcpo.cost.counting import AsOnCuda, flops
+from pcpo.cost.memory import (
+    REWARDS,
+    counts,
+    generation_gigabytes,
+    host_gigabytes,
+    micro_batches,
+    peak_gigabytes,
+    suggest_micro_batch,
+)
+
+
+def configuration(number, **execution):
+    """A configuration of the paper's scale on one GPU, unless `execution` says otherwise."""
+    plain = {"gpus": 1, "sharding": "none", "compile": False, "activation_checkpointing": False}
+    experiment = load_experiment(number)
+    changed = experiment.execution.model_copy(update=plain | execution)
+    return experiment.model_copy(update={"execution": changed})
+
+
+def test_ddpo_fits_24_gb():
+    ddpo = configuration(1)
+    assert suggest_micro_batch(ddpo, 24) >= 4
+    assert peak_gigabytes(ddpo, 4) < 24 < peak_gigabytes(ddpo, 16)
+
+
+def test_flux_lora_fits_80_gb_without_sharding_and_24_gb_by_eight_with_it():
+    flux = configuration(6)
+    assert suggest_micro_batch(flux, 24) == suggest_micro_batch(flux, 40) == 0
+    assert suggest_micro_batch(flux, 80) >= 1
+    eight = {"gpus": 8, "sharding": "fsdp"}
+    sharded = configuration(6, **eight, activation_checkpointing=True)
+    assert suggest_micro_batch(sharded, 24) >= 1
+    assert suggest_micro_batch(configuration(6, **eight), 24) == 0  # its activations are too many
+    counted = counts(sharded)
+    # An eighth of 11.90 B weights in bf16 and of 149.4 M in fp32; two blocks whole.
+    assert counted.weights == pytest.approx((2 * 11.90e9 + 4 * 149.4e6) / 8, rel=1e-3)
+    assert 0.5e9 < counted.gathered < 2.5e9
+
+
+def test_full_fine_tuning_of_flux_needs_sixteen_bytes_a_weight():
+    counted = counts(configuration(10, gpus=8, sharding="fsdp", activation_checkpointing=True))
+    resident = counted.weights + counted.gradients + counted.moments
+    assert resident == pytest.approx(16 * 11.90e9 / 8, rel=1e-3)
+
+
+def test_what_stays_with_lora_and_an_average():
+    counted = counts(configuration(9))
+    assert counted.trained == 18_776_064
+    assert counted.gradients == counted.average == 4 * counted.trained
+    assert counted.moments == 8 * counted.trained
+    # fp16 but for the adapter; 2.24 B weights and the buffer of positions, which is not one
+    assert counted.weights == pytest.approx(2 * 2.243e9 + 4 * counted.trained, rel=1e-3)
+
+
+def test_a_suggestion_divides_the_update_among_the_gpus():
+    experiment = configuration(2, gpus=2)
+    sizes = micro_batches(experiment)
+    assert sizes == [1, 2, 4, 8, 16, 32, 64, 128]  # 256 images, halved
+    chosen = suggest_micro_batch(experiment, 40)
+    assert chosen in sizes
+    assert peak_gigabytes(experiment, chosen) <= 40 < peak_gigabytes(experiment, 2 * chosen)
+    assert suggest_micro_batch(experiment, 3) == 0
+
+
+def test_checkpointing_admits_more_images():
+    assert suggest_micro_batch(configuration(1, activation_checkpointing=True), 24) > (
+        suggest_micro_batch(configuration(1), 24)
+    )
+
+
+def test_rewards_count_where_images_are_scored():
+    experiment = configuration(1)
+    none, two = (generation_gigabytes(experiment, names) for names in ((), ("hps", "ocr")))
+    assert none > 2 * 0.8595  # the UNet in fp16
+    assert two - none == pytest.approx(4 * 0.9861)
+
+
+def test_trajectories_in_host_memory():
+    # 512 images x (3 x 50 steps + the final latents) x 16,384 numbers in fp32; the baseline keeps
+    # the next latents too.
+    experiment = configuration(2)
+    pcpo, baseline = (host_gigabytes(experiment, load_arm(a)) for a in ("pcpo", "baseline"))
+    assert pcpo == pytest.approx(512 * 151 * 16_384 * 4 / 1e9)
+    assert baseline == pytest.approx(512 * 201 * 16_384 * 4 / 1e9)
+
+
+@pytest.mark.parametrize("reward", architectures.CLIPS)
+def test_the_networks_behind_rewards(reward):
+    clip = architectures.clip(reward)
+    side = clip.config.vision_config.image_size
+    pixels = torch.empty(1, 3, side, side, device="meta")
+    tokens = torch.zeros(1, 77, dtype=torch.long, device="meta")
+
+    def score():
+        with AsOnCuda(None):
+            clip(input_ids=tokens, pixel_values=pixels)
+
+    weights = sum(p.numel() for p in clip.parameters())
+    assert REWARDS[reward].bytes == pytest.approx(4 * weights, rel=1e-3)
+    assert REWARDS[reward].tflop == pytest.approx(flops(score) / 1e12, rel=0.06)
+
+
+def test_published_sizes_of_clip():
+    # openai/clip-vit-large-patch14: 427.6 M; open_clip ViT-H-14: 986.1 M
+    for reward, expected in (("aesthetic", 427.6e6), ("hps", 986.1e6)):
+        weights = sum(p.numel() for p in architectures.clip(reward).parameters())
+        assert weights == pytest.approx(expected, rel=1e-3)
+
+
+def test_importing_the_plan_loads_no_torch():
+    code = "import sys, pcpo.cost.plan; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

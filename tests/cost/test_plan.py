@@ -1,0 +1,289 @@
+"""The plan's sums against the FLOP floors that were published for these workloads."""
+
+import csv
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pcpo.config import Reward, RewardSource, files, load_arm, load_experiment, load_scale
+from pcpo.config.files import CONFIG
+from pcpo.cost import memory as footprint
+from pcpo.cost import plan, plan_table
+from pcpo.cost.speed import ASSUMED_SHARE, Speed
+from pcpo.paths import PACKAGE
+from pcpo.records import trained_code
+
+SPEED = Speed.assumed("H100")
+
+
+def experiment(number, **changes):
+    return load_experiment(number).model_copy(update=changes)
+
+
+@pytest.mark.parametrize(
+    ("number", "sampled", "trained"),
+    [
+        (1, 83.0, 160.7),  # SD1.5 LoRA, 50 steps, guidance
+        (5, 83.2, 3 * 49 * 2 * 0.803),  # all weights, 49 of 50 steps
+        (9, 47.3, 120.1),  # SD3.5-M LoRA, 9 of 10 steps, KL
+        (6, 452.8, 6 * 37.28 * 2),  # FLUX LoRA, 6 of 11 steps
+        (10, 601.9, 1006.6),  # all of FLUX, 9 of 15 steps
+    ],
+)
+def test_floors_of_an_image(number, sampled, trained):
+    e = load_experiment(number)
+    assert plan.sampling_tflop(e) == pytest.approx(sampled, rel=3e-3)
+    assert plan.training_tflop(e, load_arm("baseline")) == pytest.approx(trained, rel=1e-3)
+
+
+def test_half_the_timesteps_train_half():
+    e = load_experiment(1)
+    half, whole = (plan.training_tflop(e, load_arm(a)) for a in ("half_timesteps", "baseline"))
+    assert half == pytest.approx(whole / 2)
+
+
+@pytest.fixture(scope="module")
+def made():
+    chosen = [experiment(1), experiment(2)]
+    return plan.make(load_scale("paper"), chosen, [0, 1], SPEED)
+
+
+def rows_of(made, number):
+    return {r.what: r for r in made.rows if r.experiment.startswith(f"{number:02d}_")}
+
+
+def test_rows_of_training(made):
+    row, e = rows_of(made, 1)["pcpo"], load_experiment(1)
+    assert set(rows_of(made, 1)) == {*e.arms, "evaluation"}
+    assert row.images == 2 * 300 * 256
+    assert row.runs == 2
+    # 243.7 TFLOP an image (counted independently), at the assumed share of 791 TFLOP/s
+    pflop = row.sampling_pflop + row.training_pflop
+    assert pflop == pytest.approx(row.images * 0.2437, rel=1e-3)
+    assert row.gpu_hours == pytest.approx(
+        pflop * 1e3 / 791.2 / ASSUMED_SHARE["sd15"] / 3600, rel=1e-3
+    )
+    # 300 checkpoints of 797,184 fp32 numbers and two states of three such, for two seeds
+    assert row.disk_gb == pytest.approx(2 * 306 * 797_184 * 4 / 1e9)
+    assert row.recompute_hours == 0
+
+
+def test_rows_of_evaluation(made):
+    """45 prompts x 1112 seeds for each measured arm of two training runs, and once for the base.
+
+    Selection scores, of each run: the baseline's checkpoint, three of every other arm, and 21 of
+    every other arm (10 epochs on either side of its crossing) on 64 seeds.
+    """
+    first, second = rows_of(made, 1)["evaluation"], rows_of(made, 2)["evaluation"]
+    # Configuration 1 measures baseline, pcpo and half_timesteps; it makes the base's images too.
+    selection = 45 * ((1 + 2 * 3) * 1112 + 2 * 21 * 64)
+    assert first.images == 45 * 1112 * (2 * 3 + 1) + 2 * selection
+    assert first.disk_gb == pytest.approx(45 * 1112 * 7 * (1.5 * 512**2 + 4 * 4080) / 1e9)
+    # Configuration 2 measures baseline and pcpo, against the same base images.
+    selection = 45 * ((1 + 3) * 1112 + 21 * 64)
+    assert second.images == 45 * 1112 * 2 * 2 + 2 * selection
+    assert second.disk_gb == pytest.approx(45 * 1112 * 4 * (1.5 * 512**2 + 4 * 4080) / 1e9)
+
+
+@pytest.mark.parametrize("number", range(1, 11))
+def test_every_measured_arm_has_images(number, monkeypatch):
+    """Kept images alone: 45 prompts x seeds x (arms + base), as appendix B.3.1 has them."""
+    arms = {1: 3, 10: 3}.get(number, 2)  # baseline, pcpo; a heuristic in Figures 7(b) and 7(d)
+    seeds = 1112 if number <= 6 else 112  # a tenth where no table of the paper has the quality
+    monkeypatch.setattr(plan, "selection_images", lambda *_: 0)
+    monkeypatch.setattr(plan, "sampling_tflop", lambda _: 1.0)
+    monkeypatch.setattr(plan, "generation_gigabytes", lambda *_: 1.0)
+    e = experiment(number, alignment=())
+    row = plan._evaluation(load_scale("paper"), e, 1, True, SPEED)
+    assert row.images == 45 * seeds * (arms + 1)
+
+
+def test_alignment_tables_compare_two_pairs_and_the_base(monkeypatch):
+    """Table 5, published epochs and matched: 5,000 COCO and 5,000 MJHQ prompts, an image each."""
+    monkeypatch.setattr(plan, "selection_images", lambda *_: 0)
+    monkeypatch.setattr(plan, "sampling_tflop", lambda _: 1.0)
+    monkeypatch.setattr(plan, "generation_gigabytes", lambda *_: 1.0)
+    whole, without = (
+        plan._evaluation(load_scale("paper"), e, 1, False, SPEED).images
+        for e in (experiment(5), experiment(5, alignment=()))
+    )
+    assert whole - without == 5 * 10_000
+
+
+def test_alignment_images_are_of_two_pairs_and_the_base_model():
+    seven = load_experiment(7)
+    alone = seven.model_copy(update={"alignment_checkpoint": None})
+    images = [
+        rows_of(plan.make(load_scale("paper"), [e], [0], SPEED), 7)["evaluation"].images
+        for e in (seven, alone)
+    ]
+    assert images[0] - images[1] == 2 * 2048  # Table 9's 2,048 prompts, one image each
+
+
+def test_recomputation_stands_apart():
+    e = experiment(1, arms=("pcpo",))
+    checkpointed = e.execution.model_copy(update={"activation_checkpointing": True})
+    again = plan.make(
+        load_scale("paper"), [e.model_copy(update={"execution": checkpointed})], [0], SPEED
+    )
+    row = rows_of(again, 1)["pcpo"]
+    # one forward of the two that training takes with LoRA
+    trained = row.training_pflop / (row.sampling_pflop + row.training_pflop) * row.gpu_hours
+    assert row.recompute_hours == pytest.approx(trained / 2, rel=1e-6)
+
+
+def test_validation_is_sampled_and_not_trained():
+    # 1,024 of the set's prompts before the first and after every 50th of 300 epochs
+    images = plan.validation_images(experiment(9), load_scale("paper"))
+    assert images == 1024 * 7
+    # In 40 steps where the training samples in 10: 30 more of two forwards, 2.224 TFLOP each.
+    e = experiment(9, arms=("pcpo",))
+    row = rows_of(plan.make(load_scale("paper"), [e], [0], SPEED), 9)["pcpo"]
+    assert row.images == 300 * 512 + images
+    trained = 300 * 512 * plan.sampling_tflop(e)
+    longer = plan.sampling_tflop(e) + 30 * 2 * 2.224
+    assert row.sampling_pflop * 1e3 == pytest.approx(trained + images * longer, rel=1e-4)
+    assert plan.validation_images(experiment(1), load_scale("paper")) == 0
+
+
+def test_the_table_adds_up_and_calls_assumptions_so(made, tmp_path):
+    text = plan_table.markdown(made)
+    summed = plan.totals(made)
+    assert summed["images"] == sum(row.images for row in made.rows)
+    assert summed["disk_gb"] > sum(row.disk_gb for row in made.rows)
+    assert f"{summed['gpu_hours']:,.1f}" in text
+    assert "ASSUMED, not measured" in text
+    header, *lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert {line.count("|") for line in lines} == {header.count("|")}
+    plan_table.write_csv(made, tmp_path / "plan.csv")
+    with (tmp_path / "plan.csv").open() as handle:
+        written = list(csv.DictReader(handle))
+    assert [row["what"] for row in written] == [row.what for row in made.rows]
+    assert float(written[0]["gpu_hours"]) == made.rows[0].gpu_hours
+
+
+def test_embeddings_are_one_row_for_each_distinct_prompt(made):
+    # 45 animals and the empty prompt would be 46; the empty one is left out.
+    assert made.shared_gb["prompt embeddings"] == pytest.approx(45 * 77 * 768 * 2 / 1e9)
+
+
+# --- what is not counted -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def own_rewards(tmp_path, monkeypatch):
+    """A copy of pcpo/rewards to which a test may add: name, source -> a module there."""
+    shutil.copytree(PACKAGE / "rewards", tmp_path / "rewards")
+    monkeypatch.setattr(trained_code, "PACKAGE", tmp_path)
+    footprint._at_scale.cache_clear()
+    yield lambda name, source: (tmp_path / "rewards" / f"{name}.py").write_text(source)
+    footprint._at_scale.cache_clear()
+
+
+def test_the_example_of_the_pages_goes_through_the_plan(tmp_path, monkeypatch, own_rewards):
+    """docs/extend.md as it is written: its reward, its line of paper.yaml, its experiment."""
+    page = (CONFIG.parent / "docs" / "extend.md").read_text()
+    module, lines, own = (
+        re.search(rf"## An? {kind}.*?```{language}\n(.*?{word}.*?)```", page, re.S)[1]
+        for kind, language, word in (
+            ("reward", "python", "class Reward"),
+            ("reward", "yaml", "clip_margin:"),
+            ("experiment", "yaml", "description:"),
+        )
+    )
+    own_rewards("clip_margin", module)
+    copied = Path(shutil.copytree(CONFIG, tmp_path / "config"))
+    (copied / "experiments" / "11_ddpo_clip_margin.yaml").write_text(own)
+    paper = copied / "scale" / "paper.yaml"
+    [line] = [line for line in lines.splitlines() if "paper.yaml" in line]
+    paper.write_text(paper.read_text().replace("rewards:\n", f"rewards:\n{line}\n", 1))
+    monkeypatch.setattr(files, "CONFIG", copied)
+
+    scale, margin = load_scale("paper"), load_experiment(11)
+    as_parent = margin.model_copy(update={"reward": Reward(name="clipscore")})
+    assert plan.sampling_tflop(margin) == plan.sampling_tflop(as_parent)
+    assert footprint.peak_gigabytes(margin) == footprint.peak_gigabytes(as_parent)
+    made = plan.make(scale, [margin], [0], SPEED)
+    # SD1.5, what CLIPScore reads, Inception, DINOv2 and LPIPS
+    assert made.shared_gb["downloads"] == pytest.approx(4.27 + 3.95 + 0.1 + 1.22 + 0.8, abs=0.1)
+    assert "Reward clip_margin has no size of its own here and is counted as clipscore, which " in (
+        plan_table.markdown(made)
+    )
+
+
+def test_a_reward_of_unknown_size_is_named_and_not_counted(own_rewards):
+    own_rewards("brightness", "from pcpo.rewards import _base")
+    scale = load_scale("paper")
+    source = RewardSource(path="elsewhere", implementation="brightness")
+    scale = scale.model_copy(update={"rewards": scale.rewards | {"aesthetic": source}})
+    none = footprint.reward_cost(footprint.reward_module(scale, "aesthetic"))
+    assert (none.bytes, none.tflop) == (0, 0)
+    made = plan.make(scale, [experiment(1, arms=("baseline", "pcpo"))], [0], SPEED)
+    assert "Reward aesthetic has no size of its own here and is NOT counted" in (
+        plan_table.markdown(made)
+    )
+
+
+def test_counted_rewards_are_not_noted(made):
+    assert made.uncounted == {}
+    assert "no size of its own" not in plan_table.markdown(made)
+
+
+def test_a_prompt_set_that_is_assumed_is_noted_for_validation_too():
+    scale = load_scale("paper")
+    scale = scale.model_copy(update={"prompts": scale.prompts | {"mine": "elsewhere/mine.txt"}})
+    validation = experiment(9).validation.model_copy(update={"prompts": "mine"})
+    one = experiment(9, arms=("baseline", "pcpo"), alignment=(), epochs=2, checkpoint_every=2)
+    one = one.model_copy(update={"validation": validation})
+    assert plan.make(scale, [one], [0], SPEED).approximate == {"mine": 10_000}
+
+
+def test_a_scale_that_trains_its_models_is_refused():
+    with pytest.raises(ValueError, match="scale demo trains its own small models"):
+        plan.make(load_scale("demo"), [], [0], SPEED)
+
+
+# --- speeds ------------------------------------------------------------------------------------
+
+BENCH = """device,model,order,matrix_tflops,sampling_share,training_share
+Some GPU,sd15,ours,700,0.4,0.3
+Some GPU,sd15,official,700,0.1,0.1
+Some GPU,flux,ours,700,0.6,0.5
+"""
+
+
+def test_measured_shares_replace_assumed_ones(tmp_path):
+    (tmp_path / "bench.csv").write_text(BENCH)
+    speed = Speed.measured_in(tmp_path / "bench.csv")
+    assert (speed.gpu, speed.rate) == ("Some GPU", 700)
+    assert speed.sampling["sd14"] == speed.sampling["sd15"] == 0.4
+    assert speed.training["flux"] == 0.5
+    assert speed.training["sd35m"] == ASSUMED_SHARE["sd35m"]
+    assert "ASSUMED, not measured, for sd35m" in speed.source
+    # 3600 s at 700 x 0.4 TFLOP/s of sampling, and as long at 700 x 0.3 of training
+    assert speed.hours("sd15", 700 * 0.4 * 3600, 700 * 0.3 * 3600) == pytest.approx(2)
+    assert speed.hours("sd15", 1, 1) != SPEED.hours("sd15", 1, 1)
+
+
+def test_a_table_that_is_none_is_named(tmp_path):
+    path = tmp_path / "bench.csv"
+    for text in ("", "device\nX\n", BENCH.replace("0.4", "much")):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=r"bench\.csv: not a table of `make bench-gpu`"):
+            Speed.measured_in(path)
+
+
+def test_toy_speeds_are_refused(tmp_path):
+    path = tmp_path / "bench.csv"
+    path.write_text(BENCH.replace("device,", "toy,device,").replace("Some GPU,", "True,Some GPU,"))
+    with pytest.raises(ValueError, match="toy sizes"):
+        Speed.measured_in(path)
+
+
+def test_an_unknown_gpu_lists_the_known_ones():
+    with pytest.raises(ValueError, match="'B52' is unknown; known: RTX A5000.*H200"):
+        Speed.assumed("B52")
+    assert replace(SPEED, rate=1.0).hours("flux", 1, 0) > SPEED.hours("flux", 1, 0)

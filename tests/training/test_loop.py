@@ -1,0 +1,742 @@
+"""The loop on small pipelines: on-policy ratios, gradients, resuming, and what stops a run."""
+
+import os
+import resource
+import shutil
+import signal
+import threading
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
+from safetensors.torch import load_file
+from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+from pcpo.config import Validation, arm_names, load_arm, load_experiment
+from pcpo.prompts.draws import evaluation_prompts
+from pcpo.records import frames, history
+from pcpo.training.loop import QUANTILES, TrainingDiverged, _noise_slot, train
+from pcpo.training.run_folder import LOGS, RunFolder, read_manifest, verify_checkpoint
+from pcpo.training.set_aside import put
+from pcpo.trajectory import gaussian_noise
+from tests.small import PROMPTS, brightness, experiment, newest_state, policy
+
+HELD_OUT = Validation(prompts="pick_eval", count=3, every=1, sampler="deterministic", steps=5)
+LOG_RATIOS = [f"log_ratio_q{q:02d}" for q in QUANTILES]
+
+
+def run(
+    models, path, chosen, arm="pcpo", *, reward=brightness, identity="same", adapter=0, **options
+):
+    """Train in a fresh policy, as a new process would; returns the updates frame."""
+    folder = RunFolder(path, identity)
+    with folder.lock():
+        fresh = policy(models, chosen, train=True, seed=adapter)
+        options.setdefault("log", lambda message: None)
+        options.setdefault("validation_prompts", [*PROMPTS, "a green star"])
+        train(chosen, load_arm(arm), 0, fresh, reward, PROMPTS, folder, **options)
+    return frames.read(path / "updates.parquet", frames.UPDATES)
+
+
+def weights(path, epoch):
+    [file] = read_manifest(path / "checkpoints.csv")[epoch].glob("*.safetensors")
+    return load_file(file)
+
+
+def same_tensors(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+
+
+# --- on-policy ------------------------------------------------------------------------------
+
+# ddim with LoRA and with full fine-tuning, the SDE of DanceGRPO with 60 % of the steps, in full,
+# and the SDE of Flow-GRPO with a KL term
+NUMBERS = (1, 5, 6, 10, 8)
+ON_POLICY = [
+    (number, arm)
+    for number in NUMBERS
+    for arm in arm_names()
+    if load_arm(arm).log_ratio == "matching"
+    and load_arm(arm).applies_to(experiment(number).sampler.kind)
+    and not (arm == "lambda" and experiment(number).lora is None)
+]
+
+
+@pytest.mark.parametrize(("number", "arm"), ON_POLICY)
+def test_first_update_of_a_matching_arm_is_exactly_on_policy(models, tmp_path, number, arm):
+    chosen = experiment(number, epochs=2)
+    updates = run(models, tmp_path, chosen, arm)
+    first, later = updates[updates["update"] == 1], updates[updates["update"] > 1]
+    assert len(first) == 2
+    assert (first[[*LOG_RATIOS, "clip_fraction", "log_ratio_std"]] == 0).all(axis=None)
+    assert (first["ratio_mean"] == 1).all()
+    assert (later["log_ratio_std"] > 0).all()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_on_policy_ratio_survives_autocast(models, tmp_path, precision):
+    updates = run(models, tmp_path, experiment(6, epochs=1, precision=precision), "pcpo")
+    assert (updates.loc[updates["update"] == 1, LOG_RATIOS] == 0).all(axis=None)
+
+
+def test_stored_precision_alone_moves_the_baselines_on_policy_ratio(models, tmp_path):
+    for storage, exact in (("float32", True), ("float16", False)):
+        chosen = experiment(1, epochs=1, sampler={"storage_dtype": storage})
+        updates = run(models, tmp_path / storage, chosen, "baseline")
+        first = updates[updates["update"] == 1]
+        assert (first["log_ratio_std"] == 0).all() == exact
+
+
+# --- the gradient, written by hand ------------------------------------------------------------
+
+
+def captured_gradients(work):
+    """The gradients that each optimiser step of `work()` takes, by update."""
+    seen = []
+
+    def remember(optimizer, args, kwargs):
+        [group] = optimizer.param_groups
+        seen.append([p.grad.clone() for p in group["params"]])
+
+    handle = register_optimizer_step_pre_hook(remember)
+    try:
+        work()
+    finally:
+        handle.remove()
+    return seen
+
+
+def ddpo_by_hand(chosen, fresh):
+    """One epoch of DDPO in plain torch, with diffusers' own scheduler: gradients by update."""
+    unet, pipeline, encoders = fresh.denoiser, fresh.pipeline, fresh.open_encoders()
+    parameters = [p for p in unet.parameters() if p.requires_grad]
+    config = chosen.optimizer
+    adam = torch.optim.AdamW(
+        parameters, config.learning_rate, tuple(config.betas), config.epsilon, config.weight_decay
+    )
+    scheduler = DDIMScheduler.from_config(pipeline.scheduler.config)
+    scheduler.set_timesteps(chosen.sampler.steps)
+    ids = captured_prompts(chosen)
+    encoders.text_encoder.requires_grad_(False)
+    empty, _ = encoders.encode_prompt([""], "cpu", 1, False)
+    guidance = chosen.sampler.guidance_scale
+
+    def gaussian(x, t, slot):
+        text, _ = encoders.encode_prompt([PROMPTS[ids[slot]]], "cpu", 1, False)
+        nothing = unet(x, t, empty).sample
+        prediction = nothing + guidance * (unet(x, t, text).sample - nothing)
+        zero = torch.zeros_like(x)
+        mean = scheduler.step(prediction, t, x, eta=1.0, variance_noise=zero).prev_sample
+        variance = scheduler._get_variance(t, t - 1000 // chosen.sampler.steps)
+        return torch.distributions.Normal(mean, variance.sqrt())
+
+    chains, rewards = [], []
+    with torch.no_grad():
+        for slot in range(len(ids)):
+            shape = fresh.latent_shape
+            x = gaussian_noise([("initial", 0, 1, slot)], 1, shape)[:, 0]
+            noise = gaussian_noise([("steps", 0, 1, slot)], chosen.sampler.steps, shape)[0]
+            chain = []
+            for t, z in zip(scheduler.timesteps, noise, strict=True):
+                density = gaussian(x, t, slot)
+                following = density.mean + density.stddev * z
+                chain.append((x, t, following, density.log_prob(following).mean()))
+                x = following
+            chains.append(chain)
+            pixels = (pipeline.vae.decode(x).sample / 2 + 0.5).clamp(0, 1) * 255
+            rewards.append(pixels.round().mean().item() / 255)
+    # Fewer than min_count images of each prompt: the statistics are the whole batch's.
+    advantages = (np.array(rewards) - np.mean(rewards)) / np.std(rewards)
+
+    gradients = []
+    for update in np.split(np.arange(len(ids)), chosen.batch.gradient_updates):
+        adam.zero_grad()
+        terms = []
+        for slot in update:
+            for x, t, following, old in chains[slot]:
+                ratio = torch.exp(gaussian(x, t, slot).log_prob(following).mean() - old)
+                clipped = ratio.clamp(1 - chosen.clip_range, 1 + chosen.clip_range)
+                terms.append(-torch.min(advantages[slot] * ratio, advantages[slot] * clipped))
+        torch.stack(terms).mean().backward()
+        gradients.append([p.grad.clone() for p in parameters])
+        adam.step()
+    return gradients
+
+
+def captured_prompts(chosen):
+    from pcpo.prompts.draws import iteration_prompts
+
+    return iteration_prompts(chosen.batch, len(PROMPTS), 0, 1, shuffle=False)
+
+
+def test_gradients_equal_a_hand_written_loop(models, tmp_path):
+    chosen = experiment(
+        1,
+        epochs=1,
+        batch={"images_per_iteration": 8},
+        sampler={"storage_dtype": "float32"},
+        optimizer={"max_grad_norm": 1e9, "learning_rate": 1e-3},
+        clip_range=1e-5,
+    )
+    rows = []
+
+    def ours():
+        rows.append(run(models, tmp_path, chosen, "baseline"))
+
+    gradients = captured_gradients(ours)
+    expected = ddpo_by_hand(chosen, policy(models, chosen, train=True))
+    # The second update is off-policy, and some of its terms are clipped.
+    assert 0.05 < rows[0]["gated_fraction"].iloc[1] < 0.9
+    assert len(gradients) == len(expected) == 2
+    for own, other in zip(gradients, expected, strict=True):
+        scale = max(g.abs().max() for g in other)
+        assert scale > 1e-6
+        for a, b in zip(own, other, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-3, atol=2e-3 * scale.item())
+    norm = torch.stack([g.norm() for g in expected[0]]).norm().item()
+    assert rows[0]["grad_norm"].iloc[0] == pytest.approx(norm, rel=1e-3)
+
+
+def test_kl_is_added_with_its_factor(models, tmp_path):
+    # A fresh adapter is the reference model: KL and its gradient are 0 in update 1, so both runs
+    # reach update 2 with the same weights.
+    with_kl = experiment(8, epochs=1, kl_beta=0.5)
+    plain = with_kl.model_copy(update={"kl_beta": None})
+    penalised = run(models, tmp_path / "kl", with_kl)
+    free = run(models, tmp_path / "free", plain)
+    assert penalised["kl"].iloc[0] == 0
+    assert penalised["kl"].iloc[1] > 0
+    assert free["kl"].isna().all()
+    added = penalised["loss"] - free["loss"]
+    np.testing.assert_allclose(added, 0.5 * penalised["kl"], rtol=1e-3, atol=1e-9)
+
+
+# --- going on ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [1, 5, 6, 8])
+def test_interrupted_equals_uninterrupted(models, tmp_path, number):
+    """SIGTERM between checkpoints, then a crash within an epoch, then the rest."""
+    # Of two calls of the average one falls before the first stop, at update 2, and one after it.
+    ema = {"ema": {"every": 3, "images_per_call": 1}} if number == 8 else {}
+    chosen = experiment(number, epochs=4, checkpoint_every=2, validation=HELD_OUT, **ema)
+    whole_path, path, log = tmp_path / "whole", tmp_path / "pieces", []
+    run(models, whole_path, chosen, adapter=7)
+
+    def terminate(row):
+        if row["epoch"] == 1 and row["update"] == 1:
+            signal.raise_signal(signal.SIGTERM)
+
+    def crash(row):
+        if row["epoch"] == 4 and row["update"] == 1:
+            raise RuntimeError("the machine went down")
+
+    # Later pieces start from other adapters: what counts is the state that they go on from.
+    with pytest.raises(InterruptedError, match="epoch 1"):
+        run(models, path, chosen, report=terminate, adapter=7)
+    assert not (path / "checkpoints.csv").exists()
+    with pytest.raises(RuntimeError, match="went down"):
+        run(models, path, chosen, report=crash, adapter=8, log=log.append)
+    assert "going on after epoch 1" in log
+    run(models, path, chosen, adapter=9, log=log.append)
+    assert "going on after epoch 2" in log
+
+    for spec in LOGS:
+        pieces, whole = (
+            frames.read(p / f"{spec.name}.parquet", spec).drop(columns="seconds", errors="ignore")
+            for p in (path, whole_path)
+        )
+        assert len(whole) > 4
+        pd.testing.assert_frame_equal(pieces, whole, check_exact=True)
+    assert list(read_manifest(path / "checkpoints.csv")) == [2, 4]
+    for epoch in (2, 4):
+        assert same_tensors(weights(path, epoch), weights(whole_path, epoch))
+
+
+def test_a_complete_run_writes_its_outputs_again_without_training(models, tmp_path):
+    chosen = experiment(1, epochs=1)
+    before = run(models, tmp_path, chosen)
+    (tmp_path / "updates.parquet").unlink()
+    (tmp_path / "checkpoints.csv").unlink()
+
+    def untouched(images, prompts):
+        raise AssertionError("nothing is left to sample")
+
+    pd.testing.assert_frame_equal(run(models, tmp_path, chosen, reward=untouched), before)
+
+
+def test_a_checkpoint_that_is_gone_is_trained_again(models, tmp_path):
+    chosen = experiment(1, epochs=2)
+    before = run(models, tmp_path, chosen)
+    shutil.rmtree(tmp_path / "checkpoints" / "epoch_00001")
+    log = []
+    after = run(models, tmp_path, chosen, log=log.append)
+    assert "epoch_00001: this checkpoint is gone; starting over" in log[0]
+    assert list(read_manifest(tmp_path / "checkpoints.csv")) == [1, 2]
+    pd.testing.assert_frame_equal(before.drop(columns="seconds"), after.drop(columns="seconds"))
+
+
+def test_sigterm_is_the_callers_again_afterwards(models, tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    run(models, tmp_path, experiment(1, epochs=1))
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_another_configuration_starts_over_and_says_so(models, tmp_path):
+    run(models, tmp_path, experiment(1, epochs=2))
+    log = []
+    other = experiment(1, epochs=1, optimizer={"learning_rate": 1e-3})
+    updates = run(models, tmp_path, other, identity="another", log=log.append)
+    assert "another configuration" in log[0]
+    assert "starting over" in log[0]
+    assert (updates["learning_rate"] == 1e-3).all()
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["epoch_00001"]
+
+
+def damage(file, how):
+    data = file.read_bytes()
+    if how == "missing":
+        file.unlink()
+    elif how == "truncated":
+        file.write_bytes(data[:-100])
+    else:
+        middle = len(data) // 2
+        file.write_bytes(data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
+
+
+def stopped_in_epoch_3(models, path, chosen):
+    """A run that was killed with states of epochs 1 and 2."""
+
+    def crash(row):
+        if row["epoch"] == 3:
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        run(models, path, chosen, report=crash)
+    return [path / "resume" / f"epoch_{epoch:05d}" for epoch in (1, 2)]
+
+
+@pytest.mark.parametrize("file", ["state.safetensors", "state.json", "updates.parquet"])
+@pytest.mark.parametrize("how", ["truncated", "missing", "flipped"])
+def test_a_damaged_state_is_passed_over_for_the_one_before(models, tmp_path, file, how):
+    chosen, log = experiment(1, epochs=3, checkpoint_every=1), []
+    whole = run(models, tmp_path / "whole", chosen)
+    older, newer = stopped_in_epoch_3(models, tmp_path / "run", chosen)
+    damage(newer / file, how)
+    updates = run(models, tmp_path / "run", chosen, log=log.append)
+    assert f"{newer}: the resume state is damaged: {newer / file}" in log[0]
+    assert log[1] == "going on after epoch 1"
+    pd.testing.assert_frame_equal(
+        updates.drop(columns="seconds"), whole.drop(columns="seconds"), check_exact=True
+    )
+    assert not older.exists()  # a complete run keeps the newest alone
+    assert same_tensors(weights(tmp_path / "run", 3), weights(tmp_path / "whole", 3))
+
+
+def test_two_damaged_states_are_named(models, tmp_path):
+    chosen = experiment(1, epochs=3, checkpoint_every=1)
+    states = stopped_in_epoch_3(models, tmp_path, chosen)
+    for state in states:
+        damage(state / "state.json", "flipped")
+    with pytest.raises(ValueError, match=f"pcpo.cli.aside --put {tmp_path} ") as caught:
+        run(models, tmp_path, chosen)
+    assert all(str(state / "state.json") in str(caught.value) for state in states)
+    log = []
+    kept = put(tmp_path)  # what the message says
+    assert len(list(kept.glob("resume/epoch_*"))) == 2 and list(kept.glob("checkpoints/epoch_*"))
+    run(models, tmp_path, chosen, log=log.append)
+    assert log == []
+
+
+@pytest.mark.parametrize("how", ["truncated", "missing", "flipped"])
+def test_a_damaged_checkpoint_is_refused(models, tmp_path, how):
+    run(models, tmp_path, experiment(1, epochs=1))
+    [folder] = read_manifest(tmp_path / "checkpoints.csv").values()
+    verify_checkpoint(folder, epoch=1)
+    [file] = folder.glob("*.safetensors")
+    damage(file, how)
+    with pytest.raises(ValueError, match=f"{file} .*pcpo.cli.aside --put {tmp_path} "):
+        verify_checkpoint(folder, epoch=1)
+
+
+def test_a_state_that_lacks_a_tensor_is_named(models, tmp_path):
+    small = experiment(1, epochs=1)
+    run(models, tmp_path, small)
+    larger = small.model_copy(
+        update={"lora": small.lora.model_copy(update={"target_modules": ("to_q", "ff.net.2")})}
+    )
+    with pytest.raises(ValueError, match="damaged"):
+        run(models, tmp_path, larger)
+
+
+def test_a_stop_between_the_two_renames_loses_nothing(models, tmp_path):
+    chosen = experiment(1, epochs=2)
+
+    def crash(row):
+        if row["epoch"] == 2:
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        run(models, tmp_path, chosen, report=crash)
+    state = newest_state(tmp_path)
+    state.rename(state.with_name(state.name + ".old"))
+    log = []
+    run(models, tmp_path, chosen, log=log.append)
+    assert log == ["going on after epoch 1"]
+
+
+def test_a_manifest_that_cannot_be_used_is_named(tmp_path):
+    path = tmp_path / "checkpoints.csv"
+    with pytest.raises(FileNotFoundError, match=r"checkpoints\.csv: the run is not complete"):
+        read_manifest(path)
+    for text in ("", "epoch,folder\n", "epoch,folder\n1\n", "epoch,folder\n1x,a\n", "a,b\n1,2\n"):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=r"checkpoints\.csv: .*manifest.* makes it anew"):
+            read_manifest(path)
+    path.write_text("epoch,folder\n3,checkpoints/epoch_00003\n")
+    with pytest.raises(FileNotFoundError, match=r"epoch_00003: the checkpoint of epoch 3 is miss"):
+        read_manifest(path)
+
+
+def test_a_second_writer_waits_for_the_first(tmp_path):
+    said, order = [], []
+
+    def second():
+        with RunFolder(tmp_path, "two").lock(said.append):
+            order.append("second")
+
+    with RunFolder(tmp_path, "one").lock():
+        thread = threading.Thread(target=second)
+        thread.start()
+        while not said:
+            time.sleep(0.01)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+    assert f"process {os.getpid()} on " in said[0]
+    assert "trains this run; waiting" in said[0]
+
+
+def test_the_history_tells_starts_saves_and_the_end(models, tmp_path):
+    chosen = experiment(1, epochs=3, checkpoint_every=2)
+
+    def terminate(row):
+        if row["epoch"] == 1 and row["update"] == 1:
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(InterruptedError):
+        run(models, tmp_path, chosen, report=terminate)
+    run(models, tmp_path, chosen)
+    told = [(event["event"], event["epoch"]) for event in history.read(tmp_path)]
+    assert told == [
+        ("started", 0), ("saved", 1), ("stopped", 1),
+        ("started", 1), ("saved", 2), ("saved", 3), ("finished", 3),
+    ]  # fmt: skip
+
+
+# --- what stops a run ---------------------------------------------------------------------------
+
+
+def nan_from(epoch, images_per_epoch):
+    seen = [0]
+
+    def reward(images, prompts):
+        seen[0] += len(images)
+        scores = brightness(images, prompts)
+        return scores * (float("nan") if seen[0] > (epoch - 1) * images_per_epoch else 1)
+
+    return reward
+
+
+def test_a_nan_reward_stops_with_its_epoch_and_keeps_the_checkpoint(models, tmp_path):
+    chosen = experiment(1, epochs=2)
+    whole = run(models, tmp_path / "whole", chosen)
+    path = tmp_path / "run"
+    with pytest.raises(TrainingDiverged, match=r"epoch 2: .*NaN"):
+        run(models, path, chosen, reward=nan_from(2, 4))
+    base = policy(models, chosen)
+    base.load_weights(path / "checkpoints" / "epoch_00001")
+    assert not (path / "checkpoints.csv").exists()
+    rest = run(models, path, chosen)
+    columns = ["loss", "reward_mean", "grad_norm"]
+    pd.testing.assert_frame_equal(rest[columns], whole[columns], check_exact=True)
+
+
+def test_a_nan_loss_stops_with_epoch_and_step(models, tmp_path, monkeypatch):
+    from pcpo.policies.base import Policy
+
+    chosen = experiment(1, epochs=2)
+    predict, calls = Policy.predict, []
+
+    def poisoned(self, latents, timesteps, *rest):
+        prediction = predict(self, latents, timesteps, *rest)
+        calls.append(torch.is_grad_enabled())
+        # Epoch 1 trains 2 micro-batches on 3 steps each; the second forward of epoch 2 is step 1.
+        return prediction * float("nan") if sum(calls) == 6 + 2 else prediction
+
+    monkeypatch.setattr(Policy, "predict", poisoned)
+    with pytest.raises(TrainingDiverged, match=r"epoch 2, update 1, sampler steps \[1\]"):
+        run(models, tmp_path, chosen)
+    monkeypatch.undo()
+    assert (tmp_path / "checkpoints" / "epoch_00001").is_dir()
+    assert len(run(models, tmp_path, chosen)) == 4
+
+
+@pytest.mark.parametrize("bad", [lambda scores: scores[:-1], lambda scores: scores[:, None]])
+def test_a_reward_of_another_shape_is_named(models, tmp_path, bad):
+    with pytest.raises(ValueError, match=r"reward 'aesthetic' returned shape .* for 2 images"):
+        run(
+            models,
+            tmp_path,
+            experiment(1, epochs=1),
+            reward=lambda images, prompts: bad(brightness(images, prompts)),
+        )
+
+
+def test_more_prompts_asked_for_than_there_are(models, tmp_path):
+    batch = {"prompts_per_iteration": 8, "images_per_prompt": 1, "images_per_iteration": 8}
+    with pytest.raises(ValueError, match="prompts_per_iteration is 8"):
+        run(models, tmp_path, experiment(5, epochs=1, batch=batch))
+
+
+def test_a_full_disk_leaves_the_last_state(models, tmp_path):
+    """A limit on the size of files stands for the full disk: a write fails half-way."""
+    chosen = experiment(1, epochs=2)
+
+    def fill_the_disk(row):
+        if row["epoch"] == 2:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with pytest.raises(OSError):  # noqa: PT011  (its errno differs from a real full disk's)
+            run(models, tmp_path, chosen, report=fill_the_disk)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not (tmp_path / "checkpoints" / "epoch_00002").exists()
+    assert not (tmp_path / "checkpoints.csv").exists()
+    log = []
+    assert len(run(models, tmp_path, chosen, log=log.append)) == 4
+    assert log == ["going on after epoch 1"]
+
+
+# --- another length, another rhythm, other forwards --------------------------------------------
+
+
+def manifest(path):
+    return list(read_manifest(path / "checkpoints.csv"))
+
+
+def test_a_longer_run_goes_on_and_a_shorter_one_ends_earlier(models, tmp_path):
+    def trained(name, epochs, **options):
+        chosen = experiment(1, epochs=epochs, checkpoint_every=2, validation=HELD_OUT)
+        updates = run(models, tmp_path / name, chosen, **options)
+        return updates.drop(columns="seconds")
+
+    def untouched(images, prompts):
+        raise AssertionError("nothing is left to sample")
+
+    whole = trained("whole", 5)
+    assert manifest(tmp_path / "whole") == [2, 4, 5]
+    trained("run", 2)
+    log = []
+    pd.testing.assert_frame_equal(trained("run", 5, log=log.append), whole, check_exact=True)
+    assert "going on after epoch 2" in log
+    assert manifest(tmp_path / "run") == [2, 4, 5]
+    assert same_tensors(weights(tmp_path / "run", 5), weights(tmp_path / "whole", 5))
+
+    # It is past epoch 3 and complete there: with what it was up to then, in every log.
+    shorter = trained("run", 3, reward=untouched)
+    pd.testing.assert_frame_equal(shorter, whole[whole["epoch"] <= 3], check_exact=True)
+    assert manifest(tmp_path / "run") == [2]
+    validation = frames.read(tmp_path / "run/validation.parquet", frames.VALIDATION)
+    assert validation["epoch"].tolist() == [0, 1, 2, 3]
+    # And nothing that it had done is lost.
+    pd.testing.assert_frame_equal(trained("run", 5, reward=untouched), whole, check_exact=True)
+    assert manifest(tmp_path / "run") == [2, 4, 5]
+
+
+def test_a_run_that_was_stopped_at_its_new_last_epoch_leaves_a_checkpoint(models, tmp_path):
+    def terminate(row):
+        if row["epoch"] == 3 and row["update"] == 1:
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(InterruptedError, match="epoch 3"):
+        run(models, tmp_path / "run", experiment(8, epochs=9, checkpoint_every=9), report=terminate)
+    run(models, tmp_path / "run", experiment(8, epochs=3, checkpoint_every=3), adapter=9)
+    run(models, tmp_path / "whole", experiment(8, epochs=3, checkpoint_every=3))
+    assert manifest(tmp_path / "run") == [3]
+    assert same_tensors(weights(tmp_path / "run", 3), weights(tmp_path / "whole", 3))
+
+
+def test_a_run_that_is_past_its_end_without_a_checkpoint_trains_anew(models, tmp_path):
+    run(models, tmp_path / "run", experiment(1, epochs=4, checkpoint_every=3))
+    log = []
+    short = experiment(1, epochs=2, checkpoint_every=2)
+    updates = run(models, tmp_path / "run", short, log=log.append)
+    assert "past epoch 2, which is to be its last, and has no checkpoint up to there" in log[0]
+    assert manifest(tmp_path / "run") == [2]
+    pd.testing.assert_frame_equal(
+        updates.drop(columns="seconds"),
+        run(models, tmp_path / "whole", short).drop(columns="seconds"),
+        check_exact=True,
+    )
+
+
+def test_another_rhythm_keeps_the_checkpoints_that_are_there(models, tmp_path):
+    run(models, tmp_path, experiment(1, epochs=3, checkpoint_every=2))
+    run(models, tmp_path, experiment(1, epochs=5, checkpoint_every=1))
+    assert manifest(tmp_path) == [2, 3, 4, 5]
+
+
+def test_smaller_forwards_go_on_with_the_same_numbers_but_for_rounding(models, tmp_path):
+    """batch.micro_batch is what our advice lowers where memory is too small."""
+    large = experiment(5, epochs=2)
+    small = large.model_copy(update={"batch": large.batch.model_copy(update={"micro_batch": 1})})
+    whole = run(models, tmp_path / "whole", large)
+    run(models, tmp_path / "run", large.model_copy(update={"epochs": 1}))
+    pieces = run(models, tmp_path / "run", small)
+    # The rewards, of rounded pixels, and the gradient of the first update that is taken so.
+    for column, tolerance in {"reward_mean": 1e-3, "grad_norm": 1e-2}.items():
+        assert pieces[column].iloc[2] == pytest.approx(whole[column].iloc[2], rel=tolerance)
+
+
+def test_shared_initial_noise_groups(models, tmp_path):
+    """DanceGRPO's ranks: with one step and no step noise, equal prompts give equal images."""
+    seen = []
+
+    def record(images, prompts):
+        seen.extend(zip(prompts, images, strict=True))
+        return brightness(images, prompts)
+
+    sampler = {"initial_noise_groups": 2, "noise_level": 1e-4, "steps": 2}
+    run(models, tmp_path, experiment(6, epochs=1, sampler=sampler), reward=record)
+    first, same, second, _ = (image.int() for _, image in seen)
+    assert (first - same).abs().max() <= 8
+    assert (first - second).abs().max() > 30
+
+
+@pytest.mark.parametrize("number", [5, 6, 7, 10])
+def test_an_update_has_the_noise_of_every_rank(number):
+    """As in DanceGRPO, where each rank brings the same prompts and one noise to every update."""
+    chosen = load_experiment(number, "paper")
+    per_update = chosen.images_per_iteration // chosen.gradient_updates
+    for update in range(chosen.gradient_updates):
+        slots = range(update * per_update, (update + 1) * per_update)
+        noises = [_noise_slot(slot, chosen) for slot in slots]
+        assert sorted(set(noises)) == list(range(8))
+        assert {noises.count(noise) for noise in noises} == {per_update // 8}
+
+
+def test_a_checkpoint_says_whose_it_is_and_others_are_refused(models, tmp_path):
+    chosen = experiment(1, epochs=1)
+    folder = RunFolder(tmp_path, "same", {"experiment": chosen.name, "arm": "pcpo", "base": "abc"})
+    train(
+        chosen, load_arm("pcpo"), 0, policy(models, chosen, train=True), brightness, PROMPTS,
+        folder, log=lambda message: None,
+    )  # fmt: skip
+    checkpoint = folder.checkpoint(1)
+    verify_checkpoint(checkpoint, experiment=chosen.name, arm="pcpo", epoch=1, base="abc")
+    for key, wanted in {"experiment": "02_ddpo_aesthetic", "base": "abd", "epoch": 2}.items():
+        with pytest.raises(ValueError, match=f"{checkpoint}.*{key} is .* '?{wanted}'? is needed"):
+            verify_checkpoint(checkpoint, **{key: wanted})
+    (checkpoint / "checkpoint.json").unlink()
+    with pytest.raises(FileNotFoundError, match="no checkpoint of a run here"):
+        verify_checkpoint(checkpoint, epoch=1)
+
+
+# --- what a run tells of itself ---------------------------------------------------------------
+
+
+def test_validation_starts_at_the_base_model_and_scores_the_moving_average(models, tmp_path):
+    chosen = experiment(8, epochs=2, validation=HELD_OUT)
+    held_out = [*PROMPTS, "a green star"]
+
+    def mean_brightness(of):
+        """Without noise and in the validation's own steps, by diffusers' scheduler."""
+        texts = [held_out[i] for i in evaluation_prompts(held_out, 3)]
+        scheduler = FlowMatchEulerDiscreteScheduler.from_config(of.scheduler_config)
+        scheduler.set_timesteps(HELD_OUT.steps)
+        keys = [("validation", text, 0) for text in texts]
+        x = gaussian_noise(keys, HELD_OUT.steps + 1, of.latent_shape)[:, 0]
+        conditioning = of.encode(texts)
+        for t in scheduler.timesteps:
+            v = of.predict(x, t.expand(len(x)), conditioning, chosen.sampler.guidance_scale)
+            x = scheduler.step(v.detach(), t, x).prev_sample
+        return float(brightness(of.decode(x), texts).mean())
+
+    base = mean_brightness(policy(models, chosen))
+    run(models, tmp_path, chosen, validation_prompts=held_out)
+    rows = frames.read(tmp_path / "validation.parquet", frames.VALIDATION)
+    assert rows["epoch"].tolist() == [0, 1, 2]
+    assert rows["images"].tolist() == [3, 3, 3]
+    assert rows["reward_mean"][0] == pytest.approx(base, abs=1e-5)
+    saved = policy(models, chosen)
+    saved.load_weights(read_manifest(tmp_path / "checkpoints.csv")[2])
+    # A loaded adapter is added in another order of operations: some grey levels may differ.
+    assert rows["reward_mean"][2] == pytest.approx(mean_brightness(saved), abs=1e-4)
+    assert rows["reward_mean"].nunique() == 3
+
+
+def test_validation_without_its_prompts_is_refused(models, tmp_path):
+    chosen = experiment(8, validation=HELD_OUT)
+    with pytest.raises(ValueError, match=r"08_flowgrpo_ocr: validation.prompts: .* given none"):
+        run(models, tmp_path, chosen, validation_prompts=())
+
+
+@pytest.mark.parametrize("number", [1, 6])
+def test_statistics_by_timestep_add_up_to_those_of_the_update(models, tmp_path, number):
+    chosen = experiment(number, epochs=1)
+    updates = run(models, tmp_path, chosen, "baseline").set_index("update")
+    steps = frames.read(tmp_path / "timesteps.parquet", frames.TIMESTEPS)
+    images = chosen.batch.images_per_iteration // chosen.batch.gradient_updates
+    for update, own in steps.groupby("update"):
+        share = own["terms"] / own["terms"].sum()
+        for column in ("log_ratio_mean", "clip_fraction", "gated_fraction"):
+            assert (share * own[column]).sum() == pytest.approx(updates[column][update], abs=1e-9)
+        assert own["timestep"].is_monotonic_decreasing
+        trained = len(own) if number == 1 else 3  # FLUX trains 60 % of five for each image
+        assert own["terms"].sum() == images * trained
+
+
+def test_lambda_moves_from_the_reference_models_prediction(models, tmp_path):
+    """A fresh adapter is the reference: its first images are the native ones."""
+    chosen = experiment(1, epochs=1)
+    matching, scaled = (run(models, tmp_path / arm, chosen, arm) for arm in ("matching", "lambda"))
+    assert matching["reward_mean"].iloc[0] == scaled["reward_mean"].iloc[0]
+    trained = policy(models, chosen, train=True)
+    predict = trained.conditioned(trained.encode(PROMPTS[:2]), 2.0)
+    x, timesteps = torch.randn(2, *trained.latent_shape), torch.full((2,), 500.0)
+    base = predict(x, timesteps)
+    with torch.no_grad():
+        for parameter in trained.trainable().values():
+            parameter.add_(0.1)
+    assert not torch.equal(predict(x, timesteps), base)
+    assert torch.equal(trained.as_reference(predict)(x, timesteps), base)
+
+
+def test_the_largest_step_is_left_out_of_training(models, tmp_path):
+    chosen = experiment(1, epochs=1)
+    run(models, tmp_path / "all", chosen, "matching")
+    run(models, tmp_path / "less", chosen, "drop_largest")
+    every, fewer = (
+        set(frames.read(tmp_path / name / "timesteps.parquet", frames.TIMESTEPS)["step"])
+        for name in ("all", "less")
+    )
+    assert len(every - fewer) == 1 and fewer < every
+
+
+def test_gradient_statistics_are_of_the_first_trained_layer(models, tmp_path):
+    """Against the gradients that the optimiser saw, in the update before the clipping matters."""
+    chosen = experiment(5, epochs=1, optimizer={"max_grad_norm": 1e9})
+    updates = []
+    seen = captured_gradients(lambda: updates.append(run(models, tmp_path, chosen)))
+    names = list(policy(models, chosen, train=True).trainable())
+    for row, gradients in zip(updates[0].itertuples(), seen, strict=True):
+        own = dict(zip(names, gradients, strict=True))
+        first = torch.cat([own["conv_in.weight"].flatten(), own["conv_in.bias"]]).abs()
+        assert row.gradient_abs_mean == pytest.approx(first.mean().item(), rel=1e-5)
+        assert row.gradient_abs_var == pytest.approx(first.var(correction=0).item(), rel=1e-4)

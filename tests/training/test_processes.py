@@ -1,0 +1,117 @@
+"""Two processes (gloo) give what one gives: prompts, noise, rewards, losses, weights."""
+
+import os
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from pcpo.config.files import CONFIG
+from pcpo.training.processes import Processes
+from tests.small import newest_state
+from tests.training.train_in_processes import chosen, run
+
+TWO = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+
+
+def launch(*arguments):
+    """The same in two processes, as rules/train.smk launches them."""
+    done = subprocess.run(
+        [*TWO, "--module", "tests.training.train_in_processes", *map(str, arguments)],
+        cwd=CONFIG.parent, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout == "processes: 2\n"  # not two runs of one process each
+
+
+def updates(folder):
+    return pd.read_parquet(folder / "updates.parquet")
+
+
+def state(folder):
+    return load_file(newest_state(folder) / "state.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("number", "sharding"), [(9, "none"), (1, "none"), (10, "fsdp")], ids=["kl+ema", "ddpo", "fsdp"]
+)
+def test_two_processes_give_the_losses_of_one(models, tmp_path, number, sharding):
+    source = models[chosen(number).model].path
+    run(number, tmp_path / "one", 2, "none", source)
+    launch(number, tmp_path / "two", 2, sharding, source)
+    one, two = updates(tmp_path / "one"), updates(tmp_path / "two")
+    assert one["reward_mean"].nunique() > 1
+    # The first epoch's images depend on nothing that is summed in another order.
+    first = one["epoch"] == 1
+    pd.testing.assert_series_equal(
+        one[first]["reward_mean"], two[first]["reward_mean"], check_exact=True
+    )
+    for column in ("loss", "reward_mean", "clip_fraction", "grad_norm", "kl"):
+        pd.testing.assert_series_equal(one[column], two[column], rtol=1e-3, atol=1e-7)
+    before, after = state(tmp_path / "one"), state(tmp_path / "two")
+    assert before.keys() == after.keys()
+    for name in before:
+        torch.testing.assert_close(after[name], before[name], rtol=1e-3, atol=1e-5)
+
+
+def test_a_sharded_run_goes_on_in_a_single_process(models, tmp_path):
+    source = models["flux"].path
+    launch(6, tmp_path / "two", 1, "fsdp", source)
+    run(6, tmp_path / "two", 2, "none", source)
+    run(6, tmp_path / "one", 2, "none", source)
+    assert len(updates(tmp_path / "two")) == len(updates(tmp_path / "one"))
+    for name, value in state(tmp_path / "one").items():
+        torch.testing.assert_close(state(tmp_path / "two")[name], value, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("checkpointing", ["", "checkpointing"])
+def test_sharding_in_half_precision_is_that_of_the_whole_model(models, tmp_path, checkpointing):
+    """As at the paper's scale: configuration 10 with activation checkpointing."""
+    source = models["flux"].path
+    run(10, tmp_path / "one", 1, "none", source, "bf16")
+    launch(10, tmp_path / "two", 1, "fsdp", source, "bf16", checkpointing)
+    one, two = updates(tmp_path / "one"), updates(tmp_path / "two")
+    assert two["log_ratio_std"][0] == two["log_ratio_mean"][0] == 0
+    assert list(two["reward_mean"]) == list(one["reward_mean"])  # of the same forwards
+    for column in ("loss", "grad_norm"):  # gradients are of bf16 weights, and reduced in fp32
+        assert two[column].to_numpy() == pytest.approx(one[column].to_numpy(), rel=0.05)
+    dtypes = {value.dtype for name, value in state(tmp_path / "two").items() if "weight." in name}
+    assert dtypes == {torch.float32}
+
+
+MEETING = """
+import sys, time
+from datetime import timedelta
+from pcpo.training import processes as distributed
+distributed.TIMEOUT = timedelta(seconds=2)
+processes = distributed.Processes.start("cpu")
+meet = processes.meeting()
+if processes.is_main:
+    time.sleep(5)
+meet()
+processes.leave()
+"""
+
+
+def test_processes_wait_beyond_the_groups_time_limit_for_a_run_of_another_job(tmp_path):
+    (tmp_path / "meeting.py").write_text(MEETING)
+    done = subprocess.run(
+        [*TWO, str(tmp_path / "meeting.py")], cwd=CONFIG.parent, capture_output=True, text=True,
+        env=os.environ | {"PYTHONPATH": str(CONFIG.parent)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_micro_batches_that_do_not_divide_are_refused():
+    assert list(Processes(rank=1, size=2).share(6)) == [3, 4, 5]
+    with pytest.raises(ValueError, match=r"5 micro-batches .* 2 processes; change execution.gpus"):
+        Processes(rank=0, size=2).share(5)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_missing_device_is_named():
+    with pytest.raises(ValueError, match="no CUDA device is visible"):
+        Processes.start("cuda")
