@@ -11,7 +11,10 @@ from pcpo.paths import FIGURES, NOT_DRAWN, TABLES
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-OURS = ("method.md", "run.md", "scale.md", "extend.md", "results.md", "safety.md")
+OURS = (
+    *("method.md", "run.md", "scale.md", "extend.md", "results.md", "safety.md"),
+    *("findings.md", "checks.md"),
+)
 # What the example of extend.md adds.
 ADDED = {"clip_margin.py", "spread.py", "11_ddpo_clip_margin.yaml"}
 
