@@ -1,0 +1,85 @@
+"""Whether a change of the code that is to change no result changes none.
+
+    python -m tests.system.unchanged COMMIT                  # the smoke pipeline, twice
+    python -m tests.system.unchanged COMMIT --archive FILE   # only what is drawn from it
+
+Runs the code of a commit and that of this checkout, each in a copy of its own. Of the pipeline all
+that `sameness.py` compares must be equal byte for byte; of the drawing from an archive every table,
+figure and claim, and the report but for times, commits and the section on code and machine.
+"""
+
+import argparse
+import io
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.system.pipeline import ROOT, copy_sources, snakemake
+from tests.system.stop.sameness import assert_same_results
+
+SECTION = re.compile(r'<section id="provenance">.*?</section>', re.S)
+TOLD = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?( UTC|Z|\+00:00)?|\b[0-9a-f]{7,64}\b")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("commit", help="of the code to compare with")
+    parser.add_argument("--archive", type=Path, help="of a finished run")
+    parser.add_argument("--folder", type=Path, help="where to run; kept, unlike the one made here")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="pcpo_unchanged_") as made:
+        folder = args.folder or Path(made)
+        old = sources_of(args.commit, folder / "old")
+        new = copy_sources(folder / "new")
+        if args.archive is None:
+            assert_same_results(*both(old, new, "--cores", "1", "--config", "scale=smoke"))
+        else:
+            config = f"from_bundle={args.archive.resolve()}"
+            assert_same_drawings(*both(old, new, "--cores", "1", "--config", config))
+    print(f"the code of {args.commit} and that of this checkout give the same")
+
+
+def sources_of(commit, folder):
+    """The files of a commit, in a new folder."""
+    packed = subprocess.run(
+        ["git", "archive", commit], cwd=ROOT, capture_output=True, check=True
+    ).stdout
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        archive.extractall(folder, filter="data")
+    return folder
+
+
+def both(old, new, *arguments):
+    """Run both side by side; the results folders."""
+    with ThreadPoolExecutor(2) as side_by_side:
+        done = list(side_by_side.map(lambda place: snakemake(place, *arguments), (old, new)))
+    for code, output in done:
+        if code:
+            sys.exit(output[-6000:])
+    return [next(iter(sorted(place.glob("results/**/report.html")))).parent for place in (old, new)]
+
+
+def assert_same_drawings(one, other):
+    """Every table, figure and claim that was drawn from an archive, and the report's content."""
+    first, second = drawn(one), drawn(other)
+    assert first.keys() == second.keys(), sorted(first.keys() ^ second.keys())
+    different = sorted(name for name in first if first[name] != second[name])
+    assert not different, f"{one} and {other} differ in {different}"
+    assert len(first) > 10, f"{one}: nothing was drawn"
+
+
+def drawn(results):
+    """Name -> content of what is made from an archive."""
+    made = [*results.glob("tables/*"), *results.glob("figures/*")]
+    made += [results / "claims.csv", results / "claims.md", results / "compare.csv"]
+    contents = {file.relative_to(results).as_posix(): file.read_bytes() for file in made}
+    page = SECTION.sub("", (results / "report.html").read_text(encoding="utf-8"))
+    return contents | {"report.html": TOLD.sub("", page).encode()}
+
+
+if __name__ == "__main__":
+    main()
