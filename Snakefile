@@ -29,7 +29,7 @@ wildcard_constraints:
     experiment="|".join(EXPERIMENTS),
     arm="|".join(arm_names()),
     seed=r"[0-9]+",
-    base="|".join(BASES),
+    base="|".join(T.base_images),
     table="|".join(TABLES),
 
 
@@ -68,7 +68,7 @@ if not ARCHIVE and SAMPLER == NATIVE:
 rule all:
     default_target: True
     input:
-        WORLD_REPORT,
+        T.world_report,
         rules.tables.input,
         rules.figures.input,
         rules.compare.input,

@@ -10,15 +10,10 @@ rule archive:
         rules.claims.output,
         rules.report.output,
         rules.compare.input,
-        WORLD_REPORT,
-        manifests=run_frames(
-            "manifest", EXPERIMENTS, lambda experiment: experiment.arms
-        ),
-        images=grid_images(),
-        code=[
-            *code("cli/archive.py"),
-            *sorted(map(str, Path("pcpo/archive").glob("*.py"))),
-        ],
+        T.world_report,
+        manifests=T.run_frames("manifest"),
+        images=T.grid_images(),
+        code=code("pcpo.cli.archive"),
     output:
         P.archive,
     log:
@@ -31,7 +26,7 @@ rule archive:
         experiments=list(EXPERIMENTS),
         seeds=SEEDS,
         digests=[experiment.digest() for experiment in EXPERIMENTS.values()],
-        grids=grid_options(),
+        grids=T.grid_options(),
     shell:
         "python -m pcpo.cli.archive {params.experiments:q} --scale {params.scale:q}"
         " --seeds {params.seeds:q} {params.grids:q} --out {output:q} --log {log:q}"

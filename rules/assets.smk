@@ -8,14 +8,17 @@ WORLD_MODELS = (
     "flux",
 )  # each one training run; `sd` leaves two checkpoints
 WORLD_FOLDERS = {"sd": ("sd14", "sd15"), "sd35m": ("sd35m",), "flux": ("flux",)}
-WORLD_CODE = code("world/drawing.py", "world/words.py", "world/tokenizers.py")
+WORLD_MODULES = {
+    "sd": "pcpo.world.stable_diffusion",
+    "sd35m": "pcpo.world.stable_diffusion_3",
+    "flux": "pcpo.world.flux",
+}
 
 
 rule world_judge:
     """The prompt sets, and the network that stands for Inception, DINOv2 and LPIPS."""
     input:
-        WORLD_CODE,
-        code("world/prompts.py", "world/judge.py"),
+        code=world_code("pcpo.world.prompts", "pcpo.world.judge"),
     output:
         sorted(set(SCALE.prompts.values())),
         multiext(P.world("judge/"), "config.json", "model.safetensors"),
@@ -43,8 +46,7 @@ for model in WORLD_MODELS:
         name:
             f"world_{model}"
         input:
-            WORLD_CODE,
-            code("world/vae.py", "world/pretraining.py"),
+            code=world_code(WORLD_MODULES[model]),
         output:
             [P.world(f"{folder}/model_index.json") for folder in WORLD_FOLDERS[model]],
         log:
@@ -69,8 +71,13 @@ for model in WORLD_MODELS:
 rule world_clip_rewards:
     """The rewards that start from a CLIP."""
     input:
-        WORLD_CODE,
-        code("world/clip.py", "world/preference.py", "world/aesthetic_head.py"),
+        code=world_code(
+            "pcpo.world.aesthetic_head",
+            "pcpo.world.bert_embeddings",
+            "pcpo.world.clip",
+            "pcpo.world.open_clip_layout",
+            "pcpo.world.preference",
+        ),
     output:
         [
             P.world(f"rewards/{name}/accuracy.csv")
@@ -98,8 +105,7 @@ rule world_clip_rewards:
 rule world_other_rewards:
     """ImageReward's ranker and the reader of words."""
     input:
-        WORLD_CODE,
-        code("world/blip.py", "world/recogniser.py"),
+        code=world_code("pcpo.world.blip", "pcpo.world.recogniser"),
     output:
         [P.world(f"rewards/{name}/accuracy.csv") for name in ("imagereward", "ocr")],
     log:
@@ -124,12 +130,13 @@ rule world_report:
     """How well the base models follow their prompts, and how good the rewards are."""
     input:
         [f"{source.path}/model_index.json" for source in SCALE.models.values()],
-        feature_files(),
-        reward_files(
-            *(name for name in SCALE.rewards if not SCALE.rewards[name].implementation)
+        inputs.feature_files(SCALE),
+        inputs.reward_files(
+            SCALE, (name for name, r in SCALE.rewards.items() if not r.implementation)
         ),
+        code=world_code("pcpo.world.accuracy"),
     output:
-        WORLD_REPORT,
+        T.world_report,
     log:
         P.log("world_report"),
     conda:

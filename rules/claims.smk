@@ -4,31 +4,9 @@
 rule claims:
     """What holds, fails, is undecided or was not run, as a table and as a page."""
     input:
-        updates=run_frames("updates", EXPERIMENTS, lambda experiment: experiment.arms),
-        timesteps=run_frames(
-            "timesteps", EXPERIMENTS, lambda experiment: experiment.arms
-        ),
-        validation=run_frames(
-            "validation", EXPERIMENTS, lambda experiment: experiment.arms
-        ),
-        overall=measured_frames("overall", EXPERIMENTS),
-        per_prompt=measured_frames("per_prompt", EXPERIMENTS),
-        selection=measured_frames("selection", EXPERIMENTS),
-        alignment=measured_frames("alignment", EXPERIMENTS),
-        credit=[P.credit],
-        readings=[P.readings],
+        **T.all_frames(),
         claims=f"{HOME}config/claims.yaml",
-        code=[
-            *code(
-                "cli/claims.py",
-                "analysis/curves.py",
-                "analysis/phases.py",
-                "analysis/reward_levels.py",
-            ),
-            *sorted(map(str, Path("pcpo/claims").glob("*.py"))),
-            *sorted(map(str, Path("pcpo/stats").glob("*.py"))),
-            *table_files(),
-        ],
+        code=code("pcpo.cli.claims", "pcpo.records.frames"),
     output:
         report(
             f"{P.claims}.csv",
@@ -47,7 +25,7 @@ rule claims:
         sampler=SAMPLER,
         note=SCALE.note,
         evaluation=[e.digest("evaluation") for e in EXPERIMENTS.values()],
-        frames=frame_options,
+        frames=lambda wc, input: frame_options(input),
         out=lambda wc, output: output[0].removesuffix(".csv"),
     shell:
         "python -m pcpo.cli.claims --scale {params.scale:q} --claims {input.claims:q}"

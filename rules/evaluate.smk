@@ -3,16 +3,9 @@
 
 rule evaluate:
     input:
-        image_indices,
-        features=feature_files(),
-        code=code(
-            "evaluation/quality.py",
-            "evaluation/feature_cache.py",
-            "evaluation/rows.py",
-            "evaluation/images.py",
-            "cli/evaluate.py",
-        ),
-        metrics=sorted(str(path) for path in Path("pcpo/metrics").glob("*.py")),
+        T.image_indices,
+        features=inputs.feature_files(SCALE),
+        code=measuring_code("pcpo.cli.evaluate", loaded=inputs.quality_modules(SCALE)),
     output:
         overall=P.overall,
         per_prompt=P.per_prompt,
@@ -24,20 +17,14 @@ rule evaluate:
         "../envs/evaluate.yaml"
     resources:
         gpu=gpus(),
-        cpus_per_task=cores(gpus()),
+        cpus_per_task=cores(),
         mem_mb=memory(2000),
         runtime=hours(24),
     params:
         scale=SCALE.name,
         quality={key: source.model_dump() for key, source in SCALE.quality.items()},
-        base=lambda wc: P.base_images.format(
-            base=EXPERIMENTS[wc.experiment].base_images
-        ),
-        arms=lambda wc: [
-            word
-            for a in EXPERIMENTS[wc.experiment].measured
-            for word in ("--arm", a, P.images.format(arm=a, **wc))
-        ],
+        base=lambda wc: P.base_images.format(base=T.of(wc).base_images),
+        arms=lambda wc: T.image_options(wc),
     shell:
         "python -m pcpo.cli.launch --gpus {resources.gpu:q} pcpo.cli.evaluate"
         " {wildcards.experiment:q} --scale {params.scale:q}"
@@ -47,13 +34,19 @@ rule evaluate:
 
 rule align:
     input:
-        manifests=lambda wc: [P.manifest.format(arm=arm, **wc) for arm in COMPARED],
+        manifests=T.compared_manifests,
         selection=P.selection,
-        model=lambda wc: model_files(EXPERIMENTS[wc.experiment]),
-        prompts=lambda wc: prompt_files(*EXPERIMENTS[wc.experiment].alignment),
-        rewards=lambda wc: reward_files(*alignment_rewards(EXPERIMENTS[wc.experiment])),
-        code=code("evaluation/generation.py", "cli/align.py", "cli/evaluation.py")
-        + SAMPLER_CODE,
+        model=model_files,
+        prompts=lambda wc: inputs.prompt_files(SCALE, T.of(wc).alignment),
+        rewards=lambda wc: inputs.reward_files(
+            SCALE, inputs.alignment_rewards(SCALE, T.of(wc))
+        ),
+        code=lambda wc: measuring_code(
+            "pcpo.cli.align",
+            "pcpo.evaluation.generation",
+            *SAMPLER_MODULES,
+            **inputs.alignment_modules(SCALE, T.of(wc)),
+        ),
     output:
         P.alignment,
     log:
@@ -64,25 +57,22 @@ rule align:
         "../envs/evaluate.yaml"
     resources:
         gpu=gpus(),
-        cpus_per_task=cores(gpus()),
+        cpus_per_task=cores(),
         mem_mb=memory(2000),
         runtime=hours(24),
     params:
         scale=SCALE.name,
         sampler=SAMPLER,
-        evaluation=lambda wc: EXPERIMENTS[wc.experiment].identity(
+        evaluation=lambda wc: T.of(wc).identity(
             "evaluation", "sampler", "alignment", "alignment_checkpoint"
         ),
         columns=lambda wc: {
-            dataset: SCALE.alignment[dataset]
-            for dataset in EXPERIMENTS[wc.experiment].alignment
+            dataset: SCALE.alignment[dataset] for dataset in T.of(wc).alignment
         },
-        sources=lambda wc: reward_sources(
-            *alignment_rewards(EXPERIMENTS[wc.experiment])
+        sources=lambda wc: inputs.reward_settings(
+            SCALE, inputs.alignment_rewards(SCALE, T.of(wc))
         ),
-        arms=lambda wc: [
-            word for a in COMPARED for word in ("--arm", a, P.run.format(arm=a, **wc))
-        ],
+        arms=lambda wc: T.compared_options(wc),
     shell:
         "python -m pcpo.cli.launch --gpus {resources.gpu:q} pcpo.cli.align"
         " {wildcards.experiment:q} --scale {params.scale:q}"
@@ -91,18 +81,13 @@ rule align:
         " --out {output:q} --log {log:q}"
 
 
-# What a schedule of credit is computed with.
-CREDIT_CODE = code(
-    "credit.py", "analysis/readings.py", "cost/architectures.py", "config/arms.py"
-) + sorted(str(path) for path in Path("pcpo/samplers").glob("*.py"))
-
-
 rule credit:
     """Credit weights of every experiment and arm over the timesteps."""
     input:
-        [model_files(experiment) for experiment in EXPERIMENTS.values()],
-        CREDIT_CODE,
+        [inputs.model_files(SCALE, experiment) for experiment in EXPERIMENTS.values()],
         arms=f"{HOME}config/arms.yaml",
+        # An arm's record has the values that it leaves out of the file.
+        code=code("pcpo.cli.credit", "pcpo.config.arms"),
     output:
         P.credit,
     log:
@@ -123,8 +108,8 @@ rule credit:
 rule readings:
     """What each reading of PCPO's credit gives on the paper's own samplers."""
     input:
-        CREDIT_CODE,
         arms=f"{HOME}config/arms.yaml",
+        code=code("pcpo.cli.readings", "pcpo.config.arms"),
     output:
         P.readings,
     log:
@@ -141,7 +126,7 @@ for experiment in EXPERIMENTS.values():
         name:
             experiment.name
         input:
-            experiment_files(experiment),
+            T.experiment_files(experiment),
 
 
 rule experiments:
@@ -149,5 +134,5 @@ rule experiments:
         [
             file
             for experiment in EXPERIMENTS.values()
-            for file in experiment_files(experiment)
+            for file in T.experiment_files(experiment)
         ],

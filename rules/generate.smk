@@ -4,9 +4,9 @@
 
 rule generate_base:
     input:
-        model=lambda wc: model_files(EXPERIMENTS[BASES[wc.base]]),
-        prompts=lambda wc: prompt_files(EXPERIMENTS[BASES[wc.base]].prompts),
-        code=code("evaluation/generation.py", "evaluation/images.py", "cli/generate.py"),
+        model=model_files,
+        prompts=lambda wc: inputs.prompt_files(SCALE, [T.of(wc).prompts]),
+        code=measuring_code("pcpo.cli.generate", "pcpo.evaluation.generation"),
     output:
         P.base_index,
     log:
@@ -17,13 +17,13 @@ rule generate_base:
         "../envs/train.yaml"
     resources:
         gpu=gpus(),
-        cpus_per_task=cores(gpus()),
+        cpus_per_task=cores(),
         mem_mb=memory(2000),
         runtime=hours(48),
     params:
         out=lambda wc: P.base_images.format(**wc),
         scale=SCALE.name,
-        experiment=lambda wc: BASES[wc.base],
+        experiment=lambda wc: T.of(wc).name,
     shell:
         "python -m pcpo.cli.launch --gpus {resources.gpu:q} pcpo.cli.generate"
         " {params.experiment:q} --scale {params.scale:q}"
@@ -34,11 +34,10 @@ rule generate:
     input:
         manifest=P.manifest,
         selection=P.selection,
-        model=lambda wc: model_files(EXPERIMENTS[wc.experiment]),
-        code=code(
-            "evaluation/generation.py", "evaluation/images.py", "cli/generate.py"
-        )
-        + SAMPLER_CODE,
+        model=model_files,
+        code=measuring_code(
+            "pcpo.cli.generate", "pcpo.evaluation.generation", *SAMPLER_MODULES
+        ),
     output:
         P.image_index,
     log:
@@ -49,7 +48,7 @@ rule generate:
         "../envs/train.yaml"
     resources:
         gpu=gpus(),
-        cpus_per_task=cores(gpus()),
+        cpus_per_task=cores(),
         mem_mb=memory(2000),
         runtime=hours(48),
     params:
@@ -57,9 +56,7 @@ rule generate:
         run=lambda wc: P.run.format(**wc),
         scale=SCALE.name,
         sampler=SAMPLER,
-        evaluation=lambda wc: EXPERIMENTS[wc.experiment].identity(
-            "evaluation", "sampler"
-        ),
+        evaluation=lambda wc: T.of(wc).identity("evaluation", "sampler"),
     shell:
         "python -m pcpo.cli.launch --gpus {resources.gpu:q} pcpo.cli.generate"
         " {wildcards.experiment:q} --scale {params.scale:q}"

@@ -6,15 +6,14 @@ rule report:
     input:
         claims=f"{P.claims}.csv",
         compare=P.compare,
-        tables=expand(P.table_file, table=READY_TABLES, suffix=TABLE_SUFFIXES),
-        figures=expand(P.figure_file, figure=READY_FIGURES, suffix=("png", "md")),
-        world=WORLD_REPORT,
-        code=sorted(
-            str(file)
-            for pattern in ("cli/report.py", "report/*.py", "report/templates/*")
-            for file in Path("pcpo").glob(pattern)
-        )
-        + code("paths.py", "config/settings.py"),
+        tables=T.table_files(T.tables),
+        figures=T.figure_files(T.figures, ("png", "md")),
+        world=T.world_report,
+        templates=sorted(map(str, Path("pcpo/report/templates").glob("*"))),
+        # It lists figures that are not drawn, what a scale changes, and the words of a sampler.
+        code=code(
+            "pcpo.cli.report", "pcpo.paths", "pcpo.config.cuts", "pcpo.config.settings"
+        ),
     output:
         report(
             P.report,

@@ -8,9 +8,7 @@ rule plan:
     input:
         # Speeds measured by `make bench-gpu`, where there are any; else assumed ones.
         bench=lambda wc: sorted(glob("results/bench/*.csv"))[:1],
-        code=code(
-            "cost/plan.py", "cost/plan_table.py", "cost/memory.py", "cost/speed.py"
-        ),
+        code=code("pcpo.cli.plan"),
     output:
         multiext(f"{P.root}/plan", ".md", ".csv"),
     log:

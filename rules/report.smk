@@ -1,30 +1,11 @@
 # Tables, figures, and the paper's numbers beside ours.
 
-from pcpo.paths import FIGURE_SUFFIXES
-
-# What every kind of figure draws with.
-FIGURE_CODE = [
-    f"figures/{part}.py"
-    for part in ("captions", "grid_prompts", "kinds", "seed_bands", "style")
-] + ["analysis/phases.py", "analysis/reward_levels.py", "stats/speedup.py"]
-
 
 rule table:
     input:
-        unpack(table_inputs),
-        code=[
-            *code("cli/table.py", "stats/speedup.py", "stats/holm.py"),
-            *code("stats/effect_fits.py", "stats/mixed_model.py", "stats/design.py"),
-            *code("stats/reml.py", "stats/profiled.py", "stats/satterthwaite.py"),
-            *code("stats/random_effects.py"),
-            *code(
-                "config/cuts.py",
-                "analysis/reward_levels.py",
-                "stats/speedup_interval.py",
-            ),
-            *table_files(),
-        ],
-        curves=code("analysis/curves.py"),
+        unpack(T.table_inputs),
+        # Below a table stands what the scale changes.
+        code=code("pcpo.cli.table", "pcpo.records.frames", "pcpo.config.cuts"),
         published=lambda wc: f"{HOME}config/paper/{wc.table}.csv",
     output:
         report(
@@ -43,63 +24,38 @@ rule table:
         scale=SCALE.name,
         sampler=SAMPLER,
         note=SCALE.note,
-        cuts=lambda wc: table_cuts(wc.table),
-        compared=lambda wc: compared_at(TABLES[wc.table].experiments),
-        frames=frame_options,
+        cuts=lambda wc: T.table_cuts(wc.table),
+        compared=lambda wc: T.table_compared(wc.table),
+        frames=lambda wc, input: frame_options(input),
         out=lambda wc: P.table.format(**wc),
     shell:
         "python -m pcpo.cli.table {wildcards.table:q} --scale {params.scale:q} {params.frames:q}"
         " --evaluation-sampler {params.sampler:q} --out {params.out:q} --log {log:q}"
 
 
-for table in READY_TABLES:
+for table in T.tables:
 
     rule:
         name:
             table
         input:
-            expand(P.table_file, table=table, suffix=TABLE_SUFFIXES),
-
-
-for number in (2, 5):
-    if f"table{number}a" in READY_TABLES and f"table{number}b" in READY_TABLES:
-
-        rule:
-            name:
-                f"table{number}"
-            input:
-                expand(
-                    P.table_file,
-                    table=[f"table{number}a", f"table{number}b"],
-                    suffix=TABLE_SUFFIXES,
-                ),
+            T.table_files([table]),
 
 
 rule tables:
     input:
-        expand(P.table_file, table=READY_TABLES, suffix=TABLE_SUFFIXES),
+        T.table_files(T.tables),
 
 
-for figure in READY_FIGURES:
-    spec = FIGURES[figure]
-    figure_inputs = {frame: figure_files(frame, spec) for frame in spec.frames}
-    options = ["--figure", figure, "--experiments", *spec.experiments]
-    if spec.kind == "sample_grid":
-        figure_inputs["images"] = [f"{f}/index.csv" for _, f in figure_rows(spec)]
-        options += [word for row in grid_rows(spec) for word in ("--row", row)]
-    else:
-        options += ["--arms", *spec.arms, *spec.also]  # a gap is named
+for figure, spec in T.figures.items():
 
     rule:
         name:
             figure
         input:
-            **figure_inputs,
+            **T.figure_inputs(spec),
             code=code(
-                "cli/figure.py",
-                "analysis/curves.py",
-                *FIGURE_CODE,
-                f"figures/{spec.kind}.py",
+                "pcpo.cli.figure", "pcpo.records.frames", f"pcpo.figures.{spec.kind}"
             ),
         output:
             multiext(P.figure.format(figure=figure), ".pdf", ".svg", ".md"),
@@ -119,39 +75,35 @@ for figure in READY_FIGURES:
             scale=SCALE.name,
             sampler=SAMPLER,
             note=SCALE.note,
-            options=options,
-            compared=compared_at(spec.experiments),
-            frames=frame_options,
+            options=T.figure_options(figure, spec),
+            compared=T.compared_at(spec.experiments),
+            frames=lambda wc, input: frame_options(input),
             out=lambda wc, output: output[0].removesuffix(".pdf"),
         shell:
             "python -m pcpo.cli.figure {params.kind:q} --scale {params.scale:q} {params.options:q}"
             " {params.frames:q} --evaluation-sampler {params.sampler:q} --out {params.out:q} --log {log:q}"
 
 
-# `snakemake figure1` where a figure of the paper is drawn in parts.
-for number, parts in {
-    "figure1": ("figure1a", "figure1b"),
-    "figure7": ("figure7a", "figure7b", "figure7d"),
-}.items():
-    if set(parts) <= set(READY_FIGURES):
-
-        rule:
-            name:
-                number
-            input:
-                expand(P.figure_file, figure=parts, suffix=(*FIGURE_SUFFIXES, "md")),
-
-
 rule figures:
     input:
-        expand(P.figure_file, figure=READY_FIGURES, suffix=(*FIGURE_SUFFIXES, "md")),
+        T.figure_files(T.figures),
+
+
+# `snakemake figure1` where a table or figure of the paper is made in parts.
+for name, files in T.in_parts.items():
+
+    rule:
+        name:
+            name
+        input:
+            files,
 
 
 rule compare_tables:
     """For each published cell the paper's number, ours, and whether the claim's direction holds."""
     input:
-        tables=expand(P.table_csv, table=READY_TABLES),
-        code=code("claims/cells.py", "cli/compare.py"),
+        tables=T.table_files(T.tables, ["csv"]),
+        code=code("pcpo.cli.compare"),
     output:
         P.compare,
     log:

@@ -3,16 +3,10 @@
 
 rule select:
     input:
-        run_files,
-        model=lambda wc: model_files(EXPERIMENTS[wc.experiment]),
-        reward=lambda wc: reward_files(EXPERIMENTS[wc.experiment].reward.name),
-        code=code(
-            "evaluation/selection.py",
-            "analysis/reward_levels.py",
-            "stats/speedup.py",
-            "cli/select.py",
-        )
-        + SAMPLER_CODE,
+        T.run_files,
+        model=model_files,
+        reward=lambda wc: inputs.reward_files(SCALE, [T.of(wc).reward.name]),
+        code=measuring_code("pcpo.cli.select", *SAMPLER_MODULES),
     output:
         P.selection,
     log:
@@ -23,21 +17,15 @@ rule select:
         "../envs/train.yaml"
     resources:
         gpu=gpus(),
-        cpus_per_task=cores(gpus()),
+        cpus_per_task=cores(),
         mem_mb=memory(2000),
         runtime=hours(96),
     params:
         scale=SCALE.name,
         sampler=SAMPLER,
-        evaluation=lambda wc: EXPERIMENTS[wc.experiment].identity(
-            "evaluation", "sampler"
-        ),
-        reward=lambda wc: reward_sources(EXPERIMENTS[wc.experiment].reward.name),
-        runs=lambda wc: [
-            word
-            for arm in EXPERIMENTS[wc.experiment].measured
-            for word in ("--run", P.run.format(arm=arm, **wc))
-        ],
+        evaluation=lambda wc: T.of(wc).identity("evaluation", "sampler"),
+        reward=lambda wc: inputs.reward_settings(SCALE, [T.of(wc).reward.name]),
+        runs=lambda wc: T.run_options(wc),
     shell:
         "python -m pcpo.cli.launch --gpus {resources.gpu:q} pcpo.cli.select"
         " {wildcards.experiment:q} --scale {params.scale:q}"

@@ -4,9 +4,9 @@
 
 rule train:
     input:
-        model=lambda wc: model_files(EXPERIMENTS[wc.experiment]),
-        prompts=lambda wc: prompt_files(*training_prompts(EXPERIMENTS[wc.experiment])),
-        reward=lambda wc: reward_files(EXPERIMENTS[wc.experiment].reward.name),
+        model=model_files,
+        prompts=lambda wc: inputs.prompt_files(SCALE, inputs.training_prompts(T.of(wc))),
+        reward=lambda wc: inputs.reward_files(SCALE, [T.of(wc).reward.name]),
     output:
         manifest=P.manifest,
         updates=P.updates,
@@ -20,18 +20,18 @@ rule train:
     conda:
         "../envs/train.yaml"
     resources:
-        gpu=lambda wc: gpus(EXPERIMENTS[wc.experiment]),
-        cpus_per_task=lambda wc: cores(gpus(EXPERIMENTS[wc.experiment])),
+        gpu=lambda wc: gpus(T.of(wc)),
+        cpus_per_task=lambda wc: cores(T.of(wc)),
         mem_mb=memory(2000, training=True),
         runtime=hours(48),
     params:
         out=lambda wc: P.run.format(**wc),
         scale=SCALE.name,
         # A changed value reruns exactly the runs that it affects.
-        experiment=lambda wc: EXPERIMENTS[wc.experiment].identity(*TRAINING_FIELDS),
-        epochs=lambda wc: EXPERIMENTS[wc.experiment].epochs,
+        experiment=lambda wc: T.of(wc).identity(*TRAINING_FIELDS),
+        epochs=lambda wc: T.of(wc).epochs,
         arm=lambda wc: load_arm(wc.arm).model_dump(mode="json", exclude={"description"}),
-        reward=lambda wc: reward_sources(EXPERIMENTS[wc.experiment].reward.name),
+        reward=lambda wc: inputs.reward_settings(SCALE, [T.of(wc).reward.name]),
     shell:
         "python -m pcpo.cli.launch --gpus {resources.gpu:q} pcpo.cli.train"
         " {wildcards.experiment:q} {wildcards.arm:q} --seed {wildcards.seed:q}"

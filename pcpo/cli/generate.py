@@ -33,7 +33,8 @@ def main() -> None:
     from pcpo.records import frames
     from pcpo.records.durable import SUMS
     from pcpo.records.lock import alone
-    from pcpo.records.trained_code import IMAGE_SOURCES, source_digests
+    from pcpo.records.sources import digests
+    from pcpo.records.trained_code import image_sources
     from pcpo.training.run_folder import read_manifest
 
     setup()
@@ -60,7 +61,7 @@ def main() -> None:
         sigmas(sampler),
         weights,
         rows,
-        source_digests(IMAGE_SOURCES),
+        digests(image_sources()),
     ]
     made_by = hashlib.sha256(json.dumps(about).encode()).hexdigest()
     with alone(

@@ -36,12 +36,8 @@ def main() -> None:
     from pcpo.evaluation.selection import select_baseline, select_matched
     from pcpo.records import frames
     from pcpo.records.durable import contents
-    from pcpo.records.trained_code import (
-        IMAGE_SOURCES,
-        REWARD_PARTS,
-        reward_sources,
-        source_digests,
-    )
+    from pcpo.records.sources import digests
+    from pcpo.records.trained_code import image_sources, reward_sources
     from pcpo.training.run_folder import read_manifest
 
     setup()
@@ -67,13 +63,13 @@ def main() -> None:
     names = list(updates)
 
     source = scale.rewards[experiment.reward.name]
-    modules = reward_sources(source.implementation or experiment.reward.name)
+    module = source.implementation or experiment.reward.name
     about = {
         "experiment": experiment.digest("sampler", "precision", "model", "prompts", "reward"),
         "images": items,
         "screened": screened.tolist(),
         "reward": [source.model_dump(mode="json", exclude={"path"}), contents(source.path)],
-        "code": source_digests((*IMAGE_SOURCES, *REWARD_PARTS, *modules)),
+        "code": digests((*image_sources(), *reward_sources(module))),
     }
     samplers = {
         arm: sampler_of(arm, args.evaluation_sampler, native, experiment, policy) for arm in names

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pcpo.config import load_scale
@@ -62,7 +62,8 @@ def counted_as(module: str) -> tuple[str, ...]:
     """
     if module in REWARDS:
         return (module,)
-    names = (Path(source).stem for source in reward_sources(module))
+    sources = map(PurePosixPath, reward_sources(module))
+    names = (source.stem for source in sources if source.parent.name == "rewards")
     return tuple(name for name in names if name in REWARDS)
 
 

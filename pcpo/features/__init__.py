@@ -13,6 +13,7 @@ one call is the caller's business.
 from __future__ import annotations
 
 import hashlib
+import json
 import pickle
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from pcpo.records.durable import contents
+from pcpo.records.sources import digests, sources_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,12 +87,12 @@ def load(
 
 
 def fingerprint(name: str, path: str | Path) -> str:
-    """A digest of the extractor's source and of its weights: features of equal ones are equal.
+    """A digest of the extractor's sources and of its weights: features of equal ones are equal.
 
     Only contents count, not times: a folder that was copied gives the same digest.
     """
-    source = (Path(__file__).parent / f"{name}.py").read_bytes()
-    return hashlib.sha256(source + contents(path).encode()).hexdigest()
+    code = json.dumps(digests(sources_of(f"pcpo.features.{name}")))
+    return hashlib.sha256((code + contents(path)).encode()).hexdigest()
 
 
 def check_images(images: torch.Tensor) -> None:

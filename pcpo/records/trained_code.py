@@ -8,50 +8,44 @@ the runs, or redo them (`python -m pcpo.cli.code`).
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from pcpo.records import history
-from pcpo.records.durable import sha256
+from pcpo.records.sources import digests, exists, members, sources_of
 from pcpo.training.set_aside import idle, set_aside
 
-PACKAGE = Path(__file__).resolve().parents[1]
 
-# What rewards share.
-REWARD_PARTS = ("rewards/_*.py", "prompts/needs.py")
+def training_sources(*rewards: str) -> tuple[str, ...]:
+    """What a trained weight or a logged number depends on, with the modules of these rewards.
 
-# What a trained weight or a logged number depends on; besides, the modules of the run's own reward.
-SOURCES = (
-    *(
-        "advantages.py",
-        "credit.py",
-        "training/processes.py",
-        "training/ema.py",
-        "policies/embeddings.py",
-        "evaluation/generation.py",
-    ),
-    *(
-        "training/learner.py",
-        "objectives.py",
-        "prompts/draws.py",
-        "training/loop.py",
-        "trajectory.py",
-    ),
-    *("training/validation.py", "policies/*.py", "samplers/*.py", *REWARD_PARTS),
-)
+    rewards: modules of pcpo/rewards. One that is gone has no sources.
+    """
+    adapters = members("pcpo.policies")
+    return tuple(
+        sorted(
+            {
+                *sources_of("pcpo.training.loop", "pcpo.rewards", "pcpo.prompts.needs", *adapters),
+                *(source for reward in rewards for source in reward_sources(reward)),
+            }
+        )
+    )
 
 
-# What an image depends on that is made of given weights.
-IMAGE_SOURCES = (
-    "evaluation/generation.py",
-    "trajectory.py",
-    "prompts/draws.py",
-    "policies/*.py",
-    "samplers/*.py",
-)
+def image_sources() -> tuple[str, ...]:
+    """What an image depends on that is made of given weights: no part of the trainer."""
+    adapters = members("pcpo.policies")
+    making = ("pcpo.evaluation.generation", "pcpo.samplers", *adapters)
+    return sources_of(*making, without=("pcpo.training",))
+
+
+def reward_sources(reward: str) -> tuple[str, ...]:
+    """What a reward's scores depend on: its module, all that it imports, and what loads it.
+
+    () where its module is gone.
+    """
+    module = f"pcpo.rewards.{reward}"
+    return sources_of("pcpo.rewards", module) if exists(module) else ()
 
 
 @dataclass(frozen=True)
@@ -67,51 +61,8 @@ class OlderRun:
 
 
 def code_digests(*rewards: str) -> dict[str, str]:
-    """`source_digests` of what a training depends on, with the modules of these rewards."""
-    return source_digests((*SOURCES, *reward_sources(*rewards)))
-
-
-def reward_sources(*rewards: str) -> tuple[str, ...]:
-    """Modules of pcpo/rewards that these rewards are made of: theirs, and all that those import.
-
-    Read from the sources, without importing them; a reward whose module is gone has none.
-    """
-    found: set[str] = set()
-    waiting = list(rewards)
-    while waiting:
-        source = f"rewards/{waiting.pop()}.py"
-        if source not in found and (PACKAGE / source).exists():
-            found.add(source)
-            waiting += _imported_rewards(PACKAGE / source)
-    return tuple(sorted(found))
-
-
-def _imported_rewards(file: Path) -> Iterator[str]:
-    """Names of modules of pcpo.rewards that a module imports, within its functions too."""
-    try:
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-    except (SyntaxError, UnicodeDecodeError):
-        return  # half-written; whoever loads the reward is told
-    package = "pcpo.rewards"
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            inside = {1: package, 2: "pcpo"}.get(node.level, "")  # of `from . import x`
-            module = ".".join(part for part in (inside, node.module) if part)
-            names = [module, *(f"{module}.{alias.name}" for alias in node.names)]
-        else:
-            continue
-        for name in names:
-            if name.startswith(f"{package}."):
-                yield name.split(".")[2]
-
-
-@cache
-def source_digests(patterns: tuple[str, ...]) -> dict[str, str]:
-    """Source -> the first 16 digits of its SHA-256, of the code of this package that is here."""
-    files = sorted(file for pattern in patterns for file in PACKAGE.glob(pattern))
-    return {file.relative_to(PACKAGE).as_posix(): sha256(file)[:16] for file in files}
+    """Digests of what a training depends on, with the modules of these rewards."""
+    return digests(training_sources(*rewards))
 
 
 def older_runs(runs: Path) -> list[OlderRun]:

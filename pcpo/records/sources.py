@@ -1,0 +1,131 @@
+"""Which of the package's files a result depends on, computed from the imports.
+
+A rule names the modules that it runs; what they import, and what that imports, is read here from
+the sources, without importing anything. An edit of one of these files redoes the rule
+(rules/*.smk), is named for a training (`pcpo.records.trained_code`), or makes what was kept count
+as another's. Only the standard library is used: each start of Snakemake comes here.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection, Iterator
+from functools import cache
+from pathlib import Path
+
+from pcpo.records.durable import sha256
+
+PACKAGE = Path(__file__).resolve().parents[1]
+NAME = "pcpo"
+
+# Packages and modules that count for nothing, and are not followed. They read and check settings,
+# name places, write and lock files, and report errors. The values that they handle are in a rule's
+# params, in its input files or in a run's identity, where a change is seen anyhow; an edit of a
+# message must not redo every job. A rule that shows what one of them says names that module.
+PLUMBING = (
+    *("pcpo.cli.console", "pcpo.config", "pcpo.names", "pcpo.paths", "pcpo.records"),
+    *("pcpo.prompts.file", "pcpo.prompts.sets"),
+    *("pcpo.training.identity", "pcpo.training.run_folder"),
+    *("pcpo.training.set_aside", "pcpo.training.stop_request"),
+)
+
+# Modules that import all of a kind, to find one by its name. They count themselves, but are not
+# followed: a rule names the one that it uses. Other registries import by name alone
+# (`importlib.import_module`), so that no import shows what they load: a rule names that too.
+REGISTRIES = ("pcpo.figures.kinds",)
+
+
+def sources_of(*modules: str, without: Collection[str] = ()) -> tuple[str, ...]:
+    """The files that importing and using `modules` depends on, e.g. "credit.py", sorted.
+
+    Names are relative to the package's folder. Imports within functions count; those for type
+    checkers alone do not, nor does the `__init__` of a package of which only a module is imported.
+    A file that is not valid Python counts without its imports.
+
+    without: packages and modules that are left out like `PLUMBING`. `modules` themselves always
+    count. Raises ValueError for one of them that there is not.
+    """
+    left_out = (*PLUMBING, *without)
+    found = {module: file_of(module) for module in modules}
+    waiting = list(modules)
+    while waiting:
+        module = waiting.pop()
+        used = () if module in REGISTRIES else imports(PACKAGE / found[module])
+        for name in used:
+            if name not in found and _file(name) and not within(name, left_out):
+                found[name] = file_of(name)
+                waiting.append(name)
+    return tuple(sorted(found.values()))
+
+
+def file_of(module: str) -> str:
+    """The file of a module, relative to the package's folder. Raises ValueError for none."""
+    if (file := _file(module)) is None:
+        raise ValueError(f"there is no module '{module}' in {PACKAGE.parent}")
+    return file.relative_to(PACKAGE).as_posix()
+
+
+def exists(module: str) -> bool:
+    """Whether a file of the package is this module."""
+    return _file(module) is not None
+
+
+@cache
+def digests(files: tuple[str, ...]) -> dict[str, str]:
+    """File, as `sources_of` names it -> the first 16 digits of its SHA-256."""
+    return {name: sha256(PACKAGE / name)[:16] for name in files}
+
+
+def members(package: str) -> tuple[str, ...]:
+    """A package and all of its modules, sorted: where any of them may be loaded by its name."""
+    folder = PACKAGE.joinpath(*package.split(".")[1:])
+    stems = sorted(file.stem for file in folder.glob("*.py"))
+    return (package, *(f"{package}.{stem}" for stem in stems if stem != "__init__"))
+
+
+def within(module: str, packages: Collection[str]) -> bool:
+    """Whether a module is one of these, or lies in one of these packages."""
+    return any(module == name or module.startswith(f"{name}.") for name in packages)
+
+
+@cache
+def imports(file: Path) -> frozenset[str]:
+    """Names of the modules that a file of the package imports, of this package and of others."""
+    try:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+    except (SyntaxError, ValueError):
+        return frozenset()  # half-written; whoever loads it is told
+    folder = (NAME, *file.relative_to(PACKAGE).parent.parts)
+    names: set[str] = set()
+    for node in _statements(tree.body):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            relative = folder[: len(folder) - node.level + 1] if node.level else ()
+            module = ".".join((*relative, *([node.module] if node.module else [])))
+            whole = {f"{module}.{alias.name}" for alias in node.names}
+            names |= {name if _file(name) else module for name in whole}
+    return frozenset(names)
+
+
+def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """All statements, within functions and other blocks too, but those for type checkers alone."""
+    for node in body:
+        yield node
+        checked = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for field in ("orelse",) if checked else ("body", "orelse", "finalbody"):
+            yield from _statements(getattr(node, field, []))
+        for part in (*getattr(node, "handlers", []), *getattr(node, "cases", [])):
+            yield from _statements(part.body)
+
+
+def _file(module: str) -> Path | None:
+    """The file of a module of this package; None for anything else."""
+    first, *parts = module.split(".")
+    if first != NAME:
+        return None
+    place = PACKAGE.joinpath(*parts)
+    for file in (place.with_name(f"{place.name}.py"), place / "__init__.py"):
+        if (parts or file.name == "__init__.py") and file.is_file():
+            return file
+    return None

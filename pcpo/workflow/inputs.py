@@ -1,0 +1,116 @@
+"""What a rule reads beside other rules' frames: models, prompts, rewards, features, and code."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from pcpo.config import Experiment, Scale
+from pcpo.records.sources import file_of, sources_of
+from pcpo.records.trained_code import training_sources
+
+# --- code: an edit redoes the rule ---------------------------------------------------------------
+
+
+def code(*modules: str) -> list[str]:
+    """Files of the package that a job depends on which runs these modules, for minutes."""
+    return _files(sources_of(*modules))
+
+
+def measuring_code(
+    *modules: str, loaded: Iterable[str] = (), trained_by: Iterable[str] = ()
+) -> list[str]:
+    """The same of a job that measures trained runs, for hours or days on a GPU.
+
+    What the runs were trained by is left out, except `modules` themselves: Snakemake prints a
+    notice of an edit there. The user accepts the runs as they are, or has them trained again and
+    all that follows from them.
+
+    loaded: modules that are found by their names. trained_by: the modules of pcpo/rewards that the
+    runs were trained by.
+    """
+    noticed = {*training_sources(*trained_by)} - {file_of(module) for module in modules}
+    return _files(source for source in sources_of(*modules, *loaded) if source not in noticed)
+
+
+def world_code(*modules: str) -> list[str]:
+    """The same of a job that trains a part of the demo world: files of pcpo/world alone.
+
+    The world shares networks with pcpo/rewards and pcpo/features. An edit there must not train the
+    world again: every run would follow.
+    """
+    return _files(sources_of(*modules, without=("pcpo.rewards", "pcpo.features")))
+
+
+def _files(sources: Iterable[str]) -> list[str]:
+    return [f"pcpo/{source}" for source in sources]
+
+
+def reward_modules(scale: Scale, names: Iterable[str]) -> list[str]:
+    """Names of modules of pcpo/rewards behind the keys of a scale."""
+    return sorted({scale.rewards[name].implementation or name for name in names})
+
+
+def alignment_modules(scale: Scale, experiment: Experiment) -> dict[str, list[str]]:
+    """`loaded` and `trained_by` of the job that measures an experiment's alignment."""
+    measured = reward_modules(scale, alignment_rewards(scale, experiment))
+    return {
+        "loaded": [f"pcpo.rewards.{module}" for module in measured],
+        "trained_by": reward_modules(scale, [experiment.reward.name]),
+    }
+
+
+def quality_modules(scale: Scale) -> list[str]:
+    """The extractors and metrics that a scale measures quality by."""
+    measured = scale.quality.values()
+    return sorted(
+        {f"pcpo.features.{source.features}" for source in measured}
+        | {f"pcpo.metrics.{source.metric}" for source in measured}
+    )
+
+
+# --- what a base model, a reward, ... is loaded from ---------------------------------------------
+
+
+def ready(scale: Scale, folder: str, trained: str) -> list[str]:
+    """The file by which the workflow knows that a folder of weights is complete.
+
+    The demo world's trainings write `trained` last; a download writes its manifest. What is not
+    under data/ comes with a package.
+    """
+    if scale.world:
+        return [f"{folder}/{trained}"]
+    return [f"{folder}/assets.json"] if folder.startswith("data/") else []
+
+
+def model_files(scale: Scale, experiment: Experiment) -> list[str]:
+    """What must be there before the experiment's base model can be loaded."""
+    return ready(scale, scale.models[experiment.model].path, "model_index.json")
+
+
+def prompt_files(scale: Scale, names: Iterable[str]) -> list[str]:
+    return [scale.prompts[name] for name in names]
+
+
+def training_prompts(experiment: Experiment) -> list[str]:
+    """The prompt sets of a training, and of its validation."""
+    validation = experiment.validation
+    return [experiment.prompts] + ([validation.prompts] if validation else [])
+
+
+def reward_files(scale: Scale, names: Iterable[str]) -> list[str]:
+    return sorted({f for n in names for f in ready(scale, scale.rewards[n].path, "accuracy.csv")})
+
+
+def reward_settings(scale: Scale, names: Iterable[str]) -> dict[str, Any]:
+    """What a scale says of rewards: a change of an option is a change of every score."""
+    return {name: scale.rewards[name].model_dump(mode="json") for name in sorted(names)}
+
+
+def alignment_rewards(scale: Scale, experiment: Experiment) -> Collection[str]:
+    """The rewards that score an experiment's images of unseen prompts."""
+    return {r for dataset in experiment.alignment for r in scale.alignment[dataset].values()}
+
+
+def feature_files(scale: Scale) -> list[str]:
+    return [f for path in scale.features.values() for f in ready(scale, path, "config.json")]

@@ -1,0 +1,53 @@
+"""What a job asks for: GPUs, and a scheduler's cores, memory and time.
+
+On one machine, memory and time limit nothing. A profile's `set-resources` comes before all of them.
+A job that was killed for memory or time comes back with more, as its `attempt` counts up.
+"""
+
+from __future__ import annotations
+
+from pcpo.config import Experiment, Scale
+
+# Host memory of a process at a real scale, in GB: the weights that it loads in the precision in
+# which they are trained (FLUX 48, SD3.5 10), a text encoder, rewards, trajectories. [assumed]
+HOST_GIGABYTES = {"sd14": 24, "sd15": 24, "sd35m": 40, "flux": 64}
+CORES_PER_GPU = 4  # for a process and its compiler, and for images [assumed]
+
+
+def gpus(scale: Scale, experiment: Experiment | None, limit: int | None, here: int | None) -> int:
+    """GPUs that a job asks for: one, or as many as the training of `experiment` shares.
+
+    limit: what Snakemake was given (`--resources gpu=N`), to which it would cut the number: one
+    that divides the micro-batches is found before. here: GPUs of this machine; None where a
+    scheduler knows its own.
+    """
+    if scale.device != "cuda":
+        return 0
+    if experiment is None:
+        return 1
+    most = experiment.execution.gpus if here is None else here
+    return experiment.processes_on(max(1, most if limit is None else min(most, limit)))
+
+
+def cores(gpu: int) -> int:
+    """Cores of a cluster's job, which Snakemake's `threads` does not know of."""
+    return max(1, CORES_PER_GPU * gpu)
+
+
+def memory(
+    scale: Scale, small: int, experiment: Experiment | None, attempt: int, training: bool = False
+) -> int:
+    """Host memory in MB: `small` at a scale of small models, else of the job's processes.
+
+    Snakemake itself runs twice inside a cluster's job, about 175 MB each: part of `small`.
+    """
+    base = small
+    if scale.device == "cuda" and experiment is not None:
+        processes = experiment.execution.gpus if training else 1
+        base = 1000 * HOST_GIGABYTES[experiment.model] * processes
+    return base * (1 + attempt) // 2
+
+
+def minutes(scale: Scale, hours: int, attempt: int) -> int:
+    """Wall time: `hours` at a real scale, one hour at a small one."""
+    return 60 * (hours if scale.device == "cuda" else 1) * attempt

@@ -1,0 +1,315 @@
+"""Which tables, figures and frames a workflow makes, and from which files each of them is made.
+
+Everything follows from the scale, the chosen experiments and training seeds, and the paths.
+Arguments named `wildcards` are Snakemake's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from pcpo.config import Experiment, Scale
+from pcpo.config.cuts import cuts
+from pcpo.paths import FIGURE_SUFFIXES, FIGURES, TABLE_SUFFIXES, TABLES, FigureInput, Paths
+
+COMPARED = ("baseline", "pcpo")  # the arms of the paper's tables
+# Of no experiment: each is one file.
+_SINGLE = ("credit", "readings")
+_FRAMES = (
+    *("updates", "timesteps", "validation", "overall", "per_prompt"),
+    *("selection", "alignment", *_SINGLE),
+)
+# Parts that one word of the command line asks for together.
+_PARTS = {
+    "table2": ("table2a", "table2b"),
+    "table5": ("table5a", "table5b"),
+    "figure1": ("figure1a", "figure1b"),
+    "figure7": ("figure7a", "figure7b", "figure7d"),
+}
+
+Arms = Callable[[Experiment], Iterable[str]]
+
+
+def trained(experiment: Experiment) -> Sequence[str]:
+    """All arms of an experiment."""
+    return experiment.arms
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The files of a workflow; `experiments` are those chosen, by name.
+
+    Tables compare single runs, of the first of `seeds`; those of further seeds lie beside them.
+    """
+
+    scale: Scale
+    experiments: Mapping[str, Experiment]
+    seeds: Sequence[int]
+    paths: Paths
+
+    @cached_property
+    def _numbered(self) -> dict[int, Experiment]:
+        return {experiment.number: experiment for experiment in self.experiments.values()}
+
+    @property
+    def _first_seed(self) -> Sequence[int]:
+        return self.seeds[:1]
+
+    @cached_property
+    def base_images(self) -> dict[str, Experiment]:
+        """Folder of base-model images -> the first of the experiments that share it."""
+        return {e.base_images: e for e in reversed([*self.experiments.values()])}
+
+    def of(self, wildcards: Any) -> Experiment:
+        """The experiment of a job: its own, or one that shares its base-model images."""
+        if name := wildcards.get("experiment"):
+            return self.experiments[name]
+        return self.base_images[wildcards.base]
+
+    # --- what there is ---------------------------------------------------------------------
+
+    @cached_property
+    def tables(self) -> list[str]:
+        """The tables whose experiments are all chosen."""
+        return [name for name, table in TABLES.items() if self._has(table.experiments)]
+
+    @cached_property
+    def figures(self) -> dict[str, FigureInput]:
+        """The figures whose experiments are all chosen."""
+        return {name: spec for name, spec in FIGURES.items() if self._has(spec.experiments)}
+
+    @cached_property
+    def in_parts(self) -> dict[str, list[str]]:
+        """Tables and figures that come in parts -> the files of all parts."""
+        return {
+            name: self.table_files(parts) if name.startswith("table") else self.figure_files(parts)
+            for name, parts in _PARTS.items()
+            if {*parts} <= {*self.tables, *self.figures}
+        }
+
+    def _has(self, numbers: Iterable[int]) -> bool:
+        return {*numbers} <= {*self._numbered}
+
+    def table_files(
+        self, tables: Iterable[str], suffixes: Sequence[str] = TABLE_SUFFIXES
+    ) -> list[str]:
+        place = self.paths.table_file
+        return [place.format(table=t, suffix=s) for t, s in product(tables, suffixes)]
+
+    def figure_files(
+        self, figures: Iterable[str], suffixes: Sequence[str] = (*FIGURE_SUFFIXES, "md")
+    ) -> list[str]:
+        place = self.paths.figure_file
+        return [place.format(figure=f, suffix=s) for f, s in product(figures, suffixes)]
+
+    @property
+    def world_report(self) -> list[str]:
+        names = ("accuracy.csv", "rewards.csv") if self.scale.world else ()
+        return [self.paths.world(name) for name in names]
+
+    def runs(self) -> dict[Path, tuple[Experiment, str, int]]:
+        """Folder of each training run -> its experiment, arm and seed."""
+        return {
+            Path(self.paths.run.format(experiment=e.name, arm=arm, seed=seed)): (e, arm, seed)
+            for e in self.experiments.values()
+            for arm in e.arms
+            for seed in self.seeds
+        }
+
+    def experiment_files(self, experiment: Experiment) -> list[str]:
+        """Everything of an experiment: its arms, their selection, and what was measured on them."""
+        frames = ("selection", "overall", "per_prompt", "alignment")
+        measured = [file for f in frames for file in self.measured_frames(f, [experiment])]
+        return self.run_frames("manifest", [experiment]) + measured
+
+    # --- frames ------------------------------------------------------------------------------
+
+    def run_frames(
+        self,
+        frame: str,
+        experiments: Iterable[Experiment] | None = None,
+        arms: Arms = trained,
+        seeds: Sequence[int] | None = None,
+    ) -> list[str]:
+        """Files of a frame that every training run writes; by default those of all runs."""
+        place = getattr(self.paths, frame)
+        return [
+            place.format(experiment=e.name, arm=arm, seed=seed)
+            for e in (self.experiments.values() if experiments is None else experiments)
+            for arm in arms(e)
+            for seed in (self.seeds if seeds is None else seeds)
+        ]
+
+    def measured_frames(
+        self,
+        frame: str,
+        experiments: Iterable[Experiment] | None = None,
+        seeds: Sequence[int] | None = None,
+    ) -> list[str]:
+        """Files of a frame that every experiment is measured into; by default those of all."""
+        place = getattr(self.paths, frame)
+        return [
+            place.format(experiment=e.name, seed=seed)
+            for e in (self.experiments.values() if experiments is None else experiments)
+            if frame != "alignment" or e.alignment
+            for seed in (self.seeds if seeds is None else seeds)
+        ]
+
+    def all_frames(self) -> dict[str, list[str]]:
+        """Files of every frame, by its name: what the claims are judged by."""
+        of_runs = ("updates", "timesteps", "validation")
+        of_experiments = ("overall", "per_prompt", "selection", "alignment")
+        return (
+            {frame: self.run_frames(frame) for frame in of_runs}
+            | {frame: self.measured_frames(frame) for frame in of_experiments}
+            | {frame: [getattr(self.paths, frame)] for frame in _SINGLE}
+        )
+
+    # --- what an experiment's jobs read ----------------------------------------------------------
+
+    def run_files(self, wildcards: Any) -> list[str]:
+        """Manifest and rewards of each run that is selected from."""
+        return [
+            place.format(arm=arm, **wildcards)
+            for arm in self.of(wildcards).measured
+            for place in (self.paths.manifest, self.paths.updates)
+        ]
+
+    def image_indices(self, wildcards: Any) -> list[str]:
+        """Of the images that are measured, the base model's first."""
+        experiment = self.of(wildcards)
+        return [self.paths.base_index.format(base=experiment.base_images)] + [
+            self.paths.image_index.format(arm=arm, **wildcards) for arm in experiment.measured
+        ]
+
+    def compared_manifests(self, wildcards: Any) -> list[str]:
+        return [self.paths.manifest.format(arm=arm, **wildcards) for arm in COMPARED]
+
+    # Words of a command line are lists, so that `{params.x:q}` quotes each of them.
+    def run_options(self, wildcards: Any) -> list[str]:
+        """`--run FOLDER` of each arm that is selected from."""
+        arms = self.of(wildcards).measured
+        return [w for a in arms for w in ("--run", self.paths.run.format(arm=a, **wildcards))]
+
+    def image_options(self, wildcards: Any) -> list[str]:
+        """`--arm ARM FOLDER` of the images that are measured."""
+        arms = self.of(wildcards).measured
+        return [w for a in arms for w in ("--arm", a, self.paths.images.format(arm=a, **wildcards))]
+
+    def compared_options(self, wildcards: Any) -> list[str]:
+        """`--arm ARM FOLDER` of the runs that are compared."""
+        return [
+            w for a in COMPARED for w in ("--arm", a, self.paths.run.format(arm=a, **wildcards))
+        ]
+
+    # --- tables ------------------------------------------------------------------------------
+
+    def table_inputs(self, wildcards: Any) -> dict[str, list[str]]:
+        """Files of each frame that a table is made from, by the frame's name."""
+        table = TABLES[wildcards.table]
+        chosen = self._chosen(table.experiments)
+
+        def arms(experiment: Experiment) -> list[str]:
+            return [*COMPARED, *(arm for arm in table.also if arm in experiment.arms)]
+
+        return {
+            frame: self.run_frames(frame, chosen, arms, self._first_seed)
+            if frame == "updates"
+            else self.measured_frames(frame, chosen, self._first_seed)
+            for frame in table.frames
+        }
+
+    def table_cuts(self, table: str) -> dict[str, list[str]]:
+        """What stands below a table of its experiments' sizes: a change redraws it."""
+        chosen = self._chosen(TABLES[table].experiments)
+        return {e.name: cuts(e.name, self.scale.name) for e in chosen}
+
+    def table_compared(self, table: str) -> list[str]:
+        return self.compared_at(TABLES[table].experiments)
+
+    def compared_at(self, numbers: Iterable[int]) -> list[str]:
+        """Reward levels and published epochs are not in the frames: a change redraws."""
+        return [e.digest("evaluation", "alignment_checkpoint") for e in self._chosen(numbers)]
+
+    def _chosen(self, numbers: Iterable[int]) -> list[Experiment]:
+        return [self._numbered[number] for number in numbers]
+
+    # --- figures -----------------------------------------------------------------------------
+
+    def figure_inputs(self, spec: FigureInput) -> dict[str, list[str]]:
+        """Files of each frame that a figure is drawn from, by its name; its images' indices."""
+        inputs = {frame: self._figure_frame(frame, spec) for frame in spec.frames}
+        if spec.kind == "sample_grid":
+            inputs["images"] = [f"{folder}/index.csv" for _, folder in self._grid(spec)]
+        return inputs
+
+    def figure_options(self, figure: str, spec: FigureInput) -> list[str | int]:
+        """Which experiments, arms and rows of images a figure's command draws."""
+        options: list[str | int] = ["--figure", figure, "--experiments", *spec.experiments]
+        if spec.kind == "sample_grid":
+            return [*options, *(w for row in self._grid_rows(spec) for w in ("--row", row))]
+        return [*options, "--arms", *spec.arms, *spec.also]  # a gap is named
+
+    def _figure_frame(self, frame: str, spec: FigureInput) -> list[str]:
+        """Of every training seed where it is a run's."""
+        chosen = self._chosen(spec.experiments)
+        if frame in _SINGLE:
+            return [getattr(self.paths, frame)]
+        if frame == "selection":  # images are of one training seed
+            return self.measured_frames(frame, chosen, self._first_seed)
+        return self.run_frames(frame, chosen, lambda experiment: self._figure_arms(spec))
+
+    def _figure_arms(self, spec: FigureInput) -> list[str]:
+        """Those that it always has, and others that the scale trains."""
+        there = {arm for e in self._chosen(spec.experiments) for arm in e.arms}
+        return [*spec.arms, *(arm for arm in spec.also if arm in there)]
+
+    def _grid(self, spec: FigureInput) -> list[tuple[str, str]]:
+        """Rows of a sample grid, for each experiment: (arm, folder of images)."""
+        images, (seed,) = self.paths.images, self._first_seed
+        return [
+            row
+            for e in self._chosen(spec.experiments)
+            for row in [
+                ("base", self.paths.base_images.format(base=e.base_images)),
+                *(
+                    (arm, images.format(experiment=e.name, arm=arm, seed=seed))
+                    for arm in self._figure_arms(spec)
+                ),
+            ]
+        ]
+
+    def _grid_rows(self, spec: FigureInput) -> list[str]:
+        return [f"{arm}={folder}" for arm, folder in self._grid(spec)]
+
+    @cached_property
+    def _grids(self) -> dict[str, FigureInput]:
+        return {name: s for name, s in self.figures.items() if s.kind == "sample_grid"}
+
+    def grid_options(self) -> list[str]:
+        """The command line's `--grid FIGURE ARM=FOLDER ...` for the figures that show images."""
+        return [
+            word
+            for figure, spec in self._grids.items()
+            for word in ("--grid", figure, *self._grid_rows(spec))
+        ]
+
+    def grid_images(self) -> list[str]:
+        """Indices of the images that they show."""
+        grids = self._grids.values()
+        return sorted({f"{folder}/index.csv" for spec in grids for _, folder in self._grid(spec)})
+
+
+def frame_options(inputs: Mapping[str, Any]) -> list[str]:
+    """The command line's `--<frame> FILE ...` for the inputs of a job that are frames."""
+    return [
+        word
+        for frame in _FRAMES
+        if (files := inputs.get(frame)) is not None
+        for word in (f"--{frame.replace('_', '-')}", *files)
+    ]
