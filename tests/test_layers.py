@@ -1,12 +1,11 @@
 """Who may import whom, read from the sources: the boundaries that keep the parts apart."""
 
-import ast
 import sys
-from functools import cache
 
 import pytest
 
 from pcpo.paths import PACKAGE
+from pcpo.records import sources
 
 MODULES = {
     ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): file
@@ -21,30 +20,8 @@ TRAINER = {
 }
 
 
-class Imports(ast.NodeVisitor):
-    """Names that a module imports, inside functions too, but not for type checkers alone."""
-
-    def __init__(self):
-        self.names = set()
-
-    def visit_If(self, node):
-        if ast.unparse(node.test) != "TYPE_CHECKING":
-            self.generic_visit(node)
-
-    def visit_Import(self, node):
-        self.names |= {alias.name for alias in node.names}
-
-    def visit_ImportFrom(self, node):
-        assert node.level == 0, "imports are absolute here"
-        whole = {f"{node.module}.{alias.name}" for alias in node.names}
-        self.names |= {name if name in MODULES else node.module for name in whole}
-
-
-@cache
 def imported(module):
-    visitor = Imports()
-    visitor.visit(ast.parse(MODULES[module].read_text()))
-    return visitor.names
+    return sources.imports(MODULES[module])
 
 
 def reached(*starts):
@@ -57,20 +34,18 @@ def reached(*starts):
         seen.add(name)
         if name in MODULES:
             waiting += imported(name)
+            # Importing a module runs the packages that it is in.
             waiting += [name.rsplit(".", n)[0] for n in range(1, name.count(".") + 1)]
     return {name if name in MODULES else name.split(".")[0] for name in seen}
 
 
 def below(*packages):
-    return sorted(
-        m for m in MODULES if m in packages or m.startswith(tuple(f"{p}." for p in packages))
-    )
+    assert {*packages} <= {*MODULES}
+    return within(MODULES, packages)
 
 
 def within(names, packages):
-    return sorted(
-        n for n in names if n in packages or n.startswith(tuple(f"{p}." for p in packages))
-    )
+    return sorted(name for name in names if sources.within(name, packages))
 
 
 @pytest.mark.parametrize(
@@ -82,6 +57,9 @@ def within(names, packages):
         "pcpo.prompts.needs",
         "pcpo.records.trained_code",
         "pcpo.training.identity",
+        "pcpo.workflow.inputs",
+        "pcpo.workflow.resources",
+        "pcpo.workflow.targets",
     ],
 )
 def test_a_snakefile_parse_loads_only_what_it_needs(module):
@@ -89,22 +67,10 @@ def test_a_snakefile_parse_loads_only_what_it_needs(module):
     assert others - sys.stdlib_module_names <= {"pydantic", "yaml"}
 
 
-REPORT = tuple(
-    f"pcpo.{name}"
-    for name in (
-        "report",
-        "metrics",
-        "stats",
-        "tables",
-        "figures",
-        "compare",
-        "curves",
-        "phases",
-        "reward_levels",
-        "frames",
-        "shards",
-        "archive",
-    )
+REPORT = (
+    *("pcpo.report", "pcpo.metrics", "pcpo.stats", "pcpo.tables", "pcpo.figures", "pcpo.claims"),
+    *("pcpo.analysis.curves", "pcpo.analysis.phases", "pcpo.analysis.reward_levels"),
+    *("pcpo.records.frames", "pcpo.archive"),
 )
 
 

@@ -14,7 +14,7 @@ from pcpo.cost import memory as footprint
 from pcpo.cost import plan, plan_table
 from pcpo.cost.speed import ASSUMED_SHARE, Speed
 from pcpo.paths import PACKAGE
-from pcpo.records import trained_code
+from pcpo.records import sources
 
 SPEED = Speed.assumed("H100")
 
@@ -177,7 +177,7 @@ def test_embeddings_are_one_row_for_each_distinct_prompt(made):
 def own_rewards(tmp_path, monkeypatch):
     """A copy of pcpo/rewards to which a test may add: name, source -> a module there."""
     shutil.copytree(PACKAGE / "rewards", tmp_path / "rewards")
-    monkeypatch.setattr(trained_code, "PACKAGE", tmp_path)
+    monkeypatch.setattr(sources, "PACKAGE", tmp_path)
     footprint._at_scale.cache_clear()
     yield lambda name, source: (tmp_path / "rewards" / f"{name}.py").write_text(source)
     footprint._at_scale.cache_clear()

@@ -4,8 +4,9 @@ import shutil
 
 import pytest
 
-from pcpo.records import history, trained_code
-from pcpo.records.trained_code import SOURCES, accept, changed_sources, notice, older_runs, redo
+from pcpo.paths import PACKAGE
+from pcpo.records import history, sources, trained_code
+from pcpo.records.trained_code import accept, changed_sources, notice, older_runs, redo
 from pcpo.training import set_aside
 
 
@@ -55,30 +56,6 @@ def test_a_run_that_went_on_with_newer_code_is_older_in_part(here, trained):
     assert changed_sources(trained) == ()
 
 
-def test_a_reward_is_code_of_the_runs_that_it_trained(tmp_path, monkeypatch):
-    (tmp_path / "rewards").mkdir()
-    for name in ("_base", "hps", "ocr"):
-        (tmp_path / "rewards" / f"{name}.py").write_text("1")
-    monkeypatch.setattr(trained_code, "PACKAGE", tmp_path)
-    digests = trained_code.code_digests
-    # As another process would, without the cache.
-    monkeypatch.setattr(trained_code, "source_digests", trained_code.source_digests.__wrapped__)
-    run = tmp_path / "run"
-    run.mkdir()
-    history.append(run, "started", epoch=0, code=digests("hps"))
-    (tmp_path / "rewards" / "ocr.py").write_text("2")
-    (tmp_path / "rewards" / "new.py").write_text("1")
-    assert changed_sources(run) == ()
-    (tmp_path / "rewards" / "hps.py").write_text("2")
-    assert changed_sources(run) == ("rewards/hps.py",)
-    accept(run)
-    assert changed_sources(run) == ()
-    (tmp_path / "rewards" / "_base.py").write_text("2")
-    assert changed_sources(run) == ("rewards/_base.py",)
-    history.append(run, "started", epoch=0, code=digests("ocr"))  # anew, by another reward
-    assert changed_sources(run) == ()
-
-
 REWARDS = {
     "_base": "import torch",
     "plain": "from pcpo.rewards import _base",
@@ -94,14 +71,27 @@ REWARDS = {
 
 @pytest.fixture
 def rewards(tmp_path, monkeypatch):
-    folder = tmp_path / "rewards"
-    folder.mkdir()
+    """The folder of rewards of a copy of the package, which has those of `REWARDS` besides."""
+    package = tmp_path / "pcpo"
+    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
     for name, text in REWARDS.items():
-        (folder / f"{name}.py").write_text(text + "\n")
-    monkeypatch.setattr(trained_code, "PACKAGE", tmp_path)
+        (package / "rewards" / f"{name}.py").write_text(text + "\n")
+    monkeypatch.setattr(sources, "PACKAGE", package)
     # As another process would, without the cache.
-    monkeypatch.setattr(trained_code, "source_digests", trained_code.source_digests.__wrapped__)
-    return folder
+    monkeypatch.setattr(trained_code, "digests", sources.digests.__wrapped__)
+    return package / "rewards"
+
+
+def edit(file):
+    with file.open("a") as module:
+        module.write("# edited\n")
+
+
+def trained_by(reward, run):
+    run.mkdir()
+    history.append(run, "started", epoch=0, code=trained_code.code_digests(reward))
+    assert changed_sources(run) == ()
+    return run
 
 
 @pytest.mark.parametrize(
@@ -117,8 +107,9 @@ def rewards(tmp_path, monkeypatch):
     ],
 )
 def test_a_reward_is_made_of_what_it_imports(rewards, name, others):
-    expected = sorted(f"rewards/{n}.py" for n in {name, *others})
-    assert list(trained_code.reward_sources(name)) == expected
+    expected = {f"rewards/{n}.py" for n in {name, *others}}
+    shared = {f"rewards/{n}.py" for n in ("__init__", "_base")}  # by which all are loaded
+    assert set(trained_code.reward_sources(name)) == expected | shared
 
 
 def test_a_reward_that_is_gone_has_no_sources(rewards):
@@ -126,32 +117,45 @@ def test_a_reward_that_is_gone_has_no_sources(rewards):
 
 
 def test_an_edit_of_a_rewards_parent_flags_the_runs_that_it_trained(tmp_path, rewards):
-    runs = {}
-    for name in ("grandchild", "plain"):
-        runs[name] = tmp_path / name
-        runs[name].mkdir()
-        history.append(runs[name], "started", epoch=0, code=trained_code.code_digests(name))
-        assert changed_sources(runs[name]) == ()
-    with (rewards / "parent.py").open("a") as module:
-        module.write("# edited\n")
+    runs = {name: trained_by(name, tmp_path / name) for name in ("grandchild", "plain")}
+    edit(rewards / "parent.py")
+    (rewards / "new.py").write_text("1")
     assert changed_sources(runs["grandchild"]) == ("rewards/parent.py",)
     assert changed_sources(runs["plain"]) == ()
     accept(runs["grandchild"])
     assert changed_sources(runs["grandchild"]) == ()
+    edit(rewards / "_base.py")
+    assert changed_sources(runs["plain"]) == ("rewards/_base.py",)
+    history.append(runs["plain"], "started", epoch=0, code=trained_code.code_digests("ring"))
+    assert changed_sources(runs["plain"]) == ()  # anew, by another reward
+
+
+@pytest.mark.parametrize(
+    ("edited", "named"),
+    [
+        ("training/learner.py", True),
+        ("samplers/ddim.py", True),
+        ("rewards/_open_clip.py", True),
+        ("rewards/_clip.py", False),  # of other rewards
+        ("training/run_folder.py", False),
+        ("records/replace.py", False),
+        ("config/files.py", False),
+        ("cli/console.py", False),
+        ("cli/train.py", False),
+    ],
+)
+def test_an_edit_names_a_run_whose_numbers_depend_on_it(tmp_path, rewards, edited, named):
+    run = trained_by("hps", tmp_path / "run")
+    edit(rewards.parent / edited)
+    assert changed_sources(run) == ((edited,) if named else ())
 
 
 def test_the_published_rewards_are_made_of_modules_of_their_own():
     """None is built on another one, so that an edit of one touches the runs of one."""
     for name in ("aesthetic", "bertscore", "hps", "pickscore", "clipscore", "imagereward", "ocr"):
-        shared = [s for s in trained_code.reward_sources(name) if "/_" not in s]
-        assert shared == [f"rewards/{name}.py"]
+        found = [s for s in trained_code.reward_sources(name) if s.startswith("rewards/")]
+        assert [source for source in found if "/_" not in source] == [f"rewards/{name}.py"]
         assert "rewards/_base.py" in trained_code.reward_sources(name)
-
-
-def test_digests_are_of_the_sources_that_are_asked_for():
-    found = trained_code.source_digests(trained_code.IMAGE_SOURCES)
-    assert {"evaluation/generation.py", "samplers/ddim.py", "policies/base.py"} <= set(found)
-    assert "training/loop.py" not in found
 
 
 def test_a_run_to_redo_is_set_aside_whole(tmp_path, here, trained):
@@ -165,8 +169,7 @@ def test_a_run_to_redo_is_set_aside_whole(tmp_path, here, trained):
     assert set_aside.read(kept).why == "to be trained again: credit.py changed"
 
 
-def test_every_source_is_there():
-    assert all(list(trained_code.PACKAGE.glob(pattern)) for pattern in SOURCES)
+def test_without_older_runs_there_is_no_notice():
     assert notice([], "demo") == ""
 
 

@@ -1,0 +1,110 @@
+"""Which files there are to make, and from which others, for a choice of experiments and seeds."""
+
+import pytest
+from snakemake.iocontainers import InputFiles, Wildcards
+
+from pcpo.config import load_experiment, load_scale
+from pcpo.paths import FIGURES, TABLES, Paths
+from pcpo.workflow.targets import Targets, frame_options
+
+P = Paths("smoke")
+BERTSCORE, PICKSCORE = "04_ddpo_bertscore", "07_dancegrpo_sd15_pickscore"
+
+
+def targets(*experiments, seeds=(0,), paths=P):
+    chosen = (load_experiment(name, paths.scale) for name in experiments)
+    return Targets(load_scale(paths.scale), {e.name: e for e in chosen}, seeds, paths)
+
+
+def wildcards(**values):
+    return Wildcards(fromdict=values)
+
+
+@pytest.fixture(scope="module")
+def two():
+    return targets(BERTSCORE, PICKSCORE, seeds=(3, 5))
+
+
+def test_only_what_the_chosen_experiments_suffice_for(two):
+    assert two.tables == ["table9"]
+    assert list(two.figures) == ["figure2", "samples_bertscore"]
+    assert two.in_parts == {}
+    assert two.world_report == [P.world("accuracy.csv"), P.world("rewards.csv")]
+    assert targets(BERTSCORE, paths=Paths("paper")).world_report == []
+
+
+def test_everything_where_all_are_chosen():
+    scale = load_scale("smoke")
+    whole = targets(*range(1, 11))
+    assert whole.scale == scale
+    assert whole.tables == list(TABLES) and list(whole.figures) == list(FIGURES)
+    assert set(whole.in_parts) == {"table2", "table5", "figure1", "figure7"}
+    assert f"{P.table.format(table='table5b')}.tex" in whole.in_parts["table5"]
+    assert f"{P.figure.format(figure='figure7d')}.md" in whole.in_parts["figure7"]
+    assert len(whole.runs()) == 29
+
+
+def test_an_experiments_files_are_its_runs_and_what_was_measured(two):
+    experiment = two.experiments[BERTSCORE]
+    files = two.experiment_files(experiment)
+    assert len(files) == 2 * (len(experiment.arms) + 3)  # it has no alignment
+    assert P.manifest.format(experiment=BERTSCORE, arm="pcpo", seed=5) in files
+    assert not [file for file in files if "alignment" in file]
+    aligned = two.experiment_files(two.experiments[PICKSCORE])
+    assert P.alignment.format(experiment=PICKSCORE, seed=3) in aligned
+
+
+def test_a_table_compares_single_runs_of_its_experiments(two):
+    found = two.table_inputs(wildcards(table="table9"))
+    assert found == {
+        "alignment": [P.alignment.format(experiment=PICKSCORE, seed=3)],
+        "selection": [P.selection.format(experiment=PICKSCORE, seed=3)],
+    }
+
+
+def test_a_table_shows_further_arms_where_they_are_trained():
+    six = targets(*range(1, 7))
+    runs = [six.paths.updates.format(experiment="01_ddpo_aesthetic_half", arm=a, seed=0)
+            for a in ("baseline", "pcpo", "pcpo_exact", "reweight")]  # fmt: skip
+    found = six.table_inputs(wildcards(table="table10"))["updates"]
+    assert found[:4] == runs
+    assert "drop_largest" in six.experiments["01_ddpo_aesthetic_half"].arms
+
+
+def test_a_figure_is_drawn_from_every_seed_and_its_images_from_the_first(two):
+    drawn = targets(2, 4, 5, 6, seeds=(3, 5)).figure_inputs(FIGURES["figure3"])["updates"]
+    assert len(drawn) == 4 * 2 * 2
+    grid = two.figures["samples_bertscore"]
+    images = two.figure_inputs(grid)["images"]
+    assert images[0] == two.image_indices(wildcards(experiment=BERTSCORE, seed=3))[0]
+    assert images[1] == P.image_index.format(experiment=BERTSCORE, arm="baseline", seed=3)
+    assert two.figure_inputs(grid)["selection"] == [
+        P.selection.format(experiment=BERTSCORE, seed=3)
+    ]
+    assert sorted(images) == two.grid_images()
+    options = two.figure_options("samples_bertscore", grid)
+    assert options[:4] == ["--figure", "samples_bertscore", "--experiments", 4]
+    rows = [word for word in options[4:] if word != "--row"]
+    assert two.grid_options() == ["--grid", "samples_bertscore", *rows]
+    assert f"baseline={P.images.format(experiment=BERTSCORE, arm='baseline', seed=3)}" in rows
+
+
+def test_a_job_of_base_images_is_of_the_first_experiment_that_shares_them():
+    many = targets(*range(1, 11))
+    shared = list(many.experiments.values())
+    for base, first in many.base_images.items():
+        assert many.of(wildcards(base=base)) is first
+        assert first is next(e for e in shared if e.base_images == base)
+    assert len(many.base_images) < len(shared)
+    assert many.of(wildcards(experiment=BERTSCORE, arm="pcpo")).name == BERTSCORE
+
+
+def test_frames_of_a_job_are_its_options():
+    files = InputFiles(toclone=["u1", "u2", "c", "x.py"])
+    files._add_name("updates")
+    files._set_name("updates", 0, end=2)
+    files._set_name("credit", 2, end=3)
+    files._set_name("alignment", 3, end=3)
+    files._set_name("code", 3, end=4)
+    expected = ["--updates", "u1", "u2", "--alignment", "--credit", "c"]
+    assert frame_options(files) == expected
