@@ -36,6 +36,18 @@ def test_a_fingerprint_is_of_contents(tmp_path):
     assert features.fingerprint("judge", tmp_path / "b") != first
 
 
+def test_a_fingerprint_is_of_all_sources_of_an_extractor(tmp_path, monkeypatch):
+    names, real = ("inception", "dinov2"), features.digests
+    first = {name: features.fingerprint(name, tmp_path) for name in names}
+
+    def edited(files):
+        return real(files) | {file: "0" for file in files if file == "features/_weights.py"}
+
+    monkeypatch.setattr(features, "digests", edited)
+    second = {name: features.fingerprint(name, tmp_path) for name in names}
+    assert [name for name in names if first[name] != second[name]] == ["inception"]
+
+
 def test_convolutions_keep_float32_and_leave_the_setting_as_it_was():
     before = torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic
     with features.float32_convolutions():
