@@ -36,11 +36,19 @@ class Batch(Record):
     images_per_iteration: int = Field(gt=0)
     gradient_updates: int = Field(gt=0)
     micro_batch: int = Field(gt=0)  # images of one forward, in the rollout and in the update
+    # True: the images of an iteration come in random order, so that an update holds images of any
+    # prompt. False: the images of a prompt follow each other, and an update holds whole groups.
+    shuffle: bool = False
 
     @model_validator(mode="after")
     def _arithmetic(self) -> Batch:
         if (self.prompts_per_iteration is None) != (self.images_per_prompt is None):
             raise ValueError("prompts_per_iteration and images_per_prompt go together")
+        if self.shuffle and self.prompts_per_iteration is None:
+            raise ValueError(
+                "shuffle needs prompts_per_iteration: without it each image has a random prompt, "
+                "and the order is random already"
+            )
         if self.prompts_per_iteration is not None and self.images_per_prompt is not None:
             product = self.prompts_per_iteration * self.images_per_prompt
             if product != self.images_per_iteration:

@@ -33,7 +33,11 @@ SCALE_MAY_CHANGE = (
     "sampler.resolution",
     "sampler.guidance_scale",  # belongs to the model's weights, which the scale chooses
     "sampler.initial_noise_groups",
-    "batch.*",
+    "batch.prompts_per_iteration",
+    "batch.images_per_prompt",
+    "batch.images_per_iteration",
+    "batch.gradient_updates",
+    "batch.micro_batch",
     "advantage.buffer",
     "advantage.min_count",
     "optimizer.learning_rate",

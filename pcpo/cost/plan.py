@@ -290,7 +290,7 @@ def distinct_prompts(
         count = prompt_count(e.prompts, scale)
         for seed in seeds:
             for epoch in range(1, e.epochs + 1):
-                ids = iteration_prompts(e.batch, count, seed, epoch, shuffle=False)
+                ids = iteration_prompts(e.batch, count, seed, epoch)
                 own.update((e.prompts, i) for i in ids)
         own.update((e.prompts, i) for i in evaluation_prompts([""] * count, e.evaluation.prompts))
         if e.validation is not None:

@@ -16,13 +16,14 @@ def derive_seed(*parts: str | int) -> int:
     return int.from_bytes(hashlib.sha256(text).digest()[:8], "little") >> 1
 
 
-def iteration_prompts(batch: Batch, count: int, seed: int, epoch: int, shuffle: bool) -> list[int]:
-    """Prompt ids `(images_per_iteration,)` of one iteration, in the order of its image slots.
+def iteration_prompts(batch: Batch, count: int, seed: int, epoch: int) -> list[int]:
+    """The prompt of each image of one iteration: `images_per_iteration` ids in 0..count-1.
 
     DDPO draws a random prompt for each image. The GRPO methods draw distinct prompts and repeat
-    each `images_per_prompt` times; without `shuffle` (DanceGRPO) an update is made of whole
-    groups, with it (Flow-GRPO) images are spread over the updates. The shuffle stands before the
-    rollout, so that an update replays the rollout's micro-batches as they were.
+    each one `images_per_prompt` times; `batch.shuffle` says in which order. The order is fixed
+    before the rollout, so that an update repeats the rollout's micro-batches as they were.
+
+    Raises ValueError where an iteration needs more distinct prompts than there are.
     """
     rng = np.random.default_rng(derive_seed("prompts", seed, epoch))
     if batch.prompts_per_iteration is None or batch.images_per_prompt is None:
@@ -34,8 +35,8 @@ def iteration_prompts(batch: Batch, count: int, seed: int, epoch: int, shuffle: 
         )
     # Drawn anew in each iteration, as Flow-GRPO; DanceGRPO draws without replacement over the run.
     chosen = rng.choice(count, size=batch.prompts_per_iteration, replace=False)
-    slots = np.repeat(chosen, batch.images_per_prompt)
-    return (rng.permutation(slots) if shuffle else slots).tolist()
+    ids = np.repeat(chosen, batch.images_per_prompt)
+    return (rng.permutation(ids) if batch.shuffle else ids).tolist()
 
 
 def evaluation_prompts(prompts: Sequence[str], count: int) -> list[int]:

@@ -191,9 +191,8 @@ def train(
 
 def _prompt_streams(experiment: Experiment, count: int, seed: int, done: int) -> list[list[int]]:
     """Prompt ids of every iteration still to come."""
-    shuffle = experiment.algorithm == "flow_grpo"
     return [
-        iteration_prompts(experiment.batch, count, seed, epoch, shuffle=shuffle)
+        iteration_prompts(experiment.batch, count, seed, epoch)
         for epoch in range(done + 1, experiment.epochs + 1)
     ]
 

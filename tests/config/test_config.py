@@ -12,6 +12,7 @@ import yaml
 from pcpo.claims.cells import read_published
 from pcpo.config import (
     SCALE_MAY_CHANGE,
+    Batch,
     ConfigError,
     arms,
     files,
@@ -97,6 +98,16 @@ def test_noise_levels_and_trained_steps_are_the_codebases():
     assert trained == {1: 50, 2: 50, 3: 50, 4: 50, 5: 49, 6: 6, 7: 49, 8: 9, 9: 9, 10: 9}
 
 
+@pytest.mark.parametrize("scale", ["paper", "original", "pilot", "demo", "smoke"])
+def test_flow_grpo_alone_shuffles_the_images_of_an_iteration(scale):
+    """flow train_sd3.py:829; with DDPO each image has its own random prompt."""
+    assert {e.number for e in load_experiments(scale) if e.batch.shuffle} <= {8, 9}
+    assert {n for n in (8, 9) if load_experiment(n, scale).batch.shuffle} == {8, 9}
+    ddpo = load_experiment(1, scale).batch.model_dump()
+    with pytest.raises(ValueError, match="shuffle needs prompts_per_iteration"):
+        Batch(**ddpo | {"shuffle": True})
+
+
 def test_validation_is_sampled_as_flow_grpos():
     """train_sd3.py:253-258: noise_level 0, eval_num_steps 40; a small scale takes fewer steps."""
     for scale, steps in (("paper", 40), ("original", 40), ("pilot", 40), ("demo", 8), ("smoke", 4)):
@@ -166,6 +177,8 @@ OCR = ("experiments", "08_flowgrpo_ocr")
          ["demo.yaml", "validation.sampler", "not the method"]),
         ("scale/demo.yaml", ("experiments", "08_flowgrpo_ocr", "kl_beta"), 0.1,
          ["demo.yaml", "kl_beta", "not the method"]),
+        ("scale/demo.yaml", ("experiments", "08_flowgrpo_ocr", "batch", "shuffle"), False,
+         ["demo.yaml", "batch.shuffle", "not the method"]),
         ("scale/demo.yaml", ("all", "sampler", "kind"), "ddim",
          ["demo.yaml", "all.sampler.kind", "not the method"]),
         ("scale/demo.yaml", ("experiments", "11_new"), {}, ["demo.yaml", "11_new", "no such"]),

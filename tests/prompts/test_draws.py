@@ -11,18 +11,16 @@ GROUPS = Batch(
 
 
 def test_stream_is_a_function_of_seed_and_epoch():
-    draws = [
-        iteration_prompts(GROUPS, 20, s, e, False) for s, e in ((0, 1), (0, 1), (0, 2), (1, 1))
-    ]
+    draws = [iteration_prompts(GROUPS, 20, s, e) for s, e in ((0, 1), (0, 1), (0, 2), (1, 1))]
     assert draws[0] == draws[1]
     assert draws[0] != draws[2]
     assert draws[0] != draws[3]
 
 
 def test_groups_are_whole_and_distinct():
-    ids = iteration_prompts(GROUPS, 20, 0, 1, shuffle=False)
+    ids = iteration_prompts(GROUPS, 20, 0, 1)
     assert [len(set(ids[i : i + 3])) for i in range(0, 12, 3)] == [1] * 4
-    shuffled = iteration_prompts(GROUPS, 20, 0, 1, shuffle=True)
+    shuffled = iteration_prompts(GROUPS.model_copy(update={"shuffle": True}), 20, 0, 1)
     assert sorted(shuffled) == sorted(ids)
     assert shuffled != ids
     assert set(np.unique(shuffled, return_counts=True)[1]) == {3}
@@ -30,7 +28,7 @@ def test_groups_are_whole_and_distinct():
 
 def test_more_prompts_than_there_are():
     with pytest.raises(ValueError, match="prompts_per_iteration is 4"):
-        iteration_prompts(GROUPS, 3, 0, 1, shuffle=False)
+        iteration_prompts(GROUPS, 3, 0, 1)
 
 
 def test_evaluation_prompts_take_each_noun_once():

@@ -169,7 +169,7 @@ def ddpo_by_hand(chosen, fresh):
 def captured_prompts(chosen):
     from pcpo.prompts.draws import iteration_prompts
 
-    return iteration_prompts(chosen.batch, len(PROMPTS), 0, 1, shuffle=False)
+    return iteration_prompts(chosen.batch, len(PROMPTS), 0, 1)
 
 
 def test_gradients_equal_a_hand_written_loop(models, tmp_path):
