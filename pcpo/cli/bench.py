@@ -41,6 +41,7 @@ def epoch_seconds(number: int, epochs: int = 3) -> tuple[float, int]:
     from pcpo import policies
     from pcpo.config import ModelSource, load_arm, load_experiment
     from pcpo.training.loop import train
+    from pcpo.training.run import Run
     from pcpo.training.run_folder import RunFolder
     from pcpo.world import flux, stable_diffusion, stable_diffusion_3
     from pcpo.world.vae import PatchLinearVAE
@@ -73,10 +74,8 @@ def epoch_seconds(number: int, epochs: int = 3) -> tuple[float, int]:
         prompts = [f"a red circle {i}" for i in range(16)]
         run_folder = RunFolder(Path(folder) / "run", "bench")
         start = time.process_time()
-        train(
-            experiment, load_arm("pcpo"), 0, policy, reward, prompts, run_folder,
-            report, lambda message: None,
-        )  # fmt: skip
+        measured = Run(experiment, load_arm("pcpo"), 0, policy, reward, prompts)
+        train(measured, run_folder, report, lambda message: None)
     laps = [b - a for a, b in zip([start, *marks], marks, strict=False)]
     return sorted(laps)[len(laps) // 2], experiment.images_per_iteration
 

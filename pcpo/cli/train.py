@@ -64,6 +64,7 @@ def main() -> None:
     from pcpo.records.trained_code import code_digests
     from pcpo.training.loop import train
     from pcpo.training.processes import Processes
+    from pcpo.training.run import Run
     from pcpo.training.run_folder import RunFolder
 
     setup()
@@ -106,10 +107,8 @@ def main() -> None:
         if cut := cut_prompts(source.path, experiment.prompts, file, prompts):
             log(cut)
         progress = Progress(experiment.epochs, f"{experiment.name} {arm.name}", log)
-        train(
-            experiment, arm, args.seed, policy, reward, prompts, folder, progress, log, processes,
-            validation_prompts=held_out,
-        )  # fmt: skip
+        whole = Run(experiment, arm, args.seed, policy, reward, prompts, held_out, processes)
+        train(whole, folder, progress, log)
         log("done")
     processes.leave()
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from pcpo.config.arms import load_arm
+from pcpo.config.arms import Arm, load_arm
 from pcpo.config.files import Name, Record
 
 
@@ -62,12 +62,16 @@ class Batch(Record):
                 f"images_per_iteration ({self.images_per_iteration}) does not divide into "
                 f"{self.gradient_updates} gradient_updates"
             )
-        if (self.images_per_iteration // self.gradient_updates) % self.micro_batch:
+        if self.images_per_update % self.micro_batch:
             raise ValueError(
-                f"an update of {self.images_per_iteration // self.gradient_updates} images does "
-                f"not divide into micro-batches of {self.micro_batch} (micro_batch)"
+                f"an update of {self.images_per_update} images does not divide into "
+                f"micro-batches of {self.micro_batch} (micro_batch)"
             )
         return self
+
+    @property
+    def images_per_update(self) -> int:
+        return self.images_per_iteration // self.gradient_updates
 
 
 class Advantage(Record):
@@ -257,7 +261,7 @@ class Experiment(Record):
     @property
     def micro_batches(self) -> int:
         """Of one update, over all processes."""
-        return self.images_per_iteration // self.gradient_updates // self.batch.micro_batch
+        return self.batch.images_per_update // self.batch.micro_batch
 
     @property
     def average_calls(self) -> int:
@@ -267,8 +271,12 @@ class Experiment(Record):
         """
         if self.ema is None or self.ema.images_per_call is None:
             return 1
-        images = self.images_per_iteration // self.gradient_updates
-        return -(-images // self.ema.images_per_call)
+        return -(-self.batch.images_per_update // self.ema.images_per_call)
+
+    def trained_count(self, arm: Arm, trainable: int) -> int:
+        """On how many of so many trainable sampler steps each image is trained, at least one."""
+        fraction = arm.timestep_fraction or self.timesteps.fraction
+        return max(int(trainable * fraction + 1e-9), 1)
 
     def processes_on(self, gpus: int) -> int:
         """How many of so many GPUs a training takes: micro-batches divide among them evenly."""

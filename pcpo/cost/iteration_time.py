@@ -16,7 +16,8 @@ from torch import Tensor
 
 from pcpo.config import Arm, Experiment
 from pcpo.policies.base import Policy
-from pcpo.training.loop import Reward, train
+from pcpo.training.loop import train
+from pcpo.training.run import Reward, Run
 from pcpo.training.run_folder import RunFolder
 
 REPEATS = 3  # iterations after the first, which warms up and compiles; the median counts
@@ -104,9 +105,9 @@ def measure(
     )
     watch = _Stopwatch(reward, str(policy.device), iterations)
     with tempfile.TemporaryDirectory() as folder:
-        run = RunFolder(Path(folder), "bench")
+        run = Run(endless, arm, 0, policy, watch, PROMPTS)
         with suppress(_Enough):
-            train(endless, arm, 0, policy, watch, PROMPTS, run, watch.report, lambda message: None)
+            train(run, RunFolder(Path(folder), "bench"), watch.report, lambda message: None)
     laps = watch.laps[1:]
     return Seconds(
         sampling=median(lap.sampling for lap in laps),

@@ -298,7 +298,7 @@ def forward_tflop(experiment: Experiment) -> tuple[float, float]:
 
 def micro_batches(experiment: Experiment) -> list[int]:
     """Sizes into which an update divides over the experiment's GPUs, in rising order."""
-    images = experiment.images_per_iteration // experiment.gradient_updates
+    images = experiment.batch.images_per_update
     gpus = experiment.execution.gpus
     return [m for m in range(1, images + 1) if images % m == 0 and (images // m) % gpus == 0]
 

@@ -131,7 +131,7 @@ def totals(plan: Plan) -> dict[str, float]:
 def trained_steps(experiment: Experiment, arm: Arm) -> int:
     """Sampler steps on which an image is trained."""
     trainable = experiment.sampler.steps - experiment.timesteps.skip_last
-    return max(int(trainable * (arm.timestep_fraction or experiment.timesteps.fraction) + 1e-9), 1)
+    return experiment.trained_count(arm, trainable)
 
 
 def sampling_tflop(experiment: Experiment, steps: int | None = None) -> float:

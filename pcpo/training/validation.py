@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from pcpo import samplers
 from pcpo.config import Experiment
 from pcpo.evaluation.generation import generate
-from pcpo.policies.base import Policy
 from pcpo.prompts.draws import evaluation_prompts
 from pcpo.samplers import Sampler
-from pcpo.training.processes import Processes
+from pcpo.training.run import Run
 
 
 def validation_sampler(experiment: Experiment, scheduler_config: dict[str, Any]) -> Sampler:
@@ -30,26 +27,23 @@ def validation_sampler(experiment: Experiment, scheduler_config: dict[str, Any])
     return native.deterministic() if experiment.validation.sampler == "deterministic" else native
 
 
-def validate(
-    experiment: Experiment,
-    policy: Policy,
-    sampler: Sampler,
-    reward: Callable[[Tensor, Sequence[str]], Tensor],
-    prompts: Sequence[str],
-    processes: Processes,
-) -> dict[str, Any]:
+def validate(run: Run) -> dict[str, Any]:
     """Reward of one image a prompt, from the same noise at every epoch: columns of VALIDATION.
 
-    prompts: the validation set, of which `validation.count` are taken, evenly spread; each process
-    scores its share. sampler: of `validation_sampler`.
+    Of the validation set `validation.count` prompts are taken, evenly spread; each process scores
+    its share.
     """
+    experiment, policy, processes = run.experiment, run.policy, run.processes
     assert experiment.validation is not None
+    prompts = run.validation_prompts
+    sampler = validation_sampler(experiment, policy.scheduler_config).to(policy.device)
     # The shape of the training's forwards: nothing new to compile, and known to fit.
     batch = experiment.batch.micro_batch
     chosen = evaluation_prompts(prompts, experiment.validation.count)
     own = [(prompts[i], 0) for i in chosen[processes.rank :: processes.size]]
-    # Shares may differ by one prompt. All gather as many rows and make as many forwards, in each of
-    # which a sharded model needs every process: who has one less makes its last image again.
+    # Shares may differ by one prompt. All processes gather as many rows and make as many forwards,
+    # in each of which a sharded model needs every process: a process with one prompt fewer makes
+    # the last image of the set once more.
     count, rows = len(own), math.ceil(len(chosen) / processes.size)
     own += [(prompts[chosen[-1]], 0)] * (rows - count)
     guidance = experiment.sampler.guidance_scale
@@ -58,7 +52,7 @@ def validate(
     for start in range(0, rows, batch):
         texts = [prompt for prompt, _ in own[start : start + batch]]
         stack = torch.stack([next(images) for _ in texts])
-        scores[start : start + len(texts)] = reward(stack, texts).double().cpu()
+        scores[start : start + len(texts)] = run.reward(stack, texts).double().cpu()
     scores[count:] = math.nan
     values = processes.gather(scores).flatten()
     values = values[~values.isnan()]

@@ -4,6 +4,7 @@ import pytest
 
 from pcpo.config import load_arm
 from pcpo.training.loop import train
+from pcpo.training.run import Run
 from pcpo.training.run_folder import RunFolder
 from tests.small import PROMPTS, brightness, experiment, policy
 
@@ -16,10 +17,9 @@ def test_compiled_and_eager_agree_and_the_first_update_is_on_policy(models, tmp_
         chosen = experiment(8, epochs=2, execution={"compile": compiled})
         own = policy(models, chosen, train=True)
         rows[compiled] = []
-        train(
-            chosen, load_arm("pcpo"), 0, own, brightness, PROMPTS,
-            RunFolder(tmp_path / str(compiled), "same"), rows[compiled].append, lambda line: None,
-        )  # fmt: skip
+        folder = RunFolder(tmp_path / str(compiled), "same")
+        run = Run(chosen, load_arm("pcpo"), 0, own, brightness, PROMPTS)
+        train(run, folder, rows[compiled].append, lambda line: None)
     for eager, compiled in zip(rows[False], rows[True], strict=True):
         for key in ("loss", "kl", "grad_norm", "reward_mean"):
             assert compiled[key] == pytest.approx(eager[key], rel=1e-3, abs=1e-9)

@@ -14,6 +14,7 @@ from pcpo.evaluation.generation import generate
 from pcpo.training.learner import Learner
 from pcpo.training.loop import train
 from pcpo.training.processes import Processes
+from pcpo.training.run import Run
 from pcpo.training.run_folder import RunFolder, RunState, read_manifest
 from tests.published import save_pipeline
 from tests.small import PROMPTS, brightness, experiment, latents, newest_state
@@ -75,10 +76,8 @@ def test_it_trains_stops_goes_on_and_generates(published, tmp_path, number, devi
     def run(path, epochs, report=lambda row: None):
         own = chosen.model_copy(update={"epochs": epochs, "checkpoint_every": 1})
         policy = opened(published, number, own, device, train=True, embeddings=tmp_path / "text")
-        train(
-            own, load_arm("pcpo"), 0, policy, brightness, PROMPTS, RunFolder(path, "same"),
-            report, lambda message: None,
-        )  # fmt: skip
+        small = Run(own, load_arm("pcpo"), 0, policy, brightness, PROMPTS)
+        train(small, RunFolder(path, "same"), report, lambda message: None)
 
     rows = []
     run(tmp_path / "whole", 2, rows.append)
@@ -144,10 +143,8 @@ def test_checkpoints_hold_the_moving_average(published, tmp_path, every, calls):
         seen.append({name: p.detach().clone() for name, p in policy.trainable().items()})
 
     start = {name: p.detach().clone() for name, p in policy.trainable().items()}
-    train(
-        chosen, load_arm("baseline"), 0, policy, brightness, PROMPTS, RunFolder(tmp_path, "same"),
-        report, lambda message: None,
-    )  # fmt: skip
+    run = Run(chosen, load_arm("baseline"), 0, policy, brightness, PROMPTS)
+    train(run, RunFolder(tmp_path, "same"), report, lambda message: None)
     name = next(iter(start))
     average = start[name]
     for update, values in enumerate(seen, 1):  # the formula, once more; the last update's is even

@@ -17,6 +17,7 @@ from pcpo.prompts.file import read_prompts
 from pcpo.records import frames
 from pcpo.report import collect, render
 from pcpo.training.loop import train
+from pcpo.training.run import Run
 from pcpo.training.run_folder import RunFolder
 from tests import synthetic
 from tests.hostile_prompts import HOSTILE, write
@@ -44,8 +45,8 @@ def test_training_gives_the_reward_what_stands_in_the_file(models, prompts, tmp_
         7, epochs=1, sampler={"steps": 3}, timesteps={"fraction": 0.4}, checkpoint_every=1,
         batch=batch | {"gradient_updates": 1, "micro_batch": COUNT},
     )  # fmt: skip
-    run = RunFolder(tmp_path / "run", {"a": "run"})
-    train(chosen, load_arm("pcpo"), 0, policy(models, chosen, train=True), reward, prompts, run)
+    run = Run(chosen, load_arm("pcpo"), 0, policy(models, chosen, train=True), reward, prompts)
+    train(run, RunFolder(tmp_path / "run", {"a": "run"}))
     assert sorted(seen) == sorted(2 * HOSTILE)
     assert frames.read(tmp_path / "run/updates.parquet", frames.UPDATES)["images"][0] == 2 * COUNT
 

@@ -18,26 +18,31 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from pcpo.config import Validation, arm_names, load_arm, load_experiment
 from pcpo.prompts.draws import evaluation_prompts
 from pcpo.records import frames, history
-from pcpo.training.loop import QUANTILES, TrainingDiverged, _noise_slot, train
+from pcpo.training.loop import train
+from pcpo.training.rollout import initial_noise_index
+from pcpo.training.run import Run
 from pcpo.training.run_folder import LOGS, RunFolder, read_manifest, verify_checkpoint
 from pcpo.training.set_aside import put
+from pcpo.training.statistics import QUANTILES
+from pcpo.training.update import TrainingDiverged
 from pcpo.trajectory import gaussian_noise
 from tests.small import PROMPTS, brightness, experiment, newest_state, policy
 
+HELD_OUT_PROMPTS = [*PROMPTS, "a green star"]
 HELD_OUT = Validation(prompts="pick_eval", count=3, every=1, sampler="deterministic", steps=5)
 LOG_RATIOS = [f"log_ratio_q{q:02d}" for q in QUANTILES]
 
 
 def run(
-    models, path, chosen, arm="pcpo", *, reward=brightness, identity="same", adapter=0, **options
-):
+    models, path, chosen, arm="pcpo", *, reward=brightness, held_out=HELD_OUT_PROMPTS,
+    identity="same", adapter=0, **options,
+):  # fmt: skip
     """Train in a fresh policy, as a new process would; returns the updates frame."""
     folder = RunFolder(path, identity)
     with folder.lock():
         fresh = policy(models, chosen, train=True, seed=adapter)
         options.setdefault("log", lambda message: None)
-        options.setdefault("validation_prompts", [*PROMPTS, "a green star"])
-        train(chosen, load_arm(arm), 0, fresh, reward, PROMPTS, folder, **options)
+        train(Run(chosen, load_arm(arm), 0, fresh, reward, PROMPTS, held_out), folder, **options)
     return frames.read(path / "updates.parquet", frames.UPDATES)
 
 
@@ -625,8 +630,8 @@ def test_an_update_has_the_noise_of_every_rank(number):
     chosen = load_experiment(number, "paper")
     per_update = chosen.images_per_iteration // chosen.gradient_updates
     for update in range(chosen.gradient_updates):
-        slots = range(update * per_update, (update + 1) * per_update)
-        noises = [_noise_slot(slot, chosen) for slot in slots]
+        indices = range(update * per_update, (update + 1) * per_update)
+        noises = [initial_noise_index(index, chosen) for index in indices]
         assert sorted(set(noises)) == list(range(8))
         assert {noises.count(noise) for noise in noises} == {per_update // 8}
 
@@ -634,10 +639,8 @@ def test_an_update_has_the_noise_of_every_rank(number):
 def test_a_checkpoint_says_whose_it_is_and_others_are_refused(models, tmp_path):
     chosen = experiment(1, epochs=1)
     folder = RunFolder(tmp_path, "same", {"experiment": chosen.name, "arm": "pcpo", "base": "abc"})
-    train(
-        chosen, load_arm("pcpo"), 0, policy(models, chosen, train=True), brightness, PROMPTS,
-        folder, log=lambda message: None,
-    )  # fmt: skip
+    fresh = policy(models, chosen, train=True)
+    train(Run(chosen, load_arm("pcpo"), 0, fresh, brightness, PROMPTS), folder, log=lambda m: None)
     checkpoint = folder.checkpoint(1)
     verify_checkpoint(checkpoint, experiment=chosen.name, arm="pcpo", epoch=1, base="abc")
     for key, wanted in {"experiment": "02_ddpo_aesthetic", "base": "abd", "epoch": 2}.items():
@@ -653,11 +656,10 @@ def test_a_checkpoint_says_whose_it_is_and_others_are_refused(models, tmp_path):
 
 def test_validation_starts_at_the_base_model_and_scores_the_moving_average(models, tmp_path):
     chosen = experiment(8, epochs=2, validation=HELD_OUT)
-    held_out = [*PROMPTS, "a green star"]
 
     def mean_brightness(of):
         """Without noise and in the validation's own steps, by diffusers' scheduler."""
-        texts = [held_out[i] for i in evaluation_prompts(held_out, 3)]
+        texts = [HELD_OUT_PROMPTS[i] for i in evaluation_prompts(HELD_OUT_PROMPTS, 3)]
         scheduler = FlowMatchEulerDiscreteScheduler.from_config(of.scheduler_config)
         scheduler.set_timesteps(HELD_OUT.steps)
         keys = [("validation", text, 0) for text in texts]
@@ -669,7 +671,7 @@ def test_validation_starts_at_the_base_model_and_scores_the_moving_average(model
         return float(brightness(of.decode(x), texts).mean())
 
     base = mean_brightness(policy(models, chosen))
-    run(models, tmp_path, chosen, validation_prompts=held_out)
+    run(models, tmp_path, chosen)
     rows = frames.read(tmp_path / "validation.parquet", frames.VALIDATION)
     assert rows["epoch"].tolist() == [0, 1, 2]
     assert rows["images"].tolist() == [3, 3, 3]
@@ -684,7 +686,7 @@ def test_validation_starts_at_the_base_model_and_scores_the_moving_average(model
 def test_validation_without_its_prompts_is_refused(models, tmp_path):
     chosen = experiment(8, validation=HELD_OUT)
     with pytest.raises(ValueError, match=r"08_flowgrpo_ocr: validation.prompts: .* given none"):
-        run(models, tmp_path, chosen, validation_prompts=())
+        run(models, tmp_path, chosen, held_out=())
 
 
 @pytest.mark.parametrize("number", [1, 6])

@@ -11,6 +11,7 @@ from pcpo.records import history
 from pcpo.records.trained_code import older_runs
 from pcpo.training.identity import OLDER, changed_configuration, differences, other_runs
 from pcpo.training.loop import train
+from pcpo.training.run import Run
 from pcpo.training.run_folder import RunFolder
 from pcpo.training.set_aside import all_set_aside, delete, put, restore, set_aside
 from tests.small import PROMPTS, brightness, experiment, newest_state, policy
@@ -20,10 +21,8 @@ def run(models, path, chosen, identity="same", reward=brightness):
     said = []
     folder = RunFolder(path, identity)
     with folder.lock():
-        train(
-            chosen, load_arm("pcpo"), 0, policy(models, chosen, train=True), reward, PROMPTS,
-            folder, log=said.append,
-        )  # fmt: skip
+        fresh = policy(models, chosen, train=True)
+        train(Run(chosen, load_arm("pcpo"), 0, fresh, reward, PROMPTS), folder, log=said.append)
     return said
 
 

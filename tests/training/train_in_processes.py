@@ -9,6 +9,7 @@ import pcpo.cli.console  # noqa: F401  (one thread per process; before torch is 
 from pcpo.config import ModelSource, load_arm
 from pcpo.training.loop import train
 from pcpo.training.processes import Processes
+from pcpo.training.run import Run
 from pcpo.training.run_folder import RunFolder
 from tests.small import PROMPTS, brightness, experiment, policy
 
@@ -32,10 +33,8 @@ def run(number, folder, epochs, sharding, source, precision="fp32", checkpointin
     processes = Processes.start("cpu")
     own = chosen(number, epochs, sharding, processes.size, precision, checkpointing)
     model = policy({own.model: ModelSource(path=source)}, own, train=True)
-    train(
-        own, load_arm("pcpo"), 0, model, brightness, PROMPTS,
-        RunFolder(Path(folder), "the same"), log=lambda message: None, processes=processes,
-    )  # fmt: skip
+    shared = Run(own, load_arm("pcpo"), 0, model, brightness, PROMPTS, processes=processes)
+    train(shared, RunFolder(Path(folder), "the same"), log=lambda message: None)
     return processes
 
 

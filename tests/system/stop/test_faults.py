@@ -17,6 +17,7 @@ import pytest
 from pcpo.config import load_arm
 from pcpo.records import history
 from pcpo.training.loop import train
+from pcpo.training.run import Run
 from pcpo.training.run_folder import LOGS, RunFolder, read_manifest
 from tests.small import PROMPTS, brightness, experiment, policy
 from tests.system.stop.crash import killed_at, touched
@@ -29,10 +30,9 @@ def run(models, path, report=lambda row: None, log=lambda message: None, chosen=
     """Train a small run to its end, or to what stops it."""
     folder = RunFolder(path, "the same")
     with folder.lock(log):
-        train(
-            chosen, load_arm("pcpo"), 0, policy(models, chosen, train=True), brightness, PROMPTS,
-            folder, report, log,
-        )  # fmt: skip
+        fresh = policy(models, chosen, train=True)
+        run = Run(chosen, load_arm("pcpo"), 0, fresh, brightness, PROMPTS)
+        train(run, folder, report, log)
 
 
 def assert_same_run(path, whole):

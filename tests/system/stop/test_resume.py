@@ -8,6 +8,7 @@ import pytest
 
 from pcpo.config import Validation, load_arm
 from pcpo.training.loop import train
+from pcpo.training.run import Run
 from pcpo.training.run_folder import RunFolder
 from tests.small import PROMPTS, brightness, experiment, policy
 from tests.system.stop.crash import killed_at, touched
@@ -27,10 +28,9 @@ def training(models, number, path):
     def work():
         folder = RunFolder(path, "the same")
         with folder.lock():
-            train(
-                chosen, load_arm("pcpo"), 0, policy(models, chosen, train=True), brightness,
-                PROMPTS, folder, log=lambda message: None, validation_prompts=HELD_OUT,
-            )  # fmt: skip
+            fresh = policy(models, chosen, train=True)
+            run = Run(chosen, load_arm("pcpo"), 0, fresh, brightness, PROMPTS, HELD_OUT)
+            train(run, folder, log=lambda message: None)
 
     return work
 

@@ -1,0 +1,125 @@
+"""The rollout: the images of one iteration are sampled and scored, each by one process.
+
+B images of a micro-batch, T sampler steps, N images of the iteration over all processes. An
+image's index is its place among the N.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pcpo.config import Experiment
+from pcpo.training.run import Run
+from pcpo.trajectory import DTYPES, Trajectory, gaussian_noise, sample
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """Images of one forward in the rollout, and of one forward per trained step in the update.
+
+    prompts: B texts. trajectory: of the B images, on the CPU.
+    """
+
+    prompts: list[str]
+    trajectory: Trajectory
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """What the updates of an epoch are made of.
+
+    prompt_ids: N ids, and rewards: float64 `(N,)`, of all images of the iteration.
+    micro_batches: of each update, those of this process (`Run.own_micro_batches`), in order.
+    """
+
+    epoch: int
+    prompt_ids: list[int]
+    rewards: NDArray[np.float64]
+    micro_batches: list[list[MicroBatch]]
+
+
+def roll_out(run: Run, epoch: int, prompt_ids: list[int]) -> Rollout:
+    """Sample and score one iteration: prompt_ids are those of its N images.
+
+    Raises ValueError where the reward returns another shape than one value per image.
+    """
+    own, per_update = run.own_micro_batches, run.experiment.micro_batches
+    size, updates = run.experiment.batch.micro_batch, run.experiment.gradient_updates
+    numbers = [update * per_update + index for update in range(updates) for index in own]
+    sampled, rewards = [], []
+    for number in numbers:
+        indices = range(number * size, (number + 1) * size)
+        prompts = [run.prompts[prompt_ids[index]] for index in indices]
+        trajectory = _sample(run, epoch, indices, prompts)
+        rewards.append(_score(run, trajectory.final, prompts))
+        # Trajectories wait in host memory: at 50 steps an iteration of SD has gigabytes of them.
+        sampled.append(MicroBatch(prompts, trajectory.to("cpu")))
+    return Rollout(
+        epoch,
+        prompt_ids,
+        _of_all(run, numbers, torch.stack(rewards)),
+        [sampled[update * len(own) : (update + 1) * len(own)] for update in range(updates)],
+    )
+
+
+def _sample(run: Run, epoch: int, indices: range, prompts: Sequence[str]) -> Trajectory:
+    """The trajectories of the images `indices`, from noise that depends on their indices alone."""
+    config, arm, policy = run.experiment.sampler, run.arm, run.policy
+
+    def noise(stream: str, numbers: Iterable[int], count: int) -> Tensor:
+        keys: list[tuple[str | int, ...]] = [(stream, run.seed, epoch, n) for n in numbers]
+        return gaussian_noise(keys, count, policy.latent_shape).to(policy.device)
+
+    shared = [initial_noise_index(index, run.experiment) for index in indices]
+    predict = policy.conditioned(policy.encode(prompts), config.guidance_scale)
+    return sample(
+        predict,
+        run.sampler,
+        noise("initial", shared, 1)[:, 0],
+        noise("steps", indices, len(run.sampler)),
+        storage=DTYPES[config.storage_dtype if arm.storage == "original" else "float32"],
+        keep_log_probs=arm.log_ratio == "sampler",
+        reference=policy.as_reference(predict),
+        change=run.schedule.change if run.schedule.moves_prediction else None,
+    )
+
+
+def initial_noise_index(index: int, experiment: Experiment) -> int:
+    """Which initial noise an image takes: its own, or one of a few (DanceGRPO: one per rank).
+
+    All images of a prompt share theirs. The prompts of an original's rank are spread over its
+    updates, so that each update has every rank's noise: prompts take them in turn.
+    """
+    groups = experiment.sampler.initial_noise_groups
+    if groups == 0:
+        return index
+    assert experiment.batch.images_per_prompt is not None
+    return index // experiment.batch.images_per_prompt % groups
+
+
+def _score(run: Run, latents: Tensor, prompts: Sequence[str]) -> Tensor:
+    """Rewards `(B,)` float64 on the CPU, of the images of final latents `(B, ...)`."""
+    scores = run.reward(run.policy.decode(latents), prompts).double().cpu()
+    if scores.shape != (len(prompts),):
+        raise ValueError(
+            f"reward '{run.experiment.reward.name}' returned shape {tuple(scores.shape)} "
+            f"for {len(prompts)} images"
+        )
+    return scores
+
+
+def _of_all(run: Run, numbers: Sequence[int], rewards: Tensor) -> NDArray[np.float64]:
+    """Rewards `(N,)` of all processes, by image index.
+
+    rewards: `(len(numbers), B)`, of this process's micro-batches, whose numbers in the iteration
+    are `numbers`.
+    """
+    order = run.processes.gather(torch.tensor(numbers)).flatten()
+    gathered = run.processes.gather(rewards).flatten(0, 1)
+    return gathered[order.argsort()].flatten().numpy()

@@ -1,0 +1,142 @@
+"""One gradient update: log-ratios, loss and gradients of the images of a rollout.
+
+B images of a micro-batch, S trained steps of each image, T sampler steps, M images of the update
+over all processes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pcpo.objectives import OBJECTIVES, kl, matching_log_ratio
+from pcpo.prompts.draws import derive_seed
+from pcpo.samplers.flow_sde import FlowSDE
+from pcpo.training.learner import Learner
+from pcpo.training.rollout import MicroBatch, Rollout
+from pcpo.training.run import Run
+from pcpo.training.statistics import step_statistics, update_statistics
+from pcpo.trajectory import Predict, Trajectory
+
+
+class TrainingDiverged(ValueError):
+    """A loss, reward or gradient is NaN; checkpoints written before it are kept."""
+
+
+def gradient_update(
+    run: Run, learner: Learner, rollout: Rollout, advantages: Tensor, number: int
+) -> tuple[dict[str, float], list[dict[str, float]]]:
+    """Gradient update `number` of an epoch, from 1: its columns of UPDATES, its rows of TIMESTEPS.
+
+    advantages: fp32 `(N,)`, of all images of the iteration. Gradients are accumulated over images
+    and timesteps. Raises TrainingDiverged where the loss or the gradient is not finite.
+    """
+    images = run.experiment.batch.images_per_update
+    own = advantages[(number - 1) * images : number * images]
+    steps = _trained_steps(run, rollout.epoch, number)
+    terms = _accumulate(run, learner, rollout.micro_batches[number - 1], own, steps)
+    terms = {key: run.processes.gather(value) for key, value in terms.items()}
+    where = f"epoch {rollout.epoch}, update {number}"
+    lost = ~torch.isfinite(terms["loss"])
+    if lost.any():
+        raise TrainingDiverged(
+            f"{where}, sampler steps {terms['step'][lost].unique().tolist()}: the loss is NaN or "
+            "infinite; the last checkpoint is kept; lower optimizer.learning_rate"
+        )
+    gradients = learner.step(run.processes)
+    if not math.isfinite(gradients["grad_norm"]) and not learner.skips_overflows:
+        raise TrainingDiverged(f"{where}: the gradient norm is not finite")
+    by_step = step_statistics(terms, run.experiment.clip_range, run.sampler.timesteps)
+    return update_statistics(terms) | gradients, by_step
+
+
+def _trained_steps(run: Run, epoch: int, number: int) -> Tensor:
+    """Step indices `(M, S)`: all trained steps in order, or each image's own random share.
+
+    Drawn for all images of the update, so that they do not depend on the number of processes.
+    """
+    images, steps = run.experiment.batch.images_per_update, run.schedule.trained.nonzero()[:, 0]
+    count = run.experiment.trained_count(run.arm, len(steps))
+    if count == len(steps):
+        return steps.expand(images, -1)
+    rng = np.random.default_rng(derive_seed("timesteps", run.seed, epoch, number))
+    chosen = [rng.permutation(len(steps))[:count] for _ in range(images)]
+    return steps[torch.from_numpy(np.stack(chosen))]
+
+
+def _accumulate(
+    run: Run,
+    learner: Learner,
+    micro_batches: Sequence[MicroBatch],
+    advantages: Tensor,
+    steps: Tensor,
+) -> dict[str, Tensor]:
+    """Add the gradients of this process's micro-batches: a forward for each trained step.
+
+    advantages: `(M,)`; steps: `(M, S)`. Returns the `_term` of each forward, stacked on the
+    device: nothing is read back from it before the last forward, so that the host need not wait.
+    """
+    size, device = run.experiment.batch.micro_batch, run.policy.device
+    forwards = len(advantages) // size * steps.shape[1]  # of all processes
+    # A sharded gradient is averaged over the processes, others are summed (`Learner.step`).
+    share = run.processes.size if run.policy.sharded else 1
+    terms: list[dict[str, Tensor]] = []
+    for micro, index in zip(micro_batches, run.own_micro_batches, strict=True):
+        images = slice(index * size, (index + 1) * size)
+        conditioning = run.policy.encode(micro.prompts)
+        predict = run.policy.conditioned(conditioning, run.experiment.sampler.guidance_scale)
+        advantage, on_device = advantages[images].to(device), steps[images].to(device)
+        for picked, step in zip(steps[images].unbind(1), on_device.unbind(1), strict=True):
+            term = _term(run, predict, micro.trajectory.at(picked, device), step, advantage)
+            learner.backward(term["loss"] * share / forwards)
+            terms.append({key: value.detach() for key, value in term.items()})
+    return {key: torch.stack([term[key] for term in terms]) for key in terms[0]}
+
+
+def _term(
+    run: Run, predict: Predict, old: Trajectory, step: Tensor, advantage: Tensor
+) -> dict[str, Tensor]:
+    """The loss of one forward, a scalar mean over its B images, and what is logged of it.
+
+    old: what the rollout kept of each image at its step, step: `(B,)` and advantage: fp32 `(B,)`.
+    log_ratio, sign and step are `(B,)`; loss, kl and the two fractions are scalars.
+    """
+    experiment, x, timesteps = run.experiment, old.latents, run.sampler.timesteps[step]
+    prediction = predict(x, timesteps)
+    log_ratio = _log_ratio(run, old, step, prediction)
+    result = OBJECTIVES[run.arm.objective](log_ratio, advantage, experiment.clip_range)
+    loss, divergence = result.loss, torch.full_like(result.loss, math.nan)
+    if experiment.kl_beta is not None:
+        with torch.no_grad():
+            reference = run.policy.as_reference(predict)(x, timesteps)
+        divergence = kl(prediction, reference, _kl_scale(run)[step]).mean()
+        loss = loss + experiment.kl_beta * divergence
+    return {
+        "step": step,
+        "log_ratio": log_ratio,
+        "loss": loss,
+        "kl": divergence,
+        "clip_fraction": result.clip_fraction,
+        "gated_fraction": result.gated_fraction,
+        "sign": advantage.sign(),
+    }
+
+
+def _log_ratio(run: Run, old: Trajectory, step: Tensor, prediction: Tensor) -> Tensor:
+    """log rho `(B,)`, the mean over latent dimensions, by Eq. (4) or from the sampler's density."""
+    if run.arm.log_ratio == "matching":
+        # Eq. (4), on flow Eq. (8), with the weights w of the arm's credit schedule.
+        return matching_log_ratio(prediction, old.predictions_old, old.noise, run.weights[step])
+    assert old.next_latents is not None and old.log_probs is not None
+    # As the baselines: log p(x' | x) now, minus log p(x' | x) in the rollout.
+    return run.sampler.log_prob(step, old.latents, prediction, old.next_latents) - old.log_probs
+
+
+def _kl_scale(run: Run) -> Tensor:
+    """The factor of `objectives.kl` at each sampler step, fp32 `(T,)`."""
+    assert isinstance(run.sampler, FlowSDE)
+    return run.sampler.kl_scale().float()
