@@ -1,8 +1,11 @@
-"""What every policy does, whatever its pipeline: adapters, guidance, weights, decoding."""
+"""What every policy does, whatever its pipeline: text, guided predictions, images, adapters.
+
+How its weights lie on disk is in weights.py, how it is split over processes in sharding.py, how it
+is compiled in compiler.py.
+"""
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -11,22 +14,15 @@ from typing import Any, ClassVar
 
 import torch
 from diffusers import DiffusionPipeline
-from huggingface_hub import save_torch_state_dict
 from peft import LoraConfig
-from peft.utils import get_peft_model_state_dict
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from pcpo.config import Execution, LoRA
-from pcpo.policies.compiler import require_compiler
+from pcpo.policies import weights
+from pcpo.policies.compiler import compile_forwards
 from pcpo.policies.embeddings import Conditioning, PromptEmbeddings
-from pcpo.training.processes import whole
+from pcpo.policies.sharding import shard
 
-LORA_FILE = "pytorch_lora_weights.safetensors"
-FULL_FILE = "diffusion_pytorch_model.safetensors"
-INDEX_FILE = f"{FULL_FILE}.index.json"  # of weights in several files, as diffusers writes them
-_UNFIT = "the checkpoint is damaged or does not fit the base model"
 HALF = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -233,41 +229,17 @@ class Policy(ABC):
     def place(self, sharded: bool = False) -> None:
         """Bring the denoiser to the device, after `make_trainable`.
 
-        sharded: split over the processes, block by block (FSDP2), so that no device ever holds
-        all of it; blocks are gathered in half precision and gradients reduced in fp32.
+        sharded: split over the processes, so that no device ever holds all of it.
         """
         if sharded:
-            self._shard()
+            shard(self.denoiser, self._blocks(), HALF.get(self.precision))
+            self.sharded = True
         else:
             self.denoiser.to(self.device)
         if self.execution.compile:
-            self._compile()
-
-    def _shard(self) -> None:
-        from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
-
-        half = HALF.get(self.precision)
-        # Autocast says what runs in half precision, as it does for the whole model. Inputs that
-        # FSDP casts would differ (FLUX's rotary embedding), and differ again where activation
-        # checkpointing recomputes a block: there it does not cast them.
-        mixed = MixedPrecisionPolicy(
-            param_dtype=half, reduce_dtype=torch.float32, cast_forward_inputs=False
-        )
-        for block in self._blocks():
-            fully_shard(block, mp_policy=mixed)
-        fully_shard(self.denoiser, mp_policy=mixed)
-        self.sharded = True
-
-    def _compile(self) -> None:
-        """Compile the denoiser's forward, once for rollout and update (`_one_graph`)."""
-        if self.device.type == "cuda":
-            require_compiler()
-        # Adapter on and off, trained and evaluated, and two batch shapes are graphs of their own.
-        # Beyond the limit (8) the compiler runs a module uncompiled and says nothing.
-        torch._dynamo.config.recompile_limit = 32
-        for module in self._blocks() if self.compile_blocks else [self.denoiser]:
-            module.compile(dynamic=False)
-        self._compiled = True
+            modules = self._blocks() if self.compile_blocks else [self.denoiser]
+            compile_forwards(modules, self.device)
+            self._compiled = True
 
     def _blocks(self) -> list[nn.Module]:
         """The blocks that the denoiser's class names as its units; sharded classes derive."""
@@ -309,115 +281,12 @@ class Policy(ABC):
         finally:
             self.denoiser.enable_adapters()
 
-    # --- weights on disk, in diffusers' own layouts ---------------------------------------
+    # --- weights on disk (pcpo/policies/weights.py) -------------------------------------------
 
     def save_weights(self, folder: Path, write: bool = True) -> None:
-        """Write what plain diffusers loads: `load_lora_weights`, or the denoiser's own folder.
-
-        A LoRA's factor alpha / rank is within its tensors: B A is the whole update of a weight.
-        Where the denoiser is sharded every process calls it, and one has `write`.
-        """
-        if self.lora is None:
-            state = _whole(self.denoiser.state_dict(), keep=write)
-            if write:
-                self.denoiser.save_config(folder)
-                pattern = FULL_FILE.replace(".safetensors", "{suffix}.safetensors")
-                save_torch_state_dict(
-                    state, folder, filename_pattern=pattern, max_shard_size="10GB"
-                )
-            return
-        layers = _whole(get_peft_model_state_dict(self.denoiser), keep=write)
-        config = self.denoiser.peft_config["default"].to_dict()
-        config = {k: sorted(v) if isinstance(v, set) else v for k, v in config.items()}
-        # The update is B A alpha / rank, and many a reader sees the tensors alone: with the factor
-        # in B, and alpha the rank, all of them apply the same update.
-        strength = self.lora.alpha / self.lora.rank
-        layers = {k: v * strength if ".lora_B." in k else v for k, v in layers.items()}
-        config["lora_alpha"] = self.lora.rank
-        if write:
-            self.pipeline_class.save_lora_weights(
-                folder,
-                **{
-                    f"{self.denoiser_name}_lora_layers": layers,
-                    f"{self.denoiser_name}_lora_adapter_metadata": config,
-                },
-            )
-            _sort_metadata(folder / LORA_FILE)
+        """Write what is trained, in diffusers' layout, into a folder: `weights.save`."""
+        weights.save(self, folder, write)
 
     def load_weights(self, folder: Path) -> None:
-        """Load a checkpoint's weights into a policy that was loaded without `train`.
-
-        Raises FileNotFoundError, or ValueError if the weights are damaged or of another model.
-        """
-        lora, full, index = (folder / name for name in (LORA_FILE, FULL_FILE, INDEX_FILE))
-        if lora.exists():
-            self._load_lora(lora)
-        elif full.exists() or index.exists():
-            try:
-                self.denoiser.load_state_dict(_read_full(folder))
-            except (RuntimeError, KeyError, ValueError, SafetensorError) as error:
-                raise ValueError(f"{full}: {_UNFIT}: {error}") from error
-        else:
-            raise FileNotFoundError(f"{folder} holds neither {LORA_FILE} nor {FULL_FILE}")
-        self.denoiser.requires_grad_(False).eval()
-
-    def _load_lora(self, file: Path) -> None:
-        self.pipeline.unload_lora_weights()  # of the checkpoint that was loaded before
-        try:
-            self.pipeline.load_lora_weights(str(file.parent), weight_name=file.name)
-            with safe_open(file, framework="pt") as handle:
-                saved = len(handle.keys())
-        except PermissionError:
-            raise
-        except (RuntimeError, ValueError, OSError, SafetensorError) as error:
-            raise ValueError(f"{file}: {_UNFIT}: {error}") from error
-        adapter = {n: p for n, p in self.denoiser.named_parameters() if ".lora_" in n}
-        # diffusers only warns of weights that find no place.
-        if len(adapter) != saved:
-            raise ValueError(
-                f"{file}: {_UNFIT}: {len(adapter)} of its {saved} tensors find a place"
-            )
-        for parameter in adapter.values():  # as they were trained
-            parameter.data = parameter.data.float()
-
-
-def _whole(state: dict[str, Tensor], keep: bool) -> dict[str, Tensor]:
-    """A state dict on the CPU, gathered from its shards; empty without `keep`.
-
-    All processes gather; if all kept, a node would hold the model once a process.
-    """
-    found = {}
-    for name, value in state.items():
-        gathered = whole(value)
-        if keep:
-            found[name] = gathered.cpu()
-    return found
-
-
-def _sort_metadata(file: Path) -> None:
-    """Order a safetensors file's metadata by key, so that equal weights give equal bytes.
-
-    The library writes them in an order of chance.
-    """
-    data = file.read_bytes()
-    size = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + size])
-    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)
-    file.write_bytes(len(text).to_bytes(8, "little") + text + data[8 + size :])
-
-
-def _read_full(folder: Path) -> dict[str, Tensor]:
-    """The denoiser's weights from one file or from several with an index."""
-    files = [FULL_FILE]
-    if (folder / INDEX_FILE).exists():
-        files = sorted(
-            set(
-                json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))["weight_map"].values()
-            )
-        )
-    state: dict[str, Tensor] = {}
-    for name in files:
-        state |= load_file(folder / name)
-    return state
+        """Load a checkpoint's weights: `weights.load`, with its errors."""
+        weights.load(self, folder)

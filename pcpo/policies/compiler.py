@@ -1,15 +1,36 @@
-"""What compiling for a GPU needs of the machine: Triton builds a small C extension as it starts."""
+"""Compiling a denoiser, and what that needs of the machine."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import sysconfig
+from collections.abc import Iterable
 from pathlib import Path
+
+import torch
+from torch import nn
+
+
+def compile_forwards(modules: Iterable[nn.Module], device: torch.device) -> None:
+    """Compile the forwards of modules in place, once for rollout and update.
+
+    Raises ValueError where the machine lacks what compiling for a GPU needs.
+    """
+    if device.type == "cuda":
+        require_compiler()
+    # Adapter on and off, trained and evaluated, and two batch shapes are graphs of their own.
+    # Beyond the limit (8) the compiler runs a module uncompiled and says nothing.
+    torch._dynamo.config.recompile_limit = 32
+    for module in modules:
+        module.compile(dynamic=False)
 
 
 def require_compiler() -> None:
-    """Raise ValueError, with what to install, without a C compiler or Python's headers."""
+    """Raise ValueError, with what to install, without a C compiler or Python's headers.
+
+    Triton builds a small C extension as it starts.
+    """
     missing = []
     if not (os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")):
         missing.append("a C compiler (gcc or clang on the PATH, or CC)")

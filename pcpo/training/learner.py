@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from pcpo.config import Experiment
 from pcpo.policies.base import Policy
+from pcpo.policies.sharding import sharded_like, whole
 from pcpo.training.ema import MovingAverage
-from pcpo.training.processes import Processes, sharded_like, whole
+from pcpo.training.processes import Processes
 
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # AdamW's state of a parameter
 

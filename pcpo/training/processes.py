@@ -16,7 +16,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
-from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.distributed.tensor import DTensor
 
 # An iteration's slowest step (a captioner on one process, a checkpoint's write) must fit into it.
 TIMEOUT = timedelta(hours=1)
@@ -108,19 +108,3 @@ class Processes:
         """Take the group down, at the end of a command."""
         if self.size > 1:
             dist.destroy_process_group()
-
-
-def whole(tensor: Tensor) -> Tensor:
-    """A detached tensor, gathered if it is sharded; then every process must call it."""
-    tensor = tensor.detach()
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
-
-
-def sharded_like(value: Tensor, like: Tensor) -> Tensor:
-    """A whole tensor on the device of `like`, split as `like` is; a scalar as it was."""
-    if value.ndim == 0:  # an optimiser's counter: whole, and on the CPU, where AdamW reads it
-        return value
-    value = value.to(like.device)
-    if not isinstance(like, DTensor):
-        return value
-    return distribute_tensor(value, like.device_mesh, like.placements)

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from pcpo import policies
 from pcpo.config import LoRA, ModelSource, load_experiment
-from pcpo.policies.base import LORA_FILE
+from pcpo.policies.weights import LORA_FILE
 from tests.small import experiment, latents, perturb, policy
 
 # An experiment with LoRA on each denoiser, and the latents that the sampler sees at 32 x 32.

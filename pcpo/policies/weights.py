@@ -1,0 +1,148 @@
+"""A policy's trained weights on disk, in diffusers' own layouts.
+
+pytorch_lora_weights.safetensors                    an adapter: `load_lora_weights` reads it
+config.json, diffusion_pytorch_model*.safetensors   a whole denoiser: its class reads it
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from huggingface_hub import save_torch_state_dict
+from peft.utils import get_peft_model_state_dict
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from torch import Tensor
+
+from pcpo.policies.sharding import whole
+
+if TYPE_CHECKING:
+    from pcpo.config import LoRA
+    from pcpo.policies.base import Policy
+
+LORA_FILE = "pytorch_lora_weights.safetensors"
+FULL_FILE = "diffusion_pytorch_model.safetensors"
+INDEX_FILE = f"{FULL_FILE}.index.json"  # of weights in several files
+_UNFIT = "the checkpoint is damaged or does not fit the base model"
+
+
+def save(policy: Policy, folder: Path, write: bool = True) -> None:
+    """Write what plain diffusers loads: the policy's adapter, or all of its denoiser.
+
+    Where the denoiser is sharded every process calls it, and one has `write`.
+    """
+    if policy.lora is None:
+        _save_full(policy, folder, write)
+    else:
+        _save_lora(policy, policy.lora, folder, write)
+
+
+def load(policy: Policy, folder: Path) -> None:
+    """Load what `save` wrote into a policy that was loaded without `train`.
+
+    Raises FileNotFoundError, or ValueError if the weights are damaged or of another model.
+    """
+    lora, full, index = (folder / name for name in (LORA_FILE, FULL_FILE, INDEX_FILE))
+    if lora.exists():
+        _load_lora(policy, lora)
+    elif full.exists() or index.exists():
+        _load_full(policy, folder)
+    else:
+        raise FileNotFoundError(f"{folder} holds neither {LORA_FILE} nor {FULL_FILE}")
+    policy.denoiser.requires_grad_(False).eval()
+
+
+# --- the whole denoiser -------------------------------------------------------------------------
+
+
+def _save_full(policy: Policy, folder: Path, write: bool) -> None:
+    state = _gathered(policy.denoiser.state_dict(), keep=write)
+    if not write:
+        return
+    policy.denoiser.save_config(folder)
+    pattern = FULL_FILE.replace(".safetensors", "{suffix}.safetensors")
+    save_torch_state_dict(state, folder, filename_pattern=pattern, max_shard_size="10GB")
+
+
+def _load_full(policy: Policy, folder: Path) -> None:
+    try:
+        files = [FULL_FILE]
+        if (folder / INDEX_FILE).exists():
+            index = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))
+            files = sorted(set(index["weight_map"].values()))
+        state: dict[str, Tensor] = {}
+        for name in files:
+            state |= load_file(folder / name)
+        policy.denoiser.load_state_dict(state)
+    except (RuntimeError, KeyError, ValueError, SafetensorError) as error:
+        raise ValueError(f"{folder / FULL_FILE}: {_UNFIT}: {error}") from error
+
+
+# --- the adapter --------------------------------------------------------------------------------
+
+
+def _save_lora(policy: Policy, lora: LoRA, folder: Path, write: bool) -> None:
+    """Write an adapter with its factor alpha / rank within B, and alpha = rank beside it.
+
+    The update of a weight is B A alpha / rank, and many readers take the tensors alone: so all of
+    them apply the same update.
+    """
+    layers = _gathered(get_peft_model_state_dict(policy.denoiser), keep=write)
+    if not write:
+        return
+    strength = lora.alpha / lora.rank
+    layers = {k: v * strength if ".lora_B." in k else v for k, v in layers.items()}
+    config = policy.denoiser.peft_config["default"].to_dict() | {"lora_alpha": lora.rank}
+    config = {k: sorted(v) if isinstance(v, set) else v for k, v in config.items()}
+    name = policy.denoiser_name
+    policy.pipeline_class.save_lora_weights(
+        folder, **{f"{name}_lora_layers": layers, f"{name}_lora_adapter_metadata": config}
+    )
+    _sort_metadata(folder / LORA_FILE)
+
+
+def _load_lora(policy: Policy, file: Path) -> None:
+    policy.pipeline.unload_lora_weights()  # of the checkpoint that was loaded before
+    try:
+        policy.pipeline.load_lora_weights(str(file.parent), weight_name=file.name)
+        with safe_open(file, framework="pt") as handle:
+            saved = len(handle.keys())
+    except PermissionError:
+        raise
+    except (RuntimeError, ValueError, OSError, SafetensorError) as error:
+        raise ValueError(f"{file}: {_UNFIT}: {error}") from error
+    adapter = {n: p for n, p in policy.denoiser.named_parameters() if ".lora_" in n}
+    # diffusers only warns of weights that find no place.
+    if len(adapter) != saved:
+        raise ValueError(f"{file}: {_UNFIT}: {len(adapter)} of its {saved} tensors find a place")
+    for parameter in adapter.values():  # as they were trained
+        parameter.data = parameter.data.float()
+
+
+def _sort_metadata(file: Path) -> None:
+    """Order a safetensors file's metadata by key, so that equal weights give equal bytes.
+
+    The library writes them in a random order.
+    """
+    data = file.read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    file.write_bytes(len(text).to_bytes(8, "little") + text + data[8 + size :])
+
+
+def _gathered(state: dict[str, Tensor], keep: bool) -> dict[str, Tensor]:
+    """A state dict on the CPU, gathered from its shards; empty without `keep`.
+
+    All processes gather; if all kept, a node would hold the model once for each process.
+    """
+    found = {}
+    for name, value in state.items():
+        gathered = whole(value)
+        if keep:
+            found[name] = gathered.cpu()
+    return found
