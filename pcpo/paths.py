@@ -12,31 +12,6 @@ FIGURE_SUFFIXES = ("pdf", "png", "svg")  # besides, a caption in Markdown
 PACKAGE = Path(__file__).resolve().parent
 
 
-class TableInput(NamedTuple):
-    """The frames (of `pcpo.records.frames`) and the experiments that a table is made from.
-
-    `also` are arms beside baseline and PCPO that it shows where the scale's experiment trains them.
-    """
-
-    frames: tuple[str, ...]
-    experiments: tuple[int, ...]
-    also: tuple[str, ...] = ()
-
-
-_QUALITY = ("overall", "per_prompt", "selection")
-TABLES = {
-    "table1": TableInput(("updates",), (2, 4, 5, 6)),
-    "table2a": TableInput(_QUALITY, (1, 2)),
-    "table2b": TableInput(_QUALITY, (5, 6)),
-    "table3": TableInput(("per_prompt", "selection"), (1, 2, 3, 4)),
-    "table4": TableInput(("per_prompt", "selection"), (5, 6)),
-    "table5a": TableInput(("alignment", "selection"), (5, 6)),
-    "table5b": TableInput(("alignment", "selection"), (5, 6)),
-    "table9": TableInput(("alignment", "selection"), (7,)),
-    "table10": TableInput(("updates",), (1, 2, 3, 4, 5, 6), also=("pcpo_exact", "reweight")),
-}
-
-
 class FigureInput(NamedTuple):
     """A figure: its kind (a module of pcpo/figures), its panels, its frames and the arms drawn.
 

@@ -19,10 +19,12 @@ from pcpo.config.settings import (
     chosen_sampler,
     chosen_seeds,
 )
-from pcpo.paths import TABLES, Paths
+from pcpo.paths import Paths
 from pcpo.prompts.needs import check_prompts
 from pcpo.records.replace import explained
+from pcpo.records.sources import members
 from pcpo.records.trained_code import notice, older_runs
+from pcpo.tables import TABLES
 from pcpo.training.identity import other_runs
 from pcpo.workflow import inputs, resources
 from pcpo.workflow.devices import visible

@@ -12,7 +12,8 @@ rule report:
         templates=sorted(map(str, Path("pcpo/report/templates").glob("*"))),
         # It lists figures that are not drawn, what a scale changes, and the words of a sampler.
         code=code(
-            "pcpo.cli.report", "pcpo.paths", "pcpo.config.cuts", "pcpo.config.settings"
+            *("pcpo.cli.report", "pcpo.paths", "pcpo.config.cuts"),
+            *("pcpo.config.settings", *members("pcpo.tables")),
         ),
     output:
         report(

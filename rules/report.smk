@@ -5,7 +5,12 @@ rule table:
     input:
         unpack(T.table_inputs),
         # Below a table stands what the scale changes.
-        code=code("pcpo.cli.table", "pcpo.records.frames", "pcpo.config.cuts"),
+        code=lambda wc: code(
+            "pcpo.cli.table",
+            "pcpo.records.frames",
+            "pcpo.config.cuts",
+            f"pcpo.tables.{wc.table}",
+        ),
         published=lambda wc: f"{HOME}config/paper/{wc.table}.csv",
     output:
         report(
@@ -103,7 +108,7 @@ rule compare_tables:
     """For each published cell the paper's number, ours, and whether the claim's direction holds."""
     input:
         tables=T.table_files(T.tables, ["csv"]),
-        code=code("pcpo.cli.compare"),
+        code=code("pcpo.cli.compare", *members("pcpo.tables")),
     output:
         P.compare,
     log:

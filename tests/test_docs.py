@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pcpo.paths import FIGURES, NOT_DRAWN, TABLES
+from pcpo.paths import FIGURES, NOT_DRAWN
+from pcpo.tables import TABLES
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

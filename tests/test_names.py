@@ -10,7 +10,8 @@ from pcpo.config.preset import load_preset
 from pcpo.config.scale import check_modules
 from pcpo.config.settings import chosen_container, chosen_experiments, chosen_seeds
 from pcpo.names import LARGEST_SEED, LONGEST, checked_name, is_seed
-from pcpo.paths import FIGURES, TABLES
+from pcpo.paths import FIGURES
+from pcpo.tables import TABLES
 
 HOSTILE = (
     "x; touch marker", "$(touch marker)", "`touch marker`", "a|b", "a&b", "a>b", "a b", "a\nb",

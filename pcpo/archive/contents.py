@@ -17,10 +17,11 @@ from pcpo.archive.anonymous import anonymous
 from pcpo.archive.bundle import ABOUT, FORMAT, WRITTEN
 from pcpo.archive.pictures import Row, shown_images
 from pcpo.config import Experiment, files, load_arm, load_scale
-from pcpo.paths import FIGURES, PACKAGE, TABLES, Paths
+from pcpo.paths import FIGURES, PACKAGE, TABLE_SUFFIXES, Paths
 from pcpo.records import frames
 from pcpo.records.frames import FrameSpec
 from pcpo.records.git import NoAnswer, tracked
+from pcpo.tables import TABLES
 
 REPOSITORY = PACKAGE.parent
 SELF = "archive"  # the rule whose own log and provenance an archive cannot hold
@@ -78,7 +79,7 @@ def _reporting(paths: Paths, experiments: Sequence[Experiment]) -> list[Path]:
     made = [Path(paths.compare), Path(paths.report)]
     made += [Path(f"{paths.claims}.{suffix}") for suffix in ("csv", "md")]
     for pattern, specs, suffixes in (
-        (paths.table, TABLES, ("csv", "md", "tex")),
+        (paths.table, TABLES, TABLE_SUFFIXES),
         (paths.figure, FIGURES, ("pdf", "png", "svg", "md")),
     ):
         for name in specs:

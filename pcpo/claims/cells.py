@@ -15,7 +15,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from pcpo.tables import TABLES
 from pcpo.tables.matching import Match
+from pcpo.tables.published import read_published
 
 ALPHA = 0.05
 
@@ -23,26 +25,15 @@ COLUMNS = ["table", "row", "column", "paper", "ours", "scale", "comparable", "cl
 COLUMNS += ["reason"]
 VERDICTS = ("holds", "fails", "undecided", "not measured", "no claim")
 
-_QUALITY = ("fid", "fd_dinov2", "is_star", "lpips_diversity")
-_SCORES_5 = ("epoch", "hpsv2_1", "aesthetic", "clipscore", "pickscore", "imagereward")
-_CELLS = {
-    "table1": ("target_level", "baseline_epochs", "pcpo_epochs", "speedup_pct"),
-    "table2a": _QUALITY,
-    "table2b": _QUALITY,
-    "table3": ("coef", "p_value"),
-    "table4": ("coef", "p_value"),
-    "table5a": _SCORES_5,
-    "table5b": _SCORES_5,
-    "table9": ("hpsv2", "aesthetic", "pickscore", "imagereward"),
-    "table10": ("reward_level", "baseline_epochs", "pcpo_epochs", "speedup_pct"),
+# What a claim is called, by what is estimated (`pcpo.tables.record.Kind`).
+_TEXTS = {
+    "speed-up": "speed-up {} 0",
+    "coefficient": "coefficient {} 0",
+    "pair": "PCPO {} baseline",
+    "gain": "PCPO {} base",
 }
-_SETTINGS = {
-    "Aesthetics (256/128)": 1,
-    "Aesthetics (512/256)": 2,
-    "BERTScore (288/144)": 3,
-    "BERTScore (576/288)": 4,
-}
-_METHODS = {"Base Model": "base", "Baseline": "baseline", "DanceGRPO": "baseline", "PCPO": "pcpo"}
+# Columns of our table without which no verdict is possible.
+_NEEDED = {"speed-up": ("speedup_low", "speedup_high"), "coefficient": ("converged",)}
 
 
 class Claim(NamedTuple):
@@ -56,10 +47,10 @@ NO_CLAIM = Claim("none", 0)
 
 
 def compare(tables: Mapping[str, pd.DataFrame], published: str | Path, scale: str) -> pd.DataFrame:
-    """One row per number in the paper's Tables 1 to 5, 9 and 10; columns `COLUMNS`.
+    """One row per number of the paper's tables (`pcpo.tables`); columns `COLUMNS`.
 
-    `tables` maps a table's name to its frame (`pcpo.tables.Table.frame` or the .csv written from
-    it); a table that is not given is "not measured". `published` is the folder config/paper.
+    `tables` maps a table's name to its frame (`Table.frame` or the .csv written from it); a table
+    that is not given is "not measured". `published` is the folder config/paper.
     `verdict` is one of `VERDICTS`; "undecided" means that the difference is within its noise, or
     that the checkpoints do not match in reward and it is not against that (`tables.matching`).
     Tables 5 and 9 are judged at the published epochs, whose rewards need not match; their rows of
@@ -69,11 +60,11 @@ def compare(tables: Mapping[str, pd.DataFrame], published: str | Path, scale: st
     columns that the verdict needs.
     """
     rows = []
-    for name, columns in _CELLS.items():
+    for name, record in TABLES.items():
         paper = read_published(published, name)
-        ours = _indexed(tables[name], name, columns) if name in tables else None
+        ours = _indexed(tables[name], name) if name in tables else None
         for label, cells in paper.iterrows():
-            for column in columns:
+            for column in record.columns:
                 if pd.isna(cells[column]):
                     continue
                 claim = claim_of(name, paper, str(label), column)
@@ -88,57 +79,17 @@ def compare(tables: Mapping[str, pd.DataFrame], published: str | Path, scale: st
 def summary(compared: pd.DataFrame) -> pd.DataFrame:
     """Number of cells per table and verdict (tables in rows, `VERDICTS` in columns)."""
     counts = pd.crosstab(compared["table"], compared["verdict"])
-    order = [name for name in _CELLS if name in counts.index]
+    order = [name for name in TABLES if name in counts.index]
     return counts.reindex(index=order, columns=list(VERDICTS), fill_value=0)
-
-
-def read_published(folder: str | Path, name: str) -> pd.DataFrame:
-    """config/paper/<name>.csv with the row labels of `pcpo.tables` as its index."""
-    path = Path(folder) / f"{name}.csv"
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: the paper's {name} is missing")
-    frame = pd.read_csv(path)
-    if name == "table1":
-        frame.index = pd.Index([f"config{n}" for n in (2, 4, 5, 6)])
-    elif name == "table10":
-        frame.index = pd.Index(_levels(frame))
-    elif name == "table2a":
-        cells = frame["batch_size"].map({256: "half", 512: "full"})
-        frame.index = pd.Index(cells + " " + frame["method"].map(_METHODS))
-    elif name in ("table2b", "table5a", "table5b"):
-        frame.index = pd.Index(frame["model"] + " " + frame["method"].map(_METHODS))
-    elif name == "table3":
-        frame.index = pd.Index(frame["effect"] + " " + frame["metric"])
-    elif name == "table4":
-        frame.index = pd.Index(frame["model"] + " " + frame["metric"])
-    elif name == "table9":
-        frame.index = pd.Index(frame["comparison"] + " " + frame["row_type"])
-    return frame
 
 
 def claim_of(name: str, paper: pd.DataFrame, row: str, column: str) -> Claim:
     """What the paper says about the direction of PCPO's effect in one cell of its table `name`."""
-    cells = _row(paper, row)
-    value = float(cells[column])
-    if column in ("epoch", "target_level", "reward_level", "baseline_epochs", "pcpo_epochs"):
+    record = TABLES[name]
+    direction = record.columns[column](paper, row, column)
+    if direction == 0:
         return NO_CLAIM
-    if name in ("table1", "table10"):
-        return Claim("speed-up > 0", 1) if value > 0 else Claim("speed-up < 0", -1)
-    if name in ("table3", "table4"):
-        # Only effects that the paper calls significant are claims.
-        if column == "p_value" or float(cells["p_value"]) >= ALPHA:
-            return NO_CLAIM
-        return Claim("coefficient > 0", 1) if value > 0 else Claim("coefficient < 0", -1)
-    if name == "table9":
-        return Claim("PCPO > base", 1) if row == "PCPO gain" and value > 0 else NO_CLAIM
-    if not row.endswith(" pcpo"):
-        return NO_CLAIM
-    if column == "lpips_diversity":  # claimed only together with the larger batch (Sec. 3.2)
-        return Claim("PCPO > baseline", 1) if row == "full pcpo" else NO_CLAIM
-    if column in _QUALITY:
-        return Claim("PCPO < baseline", -1)
-    better = value > float(_row(paper, row.replace(" pcpo", " baseline"))[column])
-    return Claim("PCPO > baseline", 1) if better else NO_CLAIM  # as printed; ties claim nothing
+    return Claim(_TEXTS[record.kind].format(">" if direction > 0 else "<"), direction)
 
 
 def judge(
@@ -148,17 +99,18 @@ def judge(
     if ours is None or row not in ours.index:
         return "not measured", "no such row in this run"
     cells = _row(ours, row)
-    if name == "table9" and cells.get("source") == "published":
+    kind = TABLES[name].kind
+    if TABLES[name].quotes and cells.get("source") == "published":
         return "not measured", "quoted from other work, not run"
     if claim.direction == 0:
         measured = not pd.isna(cells[column])
         return ("no claim", "") if measured else ("not measured", "no value in this run")
-    if name in ("table1", "table10"):
+    if kind == "speed-up":
         direction, reason = _speedup_direction(cells)
-    elif name in ("table3", "table4"):
+    elif kind == "coefficient":
         direction, reason = _coefficient_direction(cells)
     else:
-        reference = None if name == "table9" else _row(ours, row.replace(" pcpo", " baseline"))
+        reference = None if kind == "gain" else _row(ours, row.replace(" pcpo", " baseline"))
         direction, reason = _paired_direction(cells, reference, column)
     if direction is None:
         return "not measured", reason
@@ -233,20 +185,9 @@ def _row(frame: pd.DataFrame | None, label: str) -> pd.Series:
     return cast("pd.Series", frame.loc[label])  # labels are unique
 
 
-def _levels(frame: pd.DataFrame) -> list[str]:
-    numbers = frame["setting"].map(_SETTINGS)
-    hps = frame["framework"].map({"DanceGRPO (SD1.4)": 5, "DanceGRPO (FLUX)": 6})
-    numbers = numbers.fillna(hps).astype(int)
-    ranks = frame.groupby(numbers)["reward_level"].rank(ascending=False).astype(int)
-    return [f"config{number} level{rank}" for number, rank in zip(numbers, ranks, strict=True)]
-
-
-def _indexed(frame: pd.DataFrame, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
-    needed: list[Any] = ["row", *columns]
-    if name in ("table1", "table10"):
-        needed += ["speedup_low", "speedup_high"]
-    elif name in ("table3", "table4"):
-        needed += ["converged"]
+def _indexed(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+    record = TABLES[name]
+    needed: list[Any] = ["row", *record.columns, *_NEEDED.get(record.kind, ())]
     missing = [c for c in needed if c not in frame.columns]
     if missing:
         raise ValueError(f"{name}: the table lacks the columns {missing}; make it anew")

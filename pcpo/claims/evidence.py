@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from pcpo.analysis.curves import epoch_curves
-from pcpo.tables import build, needs
+from pcpo.tables.build import build, needs
 from pcpo.tables.labels import by_number, scale_of
 from pcpo.tables.matching import MATCHED, Match, reward_match
 

@@ -6,12 +6,12 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from pcpo.claims.cells import read_published
 from pcpo.cli.console import sampler_option
 from pcpo.config import files
-from pcpo.paths import TABLES as INPUTS
 from pcpo.records import frames
-from pcpo.tables import TABLES, build, needs
+from pcpo.tables import TABLES
+from pcpo.tables.build import build
+from pcpo.tables.published import read_published
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -31,10 +31,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pcpo.config.cuts import cuts
     from pcpo.config.settings import evaluated_by
 
+    record = TABLES[arguments.name]
     experiments = load_experiments(arguments.scale)
-    shown = [e.name for e in experiments if e.number in INPUTS[arguments.name].experiments]
+    shown = [e.name for e in experiments if e.number in record.experiments]
     given = {}
-    for need in needs(arguments.name):
+    for need in record.needs:
         if need == "published":
             given[need] = read_published(Path(arguments.published), arguments.name)
         else:

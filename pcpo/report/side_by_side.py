@@ -10,9 +10,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from pcpo.claims.cells import COLUMNS, VERDICTS, read_published
+from pcpo.claims.cells import COLUMNS, VERDICTS
 from pcpo.report.files import number, read_rows
 from pcpo.tables.labels import METRICS, SCORES
+from pcpo.tables.published import read_published
 
 HEADERS = METRICS | SCORES
 HEADERS |= {

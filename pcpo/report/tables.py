@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from pcpo.paths import TABLE_SUFFIXES, TABLES
-from pcpo.report import captions
+from pcpo.paths import TABLE_SUFFIXES
 from pcpo.report.files import Artefact
 from pcpo.report.printed import PrintedTable, read_printed
 from pcpo.report.side_by_side import SideBySide, side_by_side
+from pcpo.tables import TABLES
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,9 @@ def _section(
     published: Path,
     measured: Mapping[str, str],
 ) -> TableSection:
+    record = TABLES[name]
     path = root / "tables" / f"{name}.md"
-    missing = why_missing(name, TABLES[name].experiments, numbers, path)
+    missing = why_missing(name, record.experiments, numbers, path)
     paired = None
     if compared is not None and not missing:
         paired = side_by_side(name, compared, published, measured, root / "compare.csv")
@@ -64,10 +65,10 @@ def _section(
     return TableSection(
         name,
         title(name),
-        TABLES[name].frames,
-        tuple(TABLES[name].experiments),
-        _source(name),
-        captions.TABLES.get(name, ""),
+        record.frames,
+        record.experiments,
+        f"pcpo/tables/{name}.py",
+        record.caption,
         None if missing else read_printed(path),
         paired,
         () if missing else tuple(Artefact.of(file, root) for file in files if file.exists()),
@@ -92,10 +93,3 @@ def title(name: str) -> str:
     """Table 2a for table2a."""
     found = re.fullmatch(r"table(\d+\w*)", name)
     return f"Table {found[1]}" if found else name
-
-
-def _source(name: str) -> str:
-    """The module that makes a table, as a path in the repository."""
-    from pcpo.tables import TABLES as ENTRIES
-
-    return ENTRIES[name].function.__module__.replace(".", "/") + ".py"

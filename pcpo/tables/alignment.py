@@ -1,4 +1,4 @@
-"""Tables 5 and 9: alignment scores on prompts that were not trained on.
+"""What Tables 5 and 9 share: alignment scores on prompts that were not trained on.
 
 The paper's rows are at the epochs that it compares. Table 5 has, in further rows, the pair of
 checkpoints matched in reward.
@@ -6,7 +6,7 @@ checkpoints matched in reward.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,8 @@ import pandas as pd
 
 from pcpo.tables import labels, matching, notes
 from pcpo.tables.paired import paired_difference
-from pcpo.tables.table import Column, Table
+from pcpo.tables.table import Body, Column
 
-SCORES_5 = ("hpsv2_1", "aesthetic", "clipscore", "pickscore", "imagereward")
-SCORES_9 = ("hpsv2", "aesthetic", "pickscore", "imagereward")
 FORMATS = {"hpsv2_1": "{:.3f}", "hpsv2": "{:.3f}", "clipscore": "{:.3f}"}
 _ARMS = ("base", "baseline", "pcpo")
 PAIRS = ("published", "matched")  # `checkpoint` of `pcpo.records.frames.ALIGNMENT`
@@ -28,33 +26,24 @@ def of_pair(alignment: pd.DataFrame, pair: str) -> pd.DataFrame:
     return alignment[alignment["checkpoint"].isin([pair, "base"])]
 
 
-def table5a(
-    experiments: Sequence[Any], *, alignment: pd.DataFrame, selection: pd.DataFrame
-) -> Table:
-    """Scores on MSCOCO-2017 validation prompts, configurations 5 and 6."""
-    return _table5("table5a", "coco", "MSCOCO-2017 Val", experiments, alignment, selection)
-
-
-def table5b(
-    experiments: Sequence[Any], *, alignment: pd.DataFrame, selection: pd.DataFrame
-) -> Table:
-    """Scores on MJHQ prompts, configurations 5 and 6."""
-    return _table5("table5b", "mjhq", "MJHQ", experiments, alignment, selection)
-
-
-def _table5(
-    name: str,
+def models_and_methods(
+    numbers: Sequence[int],
     dataset: str,
     printed: str,
+    scores: Sequence[str],
     experiments: Sequence[Any],
     alignment: pd.DataFrame,
     selection: pd.DataFrame,
-) -> Table:
+) -> Body:
+    """Tables 5a and 5b: base model, baseline and PCPO of each configuration of `numbers`.
+
+    `dataset` is the name in the frame, `printed` the paper's.
+    """
     numbered = labels.by_number(experiments)
-    used = [numbered[n] for n in (5, 6) if n in numbered]
-    chosen = _chosen(alignment, used, dataset)
+    used = [numbered[n] for n in numbers if n in numbered]
+    chosen = of_dataset(alignment, used, dataset)
     rows, missing = [], set()
-    for number in (5, 6):
+    for number in numbers:
         experiment = numbered.get(number)
         model = labels.model_label(number, experiment)
         methods = ("Base Model", labels.algorithm_label(number, experiment), "PCPO")
@@ -69,88 +58,27 @@ def _table5(
                 "model": model,
                 "checkpoint": "base" if arm == "base" else pair,
             }
-            row |= {"method": named[arm]} | _means(at, experiment, arm, SCORES_5)
-            if any(np.isnan(row[score]) for score in SCORES_5):
+            row |= {"method": named[arm]} | means(at, experiment, arm, scores)
+            if any(np.isnan(row[score]) for score in scores):
                 missing.add(number)
             if arm == "pcpo":
-                row |= _differences(at, experiment, "baseline", SCORES_5)
+                row |= differences(at, experiment, "baseline", scores)
             compared = [experiment] if arm == "pcpo" and matched else []
             row |= matching.columns(selection, compared)
             rows.append(row)
     columns = [
         Column("model", "Model", group=True),
         Column("method", "Method (epoch)", _method_text, group=True),
-        *(Column(s, labels.SCORES[s], FORMATS.get(s, "{:.2f}")) for s in SCORES_5),
+        *(Column(s, labels.SCORES[s], FORMATS.get(s, "{:.2f}")) for s in scores),
     ]
-    footnotes = _notes(chosen, sorted(missing), used)
+    footnotes = score_notes(chosen, sorted(missing), used)
     if len(chosen):
         footnotes.append(_MATCHED)
     footnotes += notes.selection_notes(selection, used)
-    title = f"Alignment scores on unseen prompts: {printed}."
-    return Table(name, title, pd.DataFrame(rows), tuple(columns), tuple(footnotes))
+    return Body(pd.DataFrame(rows), tuple(columns), tuple(footnotes))
 
 
-def table9(
-    experiments: Sequence[Any],
-    *,
-    alignment: pd.DataFrame,
-    selection: pd.DataFrame,
-    published: pd.DataFrame,
-) -> Table:
-    """PCPO on SD1.5 (configuration 7) beside DPO and self-play methods as they were published.
-
-    `published` is config/paper/table9.csv; its rows for methods other than PCPO are repeated.
-    """
-    numbered = labels.by_number(experiments)
-    experiment = numbered.get(7)
-    used = [experiment] if experiment else []
-    every = _chosen(alignment, used, "pick_eval")
-    chosen = of_pair(every, "published")
-    base = _means(chosen, experiment, "base", SCORES_9)
-    final = _means(chosen, experiment, "pcpo", SCORES_9)
-    model = labels.model_label(7, experiment)
-    suffix = "" if np.isnan(final["epoch"]) else f" (E{final['epoch']:.0f})"
-    ours = {"comparison": "PCPO", "source": "this run"}
-    gains = {score: final[score] - base[score] for score in SCORES_9}
-    rows = [
-        ours | {"row": "PCPO base", "row_type": "base", "method_label": f"{model} (Base)"} | base,
-        ours | {"row": "PCPO final", "row_type": "final", "method_label": f"PCPO{suffix}"} | final,
-        ours
-        | {"row": "PCPO gain", "row_type": "gain", "method_label": f"gains{suffix}"}
-        | gains
-        | _differences(chosen, experiment, "base", SCORES_9),
-    ]
-    for quoted in published[published["comparison"] != "PCPO"].to_dict("records"):
-        row = {"row": f"{quoted['comparison']} {quoted['row_type']}", "source": "published"}
-        scores = {score: float(quoted[score]) for score in SCORES_9}
-        rows.append(row | {k: quoted[k] for k in _LABELS_9} | scores)
-    columns = [
-        Column("method_label", "Method"),
-        *(Column(s, labels.SCORES[s], _gain_text(FORMATS.get(s, "{:.2f}"))) for s in SCORES_9),
-        Column("source", "Source"),
-    ]
-    missing = [7] if any(np.isnan(v) for v in gains.values()) else []
-    footnotes = _notes(chosen, missing, used)
-    footnotes += _matched_note(of_pair(every, "matched"), experiment)
-    footnotes += notes.selection_notes(selection, used)
-    footnotes.append(
-        "Rows marked 'published' are quoted from the paper, not run. Their authors used other "
-        "prompts and other base scores: compare gains, with caution (Appendix C)."
-    )
-    clip = _means(chosen, experiment, "base", ("clipscore",))["clipscore"]
-    clip_final = _means(chosen, experiment, "pcpo", ("clipscore",))["clipscore"]
-    if not np.isnan(clip + clip_final):
-        footnotes.append(
-            f"CLIPScore: base {clip:.3f}, PCPO {clip_final:.3f} (the paper: 0.387 for both)."
-        )
-    title = "Comparison with DPO and self-play methods."
-    return Table("table9", title, pd.DataFrame(rows), tuple(columns), tuple(footnotes))
-
-
-_LABELS_9 = ("comparison", "row_type", "method_label")
-
-
-def _chosen(alignment: pd.DataFrame, experiments: list[Any], dataset: str) -> pd.DataFrame:
+def of_dataset(alignment: pd.DataFrame, experiments: list[Any], dataset: str) -> pd.DataFrame:
     names = [e.name for e in experiments]
     return alignment[
         alignment["experiment"].isin(names)
@@ -159,7 +87,7 @@ def _chosen(alignment: pd.DataFrame, experiments: list[Any], dataset: str) -> pd
     ]
 
 
-def _means(
+def means(
     chosen: pd.DataFrame, experiment: Any | None, arm: str, scores: Sequence[str]
 ) -> dict[str, float]:
     """Mean of each score over images, then over training seeds; the epoch (NaN for the base)."""
@@ -171,7 +99,7 @@ def _means(
     return {"epoch": epoch} | {s: float(by_seed.get(s, np.nan)) for s in scores}
 
 
-def _differences(
+def differences(
     chosen: pd.DataFrame, experiment: Any | None, reference: str, scores: Sequence[str]
 ) -> dict[str, float]:
     name = experiment.name if experiment is not None else ""
@@ -190,11 +118,6 @@ def _method_text(method: str, row: pd.Series) -> str:
     epoch = [] if np.isnan(row["epoch"]) else [f"E{row['epoch']:.0f}"]
     about = epoch + ["matched"] * (row["checkpoint"] == "matched")
     return f"{method} ({', '.join(about)})" if about else method
-
-
-def _gain_text(plain: str) -> Callable[[Any, pd.Series], str]:
-    signed = plain.replace("{:", "{:+")
-    return lambda value, row: (signed if row["row_type"] == "gain" else plain).format(value)
 
 
 _MATCHED = (
@@ -231,18 +154,7 @@ def _epochs_note(chosen: pd.DataFrame, used: Sequence[Any]) -> list[str]:
     return found
 
 
-def _matched_note(matched: pd.DataFrame, experiment: Any | None) -> list[str]:
-    """Table 9 has no second arm: the arms at one reward stand in a sentence below it."""
-    if experiment is None or not {"baseline", "pcpo"} <= set(matched["arm"]):
-        return []
-    means = {arm: _means(matched, experiment, arm, SCORES_9) for arm in ("baseline", "pcpo")}
-    differences = ", ".join(
-        f"{labels.SCORES[s]} {means['pcpo'][s] - means['baseline'][s]:+.3f}" for s in SCORES_9
-    )
-    return [f"At the pair matched in reward, PCPO minus baseline: {differences}."]
-
-
-def _notes(chosen: pd.DataFrame, missing: Sequence[int], used: Sequence[Any]) -> list[str]:
+def score_notes(chosen: pd.DataFrame, missing: Sequence[int], used: Sequence[Any]) -> list[str]:
     found = notes.missing_note(missing)
     if len(chosen):
         prompts = chosen["prompt_id"].nunique()

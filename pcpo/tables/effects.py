@@ -1,4 +1,4 @@
-"""Tables 3 and 4: the mixed models of the per-prompt metrics."""
+"""What Tables 3 and 4 share: the mixed models of the per-prompt metrics."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 import pandas as pd
 
-from pcpo.stats.effect_fits import COLUMNS, SEVERAL_RUNS, fit_effects, no_fit
+from pcpo.stats.effect_fits import SEVERAL_RUNS, fit_effects, no_fit
 from pcpo.stats.holm import holm
-from pcpo.tables import labels, matching, notes
+from pcpo.tables import labels, notes
 from pcpo.tables.quality import SLOTS
-from pcpo.tables.table import Column, Table
+from pcpo.tables.table import Column
 
 # The paper's row -> statsmodels' name of the coefficient.
-_EFFECTS = {
+EFFECTS = {
     "Algorithm": "algorithm[T.pcpo]",
     "Batch Size": "batch[T.full]",
     "Interaction": "algorithm[T.pcpo]:batch[T.full]",
@@ -23,19 +23,14 @@ _BATCHES = {1: "half", 2: "full", 3: "half", 4: "full"}
 _TASKS = {1: "aesthetic", 2: "aesthetic", 3: "bertscore", 4: "bertscore"}
 _DIFFERENT = 1e-4  # of a standard error: two fits of one model differ
 
-_P_VALUES = (
+P_VALUES = (
     "p-value: Wald z, as the paper's. p (t): Student's t with Satterthwaite's degrees of freedom, "
     "from the profiled REML that agrees with R's lme4 and lmerTest. p (Holm): p (t) corrected for "
     "the metrics of one {family}."
 )
-_SLOPE_3 = (
+SLOPE = (
     "p (random slope): sensitivity of p (t) to an effect of the algorithm that differs by prompt, "
     "(algorithm | prompt) in place of the random intercept, by the profiled REML."
-)
-_SLOPE_4 = (
-    "A random slope for the algorithm cannot be told from the residual with one value per prompt "
-    "and arm; with complete pairs the standard error is that of the paired comparison and "
-    "contains it."
 )
 _SEEDS = (
     "Several training runs per arm: the run has a random intercept of its own beside the prompt's "
@@ -48,113 +43,11 @@ def p_text(p: float, _row: pd.Series | None = None) -> str:
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _coef_text(coef: float, row: pd.Series) -> str:
+def coef_text(coef: float, row: pd.Series) -> str:
     return f"{coef:.4f}" if row["metric"] == "lpips_diversity" else f"{coef:.3f}"
 
 
-def table3(
-    experiments: Sequence[Any], *, per_prompt: pd.DataFrame, selection: pd.DataFrame
-) -> Table:
-    """value ~ algorithm * batch + (1 | prompt), configurations 1 and 2; beside it 1 to 4."""
-    numbered = labels.by_number(experiments)
-    data = _design(numbered, per_prompt, (1, 2, 3, 4))
-    formula = "value ~ algorithm * batch"
-    blocks = {"": [1, 2], "_two_tasks": [1, 2, 3, 4]}
-    rows: dict[tuple[str, str], dict[str, Any]]
-    rows = {(e, s): {"row": f"{e} {s}", "effect": e, "metric": s} for e in _EFFECTS for s in SLOTS}
-    absent = [n for n in _BATCHES if n not in set(data["config"])]
-    fits = {}
-    for suffix, numbers in blocks.items():
-        what = "two tasks" if suffix else "one task"
-        incomplete = any(number in absent for number in numbers)
-        for slot in SLOTS:
-            values = data[data["config"].isin(numbers) & (data["metric"] == slot)]
-            fit = _fit(values, formula, tuple(_EFFECTS.values()), skip=incomplete)
-            fits[f"{labels.METRICS[slot]} ({what})"] = fit
-            for effect, coefficient in _EFFECTS.items():
-                found = fit.loc[coefficient, COLUMNS].to_dict()
-                rows[effect, slot] |= {f"{k}{suffix}": v for k, v in found.items()}
-        for effect in _EFFECTS:
-            _correct([rows[effect, slot] for slot in SLOTS], suffix)
-    for row in rows.values():  # of the main columns
-        # "Algorithm" is PCPO's effect at half batch: the pair of configuration 1 alone. The others
-        # are of both, and a higher reward of PCPO says nothing of their sign.
-        alone = row["effect"] == "Algorithm"
-        row |= matching.columns(selection, [numbered.get(n) for n in ((1,) if alone else (1, 2))])
-        if not alone:
-            row["side"] = 0
-    columns = (
-        Column("effect", "Effect", group=True),
-        _metric_column(),
-        Column("coef", "Coeff.", _coef_text),
-        *_p_columns(),
-        Column("p_random_slope", "p (random slope)", p_text),
-        Column("coef_two_tasks", "Coeff. (two tasks)", _coef_text),
-        Column("p_value_two_tasks", "p-value (two tasks)", p_text),
-    )
-    footnotes = [
-        *notes.missing_note(absent),
-        *_fit_notes(fits),
-        notes.MODEL_3,
-        _P_VALUES.format(family="effect"),
-        _SLOPE_3,
-        notes.TWO_TASKS,
-        *_data_notes(data, numbered, selection, per_prompt),
-        notes.TABLE_3_SLIP,
-    ]
-    title = "DDPO: effects of algorithm and batch size on the metrics of a prompt."
-    return Table("table3", title, pd.DataFrame(rows.values()), columns, tuple(footnotes))
-
-
-def table4(
-    experiments: Sequence[Any], *, per_prompt: pd.DataFrame, selection: pd.DataFrame
-) -> Table:
-    """value ~ algorithm + (1 | prompt), for each of the configurations 5 and 6."""
-    numbered = labels.by_number(experiments)
-    data = _design(numbered, per_prompt, (5, 6))
-    absent = [n for n in (5, 6) if n not in set(data["config"])]
-    rows: list[dict[str, Any]] = []
-    fits = {}
-    for number in (5, 6):
-        model = labels.model_label(number, numbered.get(number))
-        block: list[dict[str, Any]] = []
-        for slot in SLOTS:
-            values = data[(data["config"] == number) & (data["metric"] == slot)]
-            effect = _EFFECTS["Algorithm"]
-            fit = _fit(values, "value ~ algorithm", (effect,), skip=number in absent)
-            fits[f"{model} {labels.METRICS[slot]}"] = fit
-            row: dict[str, Any] = {
-                "row": f"{model} {slot}",
-                "config": number,
-                "model": model,
-                "metric": slot,
-            }
-            row |= matching.columns(selection, [numbered.get(number)])
-            row |= {str(k): v for k, v in fit.loc[effect, COLUMNS].items()}
-            block.append(row)
-        _correct(block)
-        rows += block
-    sloped = any(pd.notna(row["p_random_slope"]) for row in rows)
-    columns = (
-        Column("model", "Model", group=True),
-        _metric_column(),
-        Column("coef", "Coeff.", _coef_text),
-        *_p_columns(),
-        *([Column("p_random_slope", "p (random slope)", p_text)] if sloped else []),
-    )
-    footnotes = [
-        *notes.missing_note(absent),
-        *_fit_notes(fits),
-        notes.MODEL_4,
-        _P_VALUES.format(family="model"),
-        _SLOPE_3 if sloped else _SLOPE_4,
-        *_data_notes(data, numbered, selection, per_prompt),
-    ]
-    title = "DanceGRPO: effect of PCPO on the metrics of a prompt."
-    return Table("table4", title, pd.DataFrame(rows), columns, tuple(footnotes))
-
-
-def _p_columns() -> list[Column]:
+def p_columns() -> list[Column]:
     return [
         Column("p_value", "p-value", p_text),
         Column("p_satterthwaite", "p (t)", p_text),
@@ -162,18 +55,18 @@ def _p_columns() -> list[Column]:
     ]
 
 
-def _correct(rows: list[dict[str, Any]], suffix: str = "") -> None:
+def correct(rows: list[dict[str, Any]], suffix: str = "") -> None:
     """Holm over the metrics: adds `p_holm` to the rows of one effect."""
     adjusted = holm([row[f"p_satterthwaite{suffix}"] for row in rows])
     for row, p in zip(rows, adjusted, strict=True):
         row[f"p_holm{suffix}"] = p
 
 
-def _metric_column() -> Column:
+def metric_column() -> Column:
     return Column("metric", "Metric", lambda slot, _row: labels.METRICS[slot], group=True)
 
 
-def _design(
+def design(
     numbered: dict[int, Any], per_prompt: pd.DataFrame, numbers: Sequence[int]
 ) -> pd.DataFrame:
     """Long table of the two arms: config, metric, algorithm, batch, prompt, run, value."""
@@ -192,14 +85,14 @@ def _design(
     return data
 
 
-def _fit(data: pd.DataFrame, formula: str, effects: tuple[str, ...], skip: bool) -> pd.DataFrame:
+def fit(data: pd.DataFrame, formula: str, effects: tuple[str, ...], skip: bool) -> pd.DataFrame:
     """`fit_effects`; all NaN where there is nothing to fit."""
     if skip or data.empty:
         return no_fit(effects)
     return fit_effects(data, formula, effects, slope="algorithm")
 
 
-def _fit_notes(fits: dict[str, pd.DataFrame]) -> list[str]:
+def fit_notes(fits: dict[str, pd.DataFrame]) -> list[str]:
     """What the fits say of themselves, and where statsmodels and the profiled REML differ."""
     found = [f"{what}: {fit['note'].iloc[0]}." for what, fit in fits.items() if fit["note"].iloc[0]]
     compared, differing = 0, []
@@ -232,7 +125,7 @@ def _fit_notes(fits: dict[str, pd.DataFrame]) -> list[str]:
     return found
 
 
-def _data_notes(
+def data_notes(
     data: pd.DataFrame, numbered: dict[int, Any], selection: pd.DataFrame, per_prompt: pd.DataFrame
 ) -> list[str]:
     used = [numbered[n] for n in sorted(set(data["config"]))]

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import pandas as pd
-
 MODELS = {"sd14": "SD1.4", "sd15": "SD1.5", "sd35m": "SD3.5-M", "flux": "FLUX"}
 ALGORITHMS = {"ddpo": "DDPO", "dancegrpo": "DanceGRPO", "flow_grpo": "Flow-GRPO"}
 METRICS = {
@@ -106,7 +104,7 @@ def setting(number: int, experiment: Any | None) -> str:
 
 def measured_label(slot: str, measured: Iterable[str]) -> str:
     """What stands below the header of `slot`; empty where the header already says it."""
-    found = sorted({str(m) for m in measured if not pd.isna(m)})
+    found = sorted({m for m in measured if isinstance(m, str)})  # NaN: not said
     plain = {slot.lower(), METRICS.get(slot, slot).lower()}
     return " / ".join(m for m in found if m.lower() not in plain)
 

@@ -1,4 +1,7 @@
-"""Table 2: distance to the base model, Inception Score and diversity at a matched reward."""
+"""What Tables 2a and 2b share: quality and diversity of images at a matched reward.
+
+Distance to the base model, Inception Score, LPIPS diversity.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import pandas as pd
 
 from pcpo.tables import labels, matching, notes
 from pcpo.tables.paired import paired_difference
-from pcpo.tables.table import Column, Table
+from pcpo.tables.table import Body, Column
 
 SLOTS = ("fid", "fd_dinov2", "is_star", "lpips_diversity")
 
@@ -29,53 +32,19 @@ FORMATS: dict[str, str | Callable[[Any, pd.Series], str]] = {
 _METHODS = {"baseline": "Baseline", "pcpo": "PCPO"}
 
 
-def table2a(
-    experiments: Sequence[Any],
-    *,
-    overall: pd.DataFrame,
-    per_prompt: pd.DataFrame,
-    selection: pd.DataFrame,
-) -> Table:
-    """DDPO with the Aesthetics reward: batch size (configurations 1 and 2) x method."""
-    numbered = labels.by_number(experiments)
-    rows = {
-        number: {
-            "cell": cell,
-            "batch_size": labels.images_per_iteration(number, numbered.get(number)),
-        }
-        for number, cell in ((1, "half"), (2, "full"))
-    }
-    key = Column("batch_size", "Batch", group=True)
-    title = "DDPO (Aesthetics): image quality and diversity at a matched reward."
-    return _quality("table2a", title, key, rows, experiments, overall, per_prompt, selection)
-
-
-def table2b(
-    experiments: Sequence[Any],
-    *,
-    overall: pd.DataFrame,
-    per_prompt: pd.DataFrame,
-    selection: pd.DataFrame,
-) -> Table:
-    """DanceGRPO: model (configurations 5 and 6) x method."""
-    numbered = labels.by_number(experiments)
-    models = {number: labels.model_label(number, numbered.get(number)) for number in (5, 6)}
-    rows = {number: {"cell": model, "model": model} for number, model in models.items()}
-    key = Column("model", "Model", group=True)
-    title = "DanceGRPO: image quality and diversity at a matched reward."
-    return _quality("table2b", title, key, rows, experiments, overall, per_prompt, selection)
-
-
-def _quality(
-    name: str,
-    title: str,
+def quality(
     key: Column,
     cells: dict[int, dict[str, Any]],
     experiments: Sequence[Any],
     overall: pd.DataFrame,
     per_prompt: pd.DataFrame,
     selection: pd.DataFrame,
-) -> Table:
+) -> Body:
+    """`SLOTS` for each configuration of `cells` x method.
+
+    `cells` has for each configuration the columns that tell its rows from the others; `cell` of
+    them goes into the row's label. `key` is the printed one.
+    """
     numbered = {n: e for n, e in labels.by_number(experiments).items() if n in cells}
     names = [e.name for e in numbered.values()]
     overall, per_prompt = (
@@ -116,9 +85,7 @@ def _quality(
             "mean over prompts of the value within a prompt."
         )
     footnotes += [notes.IS_STAR, *notes.seed_note(overall)]
-    if name == "table2a":
-        footnotes.append(notes.LPIPS_SLIP)
-    return Table(name, title, pd.DataFrame(rows), tuple(columns), tuple(footnotes))
+    return Body(pd.DataFrame(rows), tuple(columns), tuple(footnotes))
 
 
 def _value(

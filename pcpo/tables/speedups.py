@@ -1,4 +1,4 @@
-"""Tables 1 and 10: epochs to a reward level, and the speed-up."""
+"""What Tables 1 and 10 share: epochs to a reward level, and the speed-up."""
 
 from __future__ import annotations
 
@@ -10,73 +10,13 @@ import pandas as pd
 
 from pcpo.analysis.curves import epoch_curves
 from pcpo.analysis.reward_levels import LEVEL_FRACTIONS, level_fractions, reward_levels, why_none
-from pcpo.paths import TABLES
 from pcpo.stats.speedup import WINDOW
 from pcpo.stats.speedup_interval import ONE_RUN, compare_runs
 from pcpo.tables import labels, notes
-from pcpo.tables.table import Column, Table
+from pcpo.tables.table import Column
 
 
-def table1(experiments: Sequence[Any], *, updates: pd.DataFrame) -> Table:
-    """Speed-up to the highest level, configurations 2, 4, 5 and 6.
-
-    Epochs are whole; the frame's `*_crossing` are interpolated, and speed-ups are of those.
-    """
-    frame, footnotes = _speedups(experiments, updates, (2, 4, 5, 6))
-    frame = frame[frame["level_rank"] == 1].reset_index(drop=True)
-    frame["row"] = [f"config{number}" for number in frame["config"]]
-    frame = frame.rename(columns={"reward_level": "target_level"})
-    columns = (
-        Column("baseline", "Baseline", group=True),
-        Column("reward", "Reward", group=True),
-        Column("target_level", "Target level", "{:.4g}"),
-        *_EPOCHS,
-    )
-    return Table("table1", "Epochs to a target reward level.", frame, columns, tuple(footnotes))
-
-
-def table10(experiments: Sequence[Any], *, updates: pd.DataFrame) -> Table:
-    """Speed-up to every level, configurations 1 to 6; beside it that of other readings of PCPO.
-
-    Columns `<arm>_epochs`, `<arm>_speedup`, `<arm>_low`, `<arm>_high` of the arms that
-    `paths.TABLES` has besides, NaN where one was not trained.
-    """
-    frame, footnotes = _speedups(experiments, updates, (1, 2, 3, 4, 5, 6))
-    curves, numbered = epoch_curves(updates), labels.by_number(experiments)
-    trained = [arm for arm in TABLES["table10"].also if arm in set(curves["arm"])]
-    for arm in trained:
-        cells = [
-            _of_reading(curves, numbered.get(number), arm, level)
-            for number, level in zip(frame["config"], frame["reward_level"], strict=True)
-        ]
-        frame = frame.assign(**{f"{arm}_{key}": [c[key] for c in cells] for key in cells[0]})
-    frame["row"] = [
-        f"config{number} level{rank}"
-        for number, rank in zip(frame["config"], frame["level_rank"], strict=True)
-    ]
-    columns = (
-        Column("framework", "Framework", group=True),
-        Column("setting", "Setting", group=True),
-        Column("reward_level", "Reward", "{:.4g}"),
-        *_EPOCHS,
-        *(Column(f"{arm}_known", labels.ARMS[arm], _reading_text(arm)) for arm in trained),
-    )
-    if trained:
-        footnotes.append(_OTHERS)
-    footnotes.append(notes.TABLE_10_SLIP)
-    title = "Speed-up at different reward levels."
-    return Table("table10", title, frame, columns, tuple(footnotes))
-
-
-_OTHERS = (
-    "The last columns are of other readings of PCPO, epochs, speed-up over the baseline and its "
-    "interval: Eq. (6) solved for the variance, as the paper's text has it; and the constant "
-    "weight over the native sampler. PCPO itself is as its authors ran it. Levels are of baseline "
-    "and PCPO."
-)
-
-
-def _of_reading(
+def of_reading(
     curves: pd.DataFrame, experiment: Any | None, arm: str, level: float
 ) -> dict[str, float]:
     """epochs, speedup, low and high of an arm against the baseline; `known` where it was trained.
@@ -102,7 +42,7 @@ def _of_reading(
     }
 
 
-def _reading_text(arm: str) -> Callable[[float, pd.Series], str]:
+def reading_text(arm: str) -> Callable[[float, pd.Series], str]:
     """17, 5.3 % (-10.0 to 21.0); "> 20" where a run of 20 epochs ends below the level."""
 
     def text(_known: float, row: pd.Series) -> str:
@@ -140,7 +80,7 @@ def _interval_text(low: float, row: pd.Series) -> str:
     return f"{low:.1f} to {row['speedup_high']:.1f}"
 
 
-_EPOCHS = (
+EPOCHS = (
     Column("baseline_known", "Baseline epochs", _epochs_text("baseline")),
     Column("pcpo_known", "PCPO epochs", _epochs_text("pcpo")),
     Column("speedup_known", "Speed-up", _speedup_text),
@@ -148,7 +88,7 @@ _EPOCHS = (
 )
 
 
-def _speedups(
+def speedups(
     experiments: Sequence[Any], updates: pd.DataFrame, numbers: Sequence[int]
 ) -> tuple[pd.DataFrame, list[str]]:
     numbered = labels.by_number(experiments)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -52,6 +52,14 @@ class Column:
         if pd.isna(value) or value == "":
             return MISSING
         return self.format(value, row) if callable(self.format) else self.format.format(value)
+
+
+class Body(NamedTuple):
+    """What `make` of a table's file returns: a `Table` without its name and title."""
+
+    frame: pd.DataFrame
+    columns: tuple[Column, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from typing import Any
 
 from pcpo.config import Experiment, Scale
 from pcpo.config.cuts import cuts
-from pcpo.paths import FIGURE_SUFFIXES, FIGURES, TABLE_SUFFIXES, TABLES, FigureInput, Paths
+from pcpo.paths import FIGURE_SUFFIXES, FIGURES, TABLE_SUFFIXES, FigureInput, Paths
+from pcpo.tables import TABLES
 
 COMPARED = ("baseline", "pcpo")  # the arms of the paper's tables
 # Of no experiment: each is one file.

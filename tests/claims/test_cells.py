@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pcpo.claims.cells import VERDICTS, claim_of, compare, judge, read_published, summary
-from pcpo.tables import TABLES, build, needs
+from pcpo.claims.cells import VERDICTS, claim_of, compare, judge, summary
+from pcpo.tables import TABLES
+from pcpo.tables.build import build, needs
+from pcpo.tables.published import read_published
 from tests import synthetic
 
 PUBLISHED = Path(__file__).parents[2] / "config" / "paper"

@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 import yaml
 
-from pcpo.claims.cells import read_published
 from pcpo.config import (
     SCALE_MAY_CHANGE,
     Batch,
@@ -24,6 +23,7 @@ from pcpo.config import (
 from pcpo.config.preset import load_preset
 from pcpo.config.scale import check_modules
 from pcpo.paths import FIGURES
+from pcpo.tables.published import read_published
 
 TABLE7 = pd.read_csv("config/paper/table7_wide.csv", dtype=str).fillna("").set_index("parameter")
 ALGORITHM = {"ddpo": "DDPO", "dancegrpo": "DanceGRPO", "flow_grpo": "Flow-GRPO"}

@@ -99,7 +99,7 @@ def test_no_cut_is_lost_in_the_notes():
 def test_a_table_lists_the_cuts_of_its_own_configurations():
     from pcpo.config import load_experiments
     from pcpo.records import frames
-    from pcpo.tables import build
+    from pcpo.tables.build import build
 
     empty = {
         "per_prompt": frames.read([], frames.METRICS_PER_PROMPT),

@@ -8,7 +8,8 @@ import pytest
 from pcpo.claims import read_claims
 from pcpo.config import load_experiments
 from pcpo.config.files import CONFIG
-from pcpo.paths import FIGURES, TABLE_SUFFIXES, TABLES, Paths
+from pcpo.paths import FIGURES, TABLE_SUFFIXES, Paths
+from pcpo.tables import TABLES
 from tests.system.pipeline import copy_sources, jobs, left_at_home, runs, snakemake
 
 

@@ -4,7 +4,7 @@ import pytest
 from scipy import stats
 
 from pcpo.stats.holm import holm
-from pcpo.tables import build
+from pcpo.tables.build import build
 from tests import synthetic
 
 

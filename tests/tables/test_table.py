@@ -9,10 +9,11 @@ import pytest
 from scipy import stats
 
 from pcpo.analysis.curves import epoch_curves, seed_average
-from pcpo.claims.cells import read_published
 from pcpo.records import frames
 from pcpo.stats.speedup import first_crossing, interpolated_crossing, speedup_percent
-from pcpo.tables import TABLES, build, needs
+from pcpo.tables import TABLES
+from pcpo.tables.build import build, needs
+from pcpo.tables.published import read_published
 from pcpo.tables.table import Column, Table
 from tests import synthetic
 

@@ -4,7 +4,8 @@ import pytest
 from snakemake.iocontainers import InputFiles, Wildcards
 
 from pcpo.config import load_experiment, load_scale
-from pcpo.paths import FIGURES, TABLES, Paths
+from pcpo.paths import FIGURES, Paths
+from pcpo.tables import TABLES
 from pcpo.workflow.targets import Targets, frame_options
 
 P = Paths("smoke")

@@ -1,0 +1,49 @@
+"""What the other parts know about a table without drawing it.
+
+This module and the records load neither pandas nor numpy: the Snakefile reads them at every start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# What is estimated in a judged cell, and with which columns of our table `pcpo.claims.cells` judges
+# it:
+#   speed-up      percent: speedup_low, speedup_high
+#   coefficient   of a mixed model: coef, p_value, converged
+#   pair          the row "... pcpo" minus the row "... baseline": <column>_prompt_difference,
+#                 <column>_prompt_difference_se, <column>_prompts
+#   gain          PCPO minus the base model, in one row: the same three columns
+Kind = Literal["speed-up", "coefficient", "pair", "gain"]
+# (the paper's table by row label, row, column) -> the sign of PCPO's effect that the paper claims
+# for this cell: 1, -1, or 0 for none. `pcpo.tables.directions` has those of the paper's tables.
+Direction = Callable[["pd.DataFrame", str, str], int]
+
+
+@dataclass(frozen=True)
+class Record:
+    """A table of the paper.
+
+    The function `make(experiments, **frames)` of the same file returns a `pcpo.tables.table.Body`.
+    It gets the frames in `frames`, and with `quotes` the paper's own table as `published`.
+    """
+
+    title: str
+    caption: str  # what it shows, in a sentence or two; how it was made is said in its notes
+    experiments: tuple[int, ...]  # numbers of the configurations
+    frames: tuple[str, ...]  # names of `pcpo.records.frames`
+    kind: Kind
+    columns: Mapping[str, Direction]  # of the paper's and our table, compared cell by cell
+    labels: Callable[[pd.DataFrame], Iterable[str]]  # of the rows of config/paper/<name>.csv
+    also: tuple[str, ...] = ()  # arms shown beside baseline and PCPO where a scale trains them
+    quotes: bool = False  # whether rows of the paper that were not run are repeated
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The keyword arguments of `make`."""
+        return (*self.frames, *(("published",) if self.quotes else ()))

@@ -1,0 +1,87 @@
+"""Table 3: effects of algorithm and batch size on the metrics of a prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pcpo.tables import directions, labels, row_labels
+from pcpo.tables.record import Record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from pcpo.tables.table import Body
+
+RECORD = Record(
+    title="DDPO: effects of algorithm and batch size on the metrics of a prompt.",
+    caption="What the choice of algorithm, the batch size and the two together do to each metric "
+    "of a prompt, by a linear mixed model. Negative coefficients of the algorithm mean that PCPO "
+    "lowers the metric.",
+    experiments=(1, 2, 3, 4),
+    frames=("per_prompt", "selection"),
+    kind="coefficient",
+    columns={"coef": directions.significant_sign, "p_value": directions.none},
+    labels=lambda paper: row_labels.joined(paper["effect"], paper["metric"]),
+)
+
+
+def make(experiments: Sequence[Any], *, per_prompt: pd.DataFrame, selection: pd.DataFrame) -> Body:
+    """value ~ algorithm * batch + (1 | prompt), configurations 1 and 2; beside it 1 to 4."""
+    import pandas as pd
+
+    from pcpo.stats.effect_fits import COLUMNS
+    from pcpo.tables import effects, matching, notes
+    from pcpo.tables.quality import SLOTS
+    from pcpo.tables.table import Body, Column
+
+    numbered = labels.by_number(experiments)
+    data = effects.design(numbered, per_prompt, RECORD.experiments)
+    formula = "value ~ algorithm * batch"
+    blocks = {"": [1, 2], "_two_tasks": [*RECORD.experiments]}
+    rows: dict[tuple[str, str], dict[str, Any]] = {
+        (effect, slot): {"row": f"{effect} {slot}", "effect": effect, "metric": slot}
+        for effect in effects.EFFECTS
+        for slot in SLOTS
+    }
+    absent = [n for n in RECORD.experiments if n not in set(data["config"])]
+    fits = {}
+    for suffix, numbers in blocks.items():
+        what = "two tasks" if suffix else "one task"
+        incomplete = any(number in absent for number in numbers)
+        for slot in SLOTS:
+            values = data[data["config"].isin(numbers) & (data["metric"] == slot)]
+            fit = effects.fit(values, formula, tuple(effects.EFFECTS.values()), skip=incomplete)
+            fits[f"{labels.METRICS[slot]} ({what})"] = fit
+            for effect, coefficient in effects.EFFECTS.items():
+                found = fit.loc[coefficient, COLUMNS].to_dict()
+                rows[effect, slot] |= {f"{k}{suffix}": v for k, v in found.items()}
+        for effect in effects.EFFECTS:
+            effects.correct([rows[effect, slot] for slot in SLOTS], suffix)
+    for row in rows.values():  # of the main columns
+        # "Algorithm" is PCPO's effect at half batch: the pair of configuration 1 alone. The others
+        # are of both, and a higher reward of PCPO says nothing of their sign.
+        alone = row["effect"] == "Algorithm"
+        row |= matching.columns(selection, [numbered.get(n) for n in ((1,) if alone else (1, 2))])
+        if not alone:
+            row["side"] = 0
+    columns = (
+        Column("effect", "Effect", group=True),
+        effects.metric_column(),
+        Column("coef", "Coeff.", effects.coef_text),
+        *effects.p_columns(),
+        Column("p_random_slope", "p (random slope)", effects.p_text),
+        Column("coef_two_tasks", "Coeff. (two tasks)", effects.coef_text),
+        Column("p_value_two_tasks", "p-value (two tasks)", effects.p_text),
+    )
+    footnotes = [
+        *notes.missing_note(absent),
+        *effects.fit_notes(fits),
+        notes.MODEL_3,
+        effects.P_VALUES.format(family="effect"),
+        effects.SLOPE,
+        notes.TWO_TASKS,
+        *effects.data_notes(data, numbered, selection, per_prompt),
+        notes.TABLE_3_SLIP,
+    ]
+    return Body(pd.DataFrame(rows.values()), columns, tuple(footnotes))
