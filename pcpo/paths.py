@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-TABLE_SUFFIXES = ("csv", "md", "tex")
-FIGURE_SUFFIXES = ("pdf", "png", "svg")  # besides, a caption in Markdown
+TABLE_SUFFIXES = ("csv", "md", "tex", "json")  # the last for the report, which prints it
+FIGURE_SUFFIXES = ("pdf", "png", "svg")
+CAPTION_SUFFIXES = ("md", "json")  # beside a figure; the last for the report
 PACKAGE = Path(__file__).resolve().parent
 
 

@@ -7,7 +7,7 @@ rule report:
         claims=f"{P.claims}.csv",
         compare=P.compare,
         tables=T.table_files(T.tables),
-        figures=T.figure_files(T.figures, ("png", "md")),
+        figures=T.figure_files(T.figures, ("png", "md", "json")),
         world=T.world_report,
         templates=sorted(map(str, Path("pcpo/report/templates").glob("*"))),
         # It lists figures that are not drawn, what a scale changes, and the words of a sampler.

@@ -19,7 +19,7 @@ rule table:
             category="Tables",
             labels={"table": "{table}"},
         ),
-        multiext(P.table, ".md", ".tex"),
+        multiext(P.table, ".md", ".tex", ".json"),
     log:
         P.log("table", "table"),
     localrule: True
@@ -63,7 +63,7 @@ for figure, spec in T.figures.items():
                 "pcpo.cli.figure", "pcpo.records.frames", f"pcpo.figures.{spec.kind}"
             ),
         output:
-            multiext(P.figure.format(figure=figure), ".pdf", ".svg", ".md"),
+            multiext(P.figure.format(figure=figure), ".pdf", ".svg", ".md", ".json"),
             report(
                 P.figure.format(figure=figure) + ".png",
                 caption="../pcpo/report/templates/figure.rst",

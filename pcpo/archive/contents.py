@@ -17,7 +17,14 @@ from pcpo.archive.anonymous import anonymous
 from pcpo.archive.bundle import ABOUT, FORMAT, WRITTEN
 from pcpo.archive.pictures import Row, shown_images
 from pcpo.config import Experiment, files, load_arm, load_scale
-from pcpo.paths import FIGURES, PACKAGE, TABLE_SUFFIXES, Paths
+from pcpo.paths import (
+    CAPTION_SUFFIXES,
+    FIGURE_SUFFIXES,
+    FIGURES,
+    PACKAGE,
+    TABLE_SUFFIXES,
+    Paths,
+)
 from pcpo.records import frames
 from pcpo.records.frames import FrameSpec
 from pcpo.records.git import NoAnswer, tracked
@@ -80,7 +87,7 @@ def _reporting(paths: Paths, experiments: Sequence[Experiment]) -> list[Path]:
     made += [Path(f"{paths.claims}.{suffix}") for suffix in ("csv", "md")]
     for pattern, specs, suffixes in (
         (paths.table, TABLES, TABLE_SUFFIXES),
-        (paths.figure, FIGURES, ("pdf", "png", "svg", "md")),
+        (paths.figure, FIGURES, (*FIGURE_SUFFIXES, *CAPTION_SUFFIXES)),
     ):
         for name in specs:
             if set(specs[name].experiments) <= numbers:

@@ -1,4 +1,4 @@
-"""Rules `figure*`: tidy frames (or images) -> a figure (.pdf, .png, .svg) and its caption (.md)."""
+"""Rules `figure*`: frames (or images) -> a figure (.pdf, .png, .svg) and caption (.md, .json)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from pcpo.figures.lettering import lettering
 from pcpo.markdown import escaped
 from pcpo.paths import FIGURES
 from pcpo.records import frames
-from pcpo.records.replace import write_text
+from pcpo.records.replace import write_texts
+from pcpo.records.values import to_json
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -76,11 +77,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         remarks += _phases(given[0], chosen) if kind.phases else []
     save(figure, arguments.out)
     scale = evaluated_by(load_scale(arguments.scale), arguments.evaluation_sampler)
-    text = caption(
+    said = caption(
         name if name in FIGURES else arguments.kind,
         chosen, seeds, remarks, note=scale.note,
     )  # fmt: skip
-    write_text(f"{arguments.out}.md", f"{text}\n")
+    texts = {".md": said.to_markdown(), ".json": to_json(said)}
+    write_texts({Path(arguments.out + suffix): text for suffix, text in texts.items()})
 
 
 def _missing(

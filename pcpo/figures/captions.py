@@ -10,6 +10,7 @@ from pcpo.figures import style
 from pcpo.figures.kinds import KINDS
 from pcpo.markdown import without_html
 from pcpo.paths import FIGURES
+from pcpo.records.caption import Caption
 
 
 def caption(
@@ -18,8 +19,8 @@ def caption(
     seeds: Sequence[int] = (),
     remarks: Sequence[str] = (),
     note: str = "",
-) -> str:
-    """The caption of a figure (a name in `pcpo.paths.FIGURES`) or of a kind, in Markdown.
+) -> Caption:
+    """The caption of a figure (a name in `pcpo.paths.FIGURES`) or of a kind.
 
     `experiments` are its panels in order, `seeds` the training seeds drawn, `remarks` sentences on
     this drawing (what is missing, which checkpoints) in Markdown, `note` the scale's. Raises
@@ -29,7 +30,7 @@ def caption(
         known = ", ".join([*FIGURES, *KINDS])
         raise ValueError(f"no figure is called '{name}'; known: {known}")
     kind = KINDS[FIGURES[name].kind if name in FIGURES else name]
-    parts = [f"**{_heading(name)}{kind.title}.**", kind.caption.format(window=style.WINDOW)]
+    parts = [kind.caption.format(window=style.WINDOW)]
     if experiments:
         panels = "; ".join(_panel(e, mark) for e, mark in zip(
             experiments, style.letters(experiments), strict=True))  # fmt: skip
@@ -49,15 +50,15 @@ def caption(
     for sentence in (kind.remark(experiments), *remarks, without_html(note)):
         if sentence:
             parts.append(f"{sentence[0].upper()}{sentence[1:].rstrip('.')}.")
-    return " ".join(parts)
+    return Caption(_figure(name), f"{kind.title}.", " ".join(parts))
 
 
-def _heading(name: str) -> str:
+def _figure(name: str) -> str:
     """Figure 1(a) of figure1a, by the paper's number; nothing for one that it does not have."""
     number = re.fullmatch(r"figure(\d+)([a-z]?)", name)
     if not number:
         return ""
-    return f"Figure {number[1]}{f'({number[2]})' if number[2] else ''}, ours: "
+    return f"Figure {number[1]}{f'({number[2]})' if number[2] else ''}, ours"
 
 
 def _panel(experiment: Any, letter: str) -> str:

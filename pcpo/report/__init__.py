@@ -3,7 +3,7 @@
     from pcpo.report import collect, render
     html = render(collect(Path("results/demo"), "demo", experiment_names(), seeds=[0]))
 
-Each section is a module: `ledger` (claims), `side_by_side` and `printed` (tables), `figures`,
+Each section is a module: `ledger` (claims), `side_by_side` and `tables`, `figures`,
 `configurations`, `costs` (time and GPU-hours), `provenance` (git, packages, machine). They read
 what other rules wrote and compute nothing new. What is not there is named in the page; a file that
 cannot be understood is refused with its name.

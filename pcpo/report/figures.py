@@ -1,4 +1,4 @@
-"""Figures as they were drawn: the PNG within the page, its caption from the .md beside it."""
+"""Figures as they were drawn: the PNG within the page, its caption from the .json beside it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pcpo.paths import FIGURES
-from pcpo.report.files import Artefact, read_text
+from pcpo.records.caption import Caption
+from pcpo.records.values import read_json
+from pcpo.report.files import Artefact
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _END = b"IEND\xaeB`\x82"
@@ -21,8 +23,8 @@ class Drawn:
 
     name: str
     title: str
-    heading: str  # what it shows, in the words that stand bold at the caption's start; or ""
-    caption: str  # the rest, Markdown; "" where no caption was written
+    heading: str  # what it shows; "" where no caption was written
+    caption: str  # Markdown; "" too
     source: str
     width: int
     height: int
@@ -38,7 +40,7 @@ class Drawn:
 def read_figure(name: str, root: Path) -> Drawn | None:
     """results/<scale>/figures/<name>.png and its caption; None where it was not drawn.
 
-    Raises ValueError where the file is no whole PNG.
+    Raises ValueError where the file is no whole PNG, or the caption cannot be read.
     """
     path = root / "figures" / f"{name}.png"
     if not path.exists():
@@ -47,25 +49,19 @@ def read_figure(name: str, root: Path) -> Drawn | None:
     if not data.startswith(_SIGNATURE) or len(data) < 33 or _END not in data[-32:]:
         raise ValueError(f"{path}: not a whole PNG file; draw it anew with `snakemake {name}`")
     width, height = struct.unpack(">II", data[16:24])
-    note = path.with_suffix(".md")
-    heading, caption = _parts(read_text(note) if note.exists() else "")
+    note = path.with_suffix(".json")
+    caption = read_json(note, Caption) if note.exists() else Caption("", "", "")
     files = [path.with_suffix(suffix) for suffix in (".pdf", ".svg", ".png", ".md")]
     return Drawn(
         name,
         title(name),
-        heading,
-        caption,
+        caption.heading,
+        caption.text,
         "data:image/png;base64," + base64.b64encode(data).decode(),
         width,
         height,
         tuple(Artefact.of(file, root) for file in files if file.exists()),
     )
-
-
-def _parts(text: str) -> tuple[str, str]:
-    """(heading, rest) of a caption that may start with **Figure 3, ours: heading.**"""
-    bold = re.match(r"\*\*(?:[^*:]*, ours: )?([^*]+)\*\*", text.strip())
-    return (bold[1], text.strip()[bold.end() :].strip()) if bold else ("", text.strip())
 
 
 def title(name: str) -> str:

@@ -23,14 +23,6 @@ class Artefact:
         return cls(path.relative_to(root).as_posix(), digest)
 
 
-def read_text(path: Path) -> str:
-    """The text of a file; ValueError with its name where it is not UTF-8."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not a text file in UTF-8; make it anew") from error
-
-
 def read_rows(path: Path, columns: Iterable[str], separator: str = ",") -> pd.DataFrame:
     """A CSV or TSV file with at least `columns`, every cell as its text ("" where empty).
 

@@ -21,10 +21,10 @@ from pcpo.report.figures import Drawn, experiments_of, read_figure
 from pcpo.report.figures import title as figure_title
 from pcpo.report.numbers import duration, measure
 from pcpo.report.plan import PlannedRow, read_plan
-from pcpo.report.printed import PrintedTable
 from pcpo.report.side_by_side import read_compared
 from pcpo.report.tables import TableSection, read_tables, why_missing
 from pcpo.report.world import read_world
+from pcpo.tables.printed import PrintedTable
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ from pathlib import Path
 import pandas as pd
 
 from pcpo.paths import TABLE_SUFFIXES
+from pcpo.records.values import read_json
 from pcpo.report.files import Artefact
-from pcpo.report.printed import PrintedTable, read_printed
 from pcpo.report.side_by_side import SideBySide, side_by_side
 from pcpo.tables import TABLES
+from pcpo.tables.printed import PrintedTable
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,12 @@ def _section(
     measured: Mapping[str, str],
 ) -> TableSection:
     record = TABLES[name]
-    path = root / "tables" / f"{name}.md"
+    path = root / "tables" / f"{name}.json"
     missing = why_missing(name, record.experiments, numbers, path)
     paired = None
     if compared is not None and not missing:
         paired = side_by_side(name, compared, published, measured, root / "compare.csv")
-    files = [path.with_suffix(f".{suffix}") for suffix in TABLE_SUFFIXES]
+    files = [path.with_suffix(f".{suffix}") for suffix in TABLE_SUFFIXES if suffix != "json"]
     return TableSection(
         name,
         title(name),
@@ -69,7 +70,7 @@ def _section(
         record.experiments,
         f"pcpo/tables/{name}.py",
         record.caption,
-        None if missing else read_printed(path),
+        None if missing else read_json(path, PrintedTable),
         paired,
         () if missing else tuple(Artefact.of(file, root) for file in files if file.exists()),
         missing,

@@ -8,7 +8,7 @@ import pandas as pd
 
 from pcpo.report.files import read_rows
 from pcpo.report.numbers import measure
-from pcpo.report.printed import PrintedTable
+from pcpo.tables.printed import PrintedTable
 
 FILES = ("accuracy.csv", "rewards.csv")
 

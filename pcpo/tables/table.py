@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from pcpo.markdown import escaped, without_html
+from pcpo.markdown import without_html
 from pcpo.records.replace import write_texts
+from pcpo.records.values import to_json
+from pcpo.tables.printed import PrintedTable
 
 MISSING = "-"
 
@@ -91,14 +93,15 @@ class Table:
         """All columns of the frame, full precision, without the notes."""
         return self.frame.to_csv(index=False)
 
-    def to_markdown(self) -> str:
-        """Pipe table with the title above and the notes below as a numbered list."""
-        headers = [c.header + (f" ({c.measured})" if c.measured else "") for c in self.columns]
-        lines = [f"**{without_html(self.title)}**", ""]
-        lines += [_pipe(headers), _pipe([":--" if c.group else "--:" for c in self.columns])]
-        lines += [_pipe(cells) for cells in self._thinned()]
-        lines += ["", *(f"{i}. {without_html(n)}" for i, n in enumerate(self.notes, 1))]
-        return "\n".join(lines).rstrip() + "\n"
+    def printed(self) -> PrintedTable:
+        """What a reader sees, with a group's label on its first row only."""
+        return PrintedTable(
+            without_html(self.title),
+            tuple(c.header + (f" ({c.measured})" if c.measured else "") for c in self.columns),
+            tuple(not c.group for c in self.columns),
+            tuple(map(tuple, self._thinned())),
+            tuple(map(without_html, self.notes)),
+        )
 
     def to_latex(self) -> str:
         """A `table` environment for booktabs; needs \\usepackage{booktabs} and nothing else."""
@@ -133,8 +136,14 @@ class Table:
         return "\n".join([*lines, r"\end{table}"]) + "\n"
 
     def write(self, prefix: str | Path) -> list[Path]:
-        """Write `prefix`.csv, .md and .tex; none of them is replaced unless all could be made."""
-        texts = {".csv": self.to_csv(), ".md": self.to_markdown(), ".tex": self.to_latex()}
+        """Write `prefix`.csv, .md, .tex and .json (`printed`); all of them or none."""
+        printed = self.printed()
+        texts = {
+            ".csv": self.to_csv(),
+            ".md": printed.to_markdown(),
+            ".tex": self.to_latex(),
+            ".json": to_json(printed),
+        }
         prefix = Path(prefix)
         named = {prefix.with_name(prefix.name + suffix): text for suffix, text in texts.items()}
         write_texts(named)
@@ -157,7 +166,3 @@ class Table:
 def latex(text: str) -> str:
     """`text` with LaTeX's special characters escaped."""
     return text.translate(_LATEX)
-
-
-def _pipe(cells: list[str]) -> str:
-    return "| " + " | ".join(map(escaped, cells)) + " |"

@@ -15,7 +15,14 @@ from typing import Any
 
 from pcpo.config import Experiment, Scale
 from pcpo.config.cuts import cuts
-from pcpo.paths import FIGURE_SUFFIXES, FIGURES, TABLE_SUFFIXES, FigureInput, Paths
+from pcpo.paths import (
+    CAPTION_SUFFIXES,
+    FIGURE_SUFFIXES,
+    FIGURES,
+    TABLE_SUFFIXES,
+    FigureInput,
+    Paths,
+)
 from pcpo.tables import TABLES
 
 COMPARED = ("baseline", "pcpo")  # the arms of the paper's tables
@@ -103,7 +110,9 @@ class Targets:
         return [place.format(table=t, suffix=s) for t, s in product(tables, suffixes)]
 
     def figure_files(
-        self, figures: Iterable[str], suffixes: Sequence[str] = (*FIGURE_SUFFIXES, "md")
+        self,
+        figures: Iterable[str],
+        suffixes: Sequence[str] = (*FIGURE_SUFFIXES, *CAPTION_SUFFIXES),
     ) -> list[str]:
         place = self.paths.figure_file
         return [place.format(figure=f, suffix=s) for f, s in product(figures, suffixes)]

@@ -34,8 +34,10 @@ def test_everything_small_is_there(names):
     run = P.run.format(experiment=NAMES[0], arm="pcpo", seed=0)
     of_run = ("checkpoints.csv", "updates.parquet", "timesteps.parquet", "validation.parquet")
     expected = {f"{run}/{file}" for file in (*of_run, "history.jsonl")}
-    expected |= {f"{P.figure.format(figure=FIGURE)}.{s}" for s in ("pdf", "png", "svg", "md")}
-    expected |= {f"{P.table.format(table='table9')}.{s}" for s in ("csv", "md", "tex")}
+    expected |= {
+        f"{P.figure.format(figure=FIGURE)}.{s}" for s in ("pdf", "png", "svg", "md", "json")
+    }
+    expected |= {f"{P.table.format(table='table9')}.{s}" for s in ("csv", "md", "tex", "json")}
     expected |= {P.compare, P.report, P.credit, P.readings, f"{P.claims}.csv", f"{P.claims}.md"}
     expected |= {P.alignment.format(experiment=NAMES[1], seed=0), f"{P.root}/world/rewards.csv"}
     expected |= {p.format(experiment=n, seed=0) for p in (P.selection, P.overall) for n in NAMES}

@@ -99,7 +99,7 @@ def test_a_job_says_what_it_made_and_when(entities):
     assert f"{run}/updates.parquet" in targets(job["result"])
     table = entities["#job/table/table9"]
     assert table["object"] == {"@id": P.alignment.format(experiment=NAMES[1], seed=0)}
-    assert len(table["result"]) == 3
+    assert len(table["result"]) == 4
     controls = {e["object"]["@id"]: e for e in of_type(entities, "ControlAction")}
     assert entities[controls[job["@id"]]["instrument"]["@id"]]["@type"] == "HowToStep"
     engine = of_type(entities, "OrganizeAction")[0]

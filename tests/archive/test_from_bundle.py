@@ -69,12 +69,13 @@ def test_tables_claims_and_comparison_are_those_of_the_archive_byte_by_byte(arch
             f"{P.claims}.csv",
             f"{P.claims}.md",
             f"{P.figure.format(figure=FIGURE)}.md",
+            f"{P.figure.format(figure=FIGURE)}.json",
         ]
-        assert len(text) == 3 + 4
+        assert len(text) == 4 + 5
         for name in text:
             assert (folder / name).read_bytes() == opened.read(name), name
     assert NOTE in (folder / f"{P.table.format(table='table9')}.md").read_text()
-    assert "14 of 14 files made anew are those of the archive, byte by byte" in output
+    assert "17 of 17 files made anew are those of the archive, byte by byte" in output
 
 
 def test_the_figure_shows_the_same_pixels(archive, redrawn):

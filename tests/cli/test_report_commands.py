@@ -6,6 +6,7 @@ import pytest
 
 from pcpo.analysis.readings import readings
 from pcpo.cli import compare, figure, table
+from pcpo.paths import TABLE_SUFFIXES
 from pcpo.records import frames
 from tests import synthetic
 
@@ -39,9 +40,7 @@ def test_tables_then_comparison(files, tmp_path, capsys):
         given = [f"--{f.replace('_', '-')}={p}" for f, p in files.items() if f != "readings"]
         table.main([name, "--scale", "demo", *given, "--out", str(out / name)])
     names = {p.name for p in out.iterdir()}
-    assert names == {
-        f"{n}.{s}" for n in ("table1", "table3", "table9") for s in ("csv", "md", "tex")
-    }
+    assert names == {f"{n}.{s}" for n in ("table1", "table3", "table9") for s in TABLE_SUFFIXES}
     assert "not comparable" in (out / "table3.md").read_text().lower()
 
     tables = [str(p) for p in out.glob("*.csv")]

@@ -10,7 +10,7 @@ from tests import synthetic
 
 @pytest.mark.parametrize("name", [*FIGURES, *KINDS])
 def test_every_figure_and_kind_has_a_caption(name):
-    text = caption(name)
+    text = caption(name).to_markdown().removesuffix("\n")
     assert text.startswith("**")
     assert text.endswith(".")
     assert "{" not in text
@@ -18,14 +18,16 @@ def test_every_figure_and_kind_has_a_caption(name):
 
 
 def test_a_caption_says_what_how_and_over_which_seeds():
-    text = caption("figure3", synthetic.experiments((2, 6)), seeds=[0, 1], remarks=["A remark"],
+    told = caption("figure3", synthetic.experiments((2, 6)), seeds=[0, 1], remarks=["A remark"],
                    note="a note")  # fmt: skip
-    assert text.startswith("**Figure 3, ours: Training reward and clip fraction.** ")
+    text = told.text
+    assert (told.figure, told.heading) == ("Figure 3, ours", "Training reward and clip fraction.")
+    assert told.to_markdown() == f"**Figure 3, ours: Training reward and clip fraction.** {text}\n"
     assert "Moving average of 5 epochs." in text
     assert "(a) 2, DDPO (SD1.5), Aesthetics; (b) 6, DanceGRPO (FLUX), HPSv2.1." in text
     assert "means over the training seeds 0, 1, bands run from the lowest" in text
     assert text.endswith("A remark. A note.")
-    assert "One training run per arm (seed 7)" in caption("figure3", seeds=[7])
+    assert "One training run per arm (seed 7)" in caption("figure3", seeds=[7]).text
 
 
 def test_figure_5_says_how_its_validation_was_sampled():
@@ -37,18 +39,18 @@ def test_figure_5_says_how_its_validation_was_sampled():
     )
     assert (
         "Validation images are sampled without noise in 40 steps (configuration 5, 6)."
-    ) in caption("figure5", [one, two])
+    ) in caption("figure5", [one, two]).text
     other = synthetic.experiment(6, validation=shorter)
     assert (
         "sampled without noise in 40 steps (configuration 5); with the training's noise in 8 steps "
         "(configuration 6)."
-    ) in caption("figure5", [one, other])
+    ) in caption("figure5", [one, other]).text
 
 
 def test_a_figure_that_the_paper_does_not_have_says_so():
-    assert "This figure is not in the paper." in caption("curves_7_to_10")
-    assert "not in the paper" not in caption("figure1a")
-    assert caption("figure1a").startswith("**Figure 1(a), ours: ")
+    assert "This figure is not in the paper." in caption("curves_7_to_10").text
+    assert "not in the paper" not in caption("figure1a").text
+    assert caption("figure1a").figure == "Figure 1(a), ours"
 
 
 def test_an_unknown_name_is_told_what_there_is():

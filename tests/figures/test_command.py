@@ -8,6 +8,8 @@ import pytest
 from pcpo.cli import figure
 from pcpo.evaluation.images import write_images
 from pcpo.records import frames
+from pcpo.records.caption import Caption
+from pcpo.records.values import read_json
 from tests import synthetic
 
 PROMPTS = ["cat", "bear", "butterfly", "chicken", "bee", "camel", "dog"]
@@ -52,8 +54,9 @@ def test_a_figure_of_one_frame_with_its_caption(files, tmp_path):
         ["training_curves", "--scale", "demo", "--experiments", "1", "6", *arms,
          "--updates", files["updates"], "--out", str(out)]
     )  # fmt: skip
-    assert written(out) == [".md", ".pdf", ".png", ".svg"]
+    assert written(out) == [".json", ".md", ".pdf", ".png", ".svg"]
     text = out.with_suffix(".md").read_text()
+    assert read_json(out.with_suffix(".json"), Caption).to_markdown() == text
     assert text.startswith("**Figure 9, ours: ")
     assert "training seeds 0, 1, 2" in text
     assert "Not there in the frame 'updates': PCPO, scaled prediction of configuration 1" in text

@@ -8,6 +8,8 @@ import pytest
 from PIL import Image
 
 from pcpo.claims.cells import compare
+from pcpo.records.caption import Caption
+from pcpo.records.values import to_json
 from pcpo.tables.table import Column, Table
 
 PUBLISHED = Path("config/paper")
@@ -56,9 +58,9 @@ def results(tmp_path):
     (root / "figures").mkdir()
     for name in ("figure3", "figure10"):
         Image.new("RGB", (300, 120), "steelblue").save(root / "figures" / f"{name}.png")
-    (root / "figures" / "figure3.md").write_text(
-        f"Reward and clipping. {HOSTILE}\n\nTwo *bands*.\n"
-    )
+    said = Caption("Figure 3, ours", "Reward and clipping.", f"{HOSTILE}\n\nTwo *bands*.")
+    (root / "figures" / "figure3.md").write_text(said.to_markdown())
+    (root / "figures" / "figure3.json").write_text(to_json(said))
     fast = ("Speed", f"Faster {HOSTILE}", "Table 1, Fig. 3", "speed-up, %; configuration")
     of_fast = ("fast", "holds", "higher", "24.6 %", f"a remark {HOSTILE}")
     rows = [

@@ -3,6 +3,8 @@ import base64
 import pytest
 from PIL import Image
 
+from pcpo.records.caption import Caption
+from pcpo.records.values import to_json
 from pcpo.report.figures import read_figure, title
 
 
@@ -13,25 +15,36 @@ def root(tmp_path):
     return tmp_path
 
 
+def say(root, *parts):
+    path = root / "figures" / "figure3.json"
+    path.write_text(to_json(Caption(*parts)))
+    return path
+
+
 def test_the_picture_is_in_the_page_and_its_caption_beside_it(root):
-    (root / "figures" / "figure3.md").write_text("The **reward** rises. More.\n")
+    say(root, "Figure 3, ours", "Reward (top).", "The *lines* rise. More.")
+    (root / "figures" / "figure3.md").write_text("for a reader\n")
     figure = read_figure("figure3", root)
     head, data = figure.source.split(",")
     assert head == "data:image/png;base64"
     assert base64.b64decode(data) == (root / "figures" / "figure3.png").read_bytes()
     assert (figure.width, figure.height) == (40, 30)
-    assert (figure.heading, figure.caption) == ("", "The **reward** rises. More.")
-    assert figure.alternative == "The reward rises."
+    assert (figure.title, figure.heading) == ("Figure 3", "Reward (top).")
+    assert figure.caption == "The *lines* rise. More."
+    assert figure.alternative == "Reward (top)."
     assert [file.name for file in figure.files] == ["figures/figure3.png", "figures/figure3.md"]
 
 
-def test_words_in_bold_at_the_start_are_the_heading(root):
-    text = "**Figure 3, ours: Reward (top).** The *lines* rise."
-    (root / "figures" / "figure3.md").write_text(text)
-    figure = read_figure("figure3", root)
-    assert (figure.title, figure.heading) == ("Figure 3", "Reward (top).")
-    assert figure.caption == "The *lines* rise."
-    assert figure.alternative == "Reward (top)."
+def test_without_a_heading_the_first_sentence_is_the_alternative(root):
+    say(root, "", "", "The **reward** rises. More.")
+    assert read_figure("figure3", root).alternative == "The reward rises."
+
+
+@pytest.mark.parametrize("damage", ["", "{}", "[1]", '{"figure": "", "heading": 1, "text": ""}'])
+def test_a_damaged_caption_is_named(root, damage):
+    say(root, "", "", "").write_text(damage)
+    with pytest.raises(ValueError, match=r"figure3\.json: .*make it again"):
+        read_figure("figure3", root)
 
 
 def test_without_a_caption_the_title_stands_for_the_picture(root):

@@ -68,7 +68,9 @@ def test_every_table_has_the_papers_rows_and_columns(name, data):
     assert set(numbers) <= set(table.frame.columns)
     assert "not comparable" in table.notes[0]
     rows = len(paper) + len(further)
-    assert table.to_markdown().count("\n| ") == rows + 2  # the header and the rule below it
+    assert (
+        table.printed().to_markdown().count("\n| ") == rows + 2
+    )  # the header and the rule below it
     assert table.to_latex().count(" \\\\\n") == rows + 1
 
 
@@ -78,7 +80,7 @@ def test_every_table_survives_without_data(name):
     table = make(name, empty)
     assert any("no data" in note for note in table.notes)
     assert table.cells()[0][-2] == "-"
-    assert "nan" not in (table.to_markdown() + table.to_latex()).lower()
+    assert "nan" not in (table.printed().to_markdown() + table.to_latex()).lower()
 
 
 def test_speedups_recomputed_by_pandas(data):
@@ -219,7 +221,7 @@ def test_quality_table_holds_overall_values_and_paired_noise(data):
     assert found["lpips_diversity_prompt_difference"] == pytest.approx(difference.mean())
     assert found["lpips_diversity_prompt_difference_se"] == pytest.approx(difference.sem())
     assert list(table.frame["batch_size"]) == [16, 16, 32, 32]
-    assert "FID (judge fid)" in table.to_markdown()
+    assert "FID (judge fid)" in table.printed().to_markdown()
 
 
 def test_training_seeds_are_averaged(data):
@@ -375,7 +377,7 @@ def test_rendering_and_writing(tmp_path):
     columns = (Column("group", "G & H", group=True), Column("value", "V", "{:.2f}", measured="m%"))
     table = Table("t", "50 % of #1", frame, columns, ("A note: 5 < 6.",))
     assert table.cells() == [["x_1", "0.12"], ["x_1", "-"]]
-    assert table.to_markdown().splitlines()[2:6] == [
+    assert table.printed().to_markdown().splitlines()[2:6] == [
         "| G & H | V (m%) |",
         "| :-- | --: |",
         "| x_1 | 0.12 |",

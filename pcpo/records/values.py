@@ -1,0 +1,34 @@
+"""Small records that one command leaves for another, as JSON beside what a reader opens."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Kind = TypeVar("Kind")
+
+
+def to_json(record: DataclassInstance) -> str:
+    """A dataclass of texts, numbers and tuples of them."""
+    return json.dumps(asdict(record), indent=1, ensure_ascii=False) + "\n"
+
+
+def read_json(path: Path, kind: type[Kind]) -> Kind:
+    """A file that `to_json` wrote, as the dataclass `kind`; a key that it lacks is left out.
+
+    Raises ValueError with the file's name, and the key where there is one, for anything else.
+    """
+    try:
+        return TypeAdapter(kind).validate_json(path.read_bytes(), strict=True)
+    except ValidationError as error:
+        first: Any = error.errors(include_url=False, include_input=False)[0]
+        key = ".".join(map(str, first["loc"]))
+        said = first["msg"].removeprefix("Value error, ")
+        raise ValueError(f"{path}: {key + ': ' if key else ''}{said}; make it again") from error
