@@ -115,6 +115,9 @@ def run(main: Callable[[], None], printing: bool = False, alone: str = "") -> No
         print("interrupted", file=sys.stderr)
         sys.exit(130)
     except (ValueError, OSError) as error:
+        if isinstance(error, BrokenPipeError) and log is None:  # `| head` has read enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
         if os.environ.get("PCPO_TRACEBACK"):
             raise
         sentence = explained(error) if isinstance(error, OSError) else str(error)

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import ValidationError, model_validator
 
 from pcpo.config import files
-from pcpo.config.files import ConfigError, Name, Record, explain, known_name, load_yaml
+from pcpo.config.files import (
+    ConfigError,
+    Keys,
+    Name,
+    Record,
+    explain,
+    known_name,
+    load_yaml,
+    merge,
+)
 
 Credit = Literal[
     "native",
@@ -50,27 +59,35 @@ class Arm(Record):
 
 
 @cache
-def arms_file() -> dict[str, Any]:
-    """The blocks of config/arms.yaml by arm; ConfigError for one whose name is none."""
+def arms_file() -> Keys:
+    """The blocks of config/arms.yaml by arm; ConfigError for one that is none or has no name."""
     file = files.CONFIG / "arms.yaml"
     arms = load_yaml(file, "file")
-    for name in arms:
+    for name, block in arms.items():
         known_name(name, f"{file}: arm")
+        if not isinstance(block, Keys):
+            raise ConfigError(f"{file}: {name}: expected the keys of an arm")
+        if "name" in block:
+            raise ConfigError(f"{file}: {name}.name: unknown key")
     return arms
 
 
 def load_arm(name: str) -> Arm:
     """The arm of config/arms.yaml; ConfigError lists the known ones."""
-    arms = arms_file()
+    return resolve_arm(name)[0]
+
+
+def resolve_arm(name: str) -> tuple[Arm, Keys]:
+    """`load_arm`, and the keys that it was made from with their origins."""
+    arms, file = arms_file(), files.CONFIG / "arms.yaml"
     if name not in arms:
-        raise ConfigError(
-            f"{files.CONFIG / 'arms.yaml'}: unknown arm '{name}'; known: {', '.join(arms)}"
-        )
+        raise ConfigError(f"{file}: unknown arm '{name}'; known: {', '.join(arms)}")
+    own = merge(Keys(name=name), arms[name])
+    own.origins["name"] = (arms.origins[name][-1]._replace(value=name),)
     try:
-        return Arm(name=name, **arms[name])
+        return Arm(**own), own
     except ValidationError as error:
-        where = f"{files.CONFIG / 'arms.yaml'}: {name}"
-        raise ConfigError(explain(error, [(where, arms[name])])) from error
+        raise ConfigError(explain(error, [(f"{file}: {name}", arms[name])])) from error
 
 
 def arm_names() -> list[str]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple, cast
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
@@ -38,6 +38,39 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Origin(NamedTuple):
+    """Where a value of a key was written, and the value as it was read."""
+
+    file: str
+    line: int | None  # None: the file's name says it
+    value: Any
+
+
+class Keys(dict[str, Any]):
+    """The keys of a mapping, with each one's origins: the last one holds, it replaced the others.
+
+    As it is read, a key has one origin; `merge` joins those of both sides.
+    """
+
+    origins: dict[str, tuple[Origin, ...]]
+
+    def __init__(self, *given: Any, **keys: Any) -> None:
+        super().__init__(*given, **keys)
+        self.origins = {}
+
+    def copy(self) -> Keys:
+        copied = Keys(self)
+        copied.origins = dict(self.origins)
+        return copied
+
+    def without(self, *keys: str) -> Keys:
+        """All keys but these."""
+        kept = self.copy()
+        for key in keys:
+            kept.pop(key, None)
+        return kept
+
+
 Name = Annotated[str, AfterValidator(checked_name)]  # see pcpo/names.py
 
 
@@ -49,19 +82,19 @@ def known_name(name: object, where: str) -> str:
         raise ConfigError(str(error)) from error
 
 
-def load_yaml(path: Path, what: str) -> dict[str, Any]:
+def load_yaml(path: Path, what: str) -> Keys:
     """Keys and values of a file of configuration. Raises ConfigError with its name."""
     if not path.exists():
         known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
         raise ConfigError(f"unknown {what} '{path.stem}': no file {path}; known: {known}")
     data = read_yaml(path)
-    if not isinstance(data, dict):
+    if not isinstance(data, Keys):
         raise ConfigError(f"{path}: expected keys and values at the top level")
     return data
 
 
 def read_yaml(path: Path) -> Any:
-    """A file of plain values: texts, numbers, lists, keys; bounded before it is built.
+    """A file of plain values: texts, numbers, lists, `Keys`; bounded before it is built.
 
     Raises ConfigError with the file's name where it is no such YAML in UTF-8, or larger or deeper
     than YAML_BYTES and YAML_DEPTH.
@@ -69,7 +102,7 @@ def read_yaml(path: Path) -> Any:
     if (size := path.stat().st_size) > YAML_BYTES:
         raise ConfigError(f"{path}: has {size:,} bytes; at most {YAML_BYTES:,} are read")
     try:
-        return yaml.load(path.read_bytes().decode("utf-8"), _Plain)
+        return _Plain(path.read_bytes().decode("utf-8"), str(path)).get_single_data()
     except (yaml.YAMLError, ValueError) as error:  # ValueError: of a number or of UTF-8
         raise ConfigError(f"{path}: not valid YAML: {error}") from error
 
@@ -77,8 +110,9 @@ def read_yaml(path: Path) -> Any:
 class _Plain(yaml.SafeLoader):
     """YAML of plain values, which counts what it composes, aliases as often as they stand there."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, file: str) -> None:
         super().__init__(text)
+        self._file = file
         self._depth = self._size = 0
         self._sizes: dict[int, int] = {}  # of each node that is complete, with what is below it
 
@@ -100,6 +134,15 @@ class _Plain(yaml.SafeLoader):
             raise yaml.MarkedYAMLError(None, None, problem, mark)
         return node
 
+    def keys_of(self, node: yaml.MappingNode) -> Iterator[Keys]:
+        """The keys of a mapping with their lines; those of an alias are where its anchor stands."""
+        keys = Keys()
+        yield keys  # filled after this, because an alias may be to it
+        keys.update(cast(dict[str, Any], self.construct_mapping(node)))
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node)
+            keys.origins[key] = (Origin(self._file, key_node.start_mark.line + 1, keys[key]),)
+
 
 # Dates, bytes and sets are no plain values: JSON has none, and nothing here takes one.
 _TAGS = ("null", "bool", "int", "float", "str", "seq", "map")
@@ -108,15 +151,18 @@ _Plain.yaml_constructors = {
     for tag, constructor in yaml.SafeLoader.yaml_constructors.items()
     if tag is None or tag.rpartition(":")[2] in _TAGS
 }
+_Plain.add_constructor("tag:yaml.org,2002:map", _Plain.keys_of)
 
 
-def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
+def merge(base: Keys, over: Keys) -> Keys:
+    """`over` laid over `base`, mapping by mapping; every key remembers what it replaced."""
+    merged = base.copy()
     for key, value in over.items():
-        old = merged.get(key)
-        merged[key] = (
-            merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-        )
+        old = base.get(key)
+        if isinstance(old, Keys) and isinstance(value, Keys):
+            value = merge(old, value)
+        merged[key] = value
+        merged.origins[key] = base.origins.get(key, ()) + over.origins.get(key, ())
     return merged
 
 
@@ -137,7 +183,9 @@ def contains(data: Any, location: tuple[Any, ...]) -> bool:
 
 
 def explain(
-    error: ValidationError, layers: list[tuple[str, dict[str, Any]]], main: str | None = None
+    error: ValidationError,
+    layers: Sequence[tuple[str, dict[str, Any]]],
+    main: str | None = None,
 ) -> str:
     """One line per mistake, with the file of the layer that set the key last.
 

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, GetPydanticSchema, WrapValidator
 
-from pcpo.config.files import ConfigError, Record
+from pcpo.config.files import ConfigError, Keys, Record
+
+
+def _as_read(value: Any, check: Callable[[Any], Any]) -> Any:
+    """Pydantic's check without its copy, which would not know the lines of the keys."""
+    check(value)
+    return value
+
+
+_AS_DICT = GetPydanticSchema(lambda source, handler: handler(dict[str, Any]))
+Block = Annotated[Keys, _AS_DICT, WrapValidator(_as_read)]
+
+
+class Layer(NamedTuple):
+    """Keys that are laid over an experiment, and what messages call their place."""
+
+    where: str
+    keys: Keys
 
 
 class Overlay(Record):
@@ -17,14 +34,16 @@ class Overlay(Record):
     """
 
     file: str
-    all: dict[str, Any] = Field(default_factory=dict)
-    experiments: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    all: Block = Field(default_factory=Keys)
+    experiments: dict[str, Block] = Field(default_factory=dict)
 
-    def layers(self, experiment: str) -> list[tuple[str, dict[str, Any]]]:
-        """What is laid over an experiment, as (name for messages, keys); later ones win."""
+    def layers(self, experiment: str) -> list[Layer]:
+        """What is laid over an experiment; later ones win."""
         return [
-            (f"{self.file} (all)", self.all),
-            (f"{self.file} (experiments.{experiment})", self.experiments.get(experiment, {})),
+            Layer(f"{self.file} (all)", self.all),
+            Layer(
+                f"{self.file} (experiments.{experiment})", self.experiments.get(experiment, Keys())
+            ),
         ]
 
     def check_names(self, known: Sequence[str]) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from pcpo.config import files
 from pcpo.config.experiment import Experiment
-from pcpo.config.files import ConfigError, explain, load_yaml, merge
+from pcpo.config.files import ConfigError, Keys, Origin, explain, load_yaml, merge
+from pcpo.config.overlay import Layer
 from pcpo.config.preset import load_preset
-from pcpo.config.scale import experiment_names, load_scale
+from pcpo.config.scale import Scale, experiment_names, load_scale
 from pcpo.names import shown
 
 
@@ -20,6 +22,37 @@ def load_experiment(experiment: int | str, scale: str = "paper") -> Experiment:
 
     Raises ConfigError with the file and the key of each mistake.
     """
+    return resolve_experiment(experiment, scale)[0]
+
+
+def resolve_experiment(experiment: int | str, scale: str) -> tuple[Experiment, Keys]:
+    """`load_experiment`, and the keys that it was made from with their origins."""
+    name = _name(experiment)
+    path = files.CONFIG / "experiments" / f"{name}.yaml"
+    chosen = load_scale(scale)
+    method = _method(name, path)
+    if chosen.preset:
+        method += load_preset(chosen.preset).layers(name)
+    sizes = chosen.layers(name)
+    merged = _own(name, scale, path)
+    for where, layer in method:
+        _check_keys(where, layer)
+        merged = merge(merged, layer)
+    full = "lora" in merged and merged["lora"] is None  # whatever a scale says of ranks
+    arms = merged.get("arms")
+    for where, layer in sizes:
+        _check_arms(where, layer, arms)
+        merged = merge(merged, layer.without("lora") if full else layer)
+    try:
+        resolved = Experiment(**merged)
+    except ValidationError as error:
+        raise ConfigError(explain(error, method + sizes, str(path))) from error
+    _check_sources(resolved, chosen, path)
+    return resolved, merged
+
+
+def _name(experiment: int | str) -> str:
+    """The name of an experiment that is given by its name or number."""
     names = experiment_names()
     text = str(experiment)
     number = f"{text.lstrip('0').zfill(2)}_"
@@ -29,55 +62,59 @@ def load_experiment(experiment: int | str, scale: str = "paper") -> Experiment:
             f"unknown experiment {shown(experiment)} in {files.CONFIG / 'experiments'}; "
             f"known: {', '.join(names)}"
         )
-    name = matches[0]
-    defaults_path = files.CONFIG / "defaults.yaml"
-    defaults = load_yaml(defaults_path, "file")
-    path = files.CONFIG / "experiments" / f"{name}.yaml"
+    return matches[0]
+
+
+def _own(name: str, scale: str, path: Path) -> Keys:
+    """What an experiment has from the name of its file and from the command."""
+    own = Keys(name=name, number=int(name.split("_")[0]), scale=scale)
+    places = (path, path, files.CONFIG / "scale" / f"{scale}.yaml")
+    for (key, value), place in zip(own.items(), places, strict=True):
+        own.origins[key] = (Origin(str(place), None, value),)
+    return own
+
+
+def _method(name: str, path: Path) -> list[Layer]:
+    """The defaults of an experiment's algorithm, and its own file over them."""
+    place = files.CONFIG / "defaults.yaml"
+    defaults = load_yaml(place, "file")
     own = load_yaml(path, "experiment")
-    algorithm = own.get("algorithm")
+    algorithm = str(own.get("algorithm"))
     if algorithm not in defaults:
         known = ", ".join(key for key in defaults if key != "common")
         raise ConfigError(f"{path}: algorithm: unknown '{algorithm}'; known: {known}")
-    chosen = load_scale(scale)
-    scale_path = str(files.CONFIG / "scale" / f"{scale}.yaml")
-    method: list[tuple[str, dict[str, Any]]] = [
-        (f"{defaults_path} (common)", defaults["common"]),
-        (f"{defaults_path} ({algorithm})", defaults[algorithm]),
-        (str(path), own),
-        *(load_preset(chosen.preset).layers(name) if chosen.preset else []),
-    ]
-    of_scale = chosen.layers(name)
-    merged: dict[str, Any] = {"name": name, "number": int(name.split("_")[0]), "scale": scale}
-    for _, layer in method:
-        merged = merge(merged, layer)
-    full = "lora" in merged and merged["lora"] is None  # whatever a scale says of ranks
-    arms = merged.get("arms")
-    for where, layer in of_scale:
-        _check_arms(where, layer, arms)
-        merged = merge(merged, layer)
-    if full:
-        merged["lora"] = None
-    layers = method + of_scale
-    try:
-        resolved = Experiment(**merged)
-    except ValidationError as error:
-        raise ConfigError(explain(error, layers, str(path))) from error
+    for block in ("common", algorithm):
+        if not isinstance(defaults.get(block), Keys):
+            raise ConfigError(f"{place}: {block}: expected keys and values")
+    shared = [Layer(f"{place} ({block})", defaults[block]) for block in ("common", algorithm)]
+    return [*shared, Layer(str(path), own)]
+
+
+def _check_keys(where: str, layer: Keys) -> None:
+    """The name of the file is the experiment's name; no key changes it."""
+    for key in ("name", "number", "scale"):
+        if key in layer:
+            raise ConfigError(f"{where}: {key}: unknown key")
+
+
+def _check_sources(resolved: Experiment, scale: Scale, path: Path) -> None:
+    """The scale has what the experiment names."""
     sources: list[tuple[str, Mapping[str, Any], str]] = [
-        (resolved.model, chosen.models, "models"),
-        (resolved.reward.name, chosen.rewards, "rewards"),
-        *((p, chosen.prompts, "prompts") for p in resolved.prompt_sets),
-        *((p, chosen.alignment, "alignment") for p in resolved.alignment),
+        (resolved.model, scale.models, "models"),
+        (resolved.reward.name, scale.rewards, "rewards"),
+        *((p, scale.prompts, "prompts") for p in resolved.prompt_sets),
+        *((p, scale.alignment, "alignment") for p in resolved.alignment),
     ]
     for needed, table, key in sources:
         if needed not in table:
             raise ConfigError(
-                f"{path}: '{needed}' is unknown at scale {scale}: {scale_path} has no "
-                f"{key}.{needed}; known: {', '.join(table)}"
+                f"{path}: '{needed}' is unknown at scale {scale.name}: "
+                f"{files.CONFIG / 'scale' / scale.name}.yaml has no {key}.{needed}; known: "
+                f"{', '.join(table)}"
             )
-    return resolved
 
 
-def _check_arms(where: str, layer: dict[str, Any], known: Any) -> None:
+def _check_arms(where: str, layer: Keys, known: Any) -> None:
     """A scale may leave arms of the experiment out; other arms are not its business."""
     arms = layer.get("arms")
     if not isinstance(arms, list) or not isinstance(known, list | tuple):

@@ -16,7 +16,9 @@ from pydantic import Field, ValidationError, model_validator
 from pcpo.config import files
 from pcpo.config.files import (
     ConfigError,
+    Keys,
     Name,
+    Origin,
     Record,
     explain,
     known_name,
@@ -24,7 +26,7 @@ from pcpo.config.files import (
     load_yaml,
     merge,
 )
-from pcpo.config.overlay import Overlay
+from pcpo.config.overlay import Layer, Overlay
 from pcpo.names import shown
 
 # Dotted keys that a scale may set; `x.*` stands for every key below x. Everything else is method.
@@ -122,8 +124,8 @@ class Scale(Record):
                 )
         return self
 
-    def layers(self, experiment: str) -> list[tuple[str, dict[str, Any]]]:
-        """What is laid over an experiment, as (name for messages, keys); later ones win."""
+    def layers(self, experiment: str) -> list[Layer]:
+        """What is laid over an experiment; later ones win."""
         return [layer for sizes in self.sizes for layer in sizes.layers(experiment)]
 
 
@@ -169,17 +171,23 @@ def load_scale(name: str) -> Scale:
     `note` is a scale's own: it is not taken over from the scale that is extended. Raises
     ConfigError with the file and the key of each mistake.
     """
+    return resolve_scale(name)[0]
+
+
+def resolve_scale(name: str) -> tuple[Scale, Keys]:
+    """`load_scale`, and the keys that it was made from with their origins."""
     chain = _chain(name)
     path, own = chain[-1]
     if "note" not in own:
         raise ConfigError(f"{path}: note: this key is missing; every scale says what it is")
     sizes = tuple(_sizes(file, data) for file, data in chain)
-    merged: dict[str, Any] = {}
+    merged = Keys()
     for _, data in chain:
-        merged = merge(merged, {k: v for k, v in data.items() if k not in _OF_EXPERIMENTS})
-    merged = json.loads(json.dumps(merged).replace("{scale}", name))
+        merged = merge(merged, data.without(*_OF_EXPERIMENTS))
+    filled = json.loads(json.dumps(merged).replace("{scale}", name))
+    merged["name"], merged.origins["name"] = name, (Origin(path, None, name),)
     try:
-        return Scale(name=name, sizes=sizes, **merged)
+        return Scale(name=name, sizes=sizes, **filled), merged
     except ValidationError as error:
         raise ConfigError(explain(error, chain, path)) from error
 
@@ -187,9 +195,9 @@ def load_scale(name: str) -> Scale:
 _OF_EXPERIMENTS = ("all", "experiments")
 
 
-def _chain(name: str) -> list[tuple[str, dict[str, Any]]]:
+def _chain(name: str) -> list[tuple[str, Keys]]:
     """(file, its keys) of a scale and of those it extends, the one that extends none first."""
-    chain: list[tuple[str, dict[str, Any]]] = []
+    chain: list[tuple[str, Keys]] = []
     names: list[str] = []
     parent: Any = name
     while parent is not None:
