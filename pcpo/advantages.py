@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,25 @@ class Advantages(ABC):
         """Take up the `state` of an earlier run."""
 
 
+KINDS: dict[str, type[Advantages]] = {}
+_Class = TypeVar("_Class", bound=type[Advantages])
+
+
+def kind(name: str, grouped: bool = True) -> Callable[[_Class], _Class]:
+    """Make a class the kind `name` of advantages.
+
+    grouped: it needs `prompts_per_iteration`, images of the same prompts in every iteration. The
+    arguments are plain values: `pcpo.config.declared` reads them from this source.
+    """
+
+    def declare(cls: _Class) -> _Class:
+        KINDS[name] = cls
+        return cls
+
+    return declare
+
+
+@kind("per_prompt_running", grouped=False)
 class PerPromptRunning(Advantages):
     """DDPO: mean and std of a prompt's last `buffer` rewards, the current ones included.
 
@@ -73,6 +93,7 @@ class PerPromptRunning(Advantages):
         }
 
 
+@kind("per_group")
 class PerGroup(Advantages):
     """DanceGRPO: mean and unbiased std of a prompt's images (train_grpo_sd.py:537-547)."""
 
@@ -86,6 +107,7 @@ class PerGroup(Advantages):
         return values
 
 
+@kind("group_mean_global_std")
 class GroupMeanGlobalStd(Advantages):
     """Flow-GRPO: a prompt's mean, the iteration's biased std (flow_grpo/stat_tracking.py:11-63)."""
 
@@ -94,13 +116,6 @@ class GroupMeanGlobalStd(Advantages):
         for prompt in np.unique(ids):
             values[ids == prompt] = rewards[ids == prompt] - rewards[ids == prompt].mean()
         return values / (rewards.std() + self.config.epsilon)
-
-
-KINDS: dict[str, type[Advantages]] = {
-    "per_prompt_running": PerPromptRunning,
-    "per_group": PerGroup,
-    "group_mean_global_std": GroupMeanGlobalStd,
-}
 
 
 def build(config: AdvantageConfig) -> Advantages:

@@ -1,7 +1,7 @@
 """Credit over timesteps: the sampler's native weights and the schedules that replace them.
 
 All schedules are float64 tensors `(T,)` in sampling order (noisy first). An arm of
-config/arms.yaml names one of the kinds in `DDIM_KINDS` or `FLOW_KINDS`.
+config/arms.yaml names one of the rules: a function here under `@rule`.
 
 What the paper's text says of diffusion models and what its authors ran differ. The text asks for
 the variance at which the weight of Eq. (6) is a constant (`exact`). A later public repository of
@@ -197,10 +197,31 @@ class _Given:
         return value.expand_as(self.native)
 
 
+Rule = Callable[[_Given], CreditSchedule]
+RULES: dict[str, dict[str, Rule]] = {"ddim": {}, "flow": {}}  # by family of samplers, by name
+
+
+def rule(name: str, *samplers: str, reference: bool = False) -> Callable[[Rule], Rule]:
+    """Make a function the credit rule `name` of these families of samplers, "ddim" or "flow".
+
+    reference: a sampler's step needs the reference model's prediction beside the policy's. The
+    arguments are plain values: `pcpo.config.declared` reads them from this source.
+    """
+
+    def declare(function: Rule) -> Rule:
+        for sampler in samplers:
+            RULES[sampler][name] = function
+        return function
+
+    return declare
+
+
+@rule("native", "ddim", "flow")
 def _native(given: _Given) -> CreditSchedule:
     return given.schedule(float("nan"))
 
 
+@rule("drop_largest", "ddim", "flow")
 def _drop_largest(given: _Given) -> CreditSchedule:
     """Native weights and sampler; the trained step of largest weight is not trained."""
     weights = given.native.masked_fill(~given.trained, 0)
@@ -216,6 +237,7 @@ def _authors_variance(sampler: DDIM) -> tuple[float, Tensor, Tensor]:
     return target, sigma * eta, feasible
 
 
+@rule("proportional", "ddim")
 def _ddim_proportional(given: _Given) -> CreditSchedule:
     """PCPO as its authors ran it: a constant weight in the loss over their variance schedule."""
     assert isinstance(given.sampler, DDIM)
@@ -224,6 +246,7 @@ def _ddim_proportional(given: _Given) -> CreditSchedule:
     return given.schedule(target, weights=constant, sigmas=sigma, feasible=feasible)
 
 
+@rule("variance_only", "ddim")
 def _variance_only(given: _Given) -> CreditSchedule:
     """The authors' variance schedule, the weights that the native sampler has."""
     assert isinstance(given.sampler, DDIM)
@@ -231,6 +254,7 @@ def _variance_only(given: _Given) -> CreditSchedule:
     return given.schedule(target, sigmas=sigma, feasible=feasible)
 
 
+@rule("reweight", "ddim")
 def _reweight(given: _Given) -> CreditSchedule:
     """The constant weight in the loss, the native sampler."""
     constant = given.constant(given.mean(given.native))
@@ -238,6 +262,7 @@ def _reweight(given: _Given) -> CreditSchedule:
     return given.schedule(float(constant[0]), weights=constant, feasible=feasible)
 
 
+@rule("exact", "ddim")
 def _exact(given: _Given) -> CreditSchedule:
     """Eq. (6) as the paper's text has it: the sigma at which the weight is the constant.
 
@@ -251,6 +276,7 @@ def _exact(given: _Given) -> CreditSchedule:
     return given.schedule(float(constant), weights=weights, sigmas=sigma, feasible=feasible)
 
 
+@rule("inverse_square", "ddim")
 def _inverse_square(given: _Given) -> CreditSchedule:
     """The sigma at which (c1 - c2) / sigma^2 is constant, with the weights that it has."""
     assert isinstance(given.sampler, DDIM)
@@ -261,6 +287,7 @@ def _inverse_square(given: _Given) -> CreditSchedule:
     return given.schedule(float(target), weights=weights, sigmas=sigma, feasible=feasible)
 
 
+@rule("lambda", "ddim", reference=True)
 def _lambda(given: _Given) -> CreditSchedule:
     """The authors' further variant (uw-lambda): native sampler and constant weight, made true.
 
@@ -301,6 +328,7 @@ def zeta(sampler: FlowSDE) -> float:
     return float(weights.sum() / dt.sum())
 
 
+@rule("proportional", "flow")
 def _flow_proportional(given: _Given) -> CreditSchedule:
     sampler = given.sampler
     assert isinstance(sampler, FlowSDE)
@@ -311,24 +339,13 @@ def _flow_proportional(given: _Given) -> CreditSchedule:
     return given.schedule(total, weights=total * sampler.dt)
 
 
+@rule("uniform", "flow")
 def _uniform(given: _Given) -> CreditSchedule:
     constant = given.mean(given.native)
     return given.schedule(float(constant), weights=given.constant(constant))
 
 
-# --- by name ------------------------------------------------------------------------------------
-
-Kind = Callable[[_Given], CreditSchedule]
-_ANY: dict[str, Kind] = {"native": _native, "drop_largest": _drop_largest}
-DDIM_KINDS: dict[str, Kind] = _ANY | {
-    "proportional": _ddim_proportional,
-    "exact": _exact,
-    "reweight": _reweight,
-    "inverse_square": _inverse_square,
-    "variance_only": _variance_only,
-    "lambda": _lambda,
-}
-FLOW_KINDS: dict[str, Kind] = _ANY | {"proportional": _flow_proportional, "uniform": _uniform}
+# --- of an arm ----------------------------------------------------------------------------------
 
 
 def native_weights(sampler: Sampler) -> Tensor:
@@ -346,18 +363,18 @@ def credit_schedule(
     """The schedule of an arm's `credit` for a sampler with its native sigmas.
 
     over: the steps over which the constant weight is the mean, or zeta the sum. Raises ValueError
-    for a kind that the sampler does not have.
+    for a rule that the sampler does not have.
     """
     native = native_weights(sampler)
     trained = torch.ones(len(sampler), dtype=torch.bool)
     trained[-1] = not skip_last
-    kinds = DDIM_KINDS if isinstance(sampler, DDIM) else FLOW_KINDS
-    if kind not in kinds:
+    rules = RULES["ddim" if isinstance(sampler, DDIM) else "flow"]
+    if kind not in rules:
         raise ValueError(
             f"credit '{kind}' makes no sense with {type(sampler).__name__}; it has "
-            f"{', '.join(kinds)}"
+            f"{', '.join(rules)}"
         )
-    return kinds[kind](_Given(sampler, native, trained, over))
+    return rules[kind](_Given(sampler, native, trained, over))
 
 
 def arm_sampler(

@@ -6,7 +6,9 @@ broadcasts. Log-ratios are **means** over an image's latent dimensions, as in al
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -56,6 +58,21 @@ def matching_log_ratio(
     return -(weight * cross + 0.5 * weight**2 * square)
 
 
+OBJECTIVES: dict[str, Callable[[Tensor, Tensor, float], Objective]] = {}
+_Function = TypeVar("_Function", bound=Callable[[Tensor, Tensor, float], Objective])
+
+
+def objective(name: str) -> Callable[[_Function], _Function]:
+    """Make a function the objective `name` of arms; `pcpo.config.declared` reads the name."""
+
+    def declare(function: _Function) -> _Function:
+        OBJECTIVES[name] = function
+        return function
+
+    return declare
+
+
+@objective("ppo_clip")
 def ppo_clip(log_ratio: Tensor, advantages: Tensor, clip_range: float) -> Objective:
     """Eq. (1), as the baselines write it: max(-A rho, -A clip(rho, 1 - eps, 1 + eps)).
 
@@ -68,14 +85,12 @@ def ppo_clip(log_ratio: Tensor, advantages: Tensor, clip_range: float) -> Object
     return Objective(loss, *_clipping(log_ratio, advantages, clip_range))
 
 
+@objective("log_hinge")
 def log_hinge(log_ratio: Tensor, advantages: Tensor, clip_range: float) -> Objective:
     """Eq. (3): mean |A| max(0, eps - sign(A) log rho)."""
     margin = clip_range - advantages.sign() * log_ratio
     loss = (advantages.abs() * margin.clamp(min=0.0)).mean()
     return Objective(loss, *_clipping(log_ratio, advantages, clip_range))
-
-
-OBJECTIVES = {"ppo_clip": ppo_clip, "log_hinge": log_hinge}
 
 
 def kl(prediction: Tensor, prediction_ref: Tensor, scale: Tensor) -> Tensor:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import ValidationError, model_validator
 
 from pcpo.config import files
+from pcpo.config.declared import Declarations
 from pcpo.config.files import (
     ConfigError,
     Keys,
@@ -19,20 +20,8 @@ from pcpo.config.files import (
     merge,
 )
 
-Credit = Literal[
-    "native",
-    "proportional",
-    "exact",
-    "reweight",
-    "variance_only",
-    "lambda",
-    "drop_largest",
-    "inverse_square",
-    "uniform",
-]
-# Kinds of credit that one family of samplers alone has; pcpo/credit.py has their functions.
-DDIM_ONLY = ("exact", "reweight", "variance_only", "lambda", "inverse_square")
-FLOW_ONLY = ("uniform",)
+RULES = Declarations("credit.py", "rule")
+OBJECTIVES = Declarations("objectives.py", "objective")
 
 
 class Arm(Record):
@@ -40,9 +29,9 @@ class Arm(Record):
 
     name: Name
     description: str
-    objective: Literal["ppo_clip", "log_hinge"]
+    objective: Annotated[str, OBJECTIVES]
     log_ratio: Literal["sampler", "matching"]
-    credit: Credit
+    credit: Annotated[str, RULES]
     over: Literal["all", "trained"] = "all"  # steps of a mean weight or of zeta
     storage: Literal["original", "float32"]
     timestep_fraction: float | None = None  # overrides the experiment's
@@ -54,8 +43,14 @@ class Arm(Record):
         return self
 
     def applies_to(self, sampler_kind: str) -> bool:
-        """Whether a sampler has the arm's kind of credit."""
-        return self.credit not in (FLOW_ONLY if sampler_kind == "ddim" else DDIM_ONLY)
+        """Whether a sampler has the arm's credit rule."""
+        family = "ddim" if sampler_kind == "ddim" else "flow"
+        return any(r.name == self.credit and family in r.values for r in RULES.all())
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether each sampler step asks the reference model too."""
+        return any(r.name == self.credit and r.keywords.get("reference") for r in RULES.all())
 
 
 @cache

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from pcpo.config.arms import Arm, load_arm
+from pcpo.config.declared import Declarations
 from pcpo.config.files import Name, Record
 
 
@@ -74,12 +75,21 @@ class Batch(Record):
         return self.images_per_iteration // self.gradient_updates
 
 
+ADVANTAGES = Declarations("advantages.py", "kind")
+
+
 class Advantage(Record):
-    kind: Literal["per_prompt_running", "per_group", "group_mean_global_std"]
+    kind: Annotated[str, ADVANTAGES]
     epsilon: float
     clip: float = Field(gt=0)
     buffer: int = 32  # per_prompt_running only: rewards remembered per prompt
     min_count: int = 16  # below it, the whole batch's mean and std are used
+
+    @property
+    def grouped(self) -> bool:
+        """Whether it needs images of the same prompts in every iteration."""
+        (declaration,) = (d for d in ADVANTAGES.all() if d.name == self.kind)
+        return bool(declaration.keywords.get("grouped", True))
 
 
 class Timesteps(Record):
@@ -211,12 +221,11 @@ class Experiment(Record):
         for arm in self.arms:
             if not load_arm(arm).applies_to(self.sampler.kind):
                 raise ValueError(f"arms: '{arm}' makes no sense with sampler {self.sampler.kind}")
-            if load_arm(arm).credit == "lambda" and self.lora is None:
+            if load_arm(arm).needs_reference and self.lora is None:
                 raise ValueError(
                     f"arms: '{arm}' needs lora: its reference model is the adapter switched off"
                 )
-        grouped = self.advantage.kind != "per_prompt_running"
-        if grouped and self.batch.prompts_per_iteration is None:
+        if self.advantage.grouped and self.batch.prompts_per_iteration is None:
             raise ValueError(f"advantage.kind: {self.advantage.kind} needs prompts_per_iteration")
         if self.sampler.initial_noise_groups and self.batch.prompts_per_iteration is None:
             raise ValueError("sampler.initial_noise_groups needs batch.prompts_per_iteration")

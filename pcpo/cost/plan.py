@@ -161,7 +161,7 @@ def _training(scale: Scale, experiment: Experiment, arm: Arm, runs: int, speed: 
     validated = runs * validation_images(e, scale)
     images = trained_images + validated
     sampling, training = trained_images * sampling_tflop(e), trained_images * training_tflop(e, arm)
-    if arm.credit == "lambda":  # each step of the rollout asks the reference model too
+    if arm.needs_reference:  # in each step of the rollout
         sampling += trained_images * e.sampler.steps * forward_tflop(e)[0]
     if e.validation is not None:
         sampling += validated * sampling_tflop(e, e.validation.steps)
