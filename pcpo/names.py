@@ -14,7 +14,8 @@ RULE = f"letters, digits, _ and -, a letter or digit first, at most {LONGEST}"
 # Training seeds, as text: torch takes more, but they stand in file names and tables.
 LARGEST_SEED = 10**9 - 1
 
-_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_-]{{0,{LONGEST - 1}}}")
+PATTERN = rf"[A-Za-z0-9][A-Za-z0-9_-]{{0,{LONGEST - 1}}}"
+_NAME = re.compile(PATTERN)
 _SHOWN = 80  # characters of a wrong name in a message
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple, cast
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, WithJsonSchema
 
-from pcpo.names import checked_name
+from pcpo.names import PATTERN, checked_name
 
 VARIABLE = "PCPO_CONFIG"  # names another folder than this checkout's
 CONFIG = Path(os.environ.get(VARIABLE) or Path(__file__).resolve().parents[2] / "config")
@@ -71,7 +71,12 @@ class Keys(dict[str, Any]):
         return kept
 
 
-Name = Annotated[str, AfterValidator(checked_name)]  # see pcpo/names.py
+# See pcpo/names.py.
+Name = Annotated[
+    str,
+    AfterValidator(checked_name),
+    WithJsonSchema({"type": "string", "pattern": f"^{PATTERN}$"}),
+]
 
 
 def known_name(name: object, where: str) -> str:

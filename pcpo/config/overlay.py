@@ -20,6 +20,9 @@ _AS_DICT = GetPydanticSchema(lambda source, handler: handler(dict[str, Any]))
 Block = Annotated[Keys, _AS_DICT, WrapValidator(_as_read)]
 
 
+OF_EXPERIMENTS = ("all", "experiments")  # keys of such a file that are laid over experiments
+
+
 class Layer(NamedTuple):
     """Keys that are laid over an experiment, and what messages call their place."""
 

@@ -16,6 +16,8 @@ from pcpo.config.preset import load_preset
 from pcpo.config.scale import Scale, experiment_names, load_scale
 from pcpo.names import shown
 
+OF_THE_FILE = ("name", "number", "scale")  # what no key sets: the file's name, and the command
+
 
 def load_experiment(experiment: int | str, scale: str = "paper") -> Experiment:
     """Resolve an experiment by number (1-10) or name at a scale.
@@ -92,7 +94,7 @@ def _method(name: str, path: Path) -> list[Layer]:
 
 def _check_keys(where: str, layer: Keys) -> None:
     """The name of the file is the experiment's name; no key changes it."""
-    for key in ("name", "number", "scale"):
+    for key in OF_THE_FILE:
         if key in layer:
             raise ConfigError(f"{where}: {key}: unknown key")
 

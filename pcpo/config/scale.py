@@ -26,7 +26,7 @@ from pcpo.config.files import (
     load_yaml,
     merge,
 )
-from pcpo.config.overlay import Layer, Overlay
+from pcpo.config.overlay import OF_EXPERIMENTS, Layer, Overlay
 from pcpo.names import shown
 
 # Dotted keys that a scale may set; `x.*` stands for every key below x. Everything else is method.
@@ -58,6 +58,13 @@ SCALE_MAY_CHANGE = (
     "validation.steps",
     "arms",  # fewer of them; load_experiment refuses others
 )
+
+
+def may_change(key: str) -> bool:
+    """Whether a scale may set a dotted key of an experiment."""
+    return any(
+        key == may or (may.endswith(".*") and key.startswith(may[:-1])) for may in SCALE_MAY_CHANGE
+    )
 
 
 class ModelSource(Record):
@@ -183,16 +190,13 @@ def resolve_scale(name: str) -> tuple[Scale, Keys]:
     sizes = tuple(_sizes(file, data) for file, data in chain)
     merged = Keys()
     for _, data in chain:
-        merged = merge(merged, data.without(*_OF_EXPERIMENTS))
+        merged = merge(merged, data.without(*OF_EXPERIMENTS))
     filled = json.loads(json.dumps(merged).replace("{scale}", name))
     merged["name"], merged.origins["name"] = name, (Origin(path, None, name),)
     try:
         return Scale(name=name, sizes=sizes, **filled), merged
     except ValidationError as error:
         raise ConfigError(explain(error, chain, path)) from error
-
-
-_OF_EXPERIMENTS = ("all", "experiments")
 
 
 def _chain(name: str) -> list[tuple[str, Keys]]:
@@ -219,7 +223,7 @@ def _chain(name: str) -> list[tuple[str, Keys]]:
 
 def _sizes(file: str, data: dict[str, Any]) -> Overlay:
     """What one scale file lays over experiments: sizes of known experiments, and nothing else."""
-    own = {key: data[key] for key in _OF_EXPERIMENTS if key in data}
+    own = {key: data[key] for key in OF_EXPERIMENTS if key in data}
     try:
         sizes = Overlay(file=file, **own)
     except ValidationError as error:
@@ -229,11 +233,7 @@ def _sizes(file: str, data: dict[str, Any]) -> Overlay:
         *((block, f"experiments.{key}") for key, block in sizes.experiments.items()),
     ]:
         for key in leaves(block):
-            allowed = any(
-                key == may or (may.endswith(".*") and key.startswith(may[:-1]))
-                for may in SCALE_MAY_CHANGE
-            )
-            if not allowed:
+            if not may_change(key):
                 raise ConfigError(
                     f"{file}: {where}.{key}: a scale may change sizes, not the method; "
                     f"set it in config/experiments/ or remove it (allowed: "
