@@ -184,7 +184,7 @@ class Experiment(Record):
     scale: Name
     description: str
     algorithm: Literal["ddpo", "dancegrpo", "flow_grpo"]
-    model: Literal["sd14", "sd15", "sd35m", "flux"]
+    model: Name  # one of the scale's `models`
     prompts: Name
     reward: Reward
     sampler: Sampler

@@ -11,7 +11,6 @@ black-forest-labs/FLUX.1-dev.
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,7 +30,7 @@ from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPModel
 
 from pcpo.config import Experiment
-from pcpo.policies import ADAPTERS
+from pcpo.policies import adapter_of
 from pcpo.policies.base import Policy
 from pcpo.policies.embeddings import Conditioning, PromptEmbeddings
 from pcpo.prompts.draws import derive_seed
@@ -217,7 +216,7 @@ def denoiser(
     model: str, *, device: str = "meta", dtype: torch.dtype = torch.float32, small: bool = False
 ) -> Any:
     """The denoiser of a model (`ARCHITECTURES`) with random weights, frozen."""
-    architecture = ARCHITECTURES[model]
+    architecture = _architecture(model)
     config = architecture.small_denoiser if small else architecture.denoiser_config
     return _build(architecture.denoiser, config, device, dtype)
 
@@ -226,14 +225,14 @@ def vae(
     model: str, *, device: str = "meta", dtype: torch.dtype = torch.float32, small: bool = False
 ) -> Any:
     """The autoencoder of a model with random weights, frozen."""
-    architecture = ARCHITECTURES[model]
+    architecture = _architecture(model)
     config = architecture.vae_config | (architecture.small_vae if small else {})
     return _build(architecture.vae, config, device, dtype)
 
 
 def text(model: str, *, small: bool = False) -> Text:
     """Sizes of a prompt's embedding."""
-    return ARCHITECTURES[model].small_text if small else ARCHITECTURES[model].text
+    return _architecture(model).small_text if small else _architecture(model).text
 
 
 _TEXT_L: Config = {
@@ -312,6 +311,15 @@ class RandomEmbeddings(PromptEmbeddings):
         return self._rows[prompt]
 
 
+def _architecture(model: str) -> Architecture:
+    if model not in ARCHITECTURES:
+        raise ValueError(
+            f"pcpo/cost/architectures.py: model '{model}' is not in ARCHITECTURES, so its cost "
+            f"cannot be counted; known: {', '.join(ARCHITECTURES)}"
+        )
+    return ARCHITECTURES[model]
+
+
 def _no_encoders() -> Any:
     raise AssertionError("random embeddings need no text encoder")
 
@@ -325,8 +333,8 @@ def policy(
     device; nothing is sharded.
     """
     model = experiment.model
-    architecture = ARCHITECTURES[model]
-    adapter = importlib.import_module(f"pcpo.policies.{ADAPTERS[model]}").Adapter
+    architecture = _architecture(model)
+    adapter: Any = adapter_of(model)
     dtypes = adapter.component_dtypes(experiment.precision, experiment.lora)
     # Text encoders, tokenizers and what else the pipeline's class asks for stay None.
     parameters = inspect.signature(adapter.pipeline_class).parameters

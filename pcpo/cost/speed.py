@@ -20,6 +20,8 @@ REACHED = 0.8  # of the data sheet, by a large matrix product alone [assumed; 79
 # loops of such models reach 0.03 to 0.22, this package aims at 0.30, 0.40 and 0.45.
 ASSUMED_SHARE = {"sd14": 0.25, "sd15": 0.25, "sd35m": 0.3, "flux": 0.35}
 
+OTHER_SHARE = 0.3  # of a base model that is not among them [assumed]
+
 
 @dataclass(frozen=True)
 class Speed:
@@ -85,5 +87,8 @@ class Speed:
 
     def hours(self, model: str, sampling: float, training: float) -> float:
         """GPU-hours of so many TFLOP."""
-        seconds = sampling / self.sampling[model] + training / self.training[model]
+        shares = (share.get(model, OTHER_SHARE) for share in (self.sampling, self.training))
+        seconds = sum(
+            work / share for work, share in zip((sampling, training), shares, strict=True)
+        )
         return seconds / self.rate / 3600

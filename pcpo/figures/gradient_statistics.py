@@ -15,6 +15,7 @@ from pcpo.figures import style
 from pcpo.records import frames
 
 TITLE = "Gradient of the first layer"
+PHASES = True  # the caption names runs whose phases are others
 CAPTION = (
     "Mean (above) and variance (below) of the absolute gradient over the denoiser's first trained "
     f"layer, before the gradient is clipped: from scratch, and {NEAR}. (The paper trains on from "

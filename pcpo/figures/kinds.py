@@ -1,24 +1,19 @@
-"""The kinds of figures by name: what draws them, from which frames, and their captions."""
+"""The kinds of figures by name: what draws them, from which frames, and their captions.
+
+A kind is a module of this folder with `TITLE`, `CAPTION` and a function of the module's name under
+`style.draws`. It may have `remark(experiments)`, a sentence for the caption, and `PHASES`.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
-from pcpo.figures import (
-    ablation,
-    credit_ablation,
-    credit_weights,
-    gradient_statistics,
-    heuristics,
-    ratio_distribution,
-    sample_grid,
-    timestep_credit,
-    training_curves,
-    validation_and_kl,
-)
 from pcpo.records import frames
 
 
@@ -36,28 +31,23 @@ class Kind(NamedTuple):
     phases: bool = False
 
 
-_UPDATES = (frames.UPDATES,)
-_MODULES = {
-    "training_curves": (training_curves, _UPDATES),
-    "ablation": (ablation, _UPDATES),
-    "credit_ablation": (credit_ablation, _UPDATES),
-    "heuristics": (heuristics, _UPDATES),
-    "ratio_distribution": (ratio_distribution, _UPDATES),
-    "gradient_statistics": (gradient_statistics, _UPDATES),
-    "validation_and_kl": (validation_and_kl, (frames.UPDATES, frames.VALIDATION)),
-    "credit_weights": (credit_weights, (frames.READINGS,)),
-    "timestep_credit": (timestep_credit, (frames.TIMESTEPS, frames.CREDIT)),
-    "sample_grid": (sample_grid, ()),
-}
-_WITH_PHASES = ("ratio_distribution", "gradient_statistics")
-KINDS = {
-    name: Kind(
-        getattr(module, name),
-        specs,
+def _kind(name: str) -> Kind:
+    module = import_module(f"pcpo.figures.{name}")
+    draw = getattr(module, name)
+    return Kind(
+        draw,
+        draw.frames,
         module.TITLE,
         module.CAPTION,
         getattr(module, "remark", lambda experiments: ""),
-        name in _WITH_PHASES,
+        getattr(module, "PHASES", False),
     )
-    for name, (module, specs) in _MODULES.items()
-}
+
+
+def _names() -> list[str]:
+    """Modules with a caption; the others are not imported."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return [f.stem for f in files if re.search("^CAPTION = ", f.read_text("utf-8"), re.M)]
+
+
+KINDS = {name: _kind(name) for name in _names()}

@@ -17,6 +17,7 @@ from pcpo.figures import style
 from pcpo.records import frames
 
 TITLE = "Distribution of the policy ratio"
+PHASES = True  # the caption names runs whose phases are others
 CAPTION = (
     "The ratio of the new to the old policy minus one, over images and trained timesteps, in the "
     "last update of an epoch, the farthest from the policy that sampled. Above: PCPO by epoch, "
@@ -52,8 +53,8 @@ def ratio_distribution(
     axes[0, 0].set_ylabel(f"ratio - 1, {style.LABELS.get(arms[-1], arms[-1])}")
     axes[1, 0].set_ylabel("ratio - 1")
     boxes = [
-        Patch(facecolor=f"{style.COLOURS[arm]}40", edgecolor=style.COLOURS[arm], hatch=hatch,
-              label=style.LABELS[arm])
+        Patch(facecolor=f"{style.colour(arm)}40", edgecolor=style.colour(arm), hatch=hatch,
+              label=style.LABELS.get(arm, arm))
         for arm, hatch in zip(arms, _HATCHES, strict=False)
     ]  # fmt: skip
     clip = Line2D([], [], color="k", linestyle=":", linewidth=0.9, label="clip range")
@@ -70,7 +71,7 @@ def _draw_by_epoch(axes: Axes, rows: pd.DataFrame, arm: str) -> None:
         style.no_data(axes)
         return
     rows = rows[rows["seed"] == rows["seed"].min()].sort_values("epoch")
-    x, colour = rows["epoch"], style.COLOURS.get(arm, "0.4")
+    x, colour = rows["epoch"], style.colour(arm)
     for low, high, alpha in (("01", "99", 0.15), ("05", "95", 0.25), ("25", "75", 0.45)):
         label = f"{int(low)}-{int(high)} %"
         shade: dict[str, Any] = {"color": colour, "alpha": alpha, "linewidth": 0, "label": label}
@@ -91,7 +92,7 @@ def _draw_phases(axes: Axes, rows: pd.DataFrame, runs: Runs, arms: Sequence[str]
             names[name] = phase
             q = part[list(_LEVELS)].mean()
             position = phase + 0.36 * (number - (len(arms) - 1) / 2)
-            colour = style.COLOURS.get(arm, "0.4")
+            colour = style.colour(arm)
             stats = {"med": q["50"], "q1": q["25"], "q3": q["75"]}
             line = {"color": colour, "linewidth": 1.0}
             box = axes.bxp(
@@ -106,7 +107,7 @@ def _draw_phases(axes: Axes, rows: pd.DataFrame, runs: Runs, arms: Sequence[str]
                 whiskerprops=line,
                 capprops=line,
             )
-            box["boxes"][0].set_hatch(_HATCHES[number])
+            box["boxes"][0].set_hatch(_HATCHES[number % len(_HATCHES)])
             deviation = f"std\n{part['ratio_std'].mean():.1e}"
             axes.annotate(
                 deviation, (position, q["99"]), (0, 3), textcoords="offset points",

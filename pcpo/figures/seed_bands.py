@@ -31,7 +31,7 @@ def draw_band(
 
 
 def shade(axes: Axes, x: pd.Series, low: pd.Series, high: pd.Series, arm: str) -> None:
-    colour = style.COLOURS.get(arm, "0.4")
+    colour = style.colour(arm)
     axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
 
 

@@ -119,7 +119,7 @@ def panels(
 
 
 def draws(*specs: frames.FrameSpec) -> Callable[[Callable[..., Figure]], Callable[..., Figure]]:
-    """Decorator of a function whose first arguments are the frames of `specs`.
+    """Decorator of a function whose first arguments are the frames of `specs`, its `frames`.
 
     It checks them (ValueError names figure, frame and column), draws under this style, and leaves
     matplotlib's settings as they were.
@@ -135,9 +135,15 @@ def draws(*specs: frames.FrameSpec) -> Callable[[Callable[..., Figure]], Callabl
             with _look():
                 return draw(*args, **kwargs)
 
+        wrapped.frames = specs  # type: ignore[attr-defined]
         return wrapped
 
     return decorate
+
+
+def colour(arm: str) -> str:
+    """Of an arm; grey for one that `COLOURS` does not have."""
+    return COLOURS.get(arm, "#666666")
 
 
 def look(arm: str, points: int = 0) -> dict[str, Any]:
@@ -148,7 +154,7 @@ def look(arm: str, points: int = 0) -> dict[str, Any]:
     """
     step = max(1, -(-points // 2))
     return {
-        "color": COLOURS.get(arm, "0.4"),
+        "color": colour(arm),
         "marker": MARKERS.get(arm, "."),
         "markevery": (step * _MARK_SLOT.get(arm, 0) // _SLOTS, step),
     }

@@ -120,5 +120,5 @@ def _draw_spread(axes: Axes, later: pd.DataFrame, credit: pd.DataFrame, arm: str
     trained = credit[credit["trained"]].sort_values("timestep")
     if len(trained):
         share = trained["weight"] / trained["weight"].mean()
-        colour = style.COLOURS.get(arm, "0.4")
+        colour = style.colour(arm)
         axes.plot(trained["timestep"], share, ":", color=colour, linewidth=1.6)

@@ -8,6 +8,10 @@ A metric named `frechet` is `pcpo/metrics/frechet.py`. For the tables the module
 - `Running`: a class whose `update(features)` is given a prompt's features piece by piece and whose
   `value()` is the prompt's value, for features that are too long to be kept. Over all images it
   counts as the mean of the prompts' values.
+
+What a scale's `quality:` measures beside the paper's four is a further column of Table 2. Where it
+has the metric's name, the module's `TITLE` is the column's header and `BETTER`, which says which
+values are better, a note below the table; both may be missing.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Protocol, cast
+from typing import NamedTuple, Protocol, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -32,9 +36,16 @@ class Running(Protocol):
     def value(self) -> float: ...
 
 
+class Told(NamedTuple):
+    """A column's header, and a sentence without its end on which values are better."""
+
+    title: str = ""
+    better: str = ""
+
+
 @dataclass(frozen=True)
 class Metric:
-    """What a module of this folder gives; exactly one of the two is not None."""
+    """What a module of this folder gives; exactly one of the first two is not None."""
 
     of_rows: Callable[[ArrayLike, ArrayLike], float] | None
     running: Callable[[], Running] | None
@@ -55,6 +66,14 @@ def load(name: str) -> Metric:
     if (metric.of_rows is None) == (metric.running is None):
         raise ValueError(f"pcpo/metrics/{name}.py must define either `metric` or `Running`.")
     return metric
+
+
+def told(slot: str) -> Told:
+    """What the metric of a slot's name says of its column; nothing where the names differ."""
+    if slot not in names():
+        return Told()
+    module = import_module(f"pcpo.metrics.{slot}")
+    return Told(getattr(module, "TITLE", ""), getattr(module, "BETTER", ""))
 
 
 def as_rows(features: ArrayLike) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Policies: thin adapters that give the four diffusers pipelines one face.
 
-The folder is the registry: a model is served by the module that `ADAPTERS` names, and the same
-adapter loads the real weights and the demo's small ones.
+The folder is the registry: a model `sdxl` is served by pcpo/policies/sdxl.py, or by the module that
+`ADAPTERS` names for it. The same adapter loads the real weights and the demo's small ones.
 """
 
 from __future__ import annotations
@@ -19,12 +19,7 @@ if TYPE_CHECKING:
     from pcpo.config import Experiment, ModelSource
     from pcpo.policies.base import Policy
 
-ADAPTERS = {
-    "sd14": "stable_diffusion",
-    "sd15": "stable_diffusion",
-    "sd35m": "stable_diffusion_3",
-    "flux": "flux",
-}
+ADAPTERS = {"sd14": "stable_diffusion", "sd15": "stable_diffusion", "sd35m": "stable_diffusion_3"}
 TEXT = ("text_encoder", "tokenizer")  # beginnings of the components that encode prompts
 
 
@@ -51,7 +46,7 @@ def load(
     from pcpo.policies.embeddings import PromptEmbeddings
 
     _check_folder(source)
-    adapter = importlib.import_module(f"pcpo.policies.{ADAPTERS[experiment.model]}").Adapter
+    adapter = adapter_of(experiment.model)
     dtypes = adapter.component_dtypes(experiment.precision, experiment.lora)
 
     def open_pipeline(*without: str) -> Any:
@@ -89,6 +84,18 @@ def load(
     several = dist.is_initialized() and dist.get_world_size() > 1
     policy.place(sharded=train and several and experiment.execution.sharding == "fsdp")
     return policy
+
+
+def adapter_of(model: str) -> type[Policy]:
+    """The class that serves a base model. Raises ValueError where no module of this folder does."""
+    module = ADAPTERS.get(model, model)
+    if not (Path(__file__).parent / f"{module}.py").exists():
+        raise ValueError(
+            f"model '{model}': there is no pcpo/policies/{module}.py; a new base model is a new "
+            "file there with a class Adapter"
+        )
+    adapter: type[Policy] = importlib.import_module(f"{__name__}.{module}").Adapter
+    return adapter
 
 
 def _check_folder(source: ModelSource) -> None:

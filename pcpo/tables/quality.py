@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pcpo import metrics
 from pcpo.tables import labels, matching, notes
 from pcpo.tables.paired import paired_difference
 from pcpo.tables.table import Body, Column
@@ -50,13 +51,14 @@ def quality(
     overall, per_prompt = (
         f[f["experiment"].isin(names) & f["arm"].isin(_METHODS)] for f in (overall, per_prompt)
     )
+    slots = [*SLOTS, *(slot for slot in overall["metric"].unique() if slot not in SLOTS)]
     rows, missing, from_prompts = [], set(), set()
     for number, fields in cells.items():
         experiment = numbered.get(number)
         for arm, method in _METHODS.items():
             row = {"row": f"{fields['cell']} {arm}", "config": number} | fields
             row |= {"method": method}
-            for slot in SLOTS:
+            for slot in slots:
                 value, averaged = _value(overall, per_prompt, experiment, arm, slot)
                 if np.isnan(value):
                     missing.add(number)
@@ -69,23 +71,31 @@ def quality(
             rows.append(row)
 
     columns = [key, Column("method", "Method", group=True)]
-    for slot in SLOTS:
+    for slot in slots:
         measured = pd.concat(
             [f.loc[f["metric"] == slot, "measured"] for f in (overall, per_prompt)]
         )
         label = labels.measured_label(slot, measured)
-        columns.append(Column(slot, labels.METRICS[slot], FORMATS[slot], label))
+        columns.append(Column(slot, _title(slot), FORMATS.get(slot, "{:.4g}"), label))
 
     footnotes = notes.missing_note(sorted(missing))
     footnotes += notes.selection_notes(selection, numbered.values())
     footnotes += notes.sample_notes(overall, "Overall values")
+    footnotes += [
+        f"{_title(s)}: {metrics.told(s).better}." for s in slots if metrics.told(s).better
+    ]
     if from_prompts:
         footnotes.append(
-            f"{', '.join(labels.METRICS[s] for s in SLOTS if s in from_prompts)}: "
+            f"{', '.join(_title(s) for s in slots if s in from_prompts)}: "
             "mean over prompts of the value within a prompt."
         )
     footnotes += [notes.IS_STAR, *notes.seed_note(overall)]
     return Body(pd.DataFrame(rows), tuple(columns), tuple(footnotes))
+
+
+def _title(slot: str) -> str:
+    """The paper's header, or the title of the metric that a further slot is named after."""
+    return labels.METRICS.get(slot) or metrics.told(slot).title or slot
 
 
 def _value(
