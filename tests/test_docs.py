@@ -16,8 +16,8 @@ OURS = (
     *("method.md", "run.md", "scale.md", "extend.md", "results.md", "safety.md"),
     *("findings.md", "checks.md"),
 )
-# What the example of extend.md adds.
-ADDED = {"clip_margin.py", "spread.py", "11_ddpo_clip_margin.yaml"}
+# What the examples of extend.md add.
+ADDED = set(re.findall(r"New file `([^`]+)`", (ROOT / "docs/extend.md").read_text()))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -30,7 +30,7 @@ def test_links_between_pages_lead_somewhere(page):
 def test_files_that_a_page_names_are_there(name):
     text = (ROOT / "docs" / name).read_text()
     named = re.findall(r"`((?:pcpo|config|tests|envs|rules|docs)/[\w./]+)`", text)
-    gone = [n for n in named if not (ROOT / n).exists() and Path(n).name not in ADDED]
+    gone = [n for n in named if not (ROOT / n).exists() and n not in ADDED]
     assert gone == []
 
 
@@ -61,7 +61,11 @@ def test_every_line_of_the_page_on_safety_names_a_test():
 
 
 def test_every_page_is_short_enough_to_be_read():
-    assert all(len((ROOT / "docs" / name).read_text().splitlines()) <= 170 for name in OURS)
+    for name in OURS:
+        prose = re.sub(
+            r"^```\w+\n.*?^```$", "", (ROOT / "docs" / name).read_text(), flags=re.M | re.S
+        )
+        assert len(prose.splitlines()) <= 170, name
 
 
 def test_the_citation_is_of_this_version_and_names_the_paper():

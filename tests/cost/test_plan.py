@@ -1,15 +1,12 @@
 """The plan's sums against the FLOP floors that were published for these workloads."""
 
 import csv
-import re
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from pcpo.config import Reward, RewardSource, files, load_arm, load_experiment, load_scale
-from pcpo.config.files import CONFIG
+from pcpo.config import RewardSource, load_arm, load_experiment, load_scale
 from pcpo.cost import memory as footprint
 from pcpo.cost import plan, plan_table
 from pcpo.cost.speed import ASSUMED_SHARE, Speed
@@ -181,37 +178,6 @@ def own_rewards(tmp_path, monkeypatch):
     footprint._at_scale.cache_clear()
     yield lambda name, source: (tmp_path / "rewards" / f"{name}.py").write_text(source)
     footprint._at_scale.cache_clear()
-
-
-def test_the_example_of_the_pages_goes_through_the_plan(tmp_path, monkeypatch, own_rewards):
-    """docs/extend.md as it is written: its reward, its line of paper.yaml, its experiment."""
-    page = (CONFIG.parent / "docs" / "extend.md").read_text()
-    module, lines, own = (
-        re.search(rf"## An? {kind}.*?```{language}\n(.*?{word}.*?)```", page, re.S)[1]
-        for kind, language, word in (
-            ("reward", "python", "class Reward"),
-            ("reward", "yaml", "clip_margin:"),
-            ("experiment", "yaml", "description:"),
-        )
-    )
-    own_rewards("clip_margin", module)
-    copied = Path(shutil.copytree(CONFIG, tmp_path / "config"))
-    (copied / "experiments" / "11_ddpo_clip_margin.yaml").write_text(own)
-    paper = copied / "scale" / "paper.yaml"
-    [line] = [line for line in lines.splitlines() if "paper.yaml" in line]
-    paper.write_text(paper.read_text().replace("rewards:\n", f"rewards:\n{line}\n", 1))
-    monkeypatch.setattr(files, "CONFIG", copied)
-
-    scale, margin = load_scale("paper"), load_experiment(11)
-    as_parent = margin.model_copy(update={"reward": Reward(name="clipscore")})
-    assert plan.sampling_tflop(margin) == plan.sampling_tflop(as_parent)
-    assert footprint.peak_gigabytes(margin) == footprint.peak_gigabytes(as_parent)
-    made = plan.make(scale, [margin], [0], SPEED)
-    # SD1.5, what CLIPScore reads, Inception, DINOv2 and LPIPS
-    assert made.shared_gb["downloads"] == pytest.approx(4.27 + 3.95 + 0.1 + 1.22 + 0.8, abs=0.1)
-    assert "Reward clip_margin has no size of its own here and is counted as clipscore, which " in (
-        plan_table.markdown(made)
-    )
 
 
 def test_a_reward_of_unknown_size_is_named_and_not_counted(own_rewards):

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from pcpo import metrics
 from pcpo.analysis.curves import epoch_curves, seed_average
 from pcpo.records import frames
 from pcpo.stats.speedup import first_crossing, interpolated_crossing, speedup_percent
@@ -434,3 +435,23 @@ def test_epoch_curves_recomputed_by_pandas():
     averaged = seed_average(curves)
     np.testing.assert_allclose(averaged["reward_mean"], [2.0, 3.0])  # where both seeds have epochs
     np.testing.assert_allclose(averaged["reward_se"], [0.25, 0.25])
+
+
+def test_what_else_a_scale_measures_is_a_column(data, monkeypatch):
+    """Beside the paper's four: under its own name, or as the metric of that name says."""
+    more = {
+        name: pd.concat([f, f[f["metric"] == "fid"].assign(metric="spread", measured="spread toy")])
+        for name, f in data.items()
+        if name in ("overall", "per_prompt")
+    }
+    before, table = make("table2b", data), make("table2b", data | more)
+    assert [c.header for c in table.columns] == [*(c.header for c in before.columns), "spread"]
+    assert table.columns[-1].measured == "spread toy"
+    assert table.frame["spread"].tolist() == table.frame["fid"].tolist()
+    assert table.notes == before.notes
+    monkeypatch.setattr(metrics, "names", lambda: ["spread"])
+    told = SimpleNamespace(TITLE="Spread", BETTER="higher is better")
+    monkeypatch.setattr(metrics, "import_module", lambda name: told)
+    table = make("table2b", data | more)
+    assert table.columns[-1].header == "Spread"
+    assert set(table.notes) - set(before.notes) == {"Spread: higher is better."}
