@@ -54,21 +54,3 @@ def epoch_curves(updates: pd.DataFrame) -> pd.DataFrame:
                 "delete the run's updates.parquet so that the workflow writes it anew"
             )
     return epochs
-
-
-def seed_average(epochs: pd.DataFrame) -> pd.DataFrame:
-    """Mean over seeds of `epoch_curves`, over the epochs that all seeds of an arm have.
-
-    Adds `seeds`; `reward_se` becomes that of the mean, sqrt(sum se^2) / seeds.
-    """
-    keys = ["experiment", "arm", "epoch"]
-    if epochs.empty:
-        return epochs.drop(columns="seed").assign(seeds=0)
-    squared = epochs.assign(reward_se=epochs["reward_se"] ** 2)
-    columns = [c for c in epochs.columns if c not in {*keys, "seed", "reward_se"}]
-    averaged = squared.groupby(keys)[columns].mean()
-    averaged["seeds"] = squared.groupby(keys)["seed"].nunique()
-    averaged["reward_se"] = np.sqrt(squared.groupby(keys)["reward_se"].sum()) / averaged["seeds"]
-    averaged = averaged.reset_index()
-    everywhere = averaged.groupby(["experiment", "arm"])["seeds"].transform("max")
-    return averaged[averaged["seeds"] == everywhere].reset_index(drop=True)

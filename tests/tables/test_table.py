@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from pcpo import metrics
-from pcpo.analysis.curves import epoch_curves, seed_average
+from pcpo.analysis.curves import epoch_curves
 from pcpo.records import frames
 from pcpo.stats.speedup import first_crossing, interpolated_crossing, speedup_percent
 from pcpo.tables import TABLES
@@ -432,9 +432,6 @@ def test_epoch_curves_recomputed_by_pandas():
     np.testing.assert_allclose(curves["reward_se"], [0.3, 0.3, 0.3, 0.4, 0.4])
     np.testing.assert_allclose(curves["gradient_abs_mean"], [1e-3, 2e-3, 3e-3, 1e-3, 2e-3])
     np.testing.assert_allclose(curves["seconds"], 2.0)  # of both updates
-    averaged = seed_average(curves)
-    np.testing.assert_allclose(averaged["reward_mean"], [2.0, 3.0])  # where both seeds have epochs
-    np.testing.assert_allclose(averaged["reward_se"], [0.25, 0.25])
 
 
 def test_what_else_a_scale_measures_is_a_column(data, monkeypatch):
