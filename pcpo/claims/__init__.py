@@ -5,25 +5,26 @@
     Path("claims.md").write_text(to_markdown(ledger, "demo"))
 
 config/claims.yaml says what is claimed and which test judges it; `curves`, `exact` and `images`
-have the tests, the named functions in `PROCEDURES`.
+have the tests, the named functions in `PROCEDURES`; `verdict` is the rule that judges what they
+find. `cells` judges the numbers of the paper's tables by the same rule.
 """
 
 from pcpo.claims.claim import Claim, read_claims
 from pcpo.claims.estimate import PROCEDURES, Estimate
 from pcpo.claims.evidence import Evidence, NotRun
-from pcpo.claims.ledger import COLUMNS, VERDICTS, evaluate, overall
+from pcpo.claims.ledger import COLUMNS, evaluate
 from pcpo.claims.markdown import to_markdown
+from pcpo.claims.verdict import LEDGER_VERDICTS
 
 __all__ = [
     "COLUMNS",
+    "LEDGER_VERDICTS",
     "PROCEDURES",
-    "VERDICTS",
     "Claim",
     "Estimate",
     "Evidence",
     "NotRun",
     "evaluate",
-    "overall",
     "read_claims",
     "to_markdown",
 ]

@@ -1,29 +1,32 @@
 """The paper's numbers beside ours, cell by cell, with what can be said about each claim.
 
-A claim is the direction that the paper states or prints for a cell. It is judged by a difference
-within this run and that difference's own noise, never by how near our number is to the printed
-one: only at scale `paper` are the two comparable at all.
+The paper states or prints a direction for some cells. `verdict` judges it by a difference within
+this run and that difference's own noise, never by how near our number is to the printed one: only
+at scale `paper` are the two comparable at all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
+from pcpo.claims.coefficient import coefficient
+from pcpo.claims.estimate import Estimate, half_width
+from pcpo.claims.evidence import NotRun
+from pcpo.claims.verdict import CELL_VERDICTS, NO_CLAIM, NOT_MEASURED, Direction, at_reward, decide
 from pcpo.tables import TABLES
-from pcpo.tables.matching import Match
+from pcpo.tables.matching import recorded
 from pcpo.tables.published import read_published
 
 ALPHA = 0.05
 
 COLUMNS = ["table", "row", "column", "paper", "ours", "scale", "comparable", "claim", "verdict"]
 COLUMNS += ["reason"]
-VERDICTS = ("holds", "fails", "undecided", "not measured", "no claim")
 
 # What a claim is called, by what is estimated (`pcpo.tables.record.Kind`).
 _TEXTS = {
@@ -33,17 +36,17 @@ _TEXTS = {
     "gain": "PCPO {} base",
 }
 # Columns of our table without which no verdict is possible.
-_NEEDED = {"speed-up": ("speedup_low", "speedup_high"), "coefficient": ("converged",)}
+_NEEDED = {"speed-up": ("speedup_low", "speedup_high"), "coefficient": ("converged", "std_error")}
 
 
-class Claim(NamedTuple):
-    """`direction` is the sign of PCPO's effect that the paper claims: 1, -1, or 0 for none."""
+class Statement(NamedTuple):
+    """What the paper says of PCPO's effect in one cell; no `direction`: nothing to judge."""
 
     text: str
-    direction: int
+    direction: Direction | None
 
 
-NO_CLAIM = Claim("none", 0)
+NO_STATEMENT = Statement("none", None)
 
 
 def compare(tables: Mapping[str, pd.DataFrame], published: str | Path, scale: str) -> pd.DataFrame:
@@ -51,8 +54,8 @@ def compare(tables: Mapping[str, pd.DataFrame], published: str | Path, scale: st
 
     `tables` maps a table's name to its frame (`Table.frame` or the .csv written from it); a table
     that is not given is "not measured". `published` is the folder config/paper.
-    `verdict` is one of `VERDICTS`; "undecided" means that the difference is within its noise, or
-    that the checkpoints do not match in reward and it is not against that (`tables.matching`).
+    `verdict` is one of `CELL_VERDICTS`; "undecided" means that the difference is within its noise,
+    or that the checkpoints do not match in reward and it is not against that (`tables.matching`).
     Tables 5 and 9 are judged at the published epochs, whose rewards need not match; their rows of
     the matched pair are not judged.
 
@@ -67,117 +70,105 @@ def compare(tables: Mapping[str, pd.DataFrame], published: str | Path, scale: st
             for column in record.columns:
                 if pd.isna(cells[column]):
                     continue
-                claim = claim_of(name, paper, str(label), column)
+                stated = statement_of(name, paper, str(label), column)
                 measured = ours is not None and label in ours.index
                 value = float(_row(ours, str(label))[column]) if measured else np.nan
-                verdict, reason = judge(name, ours, str(label), column, claim)
+                verdict, reason = judge(name, ours, str(label), column, stated)
                 cell = [name, label, column, float(cells[column]), value, scale]
-                rows.append([*cell, scale == "paper", claim.text, verdict, reason])
+                rows.append([*cell, scale == "paper", stated.text, verdict, reason])
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def summary(compared: pd.DataFrame) -> pd.DataFrame:
-    """Number of cells per table and verdict (tables in rows, `VERDICTS` in columns)."""
+    """Number of cells per table and verdict (tables in rows, `CELL_VERDICTS` in columns)."""
     counts = pd.crosstab(compared["table"], compared["verdict"])
     order = [name for name in TABLES if name in counts.index]
-    return counts.reindex(index=order, columns=list(VERDICTS), fill_value=0)
+    return counts.reindex(index=order, columns=list(CELL_VERDICTS), fill_value=0)
 
 
-def claim_of(name: str, paper: pd.DataFrame, row: str, column: str) -> Claim:
+def statement_of(name: str, paper: pd.DataFrame, row: str, column: str) -> Statement:
     """What the paper says about the direction of PCPO's effect in one cell of its table `name`."""
     record = TABLES[name]
-    direction = record.columns[column](paper, row, column)
-    if direction == 0:
-        return NO_CLAIM
-    return Claim(_TEXTS[record.kind].format(">" if direction > 0 else "<"), direction)
+    sign = record.columns[column](paper, row, column)
+    if sign == 0:
+        return NO_STATEMENT
+    text = _TEXTS[record.kind].format(">" if sign > 0 else "<")
+    return Statement(text, "higher" if sign > 0 else "lower")
 
 
 def judge(
-    name: str, ours: pd.DataFrame | None, row: str, column: str, claim: Claim
+    name: str, ours: pd.DataFrame | None, row: str, column: str, stated: Statement
 ) -> tuple[str, str]:
     """Verdict and reason for one cell; `ours` is our table indexed by row label, or None."""
     if ours is None or row not in ours.index:
-        return "not measured", "no such row in this run"
+        return NOT_MEASURED, "no such row in this run"
     cells = _row(ours, row)
     kind = TABLES[name].kind
     if TABLES[name].quotes and cells.get("source") == "published":
-        return "not measured", "quoted from other work, not run"
-    if claim.direction == 0:
-        measured = not pd.isna(cells[column])
-        return ("no claim", "") if measured else ("not measured", "no value in this run")
-    if kind == "speed-up":
-        direction, reason = _speedup_direction(cells)
-    elif kind == "coefficient":
-        direction, reason = _coefficient_direction(cells)
-    else:
-        reference = None if kind == "gain" else _row(ours, row.replace(" pcpo", " baseline"))
-        direction, reason = _paired_direction(cells, reference, column)
-    if direction is None:
-        return "not measured", reason
-    unmatched = cells.get("unmatched")
-    if isinstance(unmatched, str) and unmatched:
-        reason = f"{unmatched}; {reason}"
-        metric = str(cells["metric"]) if "metric" in cells else column
-        if direction != Match(unmatched, int(cells["side"])).decides(metric):
-            return "undecided", reason
-        if direction:
-            reason = f"though unmatched, the difference in reward is against it: {reason}"
-    if direction == 0:
-        return "undecided", reason
-    return ("holds" if direction == claim.direction else "fails"), reason
+        return NOT_MEASURED, "quoted from other work, not run"
+    if stated.direction is None:
+        return (NOT_MEASURED, "no value in this run") if pd.isna(cells[column]) else (NO_CLAIM, "")
+    try:
+        if kind == "speed-up":
+            found = _speedup(cells)
+        elif kind == "coefficient":
+            found = _coefficient(cells)
+        else:
+            reference = None if kind == "gain" else _row(ours, row.replace(" pcpo", " baseline"))
+            found = _paired(cells, reference, column)
+    except NotRun as absent:
+        return NOT_MEASURED, str(absent)
+    metric = str(cells["metric"]) if "metric" in cells else column
+    found = at_reward(found, recorded(cells), metric)
+    word, _, unmatched = decide(found, stated.direction)
+    though = "though unmatched, the difference in reward is against it: " if unmatched else ""
+    return word, though + "; ".join(filter(None, [found.blocked, found.why]))
 
 
-def _speedup_direction(cells: pd.Series) -> tuple[int | None, str]:
+def _speedup(cells: pd.Series) -> Estimate:
     low, high = float(cells["speedup_low"]), float(cells["speedup_high"])
     if np.isnan(low) or np.isnan(high):
         why = cells.get("no_level")
-        return None, why if isinstance(
-            why, str
-        ) and why else "no data, or neither arm reaches the level"
+        known = isinstance(why, str) and why
+        raise NotRun(why if known else "no data, or neither arm reaches the level")
+    found = Estimate(float(cells["speedup_pct"]), low, high)
     reason = f"speed-up interval {low:.1f} to {high:.1f} %"
     never = [a for a in ("baseline", "pcpo") if pd.isna(cells[f"{a}_epochs"])]
     if never:
         reason += f"; {' and '.join(never)} never at the level"
-    if low > 0:
-        return 1, f"{reason} lies above 0 (one run's noise only)"
-    if high < 0:
-        return -1, f"{reason} lies below 0 (one run's noise only)"
-    return 0, f"{reason} contains 0"
+    where = {1: "lies above 0 (one run's noise only)", -1: "lies below 0 (one run's noise only)"}
+    return replace(found, why=f"{reason} {where.get(found.side, 'contains 0')}")
 
 
-def _coefficient_direction(cells: pd.Series) -> tuple[int | None, str]:
-    coef, p = float(cells["coef"]), float(cells["p_value"])
-    if np.isnan(coef) or np.isnan(p):
-        note = cells.get("note")
-        return None, str(note) if isinstance(note, str) and note else "no estimate in this run"
-    if str(cells["converged"]) != "True":
-        return 0, "the mixed model did not converge"
-    t = float(cells.get("p_satterthwaite", np.nan))
+def _coefficient(cells: pd.Series) -> Estimate:
+    found = coefficient(cells, "no estimate in this run")
+    if found.blocked:
+        return found
+    p, t = float(cells["p_value"]), float(cells.get("p_satterthwaite", np.nan))
     text = f"p = {p:.3g}" if np.isnan(t) else f"p = {t:.3g} (t; Wald z {p:.3g})"
-    if (p if np.isnan(t) else t) >= ALPHA:
-        return 0, f"{text} is not below {ALPHA}"
-    return int(np.sign(coef)), text
+    return replace(found, why=text if found.side else f"{text} is not below {ALPHA}")
 
 
-def _paired_direction(
-    cells: pd.Series, reference: pd.Series | None, column: str
-) -> tuple[int | None, str]:
+def _paired(cells: pd.Series, reference: pd.Series | None, column: str) -> Estimate:
     value = float(cells[column])  # Table 9's gain is a difference already
     overall = value if reference is None else value - float(reference[column])
     mean = float(cells[f"{column}_prompt_difference"])
     error = float(cells[f"{column}_prompt_difference_se"])
     if np.isnan(overall):
-        return None, "no value in this run"
+        raise NotRun("no value in this run")
     if np.isnan(mean) or np.isnan(error):
-        return 0, "no noise estimate: fewer than two prompts with both arms"
+        return Estimate(mean, why="no noise estimate: fewer than two prompts with both arms")
     prompts = int(cells[f"{column}_prompts"])
+    half = half_width(error, prompts - 1)
+    found = Estimate(mean, mean - half, mean + half)
     t = np.inf * np.sign(mean) if error == 0 and mean != 0 else mean / error if error else 0.0
     reason = f"over {prompts} prompts {mean:+.4g}, SE {error:.2g}, t = {t:.2f}"
-    if abs(t) < stats.t.ppf(1 - ALPHA / 2, prompts - 1):  # as in the ledger
-        return 0, f"{reason}: within noise"
-    if np.sign(mean) != np.sign(overall):
-        return 0, f"{reason}, but overall {overall:+.4g}: the two disagree"
-    return int(np.sign(mean)), reason
+    if found.side == 0:
+        return replace(found, why=f"{reason}: within noise")
+    if found.side != np.sign(overall):
+        disagree = f"{reason}, but overall {overall:+.4g}: the two disagree"
+        return replace(found, blocked=disagree)
+    return replace(found, why=reason)
 
 
 def _row(frame: pd.DataFrame | None, label: str) -> pd.Series:

@@ -26,12 +26,13 @@ import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 
 from pcpo.claims import curves, exact, images  # noqa: F401 - they register the procedures
 from pcpo.claims.estimate import PROCEDURES
+from pcpo.claims.verdict import Band, Direction
 from pcpo.config import arm_names, files
 from pcpo.config.files import ConfigError, Record, explain, load_yaml
 
@@ -53,8 +54,8 @@ class Claim(Record):
     source: str
     quantity: str
     test: str
-    direction: Literal["higher", "lower", "none"] | None = None
-    between: tuple[float, float] | None = None
+    direction: Direction | None = None
+    between: Band | None = None
     configurations: tuple[int | tuple[int, ...], ...] = Field(min_length=1)
     options: dict[str, Any] = Field(default_factory=dict)
     each: dict[str, tuple[Any, ...]] = Field(default_factory=dict)

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from scipy import stats
 
-from pcpo.stats.intervals import Interval, block_means, t_interval
+from pcpo.stats.intervals import COVERAGE, Interval, block_means, t_interval
 
 Arms = tuple[str, str]  # the first against the second
 PAIR: Arms = ("pcpo", "baseline")
@@ -40,6 +41,11 @@ class Estimate:
     exact: bool | None = None
     blocked: str = ""
     decides: int = 0
+
+    @property
+    def side(self) -> int:
+        """1 or -1 where the interval lies above or below `null`; 0 where it does not, or is NaN."""
+        return int(self.low > self.null) - int(self.high < self.null)
 
 
 class Procedure(NamedTuple):
@@ -67,6 +73,11 @@ def runs_per_arm(runs: int) -> str:
 
 def of_interval(interval: Interval, n: str, why: str) -> Estimate:
     return Estimate(interval.mean, interval.low, interval.high, n, why)
+
+
+def half_width(standard_error: float, df: float) -> float:
+    """Of an interval by Student's t; by the normal distribution where `df` is NaN."""
+    return (Z if math.isnan(df) else float(stats.t.ppf(0.5 + COVERAGE / 2, df))) * standard_error
 
 
 def over_epochs(series: Sequence[np.ndarray]) -> Estimate:

@@ -10,20 +10,23 @@ from typing import Any, Literal
 import pandas as pd
 from scipy import stats
 
+from pcpo.claims.coefficient import coefficient
 from pcpo.claims.estimate import (
     ONE_RUN,
     PAIR,
     Arms,
     Estimate,
     Z,
+    half_width,
     of_interval,
     procedure,
     runs_per_arm,
 )
 from pcpo.claims.evidence import Evidence, NotRun
+from pcpo.claims.verdict import at_reward
 from pcpo.stats.intervals import t_interval
 from pcpo.tables.alignment import of_pair
-from pcpo.tables.matching import Match
+from pcpo.tables.matching import recorded
 from pcpo.tables.paired import paired_difference
 
 Metric = Literal["fid", "fd_dinov2", "is_star", "lpips_diversity"]
@@ -44,8 +47,6 @@ def prompt_difference(
     """
     selected = [_where(r, "metric", metric) for r in _rows(evidence, "per_prompt", number, arms)]
     found = _over_prompts(selected, arms, f"configuration {number} has no per-prompt '{metric}'")
-    match = evidence.match(number, arms)
-    blocked, decides = match.why, match.decides(metric)
     try:
         overall = [
             _where(rows, "metric", metric).groupby("seed")["value"].mean().mean()
@@ -56,8 +57,8 @@ def prompt_difference(
     whole = overall[0] - overall[1]
     if not math.isnan(whole) and whole * found.value < 0:
         disagree = f"over all images the difference is {whole:+.3g}: the two disagree"
-        blocked, decides = "; ".join(filter(None, [blocked, disagree])), 0
-    return replace(found, blocked=blocked, decides=decides)
+        found = replace(found, blocked=disagree)
+    return at_reward(found, evidence.match(number, arms), metric)
 
 
 @procedure()
@@ -112,22 +113,12 @@ def mixed_model(
     else:
         raise ValueError(f"configurations {list(numbers)}: no mixed model; it has [1, 2], 5 and 6")
     row = table.loc[[label]].iloc[0]
-    coef, error = float(row["coef"]), float(row["std_error"])
-    note = row.get("note")
-    if math.isnan(coef):
-        raise NotRun(str(note) if isinstance(note, str) and note else "no mixed model was fitted")
-    df = float(row.get("df", math.nan))
-    half = (Z if math.isnan(df) else float(stats.t.ppf(0.975, df))) * error
-    blocked, decides = row["unmatched"] if isinstance(row["unmatched"], str) else "", 0
-    if str(row["converged"]) != "True":
-        blocked = "the mixed model did not converge"
-    elif blocked:
-        decides = Match(blocked, int(row["side"])).decides(metric)
+    found, df = coefficient(row, "no mixed model was fitted"), float(row.get("df", math.nan))
     tests = f"p = {float(row['p_value']):.2g} (Wald z)"
     if not math.isnan(df):
         tests += f", {float(row['p_satterthwaite']):.2g} (t, {df:.3g} degrees of freedom)"
-    n = f"{int(row['n_obs'])} values"
-    return Estimate(coef, coef - half, coef + half, n, tests, blocked=blocked, decides=decides)
+    found = replace(found, n=f"{int(row['n_obs'])} values", why=tests)
+    return found if found.blocked else at_reward(found, recorded(row), metric)
 
 
 @procedure()
@@ -189,7 +180,7 @@ def _over_prompts(selected: Sequence[pd.DataFrame], arms: Arms, absent: str) -> 
         )
     if last.pairs < 2:
         return Estimate(last.mean, n="1 prompt", why=ONE_RUN)
-    half = float(stats.t.ppf(0.975, last.pairs - 1)) * last.standard_error
+    half = half_width(last.standard_error, last.pairs - 1)
     return Estimate(last.mean, last.mean - half, last.mean + half, f"{last.pairs} prompts", ONE_RUN)
 
 

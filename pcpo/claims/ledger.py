@@ -1,9 +1,9 @@
-"""Verdicts: every part of every claim on this run's evidence."""
+"""The ledger: every part of every claim, judged on this run's evidence."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -11,10 +11,8 @@ import pandas as pd
 from pcpo.claims.claim import Claim, Part, arguments
 from pcpo.claims.estimate import PROCEDURES, Estimate
 from pcpo.claims.evidence import Evidence, NotRun
+from pcpo.claims.verdict import NOT_RUN, decide, overall
 from pcpo.tables.labels import METRICS, SCORES
-
-HOLDS, FAILS, UNDECIDED, NOT_RUN = "holds", "fails", "undecided", "not run at this scale"
-VERDICTS = (HOLDS, FAILS, UNDECIDED, NOT_RUN)
 
 COLUMNS = ["id", "group", "claim", "source", "quantity", "setting", "estimate", "low", "high"]
 COLUMNS += ["n", "verdict", "why", "claim_id", "claim_verdict", "claimed", "test"]
@@ -26,8 +24,8 @@ _DATASETS = {"coco": "COCO", "mjhq": "MJHQ", "pick_eval": "Pick-a-Pic"}
 def evaluate(claims: Sequence[Claim], evidence: Evidence) -> pd.DataFrame:
     """The ledger: a row for every part, with `COLUMNS`.
 
-    `verdict` is one of `VERDICTS`; `claim_verdict` that of the whole sentence. `estimate`, `low`
-    and `high` are NaN where there are none.
+    `verdict` is one of `LEDGER_VERDICTS`; `claim_verdict` that of the whole sentence. `estimate`,
+    `low` and `high` are NaN where there are none.
     """
     rows = []
     for claim in claims:
@@ -37,42 +35,11 @@ def evaluate(claims: Sequence[Claim], evidence: Evidence) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def overall(verdicts: Iterable[str]) -> str:
-    """The verdict of a sentence: it fails with any of its parts and holds with all of them."""
-    found = list(verdicts)
-    if FAILS in found:
-        return FAILS
-    if set(found) == {HOLDS}:
-        return HOLDS
-    return NOT_RUN if set(found) == {NOT_RUN} else UNDECIDED
-
-
-def decide(claim: Claim, estimate: Estimate) -> tuple[str, str]:
-    """Verdict and reason. It holds or fails only where the interval says so, or exactly."""
-    low, high, null = estimate.low, estimate.high, estimate.null
-    side = int(low > null) - int(high < null)
-    why = _and(estimate.blocked, estimate.why)
-    if estimate.blocked:
-        if claim.between is not None or side == 0 or side != estimate.decides:
-            return UNDECIDED, why
-        why = _and("though unmatched: the difference in reward is against it", why)
-    if estimate.exact is not None:
-        return HOLDS if estimate.exact else FAILS, why
-    if math.isnan(low) or math.isnan(high):
-        return UNDECIDED, "; ".join(filter(None, ["no interval", why]))
-    if claim.between is not None:
-        band_low, band_high = claim.between
-        if band_low <= low and high <= band_high:
-            return HOLDS, _and("the interval lies within the band", why)
-        if high < band_low or low > band_high:
-            return FAILS, _and("the interval lies outside the band", why)
-        return UNDECIDED, _and("the interval crosses the edge of the band", why)
-    if side == 0:
-        shows = ", which does not show that there is no effect" * (claim.direction == "none")
-        return UNDECIDED, _and(f"the interval contains {null:g}{shows}", why)
-    if claim.direction == "none":
-        return FAILS, _and(f"the interval excludes {null:g}", why)
-    return HOLDS if side == (1 if claim.direction == "higher" else -1) else FAILS, why
+def judge(claim: Claim, found: Estimate) -> tuple[str, str]:
+    """Verdict and reason of one part: what the interval says, then what the estimate says."""
+    word, because, unmatched = decide(found, claim.direction, claim.between)
+    though = "though unmatched: the difference in reward is against it" if unmatched else ""
+    return word, "; ".join(filter(None, [because, though, found.blocked, found.why]))
 
 
 def _row(claim: Claim, part: Part, evidence: Evidence) -> dict[str, Any]:
@@ -100,7 +67,7 @@ def _row(claim: Claim, part: Part, evidence: Evidence) -> dict[str, Any]:
     except NotRun as absent:
         nothing = dict.fromkeys(("estimate", "low", "high"), math.nan)
         return row | nothing | {"n": "", "verdict": NOT_RUN, "why": str(absent)}
-    verdict, why = decide(claim, found)
+    verdict, why = judge(claim, found)
     if claim.scales and evidence.scale not in claim.scales:
         verdict, why = NOT_RUN, f"the number belongs to scale {' or '.join(claim.scales)}"
     row |= {"estimate": found.value, "low": found.low, "high": found.high, "n": found.n}
@@ -128,7 +95,3 @@ def _setting(part: Part, evidence: Evidence) -> str:
             text = str(value)
             words.append(_DATASETS.get(text) or METRICS.get(text) or SCORES.get(text) or text)
     return ", ".join(words)
-
-
-def _and(first: str, why: str) -> str:
-    return "; ".join(filter(None, [first, why]))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from pcpo.claims.ledger import FAILS, HOLDS, NOT_RUN, VERDICTS
+from pcpo.claims.verdict import FAILS, HOLDS, LEDGER_VERDICTS, NOT_RUN, short
 from pcpo.markdown import without_html
 
 _SHOWN = {HOLDS: "**holds**", FAILS: "**fails**", NOT_RUN: "*not run*"}
@@ -20,9 +20,9 @@ def to_markdown(ledger: pd.DataFrame, scale: str, note: str = "") -> str:
     lines = [f"# What the paper claims, at scale {scale}", ""]
     lines += [f"{_sentence(note)}", ""] if note else []
     lines += [
-        _row([f"of {len(claims)} claims", *VERDICTS]),
-        _row([":--", *["--:"] * len(VERDICTS)]),
-        _row(["", *(str(counts.get(verdict, 0)) for verdict in VERDICTS)]),
+        _row([f"of {len(claims)} claims", *LEDGER_VERDICTS]),
+        _row([":--", *["--:"] * len(LEDGER_VERDICTS)]),
+        _row(["", *(str(counts.get(verdict, 0)) for verdict in LEDGER_VERDICTS)]),
         "",
         "*holds*: in every setting that is listed the 95 % interval excludes no effect on the "
         "claimed side, or the statement is exactly true. *fails*: in one of them it excludes it on "
@@ -55,7 +55,7 @@ def _here(claim: str, parts: pd.DataFrame) -> str:
         texts = [_estimate(part), "" if decided else reason]
         return f"{': '.join(filter(None, texts))}. {link}"
     counts = parts["verdict"].value_counts()
-    shares = [f"{v.split(' at ')[0]} {counts[v]}" for v in VERDICTS if v in counts]
+    shares = [f"{short(v)} {counts[v]}" for v in LEDGER_VERDICTS if v in counts]
     return f"of {len(parts)} settings: {', '.join(shares)}. {link}"
 
 

@@ -9,17 +9,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pcpo.claims.verdict import LEDGER_VERDICTS, short
 from pcpo.report.files import number, read_rows
 
 _OF_CLAIM = ("group", "claim", "source", "claimed", "paper", "remark")
 _OF_PART = ("id", "quantity", "setting", "n", "verdict", "why")
 _NUMBERS = ("estimate", "low", "high")
 COLUMNS = ("claim_id", "claim_verdict", *_OF_CLAIM, *_OF_PART, *_NUMBERS)
-VERDICTS = ("holds", "fails", "undecided", "not run")
 
 
 @dataclass(frozen=True)
-class Part:
+class JudgedPart:
     """One estimate and its verdict: a claim in one setting. NaN: there is no such number."""
 
     id: str
@@ -33,7 +33,7 @@ class Part:
 
     @property
     def kind(self) -> str:
-        return kind(self.verdict)
+        return short(self.verdict)
 
     @property
     def bounded(self) -> bool:
@@ -41,7 +41,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Claim:
+class JudgedClaim:
     """One sentence of the paper; `kind` is the verdict over all its parts."""
 
     id: str
@@ -53,11 +53,11 @@ class Claim:
     paper: str
     remark: str
     quantity: str
-    parts: tuple[Part, ...]
+    parts: tuple[JudgedPart, ...]
 
     @property
     def kind(self) -> str:
-        return kind(self.verdict)
+        return short(self.verdict)
 
     @property
     def anchor(self) -> str:
@@ -69,14 +69,14 @@ class Claim:
         return {word: count for word, count in counts(self.parts).items() if count}
 
 
-def read_ledger(path: Path) -> list[Claim]:
+def read_ledger(path: Path) -> list[JudgedClaim]:
     """The claims in the file's order, each with its parts.
 
     Raises ValueError with the file's name for a missing column, an unknown verdict, an id that
     occurs twice, an interval that is upside down, and parts that disagree about their claim.
     """
     frame = read_rows(path, COLUMNS)
-    claims: dict[str, tuple[dict[str, str], str, list[Part]]] = {}
+    claims: dict[str, tuple[dict[str, str], str, list[JudgedPart]]] = {}
     seen: set[str] = set()
     for n, record in enumerate(frame.to_dict("records"), 1):
         cells = {str(key): str(value) for key, value in record.items()}
@@ -94,28 +94,23 @@ def read_ledger(path: Path) -> list[Claim]:
             raise ValueError(f"{path}: row {n}: the rows of claim '{name}' differ in its {other}")
         parts.append(part)
     return [
-        Claim(**whole, quantity=quantity, parts=tuple(parts))
+        JudgedClaim(**whole, quantity=quantity, parts=tuple(parts))
         for whole, quantity, parts in claims.values()
     ]
 
 
-def grouped(claims: Iterable[Claim]) -> dict[str, list[Claim]]:
+def grouped(claims: Iterable[JudgedClaim]) -> dict[str, list[JudgedClaim]]:
     """Claims by group, groups in the order of their first claim."""
-    groups: dict[str, list[Claim]] = {}
+    groups: dict[str, list[JudgedClaim]] = {}
     for claim in claims:
         groups.setdefault(claim.group, []).append(claim)
     return groups
 
 
-def counts(judged: Iterable[Claim | Part]) -> dict[str, int]:
+def counts(judged: Iterable[JudgedClaim | JudgedPart]) -> dict[str, int]:
     """Number of claims or parts by kind of verdict, all kinds."""
     found = Counter(one.kind for one in judged)
-    return {word: found[word] for word in VERDICTS}
-
-
-def kind(verdict: str) -> str:
-    """The verdict without what follows it: "not run" of "not run at this scale"."""
-    return next(word for word in VERDICTS if verdict.startswith(word))
+    return {word: found[word] for word in map(short, LEDGER_VERDICTS)}
 
 
 def anchor(name: str) -> str:
@@ -123,7 +118,7 @@ def anchor(name: str) -> str:
     return "claim-" + re.sub(r"[^\w.+-]+", "-", name)
 
 
-def _part(cells: dict[str, str], path: Path, n: int) -> tuple[Part, str]:
+def _part(cells: dict[str, str], path: Path, n: int) -> tuple[JudgedPart, str]:
     """A row's part, and the quantity without the setting that it ends with."""
     values = {column: number(cells[column], path, n, column) for column in _NUMBERS}
     _check_verdict(cells["verdict"], path, n, "verdict")
@@ -131,7 +126,7 @@ def _part(cells: dict[str, str], path: Path, n: int) -> tuple[Part, str]:
         raise ValueError(
             f"{path}: row {n}: low {values['low']} lies above high {values['high']}; make it anew"
         )
-    part = Part(
+    part = JudgedPart(
         id=cells["id"],
         setting=cells["setting"],
         n=cells["n"],
@@ -145,7 +140,6 @@ def _part(cells: dict[str, str], path: Path, n: int) -> tuple[Part, str]:
 
 
 def _check_verdict(verdict: str, path: Path, n: int, column: str) -> None:
-    if not verdict.startswith(VERDICTS):
-        raise ValueError(
-            f"{path}: row {n}, {column}: '{verdict}' is unknown; known: {', '.join(VERDICTS)}"
-        )
+    if verdict not in LEDGER_VERDICTS:
+        known = ", ".join(LEDGER_VERDICTS)
+        raise ValueError(f"{path}: row {n}, {column}: '{verdict}' is unknown; known: {known}")

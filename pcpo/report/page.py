@@ -43,7 +43,7 @@ class Page:
     scale: Scale
     seeds: tuple[int, ...]
     made: datetime
-    claims: list[ledger.Claim] | None
+    claims: list[ledger.JudgedClaim] | None
     tables: list[TableSection]
     drawn: list[Drawn]
     missing: list[Missing]

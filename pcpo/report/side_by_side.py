@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from pcpo.claims.cells import COLUMNS, VERDICTS
+from pcpo.claims.cells import COLUMNS
+from pcpo.claims.verdict import CELL_VERDICTS, NO_CLAIM
 from pcpo.report.files import number, read_rows
 from pcpo.tables.labels import METRICS, SCORES
 from pcpo.tables.published import read_published
@@ -44,7 +45,7 @@ class Cell:
     paper: str = ""
     ours: str = ""
     claim: str = "none"
-    verdict: str = "no claim"
+    verdict: str = NO_CLAIM
     reason: str = ""
 
     @property
@@ -62,9 +63,9 @@ class SideBySide:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Number of claimed directions by verdict, in the order of `pcpo.claims.cells.VERDICTS`."""
+        """Number of claimed directions by verdict, in the order of `CELL_VERDICTS`."""
         found = [cell.verdict for _, cells in self.rows for cell in cells if cell.judged]
-        return {verdict: found.count(verdict) for verdict in VERDICTS if verdict in found}
+        return {verdict: found.count(verdict) for verdict in CELL_VERDICTS if verdict in found}
 
     @property
     def reasons(self) -> Iterator[tuple[str, str, Cell]]:
@@ -79,7 +80,7 @@ class SideBySide:
 def read_compared(path: Path) -> pd.DataFrame:
     """compare.csv as text, checked; ValueError with the file's name where it is not as written."""
     frame = read_rows(path, COLUMNS)
-    for column, known in (("verdict", set(VERDICTS)), ("comparable", {"True", "False"})):
+    for column, known in (("verdict", set(CELL_VERDICTS)), ("comparable", {"True", "False"})):
         for n, value in enumerate(frame[column], 1):
             if value not in known:
                 raise ValueError(

@@ -62,3 +62,9 @@ def columns(selection: pd.DataFrame, experiments: Sequence[Any]) -> dict[str, An
         return {"unmatched": "", "side": 0}
     match = reward_match(selection, [e.name for e in used])
     return {"unmatched": f"configuration {', '.join(numbers)}: {match.why}", "side": match.side}
+
+
+def recorded(row: pd.Series) -> Match:
+    """The match that `columns` wrote into a table's row; that of a row without it is MATCHED."""
+    why = row.get("unmatched")
+    return Match(why, int(row["side"])) if isinstance(why, str) and why else MATCHED

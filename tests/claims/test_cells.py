@@ -3,8 +3,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
-from pcpo.claims.cells import VERDICTS, claim_of, compare, judge, summary
+from pcpo.claims.cells import compare, judge, statement_of, summary
+from pcpo.claims.verdict import CELL_VERDICTS
 from pcpo.tables import TABLES
 from pcpo.tables.build import build, needs
 from pcpo.tables.published import read_published
@@ -13,8 +15,8 @@ from tests import synthetic
 PUBLISHED = Path(__file__).parents[2] / "config" / "paper"
 
 
-def claim(table, row, column):
-    return claim_of(table, read_published(PUBLISHED, table), row, column).text
+def statement(table, row, column):
+    return statement_of(table, read_published(PUBLISHED, table), row, column).text
 
 
 @pytest.mark.parametrize(
@@ -40,7 +42,7 @@ def claim(table, row, column):
     ],
 )
 def test_claims_are_those_of_the_paper(table, row, column, text):
-    assert claim(table, row, column) == text
+    assert statement(table, row, column) == text
 
 
 def speedup(low, high, value=10.0):
@@ -49,8 +51,11 @@ def speedup(low, high, value=10.0):
     return "table10", pd.DataFrame([cells]).set_index("row"), "config1 level1", "speedup_pct"
 
 
-def coefficient(coef, p, converged=True, note=""):
+def coefficient(coef, p, converged=True, note="", df=np.nan):
+    """`p` is Wald's."""
     cells = {"row": "Algorithm fid", "coef": coef, "p_value": p, "converged": converged}
+    z = stats.norm.isf(p / 2)
+    cells |= {"std_error": abs(coef) / z, "df": df, "p_satterthwaite": 2 * stats.t.sf(z, df)}
     frame = pd.DataFrame([cells | {"note": note}]).set_index("row")
     return "table3", frame, "Algorithm fid", "coef"
 
@@ -79,6 +84,8 @@ def paired(difference, error, overall=None, unmatched="", side=0):
         (coefficient(-3.0, 0.01), "holds", "p = 0.01"),
         (coefficient(3.0, 0.01), "fails", "p = 0.01"),
         (coefficient(-3.0, 0.06), "undecided", "not below"),
+        (coefficient(-3.0, 0.01, df=3), "undecided", "p = 0.0821 (t; Wald z 0.01) is not below"),
+        (coefficient(-3.0, 0.01, df=30), "holds", "p = 0.0152 (t; Wald z 0.01)"),
         (coefficient(-3.0, 0.01, converged=False), "undecided", "converge"),
         (coefficient(np.nan, np.nan, False, "too few groups"), "not measured", "too few groups"),
         (paired(-2.0, 0.5), "holds", "t = -4.00"),
@@ -97,10 +104,10 @@ def paired(difference, error, overall=None, unmatched="", side=0):
         (paired(2.0, 0.5, unmatched="not matched", side=1), "undecided", "not matched"),
     ],
 )
-def test_verdicts(cell, verdict, reason):
+def test_verdicts_and_their_reasons(cell, verdict, reason):
     name, frame, row, column = cell
-    claimed = claim_of(name, read_published(PUBLISHED, name), row, column)
-    found = judge(name, frame, row, column, claimed)
+    stated = statement_of(name, read_published(PUBLISHED, name), row, column)
+    found = judge(name, frame, row, column, stated)
     assert found[0] == verdict
     assert reason in found[1]
 
@@ -128,7 +135,7 @@ def tables(tmp_path):
 
 def test_every_published_number_gets_a_verdict(tmp_path):
     compared = compare(tables(tmp_path), PUBLISHED, "demo")
-    assert set(compared["verdict"]) <= set(VERDICTS)
+    assert set(compared["verdict"]) <= set(CELL_VERDICTS)
     assert not compared["comparable"].any()
     assert compared.duplicated(["table", "row", "column"]).sum() == 0
     # 4 x 4, 4 x 4, 4 x 4, 12 x 2, 8 x 2, twice 6 x 5 + 4 epochs, 12 x 4, 24 x 4

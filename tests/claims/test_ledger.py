@@ -10,23 +10,21 @@ from scipy import stats
 from pcpo.analysis.phases import find_phases
 from pcpo.claims import (
     COLUMNS,
+    LEDGER_VERDICTS,
     PROCEDURES,
-    VERDICTS,
     Estimate,
     Evidence,
     evaluate,
-    overall,
     read_claims,
     to_markdown,
 )
-from pcpo.claims.claim import Claim
-from pcpo.claims.ledger import decide
+from pcpo.claims.ledger import judge
 from pcpo.cli import claims as command
 from pcpo.config import load_experiments, load_scale
 from pcpo.config.files import CONFIG, ConfigError
 from pcpo.records import frames
 from tests.claims import planted
-from tests.test_layers import TRAINER, reached, within
+from tests.test_layers import TRAINER, below, reached, within
 
 FILE = CONFIG / "claims.yaml"
 SPECS = frames.BY_NAME
@@ -78,7 +76,7 @@ def test_every_claim_gets_a_row_for_each_of_its_parts(worlds, claims):
         assert list(ledger.columns) == COLUMNS
         assert ledger["id"].is_unique
         assert list(ledger["claim_id"].unique()) == [claim.id for claim in claims]
-        assert set(ledger["verdict"]) <= set(VERDICTS)
+        assert set(ledger["verdict"]) <= set(LEDGER_VERDICTS)
         assert (ledger["low"].dropna() <= ledger["high"].dropna()).all()
         absent = ledger[ledger["verdict"] == "not run at this scale"]
         assert set(absent["claim_id"]) == {"human_preference", "implicit_reward_guidance"}
@@ -254,49 +252,15 @@ def test_runs_shorter_than_the_trailing_mean_are_said_to_be(claims):
     assert near["why"].str.contains("no level").all()
 
 
-def claim(**keys):
-    about = {"id": "x", "group": "g", "sentence": "s", "source": "Table 1", "quantity": "q"}
-    about |= {"test": "speedup", "direction": "higher", "configurations": (1,)}
-    return Claim(**about | keys)
-
-
-BAND = {"direction": None, "between": (1.0, 2.0)}
-
-
-@pytest.mark.parametrize(
-    ("keys", "estimate", "verdict"),
-    [
-        ({}, Estimate(1.0, 0.1, 2.0), "holds"),
-        ({}, Estimate(-1.0, -2.0, -0.1), "fails"),
-        ({}, Estimate(1.0, -0.1, 2.0), "undecided"),
-        ({}, Estimate(1.0, 0.0, 2.0), "undecided"),  # an interval that touches does not exclude
-        ({}, Estimate(1.0), "undecided"),  # one run, no interval
-        ({}, Estimate(1.0, 0.1, 2.0, blocked="not matched"), "undecided"),
-        ({}, Estimate(1.5, 1.1, 2.0, null=1.0), "holds"),
-        ({}, Estimate(1.5, 0.9, 2.0, null=1.0), "undecided"),
-        ({"direction": "lower"}, Estimate(-1.0, -2.0, -0.1), "holds"),
-        ({"direction": "none"}, Estimate(-1.0, -2.0, -0.1), "fails"),
-        ({"direction": "none"}, Estimate(0.0, -0.1, 0.1), "undecided"),
-        (BAND, Estimate(1.5, 1.2, 1.8), "holds"),
-        (BAND, Estimate(1.5, 0.8, 1.8), "undecided"),
-        (BAND, Estimate(1.5, 2.1, 2.2), "fails"),
-        ({}, Estimate(1.0, exact=True), "holds"),
-        ({}, Estimate(1.0, exact=False), "fails"),
-    ],
-)
-def test_verdicts(keys, estimate, verdict):
-    found, why = decide(claim(**keys), estimate)
-    assert found == verdict
-    assert why or verdict in ("holds", "fails")
-
-
-def test_a_sentence_holds_with_all_of_its_parts_and_fails_with_any():
-    holds, fails, undecided, absent = VERDICTS
-    assert overall([holds, holds]) == holds
-    assert overall([holds, fails, undecided]) == fails
-    assert overall([holds, absent]) == undecided
-    assert overall([absent, absent]) == absent
-    assert overall([undecided, absent]) == undecided
+def test_a_reason_says_what_decided_then_what_blocks_then_what_was_found(claims):
+    (faster,) = claims_named(claims, "faster")
+    found = Estimate(1.0, -1.0, 2.0, why="level 6.9")
+    assert judge(faster, found) == ("undecided", "the interval contains 0; level 6.9")
+    found = Estimate(1.0, 0.1, 2.0, why="level 6.9", blocked="not matched", decides=1)
+    why = "though unmatched: the difference in reward is against it; not matched; level 6.9"
+    assert judge(faster, found) == ("holds", why)
+    found = Estimate(1.0, 0.1, 2.0, why="level 6.9", blocked="not matched")
+    assert judge(faster, found) == ("undecided", "not matched; level 6.9")
 
 
 def test_scores_that_a_claim_asks_for_are_measured(claims):
@@ -410,9 +374,8 @@ def test_the_command_writes_what_the_report_reads(tmp_path, capsys):
 
 
 def test_the_ledger_needs_no_torch():
-    for module in ("claim", "curves", "evidence", "exact", "images", "ledger", "markdown"):
-        assert not within(
-            reached(f"pcpo.claims.{module}"), {"torch", "diffusers", "pcpo.rewards", *TRAINER}
-        )
+    assert "pcpo.claims.verdict" in below("pcpo.claims")
+    for module in below("pcpo.claims"):
+        assert not within(reached(module), {"torch", "diffusers", "pcpo.rewards", *TRAINER})
     code = "import sys, pcpo.cli.claims; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
