@@ -27,6 +27,7 @@ from pcpo.records.git import NoAnswer, ask
 from pcpo.records.history import process
 from pcpo.records.programs import said_by_driver
 from pcpo.records.replace import write_text
+from pcpo.records.values import read_json
 
 REPOSITORY = PACKAGE.parent
 
@@ -160,6 +161,46 @@ def recorded(log: Path | None, resolved: Mapping[str, Any]) -> Iterator[None]:
         "resolved": dict(resolved),
     } | begun
     write_text(record, json.dumps(content, indent=1) + "\n")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run."""
+
+    experiment: str
+    arm: str
+    seed: int
+
+
+def run_of(record: Path) -> Run:
+    """The run that a training's record is of.
+
+    Raises ValueError with the record's name where it is missing or damaged.
+    """
+    unknown = "which run was trained is not known"
+    if not record.exists():
+        raise ValueError(f"{record}: there is no such record; {unknown}")
+    told = read_json(record, _Training, unknown).resolved
+    return Run(told.experiment.name, told.arm.name, told.seed)
+
+
+@dataclass(frozen=True)
+class _Named:
+    name: str
+
+
+@dataclass(frozen=True)
+class _Resolved:
+    """What `recorded` was given by the command `train`, as far as it is read again."""
+
+    experiment: _Named
+    arm: _Named
+    seed: int
+
+
+@dataclass(frozen=True)
+class _Training:
+    resolved: _Resolved
 
 
 def record_path(log: Path) -> Path | None:

@@ -20,10 +20,11 @@ def to_json(record: DataclassInstance) -> str:
     return json.dumps(asdict(record), indent=1, ensure_ascii=False) + "\n"
 
 
-def read_json(path: Path, kind: type[Kind]) -> Kind:
-    """A file that `to_json` wrote, as the dataclass `kind`; a key that it lacks is left out.
+def read_json(path: Path, kind: type[Kind], advice: str = "make it again") -> Kind:
+    """A JSON file as the dataclass `kind`, by its keys; others are left out.
 
-    Raises ValueError with the file's name, and the key where there is one, for anything else.
+    Raises ValueError with the file's name, the key where there is one, and `advice` where the file
+    is damaged.
     """
     try:
         return TypeAdapter(kind).validate_json(path.read_bytes(), strict=True)
@@ -31,4 +32,4 @@ def read_json(path: Path, kind: type[Kind]) -> Kind:
         first: Any = error.errors(include_url=False, include_input=False)[0]
         key = ".".join(map(str, first["loc"]))
         said = first["msg"].removeprefix("Value error, ")
-        raise ValueError(f"{path}: {key + ': ' if key else ''}{said}; make it again") from error
+        raise ValueError(f"{path}: {key + ': ' if key else ''}{said}; {advice}") from error

@@ -11,6 +11,7 @@ import yaml
 
 from pcpo.config import Arm, Experiment, load_arm
 from pcpo.config.cuts import cuts
+from pcpo.records import provenance
 from pcpo.report.costs import Job, Step
 from pcpo.report.files import number, read_rows
 
@@ -47,12 +48,12 @@ def configuration(
 
     Raises ValueError with the file's name where a run's checkpoints.csv cannot be understood.
     """
-    jobs = {job.name: job for step in steps if step.name == "train" for job in step.jobs}
+    jobs = {job.run: job for step in steps for job in step.jobs if job.run is not None}
     runs = []
     for arm in experiment.arms:
         for seed in seeds:
             manifest = root / "runs" / experiment.name / arm / f"seed{seed}" / "checkpoints.csv"
-            job = jobs.get(f"{experiment.name}_{arm}_{seed}")
+            job = jobs.get(provenance.Run(experiment.name, arm, seed))
             runs.append(Run(arm, seed, _last_epoch(manifest), job))
     shown = experiment.model_dump(mode="json", exclude={"description"})
     settings = yaml.safe_dump(shown, sort_keys=False, default_flow_style=None, width=90)

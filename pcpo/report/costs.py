@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from pcpo.config import Experiment
-from pcpo.records import history
+from pcpo.records import history, provenance
 from pcpo.report.files import number, read_rows
 
 # Rules that ask for GPUs where the scale's device is cuda (rules/*.smk); `train` asks for as many
@@ -25,9 +25,10 @@ _UNKNOWN = ("-", "NA")  # of a job that ended before it could be looked at
 
 @dataclass(frozen=True)
 class Job:
-    """`name` is that of the benchmark file: the job's wildcards. NaN: not measured.
+    """`name` is that of the benchmark file. NaN: not measured.
 
-    problem: why a part of its cost is not known, where it is not.
+    run: of a training, as its record has it. problem: why a part of the cost is not known, where it
+    is not.
     """
 
     step: str
@@ -36,6 +37,7 @@ class Job:
     cpu_seconds: float
     memory_gb: float  # largest resident memory, 10^9 bytes
     gpus: int
+    run: provenance.Run | None = None
     problem: str = ""
 
     @property
@@ -73,16 +75,21 @@ def read_costs(root: Path, experiments: Sequence[Experiment], device: str) -> li
     steps: dict[str, list[Job]] = {}
     for path in sorted((root / "benchmarks").glob("*/*.tsv")):
         step, name = path.parent.name, path.stem
-        gpus = _gpus(step, name, experiments) if device == "cuda" else 0
         # A benchmark is of the last attempt; what a training did before that is in its history.
-        before, problem = 0.0, ""
+        run, before, problems = None, 0.0, []
         seconds = cpu = memory = float("nan")
         try:
             seconds, cpu, memory = _measured(path)
-            before = _earlier_starts(root, name, experiments) if step == "train" else 0.0
         except ValueError as error:
-            problem = str(error)
-        job = Job(step, name, seconds + before, cpu, memory, gpus, problem)
+            problems.append(str(error))
+        try:
+            if step == "train":
+                run = provenance.run_of(root / "provenance" / step / f"{name}.json")
+                before = _earlier_starts(root, run)
+        except ValueError as error:
+            problems.append(str(error))
+        gpus = _gpus(step, run, experiments) if device == "cuda" else 0
+        job = Job(step, name, seconds + before, cpu, memory, gpus, run, "; ".join(problems))
         steps.setdefault(step, []).append(job)
     found = [Step(step, tuple(jobs)) for step, jobs in steps.items()]
     return sorted(found, key=lambda step: -step.seconds)
@@ -97,17 +104,13 @@ def _measured(path: Path) -> tuple[float, float, float]:
     return sum(seconds), sum(cpu), max(memory) * 2**20 / 1e9
 
 
-def _earlier_starts(root: Path, name: str, experiments: Sequence[Experiment]) -> float:
+def _earlier_starts(root: Path, run: provenance.Run) -> float:
     """Seconds that a training ran, up to a last save or end, before the start that finished it.
 
     Raises DamagedHistory.
     """
-    for experiment in experiments:
-        if name.startswith(f"{experiment.name}_"):
-            arm, seed = name.removeprefix(f"{experiment.name}_").rsplit("_", 1)
-            events = history.read(root / "runs" / experiment.name / arm / f"seed{seed}")
-            return sum(seconds for seconds, _ in history.seconds_held(events)[:-1])
-    return 0.0
+    events = history.read(root / "runs" / run.experiment / run.arm / f"seed{run.seed}")
+    return sum(seconds for seconds, _ in history.seconds_held(events)[:-1])
 
 
 def _column(frame: pd.DataFrame, column: str, path: Path) -> list[float]:
@@ -115,8 +118,8 @@ def _column(frame: pd.DataFrame, column: str, path: Path) -> list[float]:
     return [number(cell, path, n, column) for n, cell in enumerate(cells, 1)]
 
 
-def _gpus(step: str, name: str, experiments: Sequence[Experiment]) -> int:
+def _gpus(step: str, run: provenance.Run | None, experiments: Sequence[Experiment]) -> int:
     if step not in GPU_STEPS:
         return 0
-    own = [e.execution.gpus for e in experiments if name.startswith(f"{e.name}_")]
-    return own[0] if step == "train" and own else 1
+    own = [e.execution.gpus for e in experiments if run is not None and e.name == run.experiment]
+    return own[0] if own else 1

@@ -32,22 +32,13 @@ def read_plan(root: Path, steps: list[Step]) -> list[PlannedRow]:
     if not path.exists():
         return []
     frame = read_rows(path, _COLUMNS)
-    trained = [job for step in steps if step.name == "train" for job in step.jobs]
+    trained = [(j.run, j.gpu_hours) for step in steps for j in step.jobs if j.run and j.gpus]
     rows = []
     for n, record in enumerate(frame[list(_COLUMNS)].to_dict("records"), 1):
         experiment, what = str(record["experiment"]), str(record["what"])
         values = [number(str(record[c]), path, n, c) for c in _COLUMNS[2:]]
-        own = [j.gpu_hours for j in trained if _run_of(j.name) == (experiment, what) and j.gpus]
+        own = [hours for run, hours in trained if (run.experiment, run.arm) == (experiment, what)]
         held = sum(own) if own else float("nan")
         named = dict(zip(_COLUMNS[2:], values, strict=True))
         rows.append(PlannedRow(experiment, what, **named, measured_hours=held))
     return rows
-
-
-def _run_of(name: str) -> tuple[str, str]:
-    """(experiment, arm) of a benchmark file named <experiment>_<arm>_<seed>: see `Paths`."""
-    from pcpo.config import arm_names
-
-    stem = name.rsplit("_", 1)[0]
-    arm = max((a for a in arm_names() if stem.endswith(f"_{a}")), key=len, default="")
-    return stem.removesuffix(f"_{arm}"), arm

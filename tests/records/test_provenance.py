@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pcpo.config import load_arm, load_experiment
 from pcpo.records import programs, provenance
 from pcpo.records.git import tracked
 from pcpo.workflow import devices
@@ -92,6 +93,16 @@ def test_a_record_is_of_the_start_of_its_job(monkeypatch, tmp_path):
     with pytest.raises(RuntimeError), provenance.recorded(log.with_name("b.log"), {}):
         raise RuntimeError
     assert not record.with_name("b.json").exists()
+
+
+def test_the_run_of_a_training_is_in_its_record(tmp_path):
+    log = tmp_path / "results" / "demo" / "logs" / "train" / "a.log"
+    found = {"experiment": load_experiment(2, "smoke"), "arm": load_arm("pcpo_exact")}
+    told = {name: part.model_dump(mode="json") for name, part in found.items()}
+    with provenance.recorded(log, told | {"seed": 3}):
+        pass
+    run = provenance.run_of(provenance.record_path(log))
+    assert run == provenance.Run("02_ddpo_aesthetic", "pcpo_exact", 3)
 
 
 @pytest.mark.parametrize(

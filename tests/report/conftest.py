@@ -1,5 +1,6 @@
 """A small results/<scale> tree as the other rules leave it, with text that tries to break out."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -81,6 +82,11 @@ def results(tmp_path):
         path = root / "benchmarks" / f"{job}.tsv"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{header}{seconds}\t0:00:00\t1000\t1\t1\t1\t0\t0\t90\t{seconds / 2}\n")
+    for arm in ("baseline", "pcpo"):
+        told = {"experiment": {"name": "02_ddpo_aesthetic"}, "arm": {"name": arm}, "seed": 0}
+        record = root / "provenance" / "train" / f"02_ddpo_aesthetic_{arm}_0.json"
+        record.parent.mkdir(parents=True, exist_ok=True)
+        record.write_text(json.dumps({"rule": "train", "resolved": told}))
     run = root / "runs" / "02_ddpo_aesthetic" / "pcpo" / "seed0"
     run.mkdir(parents=True)
     (run / "checkpoints.csv").write_text("epoch,folder\n10,a\n20,b\n")

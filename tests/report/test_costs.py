@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from pcpo.config import load_experiment
-from pcpo.records import history
+from pcpo.records import history, provenance
 from pcpo.report import collect, render
 from pcpo.report.costs import GPU_STEPS, read_costs
 from pcpo.report.plan import read_plan
@@ -59,6 +59,28 @@ def test_a_damaged_history_is_named_and_costs_no_other(results):
     told = [f"{piece.title}: {piece.why}" for piece in page.missing if piece.name == "costs"]
     assert told == [f"All that train 02_ddpo_aesthetic_pcpo_0 cost: {train.jobs[1].problem}"]
     assert "line 1 is damaged" in render(page)
+
+
+def test_the_run_of_a_training_is_that_of_its_record(results):
+    """A name that could be cut in several ways is not cut."""
+    train, _ = read_costs(results.root, [], "cpu")
+    assert {job.run for job in train.jobs} == {
+        provenance.Run("02_ddpo_aesthetic", arm, 0) for arm in ("baseline", "pcpo")
+    }
+
+
+@pytest.mark.parametrize("damage", [None, "", "{}", '{"resolved": {"experiment": "02", "arm": 1}}'])
+def test_a_training_without_a_record_is_named_and_costs_no_other(results, damage):
+    record = results.root / "provenance/train/02_ddpo_aesthetic_pcpo_0.json"
+    record.unlink() if damage is None else record.write_text(damage)
+    train, _ = read_costs(results.root, [load_experiment(2, "paper")], "cuda")
+    assert [job.run is None for job in train.jobs] == [False, True]
+    assert re.search(rf"{record}: .*; which run was trained is not known", train.jobs[1].problem)
+    assert train.seconds == 180
+    page = collect(results.root, "demo", ["02_ddpo_aesthetic"], [0])
+    [pcpo] = [r for r in page.configurations[0].runs if r.arm == "pcpo"]
+    assert pcpo.job is None
+    assert "which run was trained is not known" in render(page)
 
 
 @pytest.mark.parametrize(
