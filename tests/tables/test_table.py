@@ -390,7 +390,8 @@ def test_rendering_and_writing(tmp_path):
     assert r"x\_1 & 0.12 \\" in text
     assert r"5 \textless{} 6" in text
     table.write(tmp_path / "sub" / "t")
-    assert sorted(p.name for p in (tmp_path / "sub").iterdir()) == ["t.csv", "t.md", "t.tex"]
+    written = sorted(p.name for p in (tmp_path / "sub").iterdir())
+    assert written == ["t.csv", "t.json", "t.md", "t.tex"]
     assert pd.read_csv(tmp_path / "sub" / "t.csv")["value"][0] == 0.123456789
 
     def fail(value, row):
