@@ -11,6 +11,7 @@ from pcpo.config import Experiment, Scale
 # Host memory of a process at a real scale, in GB: the weights that it loads in the precision in
 # which they are trained (FLUX 48, SD3.5 10), a text encoder, rewards, trajectories. [assumed]
 HOST_GIGABYTES = {"sd14": 24, "sd15": 24, "sd35m": 40, "flux": 64}
+LARGEST = 64  # of a base model that is not listed
 CORES_PER_GPU = 4  # for a process and its compiler, and for images [assumed]
 
 
@@ -44,7 +45,7 @@ def memory(
     base = small
     if scale.device == "cuda" and experiment is not None:
         processes = experiment.execution.gpus if training else 1
-        base = 1000 * HOST_GIGABYTES[experiment.model] * processes
+        base = 1000 * HOST_GIGABYTES.get(experiment.model, LARGEST) * processes
     return base * (1 + attempt) // 2
 
 
