@@ -108,6 +108,7 @@ def _term(
     experiment, x, timesteps = run.experiment, old.latents, run.sampler.timesteps[step]
     prediction = predict(x, timesteps)
     log_ratio = _log_ratio(run, old, step, prediction)
+    # Eq. (1) with `ppo_clip`, Eq. (3) with `log_hinge`.
     result = OBJECTIVES[run.arm.objective](log_ratio, advantage, experiment.clip_range)
     loss, divergence = result.loss, torch.full_like(result.loss, math.nan)
     if experiment.kl_beta is not None:

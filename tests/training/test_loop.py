@@ -1,4 +1,4 @@
-"""The loop on small pipelines: on-policy ratios, gradients, resuming, and what stops a run."""
+"""The loop on small pipelines: resuming, what stops a run, other lengths, and validation."""
 
 import os
 import resource
@@ -7,217 +7,21 @@ import signal
 import threading
 import time
 
-import numpy as np
 import pandas as pd
 import pytest
-import torch
-from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
-from safetensors.torch import load_file
-from torch.optim.optimizer import register_optimizer_step_pre_hook
+from diffusers import FlowMatchEulerDiscreteScheduler
 
-from pcpo.config import Validation, arm_names, load_arm, load_experiment
+from pcpo.config import load_arm
 from pcpo.prompts.draws import evaluation_prompts
 from pcpo.records import frames, history
 from pcpo.training.loop import train
-from pcpo.training.rollout import initial_noise_index
 from pcpo.training.run import Run
 from pcpo.training.run_folder import LOGS, RunFolder, read_manifest, verify_checkpoint
 from pcpo.training.set_aside import put
-from pcpo.training.statistics import QUANTILES
 from pcpo.training.update import TrainingDiverged
 from pcpo.trajectory import gaussian_noise
 from tests.small import PROMPTS, brightness, experiment, newest_state, policy
-
-HELD_OUT_PROMPTS = [*PROMPTS, "a green star"]
-HELD_OUT = Validation(prompts="pick_eval", count=3, every=1, sampler="deterministic", steps=5)
-LOG_RATIOS = [f"log_ratio_q{q:02d}" for q in QUANTILES]
-
-
-def run(
-    models, path, chosen, arm="pcpo", *, reward=brightness, held_out=HELD_OUT_PROMPTS,
-    identity="same", adapter=0, **options,
-):  # fmt: skip
-    """Train in a fresh policy, as a new process would; returns the updates frame."""
-    folder = RunFolder(path, identity)
-    with folder.lock():
-        fresh = policy(models, chosen, train=True, seed=adapter)
-        options.setdefault("log", lambda message: None)
-        train(Run(chosen, load_arm(arm), 0, fresh, reward, PROMPTS, held_out), folder, **options)
-    return frames.read(path / "updates.parquet", frames.UPDATES)
-
-
-def weights(path, epoch):
-    [file] = read_manifest(path / "checkpoints.csv")[epoch].glob("*.safetensors")
-    return load_file(file)
-
-
-def same_tensors(one, other):
-    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
-
-
-# --- on-policy ------------------------------------------------------------------------------
-
-# ddim with LoRA and with full fine-tuning, the SDE of DanceGRPO with 60 % of the steps, in full,
-# and the SDE of Flow-GRPO with a KL term
-NUMBERS = (1, 5, 6, 10, 8)
-ON_POLICY = [
-    (number, arm)
-    for number in NUMBERS
-    for arm in arm_names()
-    if load_arm(arm).log_ratio == "matching"
-    and load_arm(arm).applies_to(experiment(number).sampler.kind)
-    and not (arm == "lambda" and experiment(number).lora is None)
-]
-
-
-@pytest.mark.parametrize(("number", "arm"), ON_POLICY)
-def test_first_update_of_a_matching_arm_is_exactly_on_policy(models, tmp_path, number, arm):
-    chosen = experiment(number, epochs=2)
-    updates = run(models, tmp_path, chosen, arm)
-    first, later = updates[updates["update"] == 1], updates[updates["update"] > 1]
-    assert len(first) == 2
-    assert (first[[*LOG_RATIOS, "clip_fraction", "log_ratio_std"]] == 0).all(axis=None)
-    assert (first["ratio_mean"] == 1).all()
-    assert (later["log_ratio_std"] > 0).all()
-
-
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_on_policy_ratio_survives_autocast(models, tmp_path, precision):
-    updates = run(models, tmp_path, experiment(6, epochs=1, precision=precision), "pcpo")
-    assert (updates.loc[updates["update"] == 1, LOG_RATIOS] == 0).all(axis=None)
-
-
-def test_stored_precision_alone_moves_the_baselines_on_policy_ratio(models, tmp_path):
-    for storage, exact in (("float32", True), ("float16", False)):
-        chosen = experiment(1, epochs=1, sampler={"storage_dtype": storage})
-        updates = run(models, tmp_path / storage, chosen, "baseline")
-        first = updates[updates["update"] == 1]
-        assert (first["log_ratio_std"] == 0).all() == exact
-
-
-# --- the gradient, written by hand ------------------------------------------------------------
-
-
-def captured_gradients(work):
-    """The gradients that each optimiser step of `work()` takes, by update."""
-    seen = []
-
-    def remember(optimizer, args, kwargs):
-        [group] = optimizer.param_groups
-        seen.append([p.grad.clone() for p in group["params"]])
-
-    handle = register_optimizer_step_pre_hook(remember)
-    try:
-        work()
-    finally:
-        handle.remove()
-    return seen
-
-
-def ddpo_by_hand(chosen, fresh):
-    """One epoch of DDPO in plain torch, with diffusers' own scheduler: gradients by update."""
-    unet, pipeline, encoders = fresh.denoiser, fresh.pipeline, fresh.open_encoders()
-    parameters = [p for p in unet.parameters() if p.requires_grad]
-    config = chosen.optimizer
-    adam = torch.optim.AdamW(
-        parameters, config.learning_rate, tuple(config.betas), config.epsilon, config.weight_decay
-    )
-    scheduler = DDIMScheduler.from_config(pipeline.scheduler.config)
-    scheduler.set_timesteps(chosen.sampler.steps)
-    ids = captured_prompts(chosen)
-    encoders.text_encoder.requires_grad_(False)
-    empty, _ = encoders.encode_prompt([""], "cpu", 1, False)
-    guidance = chosen.sampler.guidance_scale
-
-    def gaussian(x, t, slot):
-        text, _ = encoders.encode_prompt([PROMPTS[ids[slot]]], "cpu", 1, False)
-        nothing = unet(x, t, empty).sample
-        prediction = nothing + guidance * (unet(x, t, text).sample - nothing)
-        zero = torch.zeros_like(x)
-        mean = scheduler.step(prediction, t, x, eta=1.0, variance_noise=zero).prev_sample
-        variance = scheduler._get_variance(t, t - 1000 // chosen.sampler.steps)
-        return torch.distributions.Normal(mean, variance.sqrt())
-
-    chains, rewards = [], []
-    with torch.no_grad():
-        for slot in range(len(ids)):
-            shape = fresh.latent_shape
-            x = gaussian_noise([("initial", 0, 1, slot)], 1, shape)[:, 0]
-            noise = gaussian_noise([("steps", 0, 1, slot)], chosen.sampler.steps, shape)[0]
-            chain = []
-            for t, z in zip(scheduler.timesteps, noise, strict=True):
-                density = gaussian(x, t, slot)
-                following = density.mean + density.stddev * z
-                chain.append((x, t, following, density.log_prob(following).mean()))
-                x = following
-            chains.append(chain)
-            pixels = (pipeline.vae.decode(x).sample / 2 + 0.5).clamp(0, 1) * 255
-            rewards.append(pixels.round().mean().item() / 255)
-    # Fewer than min_count images of each prompt: the statistics are the whole batch's.
-    advantages = (np.array(rewards) - np.mean(rewards)) / np.std(rewards)
-
-    gradients = []
-    for update in np.split(np.arange(len(ids)), chosen.batch.gradient_updates):
-        adam.zero_grad()
-        terms = []
-        for slot in update:
-            for x, t, following, old in chains[slot]:
-                ratio = torch.exp(gaussian(x, t, slot).log_prob(following).mean() - old)
-                clipped = ratio.clamp(1 - chosen.clip_range, 1 + chosen.clip_range)
-                terms.append(-torch.min(advantages[slot] * ratio, advantages[slot] * clipped))
-        torch.stack(terms).mean().backward()
-        gradients.append([p.grad.clone() for p in parameters])
-        adam.step()
-    return gradients
-
-
-def captured_prompts(chosen):
-    from pcpo.prompts.draws import iteration_prompts
-
-    return iteration_prompts(chosen.batch, len(PROMPTS), 0, 1)
-
-
-def test_gradients_equal_a_hand_written_loop(models, tmp_path):
-    chosen = experiment(
-        1,
-        epochs=1,
-        batch={"images_per_iteration": 8},
-        sampler={"storage_dtype": "float32"},
-        optimizer={"max_grad_norm": 1e9, "learning_rate": 1e-3},
-        clip_range=1e-5,
-    )
-    rows = []
-
-    def ours():
-        rows.append(run(models, tmp_path, chosen, "baseline"))
-
-    gradients = captured_gradients(ours)
-    expected = ddpo_by_hand(chosen, policy(models, chosen, train=True))
-    # The second update is off-policy, and some of its terms are clipped.
-    assert 0.05 < rows[0]["gated_fraction"].iloc[1] < 0.9
-    assert len(gradients) == len(expected) == 2
-    for own, other in zip(gradients, expected, strict=True):
-        scale = max(g.abs().max() for g in other)
-        assert scale > 1e-6
-        for a, b in zip(own, other, strict=True):
-            torch.testing.assert_close(a, b, rtol=1e-3, atol=2e-3 * scale.item())
-    norm = torch.stack([g.norm() for g in expected[0]]).norm().item()
-    assert rows[0]["grad_norm"].iloc[0] == pytest.approx(norm, rel=1e-3)
-
-
-def test_kl_is_added_with_its_factor(models, tmp_path):
-    # A fresh adapter is the reference model: KL and its gradient are 0 in update 1, so both runs
-    # reach update 2 with the same weights.
-    with_kl = experiment(8, epochs=1, kl_beta=0.5)
-    plain = with_kl.model_copy(update={"kl_beta": None})
-    penalised = run(models, tmp_path / "kl", with_kl)
-    free = run(models, tmp_path / "free", plain)
-    assert penalised["kl"].iloc[0] == 0
-    assert penalised["kl"].iloc[1] > 0
-    assert free["kl"].isna().all()
-    added = penalised["loss"] - free["loss"]
-    np.testing.assert_allclose(added, 0.5 * penalised["kl"], rtol=1e-3, atol=1e-9)
-
+from tests.training.runs import HELD_OUT, HELD_OUT_PROMPTS, run, same_tensors, weights
 
 # --- going on ---------------------------------------------------------------------------------
 
@@ -470,37 +274,6 @@ def test_a_nan_reward_stops_with_its_epoch_and_keeps_the_checkpoint(models, tmp_
     pd.testing.assert_frame_equal(rest[columns], whole[columns], check_exact=True)
 
 
-def test_a_nan_loss_stops_with_epoch_and_step(models, tmp_path, monkeypatch):
-    from pcpo.policies.base import Policy
-
-    chosen = experiment(1, epochs=2)
-    predict, calls = Policy.predict, []
-
-    def poisoned(self, latents, timesteps, *rest):
-        prediction = predict(self, latents, timesteps, *rest)
-        calls.append(torch.is_grad_enabled())
-        # Epoch 1 trains 2 micro-batches on 3 steps each; the second forward of epoch 2 is step 1.
-        return prediction * float("nan") if sum(calls) == 6 + 2 else prediction
-
-    monkeypatch.setattr(Policy, "predict", poisoned)
-    with pytest.raises(TrainingDiverged, match=r"epoch 2, update 1, sampler steps \[1\]"):
-        run(models, tmp_path, chosen)
-    monkeypatch.undo()
-    assert (tmp_path / "checkpoints" / "epoch_00001").is_dir()
-    assert len(run(models, tmp_path, chosen)) == 4
-
-
-@pytest.mark.parametrize("bad", [lambda scores: scores[:-1], lambda scores: scores[:, None]])
-def test_a_reward_of_another_shape_is_named(models, tmp_path, bad):
-    with pytest.raises(ValueError, match=r"reward 'aesthetic' returned shape .* for 2 images"):
-        run(
-            models,
-            tmp_path,
-            experiment(1, epochs=1),
-            reward=lambda images, prompts: bad(brightness(images, prompts)),
-        )
-
-
 def test_more_prompts_asked_for_than_there_are(models, tmp_path):
     batch = {"prompts_per_iteration": 8, "images_per_prompt": 1, "images_per_iteration": 8}
     with pytest.raises(ValueError, match="prompts_per_iteration is 8"):
@@ -609,33 +382,6 @@ def test_smaller_forwards_go_on_with_the_same_numbers_but_for_rounding(models, t
         assert pieces[column].iloc[2] == pytest.approx(whole[column].iloc[2], rel=tolerance)
 
 
-def test_shared_initial_noise_groups(models, tmp_path):
-    """DanceGRPO's ranks: with one step and no step noise, equal prompts give equal images."""
-    seen = []
-
-    def record(images, prompts):
-        seen.extend(zip(prompts, images, strict=True))
-        return brightness(images, prompts)
-
-    sampler = {"initial_noise_groups": 2, "noise_level": 1e-4, "steps": 2}
-    run(models, tmp_path, experiment(6, epochs=1, sampler=sampler), reward=record)
-    first, same, second, _ = (image.int() for _, image in seen)
-    assert (first - same).abs().max() <= 8
-    assert (first - second).abs().max() > 30
-
-
-@pytest.mark.parametrize("number", [5, 6, 7, 10])
-def test_an_update_has_the_noise_of_every_rank(number):
-    """As in DanceGRPO, where each rank brings the same prompts and one noise to every update."""
-    chosen = load_experiment(number, "paper")
-    per_update = chosen.images_per_iteration // chosen.gradient_updates
-    for update in range(chosen.gradient_updates):
-        indices = range(update * per_update, (update + 1) * per_update)
-        noises = [initial_noise_index(index, chosen) for index in indices]
-        assert sorted(set(noises)) == list(range(8))
-        assert {noises.count(noise) for noise in noises} == {per_update // 8}
-
-
 def test_a_checkpoint_says_whose_it_is_and_others_are_refused(models, tmp_path):
     chosen = experiment(1, epochs=1)
     folder = RunFolder(tmp_path, "same", {"experiment": chosen.name, "arm": "pcpo", "base": "abc"})
@@ -687,58 +433,3 @@ def test_validation_without_its_prompts_is_refused(models, tmp_path):
     chosen = experiment(8, validation=HELD_OUT)
     with pytest.raises(ValueError, match=r"08_flowgrpo_ocr: validation.prompts: .* given none"):
         run(models, tmp_path, chosen, held_out=())
-
-
-@pytest.mark.parametrize("number", [1, 6])
-def test_statistics_by_timestep_add_up_to_those_of_the_update(models, tmp_path, number):
-    chosen = experiment(number, epochs=1)
-    updates = run(models, tmp_path, chosen, "baseline").set_index("update")
-    steps = frames.read(tmp_path / "timesteps.parquet", frames.TIMESTEPS)
-    images = chosen.batch.images_per_iteration // chosen.batch.gradient_updates
-    for update, own in steps.groupby("update"):
-        share = own["terms"] / own["terms"].sum()
-        for column in ("log_ratio_mean", "clip_fraction", "gated_fraction"):
-            assert (share * own[column]).sum() == pytest.approx(updates[column][update], abs=1e-9)
-        assert own["timestep"].is_monotonic_decreasing
-        trained = len(own) if number == 1 else 3  # FLUX trains 60 % of five for each image
-        assert own["terms"].sum() == images * trained
-
-
-def test_lambda_moves_from_the_reference_models_prediction(models, tmp_path):
-    """A fresh adapter is the reference: its first images are the native ones."""
-    chosen = experiment(1, epochs=1)
-    matching, scaled = (run(models, tmp_path / arm, chosen, arm) for arm in ("matching", "lambda"))
-    assert matching["reward_mean"].iloc[0] == scaled["reward_mean"].iloc[0]
-    trained = policy(models, chosen, train=True)
-    predict = trained.conditioned(trained.encode(PROMPTS[:2]), 2.0)
-    x, timesteps = torch.randn(2, *trained.latent_shape), torch.full((2,), 500.0)
-    base = predict(x, timesteps)
-    with torch.no_grad():
-        for parameter in trained.trainable().values():
-            parameter.add_(0.1)
-    assert not torch.equal(predict(x, timesteps), base)
-    assert torch.equal(trained.as_reference(predict)(x, timesteps), base)
-
-
-def test_the_largest_step_is_left_out_of_training(models, tmp_path):
-    chosen = experiment(1, epochs=1)
-    run(models, tmp_path / "all", chosen, "matching")
-    run(models, tmp_path / "less", chosen, "drop_largest")
-    every, fewer = (
-        set(frames.read(tmp_path / name / "timesteps.parquet", frames.TIMESTEPS)["step"])
-        for name in ("all", "less")
-    )
-    assert len(every - fewer) == 1 and fewer < every
-
-
-def test_gradient_statistics_are_of_the_first_trained_layer(models, tmp_path):
-    """Against the gradients that the optimiser saw, in the update before the clipping matters."""
-    chosen = experiment(5, epochs=1, optimizer={"max_grad_norm": 1e9})
-    updates = []
-    seen = captured_gradients(lambda: updates.append(run(models, tmp_path, chosen)))
-    names = list(policy(models, chosen, train=True).trainable())
-    for row, gradients in zip(updates[0].itertuples(), seen, strict=True):
-        own = dict(zip(names, gradients, strict=True))
-        first = torch.cat([own["conv_in.weight"].flatten(), own["conv_in.bias"]]).abs()
-        assert row.gradient_abs_mean == pytest.approx(first.mean().item(), rel=1e-5)
-        assert row.gradient_abs_var == pytest.approx(first.var(correction=0).item(), rel=1e-4)

@@ -1,0 +1,63 @@
+"""The rollout on small pipelines: noise, rewards, and the images of an arm."""
+
+import pytest
+import torch
+
+from pcpo.config import load_experiment
+from pcpo.training.rollout import initial_noise_index
+from tests.small import PROMPTS, brightness, experiment, policy
+from tests.training.runs import run
+
+
+@pytest.mark.parametrize("bad", [lambda scores: scores[:-1], lambda scores: scores[:, None]])
+def test_a_reward_of_another_shape_is_named(models, tmp_path, bad):
+    with pytest.raises(ValueError, match=r"reward 'aesthetic' returned shape .* for 2 images"):
+        run(
+            models,
+            tmp_path,
+            experiment(1, epochs=1),
+            reward=lambda images, prompts: bad(brightness(images, prompts)),
+        )
+
+
+def test_shared_initial_noise_groups(models, tmp_path):
+    """DanceGRPO's ranks: with one step and no step noise, equal prompts give equal images."""
+    seen = []
+
+    def record(images, prompts):
+        seen.extend(zip(prompts, images, strict=True))
+        return brightness(images, prompts)
+
+    sampler = {"initial_noise_groups": 2, "noise_level": 1e-4, "steps": 2}
+    run(models, tmp_path, experiment(6, epochs=1, sampler=sampler), reward=record)
+    first, same, second, _ = (image.int() for _, image in seen)
+    assert (first - same).abs().max() <= 8
+    assert (first - second).abs().max() > 30
+
+
+@pytest.mark.parametrize("number", [5, 6, 7, 10])
+def test_an_update_has_the_noise_of_every_rank(number):
+    """As in DanceGRPO, where each rank brings the same prompts and one noise to every update."""
+    chosen = load_experiment(number, "paper")
+    per_update = chosen.images_per_iteration // chosen.gradient_updates
+    for update in range(chosen.gradient_updates):
+        indices = range(update * per_update, (update + 1) * per_update)
+        noises = [initial_noise_index(index, chosen) for index in indices]
+        assert sorted(set(noises)) == list(range(8))
+        assert {noises.count(noise) for noise in noises} == {per_update // 8}
+
+
+def test_lambda_moves_from_the_reference_models_prediction(models, tmp_path):
+    """A fresh adapter is the reference: its first images are the native ones."""
+    chosen = experiment(1, epochs=1)
+    matching, scaled = (run(models, tmp_path / arm, chosen, arm) for arm in ("matching", "lambda"))
+    assert matching["reward_mean"].iloc[0] == scaled["reward_mean"].iloc[0]
+    trained = policy(models, chosen, train=True)
+    predict = trained.conditioned(trained.encode(PROMPTS[:2]), 2.0)
+    x, timesteps = torch.randn(2, *trained.latent_shape), torch.full((2,), 500.0)
+    base = predict(x, timesteps)
+    with torch.no_grad():
+        for parameter in trained.trainable().values():
+            parameter.add_(0.1)
+    assert not torch.equal(predict(x, timesteps), base)
+    assert torch.equal(trained.as_reference(predict)(x, timesteps), base)
