@@ -231,6 +231,10 @@ class Experiment(Record):
             raise ValueError("sampler.initial_noise_groups needs batch.prompts_per_iteration")
         if self.kl_beta is not None and self.lora is None:
             raise ValueError("kl_beta needs LoRA: the reference model is the adapter switched off")
+        if self.kl_beta is not None and self.sampler.kind == "ddim":
+            raise ValueError(
+                "kl_beta: sampler.kind ddim has no KL estimate here; use a flow sampler, or null"
+            )
         if self.micro_batches % self.execution.gpus:
             raise ValueError(
                 f"execution.gpus: an update of {self.micro_batches} micro-batches does not divide "

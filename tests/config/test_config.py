@@ -169,6 +169,7 @@ OCR = ("experiments", "08_flowgrpo_ocr")
         (EXPERIMENT, ("reward", "name"), "beauty", ["08_flowgrpo_ocr.yaml", "beauty", "rewards"]),
         (EXPERIMENT, ("arms",), ["pcp"], ["08_flowgrpo_ocr.yaml", "unknown arm 'pcp'", "baseline"]),
         (EXPERIMENT, ("arms",), ["reweight"], ["08_flowgrpo_ocr.yaml", "reweight", "no sense"]),
+        (EXPERIMENT, ("sampler", "kind"), "ddim", ["08_flowgrpo_ocr.yaml", "kl_beta", "ddim"]),
         (EXPERIMENT, ("algorithm",), "ppo", ["08_flowgrpo_ocr.yaml", "algorithm", "ddpo"]),
         (EXPERIMENT, ("batch", "images_per_prompt"), 7, ["batch", "8 prompts x 7 images are 56"]),
         (EXPERIMENT, ("batch", "gradient_updates"), 3, ["batch", "does not divide"]),
