@@ -216,7 +216,7 @@ BY_NAME = {
 MOST_BYTES = 1_000_000_000
 MOST_CELLS = 50_000_000
 CELLS_PER_BYTE = 100
-MOST_TEXT = 500_000_000  # characters: each column's longest text times the rows
+MOST_TEXT = 500_000_000  # characters: the columns' longest texts, times the rows
 _PHYSICAL = ("BOOLEAN", "INT32", "INT64", "FLOAT", "DOUBLE", "BYTE_ARRAY")
 
 _KINDS = {"i": "iu", "f": "f", "s": "OUT", "b": "b"}
