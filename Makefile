@@ -2,12 +2,12 @@
 # make test    everything that CI runs
 # make test-slurm    the pipeline and its accidents on a real Slurm, brought up here (root, Debian)
 # make test-conda    the smoke pipeline with --use-conda, on a test double of conda
-# make soak    the smoke pipeline killed at random moments, beside one that is not (KILLS=24 SEED=0)
-# make plan     GPU-hours, memory and disk of a real scale, before anything is spent (SCALE=paper)
+# make soak    the smoke pipeline killed at random moments, and one that is not (KILLS=24 SEED=0)
+# make plan     GPU-hours, memory and disk of a real scale, before any run (SCALE=paper)
 # make bench-gpu    seconds, memory and share of peak of the real architectures on this GPU
-# All set up .venv from the hash-pinned requirements.lock first.
+# All of them first set up .venv from the hash-pinned requirements.lock.
 
-# No request tells of what is used here, or asks for a newer pip.
+# No request sends usage data or checks for a newer pip.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export DO_NOT_TRACK := 1
 
@@ -54,7 +54,7 @@ SEED ?= 0
 soak: $(READY)
 	$(RUN) python -m tests.system.stop.soak --kills $(KILLS) --seed $(SEED)
 
-# The mixed models against R itself; installs R's packages where it may.
+# The mixed models compared with R; installs R's packages if it can.
 test-r: $(READY)
 	@Rscript -e 'library(lmerTest)' >/dev/null 2>&1 || \
 		if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
@@ -66,7 +66,7 @@ test-r: $(READY)
 		fi
 	$(RUN) pytest -m r tests/r
 
-# Long: the whole smoke pipeline, and runs of minutes. For throw-away machines: docs/cluster.md.
+# Long: the whole smoke pipeline, and runs of minutes. For disposable machines: docs/cluster.md.
 test-slurm: $(READY)
 	$(RUN) pytest -m slurm --durations=0 tests/system/slurm
 
@@ -83,7 +83,7 @@ bench-gpu: $(READY)
 plan: $(READY)
 	$(RUN) python -m pcpo.cli.plan --scale $(SCALE)
 
-# The lock holds no address of any index; pip takes its own. envs/*.yaml are written from it.
+# The lock has no address of any index; pip uses its own. envs/*.yaml are written from it.
 lock: $(READY)
 	$(VENV)/bin/python -m pip install --quiet uv
 	$(RUN) python -m uv pip compile pyproject.toml --extra test --generate-hashes \
@@ -96,7 +96,7 @@ lock: $(READY)
 $(READY): requirements.lock
 	bash envs/venv.sh $(PYTHON) $(VENV)
 
-# The system's Python, which the environment's links to, may have been upgraded.
+# The environment links to the system's Python, which may have been upgraded.
 ifneq ($(shell { $(VENV)/bin/python -c 'print("runs")'; } 2>/dev/null),runs)
 .PHONY: $(READY)
 endif

@@ -3,9 +3,9 @@
 snakemake --cores all                         everything, at the scale of config/config.yaml
 snakemake --cores all table3                  one table and what it needs
 snakemake --cores all 05_dancegrpo_sd14_hps   one experiment: every arm, selected and measured
-snakemake --cores all --config scale=smoke    the same code path with nothing learnt
+snakemake --cores all --config scale=smoke    the same code path, too short to learn anything
 snakemake --cores 1 archive                   one file to share: results/<scale>/archive.zip
-snakemake --cores 1 report --config from_bundle=archive.zip    tables, figures, report out of it
+snakemake --cores 1 report --config from_bundle=archive.zip    tables, figures, report from it
 """
 
 from snakemake.utils import min_version

@@ -37,11 +37,11 @@ class Advantages(ABC):
         """Centred and scaled rewards."""
 
     def state(self) -> dict[str, Any]:
-        """What a resumed run needs, in JSON types."""
+        """The state that a resumed run needs, in JSON types."""
         return {}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up the `state` of an earlier run."""
+        """Restore the `state` of an earlier run."""
 
 
 KINDS: dict[str, type[Advantages]] = {}
@@ -51,8 +51,8 @@ _Class = TypeVar("_Class", bound=type[Advantages])
 def kind(name: str, grouped: bool = True) -> Callable[[_Class], _Class]:
     """Make a class the kind `name` of advantages.
 
-    grouped: it needs `prompts_per_iteration`, images of the same prompts in every iteration. The
-    arguments are plain values: `pcpo.config.declared` reads them from this source.
+    grouped: it needs `prompts_per_iteration`, several images of each prompt in an iteration. The
+    arguments are literal values, because `pcpo.config.declared` reads them from this source.
     """
 
     def declare(cls: _Class) -> _Class:
@@ -66,7 +66,7 @@ def kind(name: str, grouped: bool = True) -> Callable[[_Class], _Class]:
 class PerPromptRunning(Advantages):
     """DDPO: mean and std of a prompt's last `buffer` rewards, the current ones included.
 
-    Prompts seen less than `min_count` times take the whole iteration's statistics.
+    Prompts with fewer than `min_count` rewards use the whole iteration's statistics.
     Source: ddpo_pytorch/stat_tracking.py:11-36 (numpy's biased std).
     """
 

@@ -3,10 +3,10 @@
 All schedules are float64 tensors `(T,)` in sampling order (noisy first). An arm of
 config/arms.yaml names one of the rules: a function here under `@rule`.
 
-What the paper's text says of diffusion models and what its authors ran differ. The text asks for
-the variance at which the weight of Eq. (6) is a constant (`exact`). A later public repository of
-the first author, adapted from PCPO's code, has the constant weight in the loss alone, over a
-sampler whose variance comes from the equation with the other sign (`proportional`).
+For diffusion models, the paper's text differs from the code of its authors. The text asks for the
+variance at which the weight of Eq. (6) is a constant (`exact`). A later public repository of the
+first author, adapted from PCPO's code, has the constant weight only in the loss; its sampler's
+variance solves the equation with the other sign (`proportional`).
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from pcpo.config import Arm, Experiment
 
 # The authors' constant in `authors_ddim_sigma` at 50 steps of SD1.5 (jaylee2000/rsm e8be3df,
-# const_weight), and what it is of the mean of the native (c1 + c2) / sigma there. That repository
-# has no rule for other numbers of steps or other noise schedules: the share is ours.
+# const_weight), and its share of the mean of the native (c1 + c2) / sigma there. That repository
+# has no rule for other numbers of steps or other noise schedules: the use of a share is ours.
 AUTHORS_TARGET = 4.5
 AUTHORS_SHARE = AUTHORS_TARGET / 5.004696529026056
 
@@ -41,11 +41,11 @@ class CreditSchedule:
 
     feasible `(T,)` bool: whether the equation for the step's sigma, or for the sigma that would
         give its weight, has a solution.
-    target: the one number that the schedule is made from: v of `variance_target` (proportional
-        and variance_only on DDIM), zeta (proportional on flow), else the constant weight; NaN for
+    target: the number that defines the schedule: v of `variance_target` (proportional and
+        variance_only on DDIM), zeta (proportional on flow), else the constant weight; NaN for
         native weights.
-    change `(T,)`: by how much a sampler step takes the change of the prediction from the reference
-        model's, 1 where it takes the prediction itself (all kinds but `lambda`).
+    change `(T,)`: factor on the prediction's difference from the reference model's in a sampler
+        step; 1 is the prediction itself (all kinds but `lambda`).
     """
 
     weights: Tensor
@@ -69,15 +69,15 @@ class CreditSchedule:
 
     @property
     def moves_prediction(self) -> bool:
-        """Whether the sampler needs the reference model's prediction beside the policy's."""
+        """Whether the sampler also needs the reference model's prediction."""
         return not bool((self.change == 1).all())
 
 
 # --- DDIM ---------------------------------------------------------------------------------------
 #
 # c1 = sqrt(ap (1 - a) / a), c2 = sqrt(1 - ap - sigma^2): a and ap are the cumulative alphas at a
-# step's timestep and at the next one visited. The step's mean moves by -(c1 - c2) a unit of the
-# prediction.
+# step's timestep and at the next one visited. The step's mean changes by -(c1 - c2) per unit of
+# the prediction.
 
 
 def _c1(alpha_bar: Tensor, alpha_bar_prev: Tensor) -> Tensor:
@@ -99,11 +99,11 @@ def _native_ddim_sigma(alpha_bar: Tensor, alpha_bar_prev: Tensor) -> Tensor:
 
 
 def variance_target(sampler: DDIM) -> float:
-    """v of `authors_ddim_sigma` for a sampler: 4.5 for SD1.5 at 50 steps, as the authors have it.
+    """v of `authors_ddim_sigma` for a sampler: 4.5 for SD1.5 at 50 steps, as in the authors' code.
 
-    For another number of steps or another noise schedule the same share (0.899) of the mean over
-    all steps of the native (c1 + c2) / sigma at eta = 1. The change of sigma is not the same then:
-    on SD1.5's schedule it is 0.93 to 0.97 of the native one at 10 steps, 0.71 to 1.25 at 50.
+    For another number of steps or another noise schedule: the same share (0.899) of the mean over
+    all steps of the native (c1 + c2) / sigma at eta = 1. The change of sigma differs then: on
+    SD1.5's schedule sigma is 0.93 to 0.97 of the native one at 10 steps, 0.71 to 1.25 at 50.
     """
     bars = sampler.alpha_bar, sampler.alpha_bar_prev
     sigma = _native_ddim_sigma(*bars)
@@ -117,8 +117,8 @@ def authors_ddim_sigma(
     """The authors' sigma: `(sigma (T,), feasible (T,) bool)`.
 
     sigma = [v c1 + sqrt(b (1 + v^2) - c1^2)] / (1 + v^2), b = 1 - ap, v the target. It solves
-    (c1 + c2) / sigma = v, which is Eq. (6) with the other sign of the root; the sampler is then run
-    with the usual sign. Where there is no root the native sigma (eta = 1) stands.
+    (c1 + c2) / sigma = v, which is Eq. (6) with the other sign of the root; the sampler then runs
+    with the usual sign. Where there is no root, sigma is the native one (eta = 1).
     Source: jaylee2000/rsm e8be3df, sd15_zeroth_order/diffusion/ddim_step.py (algorithm uw-sigma).
     """
     c1, b, v = _c1(alpha_bar, alpha_bar_prev), 1 - alpha_bar_prev, target
@@ -134,14 +134,13 @@ def solve_ddim_sigma(
     """The sigma at which Eq. (6) equals `target`: `(sigma (T,), feasible (T,) bool)`.
 
     With b = 1 - ap the equation is quadratic, (1 + w^2) s^2 - 2 c1 w s + c1^2 - b = 0; the smaller
-    root is taken. eta = 1 is where w is least, so there is no root where `target` is below the
-    native weight: the native sigma stands there. The paper does not say what it does at these
-    steps.
+    root is used. w is smallest at eta = 1. So there is no root where `target` is below the native
+    weight; sigma is then the native one. The paper does not say what it does at these steps.
     """
     w = torch.as_tensor(target, dtype=alpha_bar.dtype).expand_as(alpha_bar)
     c1, b = _c1(alpha_bar, alpha_bar_prev), 1 - alpha_bar_prev
     discriminant = b * (1 + w**2) - c1**2
-    # At w equal to the native weight the root is double and rounding decides the sign.
+    # Where w equals the native weight, the root is double and rounding decides the sign.
     feasible = discriminant >= -1e-14 * c1**2
     root = (c1 * w - torch.sqrt(discriminant.clamp(min=0))) / (1 + w**2)
     return torch.where(feasible, root, _native_ddim_sigma(alpha_bar, alpha_bar_prev)), feasible
@@ -154,7 +153,7 @@ def solve_ddim_sigma_inverse_square(
 
     With u = sigma^2, (c1 - W u)^2 = b - u gives
     u = [2 c1 W - 1 +- sqrt((1 - 2 c1 W)^2 - 4 W^2 (c1^2 - b))] / (2 W^2);
-    of the roots in (0, b] with c1 >= W u the one nearer to the native variance is taken.
+    of the roots in (0, b] with c1 >= W u, the one nearer to the native variance is used.
     """
     w = torch.as_tensor(target, dtype=alpha_bar.dtype).expand_as(alpha_bar)
     c1, b = _c1(alpha_bar, alpha_bar_prev), 1 - alpha_bar_prev
@@ -171,7 +170,7 @@ def solve_ddim_sigma_inverse_square(
 
 @dataclass(frozen=True)
 class _Given:
-    """What a kind of credit is made from: a sampler, its native weights, the steps trained."""
+    """The input of a credit rule: a sampler, its native weights, the trained steps."""
 
     sampler: Sampler
     native: Tensor
@@ -190,7 +189,7 @@ class _Given:
         return CreditSchedule(target=target, **(parts | changed))
 
     def mean(self, weights: Tensor) -> Tensor:
-        """Over all steps, as the authors have it, or over those that are trained."""
+        """The mean over all steps, as in the authors' code, or over the trained ones."""
         return weights.mean() if self.over == "all" else weights[self.trained].mean()
 
     def constant(self, value: Tensor) -> Tensor:
@@ -204,8 +203,8 @@ RULES: dict[str, dict[str, Rule]] = {"ddim": {}, "flow": {}}  # by family of sam
 def rule(name: str, *samplers: str, reference: bool = False) -> Callable[[Rule], Rule]:
     """Make a function the credit rule `name` of these families of samplers, "ddim" or "flow".
 
-    reference: a sampler's step needs the reference model's prediction beside the policy's. The
-    arguments are plain values: `pcpo.config.declared` reads them from this source.
+    reference: a sampler's step also needs the reference model's prediction. The arguments are
+    literal values, because `pcpo.config.declared` reads them from this source.
     """
 
     def declare(function: Rule) -> Rule:
@@ -223,7 +222,7 @@ def _native(given: _Given) -> CreditSchedule:
 
 @rule("drop_largest", "ddim", "flow")
 def _drop_largest(given: _Given) -> CreditSchedule:
-    """Native weights and sampler; the trained step of largest weight is not trained."""
+    """Native weights and sampler; the step with the largest weight is not trained."""
     weights = given.native.masked_fill(~given.trained, 0)
     trained = given.trained.clone()
     trained[weights.argmax()] = False
@@ -239,7 +238,7 @@ def _authors_variance(sampler: DDIM) -> tuple[float, Tensor, Tensor]:
 
 @rule("proportional", "ddim")
 def _ddim_proportional(given: _Given) -> CreditSchedule:
-    """PCPO as its authors ran it: a constant weight in the loss over their variance schedule."""
+    """PCPO as its authors ran it: a constant weight in the loss, with their variance schedule."""
     assert isinstance(given.sampler, DDIM)
     target, sigma, feasible = _authors_variance(given.sampler)
     constant = given.constant(given.mean(given.native))
@@ -248,7 +247,7 @@ def _ddim_proportional(given: _Given) -> CreditSchedule:
 
 @rule("variance_only", "ddim")
 def _variance_only(given: _Given) -> CreditSchedule:
-    """The authors' variance schedule, the weights that the native sampler has."""
+    """The authors' variance schedule with the native sampler's weights."""
     assert isinstance(given.sampler, DDIM)
     target, sigma, feasible = _authors_variance(given.sampler)
     return given.schedule(target, sigmas=sigma, feasible=feasible)
@@ -256,7 +255,7 @@ def _variance_only(given: _Given) -> CreditSchedule:
 
 @rule("reweight", "ddim")
 def _reweight(given: _Given) -> CreditSchedule:
-    """The constant weight in the loss, the native sampler."""
+    """The constant weight in the loss, with the native sampler."""
     constant = given.constant(given.mean(given.native))
     feasible = given.native <= constant  # below it no sigma has this weight
     return given.schedule(float(constant[0]), weights=constant, feasible=feasible)
@@ -264,9 +263,9 @@ def _reweight(given: _Given) -> CreditSchedule:
 
 @rule("exact", "ddim")
 def _exact(given: _Given) -> CreditSchedule:
-    """Eq. (6) as the paper's text has it: the sigma at which the weight is the constant.
+    """Eq. (6) as in the paper's text: the sigma at which the weight is the constant.
 
-    Where none exists the constant stands in the loss over the native sigma.
+    Where no such sigma exists, the loss has the constant weight with the native sigma.
     """
     assert isinstance(given.sampler, DDIM)
     constant = given.mean(given.native)
@@ -278,7 +277,7 @@ def _exact(given: _Given) -> CreditSchedule:
 
 @rule("inverse_square", "ddim")
 def _inverse_square(given: _Given) -> CreditSchedule:
-    """The sigma at which (c1 - c2) / sigma^2 is constant, with the weights that it has."""
+    """The sigma at which (c1 - c2) / sigma^2 is constant, with the weights of that sigma."""
     assert isinstance(given.sampler, DDIM)
     bars = given.sampler.alpha_bar, given.sampler.alpha_bar_prev
     target = given.mean(given.native / given.sampler.sigma)
@@ -289,10 +288,10 @@ def _inverse_square(given: _Given) -> CreditSchedule:
 
 @rule("lambda", "ddim", reference=True)
 def _lambda(given: _Given) -> CreditSchedule:
-    """The authors' further variant (uw-lambda): native sampler and constant weight, made true.
+    """The authors' other variant (uw-lambda): native sampler, and a truly constant weight.
 
-    A step takes ref + lambda (prediction - ref), lambda = constant / native weight, so that the
-    native weight of that change is the constant weight of the prediction's.
+    A step takes ref + lambda (prediction - ref), lambda = constant / native weight. A change of the
+    prediction then has the constant as its weight.
     Source: jaylee2000/rsm e8be3df, sd15_zeroth_order/diffusion/ddim_step.py.
     """
     constant = given.mean(given.native)
@@ -309,7 +308,7 @@ def flow_weights(t: Tensor, dt: Tensor, sigma: Tensor) -> Tensor:
 
 
 def proportional_flow_weights(t: Tensor, dt: Tensor, sigma: Tensor) -> Tensor:
-    """Eq. (9): w' = zeta dt, zeta = sum(w) / sum(dt), over the steps that are given."""
+    """Eq. (9): w' = zeta dt, zeta = sum(w) / sum(dt), over the given steps."""
     return flow_weights(t, dt, sigma).sum() / dt.sum() * dt
 
 
@@ -317,8 +316,8 @@ def zeta(sampler: FlowSDE) -> float:
     """zeta of Eq. (9) as published: the sum of the native weights over all N steps.
 
     13.343 for DanceGRPO (eta 0.3, 16 steps, shift 3). For Flow-GRPO (a = 0.7, 10 steps) the
-    authors' 4.3152134639895925 is the sum on the grid that the shift is applied to once, with the
-    weight of the first step, where sigma is infinite, taken at its neighbour. They keep it on the
+    authors' 4.3152134639895925 is the sum on the grid with the shift applied once. There sigma is
+    infinite at the first step, which takes the weight of the second. They use this zeta on the
     official sampler, whose grid is shifted twice (there the sum is 5.71), and so do we.
     """
     t, dt = sampler.t_once[:-1], -sampler.t_once.diff()
@@ -345,11 +344,11 @@ def _uniform(given: _Given) -> CreditSchedule:
     return given.schedule(float(constant), weights=given.constant(constant))
 
 
-# --- of an arm ----------------------------------------------------------------------------------
+# --- the schedule of an arm ---------------------------------------------------------------------
 
 
 def native_weights(sampler: Sampler) -> Tensor:
-    """The weight `(T,)` of a change of the prediction in the log-ratio of a sampler's step."""
+    """The weight `(T,)` of a change of the prediction in the log-ratio of each sampler step."""
     if isinstance(sampler, DDIM):
         return ddim_weights(sampler.alpha_bar, sampler.alpha_bar_prev, sampler.sigma)
     if isinstance(sampler, FlowSDE):
@@ -362,7 +361,7 @@ def credit_schedule(
 ) -> CreditSchedule:
     """The schedule of an arm's `credit` for a sampler with its native sigmas.
 
-    over: the steps over which the constant weight is the mean, or zeta the sum. Raises ValueError
+    over: the steps that enter the mean (the constant weight) or the sum (zeta). Raises ValueError
     for a rule that the sampler does not have.
     """
     native = native_weights(sampler)
@@ -380,9 +379,9 @@ def credit_schedule(
 def arm_sampler(
     experiment: Experiment, arm: Arm, scheduler_config: dict[str, Any]
 ) -> tuple[Sampler, CreditSchedule]:
-    """The sampler by which an arm is trained, under the sigmas of its credit schedule; and that.
+    """An arm's credit schedule, and the sampler with its sigmas by which the arm is trained.
 
-    scheduler_config: of the pipeline's scheduler, as `samplers.build` takes it.
+    scheduler_config: of the pipeline's scheduler, as in `samplers.build`.
     """
     native = samplers.build(experiment.sampler, scheduler_config)
     schedule = credit_schedule(arm.credit, native, experiment.timesteps.skip_last, arm.over)

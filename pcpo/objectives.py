@@ -1,6 +1,6 @@
 """Policy-gradient objectives: pure functions of log-ratios and advantages.
 
-Everything here is per image and timestep: `(B,)` tensors of one timestep, or any shape that
+All values are per image and timestep: `(B,)` tensors of one timestep, or any shape that
 broadcasts. Log-ratios are **means** over an image's latent dimensions, as in all three baselines.
 """
 
@@ -16,7 +16,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Objective:
-    """What an objective hands to the training loop.
+    """The result of an objective.
 
     loss: scalar, the mean over the batch.
     clip_fraction: scalar, two-sided: mean(|log ratio| > clip range), whatever the advantage's
@@ -25,8 +25,8 @@ class Objective:
         sign(A) log ratio > clip range.
 
     The authors count the first where a ratio is computed and the second where predictions are
-    matched (jaylee2000/rsm e8be3df, sd15_zeroth_order/train_grpo.py), so that the paper's curves
-    set the one of the baseline against the other of PCPO. Here both are logged for every arm.
+    matched (jaylee2000/rsm e8be3df, sd15_zeroth_order/train_grpo.py). So the paper's curves compare
+    the first of the baseline with the second of PCPO. Here both are logged for every arm.
     """
 
     loss: Tensor
@@ -44,7 +44,7 @@ def _clipping(log_ratio: Tensor, advantages: Tensor, clip_range: float) -> tuple
 def matching_log_ratio(
     prediction: Tensor, prediction_old: Tensor, noise: Tensor, weight: Tensor
 ) -> Tensor:
-    """Eq. (4) and (8): the log-ratio from predictions alone, without a sampler step.
+    """Eq. (4) and (8): the log-ratio from predictions only, without a sampler step.
 
     log rho = -[ w mean(delta * z) + w^2 mean(delta^2) / 2 ],  delta = prediction - prediction_old.
 
@@ -97,7 +97,7 @@ def kl(prediction: Tensor, prediction_ref: Tensor, scale: Tensor) -> Tensor:
     """Flow-GRPO's KL estimate, mean((mu - mu_ref)^2) / (2 std_dev^2), `(B,)`.
 
     std_dev lacks the factor sqrt(|dt|), so this is |dt| times the true KL per dimension; the
-    published betas belong to it (flow_grpo scripts/train_sd3.py:864-939). In predictions it is
+    published betas are for this estimate (flow_grpo scripts/train_sd3.py:864-939). By predictions:
     scale * mean((v - v_ref)^2) with `FlowSDE.kl_scale`, which is |dt| w^2 / 2 for the native w.
     """
     delta = prediction - prediction_ref

@@ -1,4 +1,4 @@
-"""What sampling hands to training, and how a micro-batch of trajectories is sampled.
+"""The trajectories that training needs, and how a micro-batch of them is sampled.
 
 Shapes: B images of a micro-batch, T sampler steps, `...` the latent of one image.
 """
@@ -27,7 +27,7 @@ class Trajectory:
     latents `(B, T, ...)` fp32: the network's inputs. predictions_old `(B, T, ...)` fp32: guided.
     noise `(B, T, ...)` fp32: the unit Gaussian of each step. final `(B, ...)`: latents to decode.
     The sampler's log-ratio also needs log_probs `(B, T)` of the un-rounded steps and
-    next_latents `(B, T, ...)` as they were stored; other arms leave them None.
+    next_latents `(B, T, ...)` as they were stored; for other arms both are None.
     """
 
     latents: Tensor
@@ -42,9 +42,9 @@ class Trajectory:
         return replace(self, **moved)
 
     def at(self, step: Tensor, device: torch.device | str) -> Trajectory:
-        """Each image at a step of its own, `(B,)`: every `(B, T, ...)` becomes `(B, ...)`.
+        """Select one step per image: every `(B, T, ...)` becomes `(B, ...)`.
 
-        step: on the device of the trajectory, from which the picked tensors go to `device`.
+        step: `(B,)`, on the device of the trajectory. The selected tensors are moved to `device`.
         """
         rows = torch.arange(len(step))
         picked = {
@@ -56,14 +56,14 @@ class Trajectory:
 
 
 def _sent(value: Tensor, device: torch.device | str) -> Tensor:
-    """A tensor on another device; to a GPU from pinned memory, so that the host does not wait."""
+    """Move a tensor to a device; to a GPU from pinned memory, so that the host does not wait."""
     if value.device.type == "cpu" and torch.device(device).type == "cuda":
         return value.pin_memory().to(device, non_blocking=True)
     return value.to(device)
 
 
 def gaussian_noise(keys: list[tuple[str | int, ...]], count: int, shape: tuple[int, ...]) -> Tensor:
-    """Unit Gaussian noise `(len(keys), count, *shape)`; each row depends on its key alone."""
+    """Unit Gaussian noise `(len(keys), count, *shape)`; each row depends only on its key."""
     rows = []
     for key in keys:
         generator = torch.Generator().manual_seed(derive_seed("noise", *key))
@@ -85,12 +85,12 @@ def sample(
     """Sample a micro-batch from initial latents `(B, ...)` with step noise `(B, T, ...)`.
 
     change `(T,)`: each step takes ref + change (prediction - ref), ref of the model `reference`
-    (`CreditSchedule.change`); predictions_old are the policy's own all the same. None: the
-    prediction itself.
+    (`CreditSchedule.change`); predictions_old are still the policy's own. None: each step takes
+    the prediction itself.
 
-    `storage` is the dtype in which latents are kept between steps. As in DDPO and DanceGRPO the
-    log-probability is taken before that rounding, so a low precision makes the on-policy ratio
-    differ from 1; a float32 storage does not.
+    `storage` is the dtype in which latents are kept between steps. As in DDPO and DanceGRPO, the
+    log-probability is computed before that rounding. So with a low precision the on-policy ratio
+    differs from 1; with float32 it does not.
     """
     x = initial.to(storage).float()
     latents, predictions, log_probs, following = [], [], [], []

@@ -1,4 +1,4 @@
-# One file to share: everything of the run that is small.
+# One file to share: all small files of the run.
 
 
 rule archive:

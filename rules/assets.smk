@@ -16,7 +16,7 @@ WORLD_MODULES = {
 
 
 rule world_judge:
-    """The prompt sets, and the network that stands for Inception, DINOv2 and LPIPS."""
+    """The prompt sets, and the network that replaces Inception, DINOv2 and LPIPS."""
     input:
         code=world_code("pcpo.world.prompts", "pcpo.world.judge"),
     output:
@@ -69,7 +69,7 @@ for model in WORLD_MODELS:
 
 
 rule world_clip_rewards:
-    """The rewards that start from a CLIP."""
+    """The rewards that are based on a CLIP."""
     input:
         code=world_code(
             "pcpo.world.aesthetic_head",
@@ -103,7 +103,7 @@ rule world_clip_rewards:
 
 
 rule world_other_rewards:
-    """ImageReward's ranker and the reader of words."""
+    """ImageReward's ranker and the text recogniser."""
     input:
         code=world_code("pcpo.world.blip", "pcpo.world.recogniser"),
     output:

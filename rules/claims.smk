@@ -2,7 +2,7 @@
 
 
 rule claims:
-    """What holds, fails, is undecided or was not run, as a table and as a page."""
+    """Which claims hold, fail, are undecided or were not run, as a table and as a page."""
     input:
         **T.all_frames(),
         claims=f"{HOME}config/claims.yaml",

@@ -1,4 +1,4 @@
-# The resolved configuration, and what rules take their inputs and resources from.
+# The resolved configuration, and the functions that give rules their inputs and resources.
 
 import os
 import sys
@@ -32,8 +32,8 @@ from pcpo.workflow.executor import executes_here
 from pcpo.workflow.inputs import code, measuring_code, world_code
 from pcpo.workflow.targets import Targets, frame_options
 
-# Jobs keep matplotlib's list of fonts with the run. The user's own folder may not be there, not be
-# writable, or hold settings.
+# Jobs keep matplotlib's list of fonts with the run: the user's own folder may be missing, not
+# writable, or contain settings.
 os.environ.setdefault("MPLCONFIGDIR", str(Path(".snakemake/matplotlib").absolute()))
 
 KNOWN_KEYS = {
@@ -44,8 +44,8 @@ if unknown := sorted(set(config) - KNOWN_KEYS):
     raise WorkflowError(
         f"config: unknown key {', '.join(unknown)}; known: {', '.join(sorted(KNOWN_KEYS))}"
     )
-# An archive comes with its own configuration and frames: everything below, and every command, reads
-# the folder that it is unpacked to.
+# An archive has its own configuration and frames: everything below, and every command, reads the
+# folder to which it is unpacked.
 ARCHIVE = None
 HOME = ""
 if "from_bundle" in config:
@@ -92,15 +92,15 @@ P = Paths(SCALE.name, HOME, SAMPLER)
 T = Targets(SCALE, EXPERIMENTS, SEEDS, P)
 
 if not ARCHIVE and workflow.is_main_process:
-    # An edit of the trainer does not train again: it is said, and left to the user.
+    # Editing the trainer only prints a warning; you decide whether to retrain.
     if older := notice(older_runs(Path(P.root) / "runs"), SCALE.name):
         logger.warning(older)
-    # A changed setting does, and what was trained before is kept.
+    # A changed setting trains the run again; the old run is kept.
     if others := other_runs(T.runs()):
         logger.warning(others)
 
 
-# Where each arm's images are made by its own sampler, they hang on the credit's code too.
+# Where each arm's own sampler makes its images, they also depend on the credit code.
 SAMPLER_MODULES = [] if SAMPLER == NATIVE else ["pcpo.credit"]
 
 
@@ -108,16 +108,16 @@ def model_files(wildcards):
     return inputs.model_files(SCALE, T.of(wildcards))
 
 
-# Whether jobs go to a cluster's scheduler, or this is one of them.
+# Whether jobs go to a cluster's scheduler, or this process is such a job.
 SCHEDULED = workflow.remote_exec or (
     workflow.is_main_process
     and not executes_here(sys.argv[1:], workflow.resource_settings.nodes is None)
 )
 
 
-# On one machine, jobs side by side never ask for more GPUs than it has; one that wants more gets as
-# many as divide its micro-batches. A scheduler knows its own GPUs: those of the machine that submits
-# say nothing of them.
+# On one machine, parallel jobs never request more GPUs than it has; a job that wants more gets a
+# number that divides its micro-batches. With a scheduler, the GPUs of the submitting machine do not
+# matter.
 GPUS_HERE = None
 if SCALE.device == "cuda" and not SCHEDULED:
     GPUS_HERE = max(1, len(visible()))
@@ -134,7 +134,7 @@ def cores(experiment=None):
 
 
 def memory(small, training=False):
-    """Megabytes of a job, of its experiment's size where it has one."""
+    """Megabytes of a job, by the size of its experiment if it has one."""
 
     def megabytes(wildcards, attempt):
         experiment = T.of(wildcards) if SCALE.device == "cuda" else None

@@ -1,7 +1,7 @@
 # Real weights and prompt sets, where a scale names folders below data/; all scales share them.
 #
-# A finished folder is a source like any other file: no rule makes it again, so that neither another
-# scale nor another choice of experiments can set off a download, and with it all that was trained.
+# A finished folder is a source like any other file: no rule makes it again. So another scale or
+# another choice of experiments never starts a new download, or a new training because of it.
 
 from pcpo.assets import read_assets
 from pcpo.assets.needs import DATA, manifest, needed, prompt_source, unfinished
@@ -17,7 +17,7 @@ except ValueError as error:
 if UNFINISHED:
 
     rule preflight:
-        """Network, licences, disk: all that would stop a download, before anything is spent."""
+        """Check network, licences and disk: all that would stop a download, before it starts."""
         output:
             f"{P.root}/preflight.json",
         log:

@@ -1,5 +1,5 @@
-# Drawing from an archive (`--config from_bundle=archive.zip`): its frames are sources, below
-# results/bundles/, and the rules that make frames are not part of the workflow.
+# Tables and figures from an archive (`--config from_bundle=archive.zip`): its frames, below
+# results/bundles/, are sources, and the workflow has no rules that make frames.
 
 from pcpo.archive.rebuilt import compare_rebuilt
 

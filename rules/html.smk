@@ -1,4 +1,4 @@
-# One page for a reader: results/<scale>/report.html, from what the other rules wrote.
+# The report, one page: results/<scale>/report.html, from the files that the other rules wrote.
 
 
 rule report:
@@ -10,7 +10,7 @@ rule report:
         figures=T.figure_files(T.figures, ("png", "md", "json")),
         world=T.world_report,
         templates=sorted(map(str, Path("pcpo/report/templates").glob("*"))),
-        # It lists figures that are not drawn, what a scale changes, and the words of a sampler.
+        # The report lists figures that are not drawn, what a scale changes, and sampler names.
         code=code(
             *("pcpo.cli.report", "pcpo.paths", "pcpo.config.cuts"),
             *("pcpo.config.settings", *members("pcpo.tables")),
@@ -24,7 +24,7 @@ rule report:
         ),
     log:
         P.log("report"),
-    # It asks git and the machine: the one that the workflow is started on.
+    # It reads the state of git and of the machine, so it runs where the workflow is started.
     localrule: True
     conda:
         "../envs/report.yaml"

@@ -1,4 +1,4 @@
-# What the scale costs, before anything is spent: needs no network, no weights and no GPU.
+# The cost of a scale, before any run: needs no network, no weights and no GPU.
 
 from glob import glob
 
@@ -6,7 +6,7 @@ from glob import glob
 rule plan:
     """GPU-hours, memory, disk and images of every run, printed and written."""
     input:
-        # Speeds measured by `make bench-gpu`, where there are any; else assumed ones.
+        # Speeds measured by `make bench-gpu` if there are any; else assumed ones.
         bench=lambda wc: sorted(glob("results/bench/*.csv"))[:1],
         code=code("pcpo.cli.plan"),
     output:

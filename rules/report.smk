@@ -4,7 +4,7 @@
 rule table:
     input:
         unpack(T.table_inputs),
-        # Below a table stands what the scale changes.
+        # A line below each table lists what the scale changes.
         code=lambda wc: code(
             "pcpo.cli.table",
             "pcpo.records.frames",
@@ -94,7 +94,7 @@ rule figures:
         T.figure_files(T.figures),
 
 
-# `snakemake figure1` where a table or figure of the paper is made in parts.
+# One target, as in `snakemake figure1`, for each table or figure of the paper that has parts.
 for name, files in T.in_parts.items():
 
     rule:
@@ -105,7 +105,7 @@ for name, files in T.in_parts.items():
 
 
 rule compare_tables:
-    """For each published cell the paper's number, ours, and whether the claim's direction holds."""
+    """The paper's number and ours for each published cell, and whether the direction agrees."""
     input:
         tables=T.table_files(T.tables, ["csv"]),
         code=code("pcpo.cli.compare", *members("pcpo.tables")),

@@ -1,5 +1,5 @@
-# One run of an experiment's arm. Checkpoints and the state from which a run goes on lie beside the
-# declared outputs, undeclared: Snakemake deletes the declared outputs of a job that failed.
+# One run of an experiment's arm. Checkpoints and the resume state lie beside the declared outputs.
+# They are not declared, because Snakemake deletes the declared outputs of a job that failed.
 
 
 rule train:

@@ -1,1 +1,1 @@
-"""What is read from training curves and credit schedules, for tables, figures and claims."""
+"""Analysis of training curves and credit schedules, for tables, figures and claims."""

@@ -1,4 +1,4 @@
-"""From one row per gradient update to one row per epoch: what speed-ups and plots are made of."""
+"""From one row per gradient update to one row per epoch, for speed-ups and plots."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ def epoch_curves(updates: pd.DataFrame) -> pd.DataFrame:
     """One row per experiment, arm, seed and epoch from a frame `frames.UPDATES`.
 
     `reward_mean` and its standard error `reward_se` = reward_std / sqrt(images) are the epoch's.
-    Clip fractions are means over all updates of the epoch ("overall"); `<name>_on_policy` is that
-    of update 1, `<name>_off_policy` that of the later ones (NaN where there are none).
-    `clip_fraction` counts both sides, `gated_fraction` the terms whose gradient is off, and
-    `authors_clip_fraction` as the authors' code does: the first of arms that compute a ratio, the
-    second of arms that match predictions, so that arms of the two kinds do not compare.
+    Clip fractions are means over all updates of the epoch ("overall"); `<name>_on_policy` is the
+    value of update 1, `<name>_off_policy` of the later ones (NaN if there are none).
+    `clip_fraction` counts both sides, `gated_fraction` the terms whose gradient is off.
+    `authors_clip_fraction` is as in the authors' code: the first for arms that compute a ratio, the
+    second for arms that match predictions. So arms of the two kinds are not comparable by it.
     `kl`, `gradient_abs_mean` and `gradient_abs_var` are means over updates, `seconds` is their sum:
     the wall time of the epoch.
 

@@ -2,10 +2,10 @@
 
 Appendix D measures gradients in "(i) the initial 5 epochs (starting from scratch) and (ii) 5 epochs
 near convergence (loaded from checkpoints at target reward levels)". Here nothing is loaded: the
-second phase is the five epochs of a run that follow its own crossing of the level at which
-checkpoints are matched, which is what training on from there gives. Where a run ends before that or
-never crosses they are its last five epochs, and that is said. Of Figure 10 the paper says "from
-scratch and near convergence" alone: the same epochs.
+second phase is the five epochs of a run after its own crossing of the level at which checkpoints
+are matched, the same as training on from there. If a run ends before that or never crosses, they
+are its last five epochs, and the caption says so. For Figure 10 the paper only says "from scratch
+and near convergence"; here it has the same epochs.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ def find_phases(curves: pd.DataFrame, evaluation: Any) -> dict[tuple[str, int], 
     """Phases of the runs of one experiment, by (arm, training seed).
 
     curves: `arm, seed, epoch, reward_mean`, a row per epoch or per update, all epochs of each run.
-    evaluation: `pcpo.config.Evaluation`; a level that has to be derived is that of baseline and
-    PCPO of the seed, as for the selection of checkpoints. Where a run has fewer than ten epochs
-    all are halved, so that no epoch is in both phases.
+    evaluation: `pcpo.config.Evaluation`. A derived level is from baseline and PCPO of the same
+    seed, as for the selection of checkpoints. If a run has fewer than ten epochs, the phases of all
+    runs are shorter, so that no epoch is in both phases.
     """
     epochs = curves.drop_duplicates(["arm", "seed", "epoch"]).sort_values("epoch")
     runs = {
@@ -80,7 +80,7 @@ def split(rows: pd.DataFrame, runs: Runs) -> dict[str, pd.DataFrame]:
 
 
 def instead(runs: Runs, label: Mapping[str, str]) -> str:
-    """Which runs' second phase is their end, and why: a sentence without its stop, or ""."""
+    """Which runs' second phase is their end, and why: a sentence without full stop, or ""."""
     said = [
         f"{label.get(arm, arm)}, seed {seed} (epochs {p.near[0]} to {p.near[-1]}: {p.instead})"
         for (arm, seed), p in runs.items()

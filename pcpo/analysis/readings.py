@@ -1,7 +1,7 @@
-"""What each reading of PCPO's credit gives on the paper's own samplers (Figure 2, Sec. 2.2, 2.3).
+"""Each reading of PCPO's credit on the paper's own samplers (Figure 2, Sec. 2.2, 2.3).
 
-Whatever the scale: DDIM with 50 steps on SD1.5's noise schedule, DanceGRPO's SDE with 16 steps,
-Flow-GRPO's with 10. A reading is an arm of config/arms.yaml. Computed from the schedules alone.
+At every scale: DDIM with 50 steps on SD1.5's noise schedule, DanceGRPO's SDE with 16 steps,
+Flow-GRPO's with 10. A reading is an arm of config/arms.yaml. Only the schedules are needed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pcpo.samplers.flow_sde import dance_sde, flow_grpo_sde
 
 
 def published_samplers() -> dict[str, tuple[Sampler, str, bool]]:
-    """Name -> the sampler, its kind as arms know it, whether its last step is left untrained."""
+    """Name -> the sampler, its kind in arms, whether its last step is not trained."""
     sd15 = ARCHITECTURES["sd15"].scheduler_config
     return {
         "ddim_50": (ddim(sd15, 50), "ddim", False),
@@ -29,7 +29,7 @@ def published_samplers() -> dict[str, tuple[Sampler, str, bool]]:
 
 
 def readings() -> pd.DataFrame:
-    """Rows of `frames.READINGS`: every arm that has a credit of its own on each of the samplers."""
+    """Rows of `frames.READINGS`: on each sampler, every arm with its own credit schedule."""
     parts = []
     for name, (sampler, kind, skip_last) in published_samplers().items():
         for arm in map(load_arm, arm_names()):
@@ -43,7 +43,7 @@ def readings() -> pd.DataFrame:
 
 
 def schedule_rows(sampler: Sampler, schedule: CreditSchedule) -> pd.DataFrame:
-    """A row per step: what `frames.CREDIT` and `frames.READINGS` have in common.
+    """A row per step: the columns that `frames.CREDIT` and `frames.READINGS` share.
 
     sampler: with its native sigmas.
     """
@@ -65,7 +65,7 @@ def schedule_rows(sampler: Sampler, schedule: CreditSchedule) -> pd.DataFrame:
 
 
 def _sum_weights(sampler: Sampler) -> Tensor:
-    """(c1 + c2) / sigma of DDIM, which the authors' variance makes constant; NaN of flow."""
+    """(c1 + c2) / sigma of DDIM, which the authors' variance makes constant; NaN for flow."""
     if not isinstance(sampler, DDIM):
         return torch.full_like(sampler.std, torch.nan)
     b = 1 - sampler.alpha_bar_prev

@@ -1,8 +1,8 @@
-"""The levels of the training reward at which arms are compared: the only place that knows them.
+"""The levels of the training reward at which arms are compared, defined only here.
 
-Published levels stand in a configuration's `evaluation.reward_levels`. Where there are none they
-are derived from the runs that are compared, as shares of the way that all of them make. Selection,
-tables, figures and claims all ask here. `evaluation` is `pcpo.config.Evaluation`.
+Published levels are in a configuration's `evaluation.reward_levels`. Without them, levels are
+derived from the compared runs, as shares of the rise that all of them reach. Selection, tables,
+figures and claims all use this module. `evaluation` is `pcpo.config.Evaluation`.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from numpy.typing import ArrayLike
 
 from pcpo.stats.speedup import WINDOW, trailing_mean
 
-LEVEL_ARMS = ("baseline", "pcpo")  # the arms whose runs levels are derived from
-LEVEL_FRACTIONS = (0.95, 0.80, 0.65, 0.50)  # where a configuration has no `level_fractions`
+LEVEL_ARMS = ("baseline", "pcpo")  # levels are derived from the runs of these arms
+LEVEL_FRACTIONS = (0.95, 0.80, 0.65, 0.50)  # if a configuration has no `level_fractions`
 
 
 def reward_levels(evaluation: Any, runs: Sequence[ArrayLike]) -> tuple[float, ...]:
     """The levels of a configuration, highest first; `runs` are training rewards, each (epochs,).
 
-    Published levels need no runs. Derived ones are reached by every run given: two arms, or
-    several, of one training seed or of several. Empty where there is none (`why_none`).
+    Published levels need no runs. Every given run reaches a derived level: runs of two or more
+    arms, of one or more training seeds. Empty if there is no level (`why_none`).
     """
     if evaluation.reward_levels:
         return tuple(sorted(evaluation.reward_levels, reverse=True))
@@ -34,7 +34,7 @@ def reward_levels(evaluation: Any, runs: Sequence[ArrayLike]) -> tuple[float, ..
 def matched_level(evaluation: Any, runs: Sequence[ArrayLike]) -> float:
     """The level at which checkpoints are matched: the highest, unless the configuration names one.
 
-    NaN where there is none.
+    NaN if there is none.
     """
     if evaluation.matched_level is not None:
         return float(evaluation.matched_level)
@@ -44,14 +44,14 @@ def matched_level(evaluation: Any, runs: Sequence[ArrayLike]) -> float:
 def pair_level(evaluation: Any, runs: Mapping[str, ArrayLike]) -> float:
     """`matched_level` of the runs (arm -> rewards) of one seed; NaN if derived and one is absent.
 
-    Other arms have no part in it: they are matched to the baseline's checkpoint at that level.
+    Other arms do not change it: they are matched to the baseline's checkpoint at that level.
     """
     pair = [runs[arm] for arm in LEVEL_ARMS if arm in runs]
     return matched_level(evaluation, pair if len(pair) == len(LEVEL_ARMS) else [])
 
 
 def level_fractions(evaluation: Any) -> tuple[float, ...]:
-    """The shares that derived levels lie at, highest first."""
+    """The shares for derived levels, highest first."""
     return tuple(sorted(evaluation.level_fractions or LEVEL_FRACTIONS, reverse=True))
 
 
@@ -61,8 +61,8 @@ def shared_levels(
     """Reward levels that every run reaches, in the order of `fractions`.
 
     Each lies `fraction` of the way from the start to the highest trailing mean that all runs reach.
-    The start is the first full trailing mean, the highest of the runs': arms sample with their own
-    variance, and what one has at the start is no progress. So no run begins at a level. Empty if a
+    The start is the highest of the runs' first full trailing means: arms sample with their own
+    variance, and a difference at the start is no progress. So no run begins at a level. Empty if a
     run is shorter than `window` or never rises above the start.
     """
     if not all(0.0 < f <= 1.0 for f in fractions):
@@ -76,7 +76,7 @@ def shared_levels(
 
 
 def why_none(runs: Sequence[ArrayLike], window: int = WINDOW) -> str:
-    """Why no level can be derived from the runs, in words; "" where one can."""
+    """Why no level can be derived from the runs, in words; "" if one can."""
     if not runs:
         return "no runs to derive a level from"
     shortest = min(len(np.asarray(run)) for run in runs)

@@ -1,6 +1,6 @@
-"""Experiments: one YAML file is one column of the paper's Table 7, a scale lays sizes over it.
+"""Experiments: one YAML file is one column of the paper's Table 7, and a scale changes its sizes.
 
-An experiment is resolved from these layers, later ones win:
+An experiment is resolved from these layers; later ones override earlier ones:
 
     config/defaults.yaml `common`, then the block of its algorithm   values that Table 7 lacks
     config/experiments/<name>.yaml                                    the column of Table 7
@@ -9,8 +9,8 @@ An experiment is resolved from these layers, later ones win:
     config/scale/<scale>.yaml `experiments.<name>`                    sizes of this experiment there
 
 A scale may change sizes and the numbers that depend on them (`SCALE_MAY_CHANGE`), never the method;
-a preset may change anything. `pcpo.config.cuts` says in words how a scale differs from the paper's.
-This module imports the standard library, pydantic and yaml only: a Snakefile parses it.
+a preset may change anything. `pcpo.config.cuts` lists how a scale differs from the paper's. This
+module imports only the standard library, pydantic and yaml, because a Snakefile imports it.
 """
 
 from pcpo.config.arms import Arm, arm_names, load_arm

@@ -1,4 +1,4 @@
-"""Arms: what a run changes of an experiment, from config/arms.yaml."""
+"""Arms: the settings of a run that differ within an experiment, from config/arms.yaml."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Arm(Record):
     objective: Annotated[str, OBJECTIVES]
     log_ratio: Literal["sampler", "matching"]
     credit: Annotated[str, RULES]
-    over: Literal["all", "trained"] = "all"  # steps of a mean weight or of zeta
+    over: Literal["all", "trained"] = "all"  # steps for a mean weight or zeta
     storage: Literal["original", "float32"]
     timestep_fraction: float | None = None  # overrides the experiment's
 
@@ -49,13 +49,13 @@ class Arm(Record):
 
     @property
     def needs_reference(self) -> bool:
-        """Whether each sampler step asks the reference model too."""
+        """Whether each sampler step also runs the reference model."""
         return any(r.name == self.credit and r.keywords.get("reference") for r in RULES.all())
 
 
 @cache
 def arms_file() -> Keys:
-    """The blocks of config/arms.yaml by arm; ConfigError for one that is none or has no name."""
+    """The blocks of config/arms.yaml by arm; ConfigError for an invalid block or name."""
     file = files.CONFIG / "arms.yaml"
     arms = load_yaml(file, "file")
     for name, block in arms.items():
@@ -68,12 +68,12 @@ def arms_file() -> Keys:
 
 
 def load_arm(name: str) -> Arm:
-    """The arm of config/arms.yaml; ConfigError lists the known ones."""
+    """Load an arm of config/arms.yaml; ConfigError lists the known ones."""
     return resolve_arm(name)[0]
 
 
 def resolve_arm(name: str) -> tuple[Arm, Keys]:
-    """`load_arm`, and the keys that it was made from with their origins."""
+    """`load_arm`, and the keys of the arm with their origins."""
     arms, file = arms_file(), files.CONFIG / "arms.yaml"
     if name not in arms:
         raise ConfigError(f"{file}: unknown arm '{name}'; known: {', '.join(arms)}")

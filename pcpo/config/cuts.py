@@ -1,4 +1,4 @@
-"""What a scale changes of an experiment, in words: the line below every table of that scale."""
+"""What a scale changes in an experiment, in words: the line below every table of that scale."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from pcpo.config.resolve import load_experiment
 from pcpo.config.scale import load_scale
 
-# They say how the machine is used and what the scale is called, not what was run.
+# These keys are about the machine and the scale's name, not about the method.
 _UNTOLD = ("scale", "execution")
 PAPER = "paper"
 
@@ -15,8 +15,8 @@ PAPER = "paper"
 def cuts(experiment: int | str, scale: str) -> list[str]:
     """Every difference from the paper's scale, as "epochs 300 -> 16", in the order of the keys.
 
-    Empty at the paper's scale, and where a world is trained instead of the paper's models: there
-    everything differs, and the scale's note says so. Raises ConfigError as `load_experiment`.
+    Empty at the paper's scale, and where a demo world replaces the paper's models: there everything
+    differs, and the scale's note says so. Raises ConfigError like `load_experiment`.
     """
     if scale == PAPER or load_scale(scale).world:
         return []
@@ -39,7 +39,7 @@ def _differences(published: dict[str, Any], ours: dict[str, Any], prefix: str = 
 
 
 def _text(value: Any) -> str:
-    """A value as a reader writes it: 16, 0.0003, none, [0.3, 0.9], rank 4 alpha 4."""
+    """A value as text for a reader: 16, 0.0003, none, [0.3, 0.9], rank 4 alpha 4."""
     if value is None or value == []:
         return "none"
     if isinstance(value, bool):

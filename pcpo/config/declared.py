@@ -1,8 +1,8 @@
-"""What a decorator declares in a source of the package, read without importing it.
+"""Read what a decorator declares in a source of the package, without importing the source.
 
 A credit rule, an objective or an advantage is one function or class under a decorator that names
-it. Configuration checks names against them, and must not load torch for it: a Snakefile does so
-each time that it is parsed. So the decorators' arguments are plain values, written out.
+it. Configuration checks names against these, without loading torch, each time that a Snakefile is
+parsed. So the decorators' arguments must be literal values.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ class Declarations:
     decorator: str
 
     def all(self) -> tuple[Declared, ...]:
-        """In the file's order; ConfigError where they cannot be read."""
+        """All of them, in the file's order; ConfigError if they cannot be read."""
         return _read(PACKAGE / self.source, self.decorator)
 
     def names(self) -> list[str]:
-        """Without repetition."""
+        """The names, each one once."""
         return list(dict.fromkeys(found.name for found in self.all()))
 
     def check(self, name: str) -> str:
-        """The name itself; ValueError lists those that there are."""
+        """Return the name; an unknown one is a ValueError that lists the valid ones."""
         if name not in (known := self.names()):
             raise ValueError(f"use one of pcpo/{self.source}: {', '.join(known)}")
         return name

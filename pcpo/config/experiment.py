@@ -27,8 +27,8 @@ class Sampler(Record):
     embedded_guidance: float | None = None  # FLUX.1-dev's distilled guidance input
     resolution: int = Field(gt=0)  # pixels
     shift: float | None = None  # of the flow's timesteps; None takes the scheduler's own
-    initial_noise_groups: int = 0  # that many initial noises shared over an iteration; 0: all own
-    storage_dtype: Literal["float32", "float16", "bfloat16"]  # in which the original keeps latents
+    initial_noise_groups: int = 0  # so many initial noises shared in an iteration; 0: one per image
+    storage_dtype: Literal["float32", "float16", "bfloat16"]  # of the original's stored latents
 
 
 class Batch(Record):
@@ -37,8 +37,8 @@ class Batch(Record):
     images_per_iteration: int = Field(gt=0)
     gradient_updates: int = Field(gt=0)
     micro_batch: int = Field(gt=0)  # images of one forward, in the rollout and in the update
-    # True: the images of an iteration come in random order, so that an update holds images of any
-    # prompt. False: the images of a prompt follow each other, and an update holds whole groups.
+    # True: the images of an iteration are in random order, and an update has images of any prompt.
+    # False: the images of a prompt are in sequence, and an update has whole groups.
     shuffle: bool = False
 
     @model_validator(mode="after")
@@ -87,7 +87,7 @@ class Advantage(Record):
 
     @property
     def grouped(self) -> bool:
-        """Whether it needs images of the same prompts in every iteration."""
+        """Whether it needs several images of each prompt in an iteration."""
         (declaration,) = (d for d in ADVANTAGES.all() if d.name == self.kind)
         return bool(declaration.keywords.get("grouped", True))
 
@@ -116,10 +116,10 @@ class EMA(Record):
     """Moving average of the trained weights, which is what checkpoints then hold (Flow-GRPO)."""
 
     decay: float = Field(gt=0, lt=1)  # its ceiling; update s takes min((1 + s) / (10 + s), decay)
-    # Gradient updates between two whose weights it takes: with 8, those of updates 7, 15, ...
+    # It takes the weights once in so many gradient updates: with 8, after updates 7, 15, ...
     every: int = Field(gt=0)
-    # Images of one micro-batch of the original, over all its GPUs: it takes the weights once for
-    # each of an update's, see pcpo/training/ema.py. None: once.
+    # Images of one micro-batch of the original, over all its GPUs: it takes the weights once per
+    # micro-batch of an update, see pcpo/training/ema.py. None: once.
     images_per_call: int | None = Field(default=None, gt=0)
 
 
@@ -154,11 +154,11 @@ class Evaluation(Record):
     prompts: int = Field(gt=0)  # at most so many of the experiment's prompts
     seeds: int = Field(gt=1)  # images per prompt
     validation_seeds: int = Field(gt=1)  # images per prompt that selection scores
-    screening_seeds: int = Field(gt=0)  # of them, those on which candidates are screened
+    screening_seeds: int = Field(gt=0)  # how many of them screen the candidates
     batch: int = Field(gt=0)
-    # Levels of the training reward at which runs are compared (Table 10), in rising order, or
-    # fractions of the range that both arms cover, where no level is published for the scale
-    # (`pcpo.analysis.reward_levels`, which has its own where there is neither).
+    # Levels of the training reward at which runs are compared (Table 10), in rising order. If no
+    # level is published for the scale: fractions of the range that both arms cover. If both are
+    # missing, `pcpo.analysis.reward_levels` has defaults.
     reward_levels: tuple[float, ...] = ()
     level_fractions: tuple[float, ...] = ()
     matched_level: float | None = None  # level of Tables 2-4; None: the highest
@@ -203,8 +203,8 @@ class Experiment(Record):
     execution: Execution = Execution()
     evaluation: Evaluation
     alignment: tuple[Name, ...] = ()  # prompt sets of Tables 5 and 9
-    # Where those tables compare epochs; scored beside the pair matched in reward. An epoch stands
-    # for the last checkpoint up to it, for scales that end earlier. None: the matched pair alone.
+    # The epochs that those tables compare, scored beside the pair matched in reward. An epoch means
+    # the last checkpoint up to it, for scales that end earlier. None: only the matched pair.
     alignment_checkpoint: Epochs | None = None
     arms: tuple[Name, ...]
     compared: tuple[Name, ...]  # arms that are matched in reward, sampled and measured
@@ -254,12 +254,12 @@ class Experiment(Record):
 
     @property
     def measured(self) -> tuple[str, ...]:
-        """The compared arms that are trained: a scale may leave arms out."""
+        """The compared arms that are trained; a scale may leave arms out."""
         return tuple(arm for arm in self.compared if arm in self.arms)
 
     @property
     def prompt_sets(self) -> tuple[str, ...]:
-        """Every set whose prompts its runs read: of training, validation and alignment."""
+        """All prompt sets that its runs read: for training, validation and alignment."""
         validation = (self.validation.prompts,) if self.validation else ()
         return tuple(dict.fromkeys((self.prompts, *validation, *self.alignment)))
 
@@ -273,26 +273,26 @@ class Experiment(Record):
 
     @property
     def micro_batches(self) -> int:
-        """Of one update, over all processes."""
+        """Number of micro-batches of one update, over all processes."""
         return self.batch.images_per_update // self.batch.micro_batch
 
     @property
     def average_calls(self) -> int:
-        """How often an update calls the moving average's step: the original's micro-batches.
+        """How often an update calls the moving average's step: once per original micro-batch.
 
-        A last one that would not be full counts.
+        A last micro-batch that is not full counts too.
         """
         if self.ema is None or self.ema.images_per_call is None:
             return 1
         return -(-self.batch.images_per_update // self.ema.images_per_call)
 
     def trained_count(self, arm: Arm, trainable: int) -> int:
-        """On how many of so many trainable sampler steps each image is trained, at least one."""
+        """How many of the `trainable` sampler steps each image is trained on, at least one."""
         fraction = arm.timestep_fraction or self.timesteps.fraction
         return max(int(trainable * fraction + 1e-9), 1)
 
     def processes_on(self, gpus: int) -> int:
-        """How many of so many GPUs a training takes: micro-batches divide among them evenly."""
+        """How many of `gpus` a training uses, so that micro-batches divide among them evenly."""
         most = min(gpus, self.execution.gpus)
         return max(n for n in range(1, most + 1) if self.micro_batches % n == 0)
 
@@ -300,7 +300,7 @@ class Experiment(Record):
     def base_images(self) -> str:
         """Name of the base model's image set; experiments that sample alike share one.
 
-        It ends in a digest of sampler and precision: another noise level is another set.
+        It ends with a digest of sampler and precision: another noise level is another set.
         """
         s, e = self.sampler, self.evaluation
         return (
@@ -310,20 +310,20 @@ class Experiment(Record):
 
     @property
     def sizes(self) -> dict[str, Any]:
-        """How a training uses the machine: what may change in the middle of a run."""
+        """How a training uses the machine: these values may change during a run."""
         return {"batch.micro_batch": self.batch.micro_batch} | {
             f"execution.{key}": value for key, value in self.execution.model_dump().items()
         }
 
     def identity(self, *sections: str) -> dict[str, Any]:
-        """The named fields as JSON takes them, without what no result hangs on beyond rounding.
+        """The named fields in JSON types, without those that change results only by rounding.
 
-        Such are sizes that fit the work to the machine, and how often a training saves.
+        These are sizes that fit the work to the machine, and how often a training saves.
         """
         return self.model_dump(mode="json", include=set(sections), exclude=_OF_THE_MACHINE)
 
     def digest(self, *sections: str) -> str:
-        """Short hash of the experiment, or of the named fields alone."""
+        """Short hash of the experiment, or of only the named fields."""
         data = self.model_dump(mode="json")
         if sections:
             data = {key: data[key] for key in sections}
@@ -337,8 +337,8 @@ _OF_THE_MACHINE: Any = {
     "checkpoint_every": True,
 }
 
-# The fields that a trained run depends on. `arms` and `evaluation` are not among them, and neither
-# is `epochs`: a longer training goes on from a shorter one.
+# The fields that a trained run depends on. `arms` and `evaluation` are not among them, nor is
+# `epochs`: a longer training resumes from a shorter one.
 TRAINING_FIELDS = (
     *("name", "scale", "algorithm", "model", "prompts", "reward", "sampler", "batch"),
     *("advantage", "timesteps", "optimizer", "lora", "ema", "clip_range", "kl_beta"),

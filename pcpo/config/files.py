@@ -16,15 +16,15 @@ VARIABLE = "PCPO_CONFIG"  # names another folder than this checkout's
 CONFIG = Path(os.environ.get(VARIABLE) or Path(__file__).resolve().parents[2] / "config")
 
 
-# Bounds of a YAML file, which may come from an archive of someone else. The largest of ours,
-# claims.yaml, has 23 kB, five levels deep. The first holds for the file, and for its values with
-# every alias written out.
+# Bounds of a YAML file, which may come from someone else's archive. Our largest, claims.yaml, has
+# 23 kB and five levels. The first bound is for the file, and for its values with every alias
+# written out.
 YAML_BYTES = 250_000
 YAML_DEPTH = 32
 
 
 def use_folder(folder: Path) -> None:
-    """Take all configuration from `folder`, here and in the commands that this process starts."""
+    """Read all configuration from `folder`, here and in the commands that this process starts."""
     global CONFIG
     CONFIG = folder
     os.environ[VARIABLE] = str(folder)
@@ -42,14 +42,14 @@ class Origin(NamedTuple):
     """Where a value of a key was written, and the value as it was read."""
 
     file: str
-    line: int | None  # None: the file's name says it
+    line: int | None  # None: the value is from the file's name
     value: Any
 
 
 class Keys(dict[str, Any]):
-    """The keys of a mapping, with each one's origins: the last one holds, it replaced the others.
+    """The keys of a mapping with their origins; a key's last origin replaced the others.
 
-    As it is read, a key has one origin; `merge` joins those of both sides.
+    A key has one origin when it is read; `merge` joins the origins of both sides.
     """
 
     origins: dict[str, tuple[Origin, ...]]
@@ -80,7 +80,7 @@ Name = Annotated[
 
 
 def known_name(name: object, where: str) -> str:
-    """The name itself, where it is one (pcpo/names.py); ConfigError begins with `where`."""
+    """Return a valid name (pcpo/names.py); else ConfigError, which begins with `where`."""
     try:
         return checked_name(name, where)
     except ValueError as error:
@@ -88,7 +88,7 @@ def known_name(name: object, where: str) -> str:
 
 
 def load_yaml(path: Path, what: str) -> Keys:
-    """Keys and values of a file of configuration. Raises ConfigError with its name."""
+    """Keys and values of a configuration file. Raises ConfigError with its name."""
     if not path.exists():
         known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
         raise ConfigError(f"unknown {what} '{path.stem}': no file {path}; known: {known}")
@@ -99,27 +99,27 @@ def load_yaml(path: Path, what: str) -> Keys:
 
 
 def read_yaml(path: Path) -> Any:
-    """A file of plain values: texts, numbers, lists, `Keys`; bounded before it is built.
+    """A file of plain values: texts, numbers, lists, `Keys`; its size is checked while it is read.
 
-    Raises ConfigError with the file's name where it is no such YAML in UTF-8, or larger or deeper
-    than YAML_BYTES and YAML_DEPTH.
+    Raises ConfigError with the file's name if it is not such YAML in UTF-8, or if it is larger than
+    YAML_BYTES or deeper than YAML_DEPTH.
     """
     if (size := path.stat().st_size) > YAML_BYTES:
         raise ConfigError(f"{path}: has {size:,} bytes; at most {YAML_BYTES:,} are read")
     try:
         return _Plain(path.read_bytes().decode("utf-8"), str(path)).get_single_data()
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: of a number or of UTF-8
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a bad number or UTF-8
         raise ConfigError(f"{path}: not valid YAML: {error}") from error
 
 
 class _Plain(yaml.SafeLoader):
-    """YAML of plain values, which counts what it composes, aliases as often as they stand there."""
+    """YAML of plain values. It counts all that it composes, and an alias each time it is used."""
 
     def __init__(self, text: str, file: str) -> None:
         super().__init__(text)
         self._file = file
         self._depth = self._size = 0
-        self._sizes: dict[int, int] = {}  # of each node that is complete, with what is below it
+        self._sizes: dict[int, int] = {}  # of each complete node, with all below it
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         alias = self.check_event(yaml.AliasEvent)
@@ -140,16 +140,16 @@ class _Plain(yaml.SafeLoader):
         return node
 
     def keys_of(self, node: yaml.MappingNode) -> Iterator[Keys]:
-        """The keys of a mapping with their lines; those of an alias are where its anchor stands."""
+        """The keys of a mapping with their lines; an alias has the lines of its anchor."""
         keys = Keys()
-        yield keys  # filled after this, because an alias may be to it
+        yield keys  # filled later, because an alias may point to it
         keys.update(cast(dict[str, Any], self.construct_mapping(node)))
         for key_node, _ in node.value:
             key = self.construct_object(key_node)
             keys.origins[key] = (Origin(self._file, key_node.start_mark.line + 1, keys[key]),)
 
 
-# Dates, bytes and sets are no plain values: JSON has none, and nothing here takes one.
+# Dates, bytes and sets are no plain values: JSON does not have them, and nothing here uses them.
 _TAGS = ("null", "bool", "int", "float", "str", "seq", "map")
 _Plain.yaml_constructors = {
     tag: constructor
@@ -160,7 +160,7 @@ _Plain.add_constructor("tag:yaml.org,2002:map", _Plain.keys_of)
 
 
 def merge(base: Keys, over: Keys) -> Keys:
-    """`over` laid over `base`, mapping by mapping; every key remembers what it replaced."""
+    """Merge `over` into `base`, mapping by mapping; every key records what it replaced."""
     merged = base.copy()
     for key, value in over.items():
         old = base.get(key)
@@ -194,7 +194,7 @@ def explain(
 ) -> str:
     """One line per mistake, with the file of the layer that set the key last.
 
-    `main` is named where a mistake concerns several keys together.
+    `main` is named if a mistake concerns several keys together.
     """
     lines = []
     for item in error.errors():
@@ -208,7 +208,7 @@ def explain(
             ),
             main or layers[-1][0],
         )
-        parts = [str(part) for part in location if part != "[key]"]  # pydantic's word for a key
+        parts = [str(part) for part in location if part != "[key]"]  # pydantic's mark of a key
         key = ".".join(part if part.isprintable() else ascii(part) for part in parts)
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":

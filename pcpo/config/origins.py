@@ -1,7 +1,7 @@
 """Where each value of a resolved record was written, and what it replaced.
 
 The resolvers (`resolve_experiment`, `resolve_scale`, `resolve_arm`) return a record and the keys
-that it was made from; `settings` lays the two side by side.
+that it was made from; `settings` combines the two.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ class Setting(NamedTuple):
     """One value, as the program uses it.
 
     key: dotted, as in `optimizer.learning_rate`. origin: where the value was written; for a default
-    of the code, the line of the record's field. replaced: the values that other files had set, the
-    last one first.
+    of the code, the line of the record's field. replaced: the values that other files had set,
+    last first.
     """
 
     key: str
@@ -56,7 +56,7 @@ def _of_value(
     above: tuple[Origin, ...],
     default: Origin,
 ) -> Iterator[Setting]:
-    """above: origins of the mapping that holds the key where it was no mapping yet."""
+    """above: origins of the key's mapping from layers in which it was no mapping."""
     origins = keys.origins.get(key, ())
     below = keys.get(key)
     inside = below if isinstance(below, Keys) else Keys()

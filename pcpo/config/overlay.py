@@ -1,4 +1,4 @@
-"""What a file lays over experiments: first its `all`, then its `experiments.<name>`."""
+"""The keys of a file that override experiments: first its `all`, then `experiments.<name>`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pcpo.config.files import ConfigError, Keys, Record
 
 
 def _as_read(value: Any, check: Callable[[Any], Any]) -> Any:
-    """Pydantic's check without its copy, which would not know the lines of the keys."""
+    """Pydantic's check without its copy, which would lose the lines of the keys."""
     check(value)
     return value
 
@@ -20,11 +20,11 @@ _AS_DICT = GetPydanticSchema(lambda source, handler: handler(dict[str, Any]))
 Block = Annotated[Keys, _AS_DICT, WrapValidator(_as_read)]
 
 
-OF_EXPERIMENTS = ("all", "experiments")  # keys of such a file that are laid over experiments
+OF_EXPERIMENTS = ("all", "experiments")  # keys of such a file that override experiments
 
 
 class Layer(NamedTuple):
-    """Keys that are laid over an experiment, and what messages call their place."""
+    """Keys that override those of an experiment, and the name of their place in messages."""
 
     where: str
     keys: Keys
@@ -41,7 +41,7 @@ class Overlay(Record):
     experiments: dict[str, Block] = Field(default_factory=dict)
 
     def layers(self, experiment: str) -> list[Layer]:
-        """What is laid over an experiment; later ones win."""
+        """The layers that override an experiment; later ones override earlier ones."""
         return [
             Layer(f"{self.file} (all)", self.all),
             Layer(
@@ -50,7 +50,7 @@ class Overlay(Record):
         ]
 
     def check_names(self, known: Sequence[str]) -> None:
-        """Raises ConfigError for an experiment that is not among the known ones."""
+        """Raises ConfigError for an unknown experiment."""
         for key in self.experiments:
             if key not in known:
                 raise ConfigError(f"{self.file}: experiments.{key}: there is no such experiment")

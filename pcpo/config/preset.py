@@ -1,4 +1,4 @@
-"""A preset: named changes of method, laid between the experiments and the sizes of a scale."""
+"""A preset: named changes of method, a layer between experiments and the sizes of a scale."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from pcpo.config.preset import load_preset
 from pcpo.config.scale import Scale, experiment_names, load_scale
 from pcpo.names import shown
 
-OF_THE_FILE = ("name", "number", "scale")  # what no key sets: the file's name, and the command
+OF_THE_FILE = ("name", "number", "scale")  # set by the file's name and the command
 
 
 def load_experiment(experiment: int | str, scale: str = "paper") -> Experiment:
@@ -28,7 +28,7 @@ def load_experiment(experiment: int | str, scale: str = "paper") -> Experiment:
 
 
 def resolve_experiment(experiment: int | str, scale: str) -> tuple[Experiment, Keys]:
-    """`load_experiment`, and the keys that it was made from with their origins."""
+    """`load_experiment`, and the keys of the experiment with their origins."""
     name = _name(experiment)
     path = files.CONFIG / "experiments" / f"{name}.yaml"
     chosen = load_scale(scale)
@@ -40,7 +40,7 @@ def resolve_experiment(experiment: int | str, scale: str) -> tuple[Experiment, K
     for where, layer in method:
         _check_keys(where, layer)
         merged = merge(merged, layer)
-    full = "lora" in merged and merged["lora"] is None  # whatever a scale says of ranks
+    full = "lora" in merged and merged["lora"] is None  # then a scale's ranks do not apply
     arms = merged.get("arms")
     for where, layer in sizes:
         _check_arms(where, layer, arms)
@@ -54,7 +54,7 @@ def resolve_experiment(experiment: int | str, scale: str) -> tuple[Experiment, K
 
 
 def _name(experiment: int | str) -> str:
-    """The name of an experiment that is given by its name or number."""
+    """The name of an experiment, from its name or number."""
     names = experiment_names()
     text = str(experiment)
     number = f"{text.lstrip('0').zfill(2)}_"
@@ -68,7 +68,7 @@ def _name(experiment: int | str) -> str:
 
 
 def _own(name: str, scale: str, path: Path) -> Keys:
-    """What an experiment has from the name of its file and from the command."""
+    """The values that an experiment has from the name of its file and from the command."""
     own = Keys(name=name, number=int(name.split("_")[0]), scale=scale)
     places = (path, path, files.CONFIG / "scale" / f"{scale}.yaml")
     for (key, value), place in zip(own.items(), places, strict=True):
@@ -77,7 +77,7 @@ def _own(name: str, scale: str, path: Path) -> Keys:
 
 
 def _method(name: str, path: Path) -> list[Layer]:
-    """The defaults of an experiment's algorithm, and its own file over them."""
+    """The defaults of an experiment's algorithm, then its own file."""
     place = files.CONFIG / "defaults.yaml"
     defaults = load_yaml(place, "file")
     own = load_yaml(path, "experiment")
@@ -93,14 +93,14 @@ def _method(name: str, path: Path) -> list[Layer]:
 
 
 def _check_keys(where: str, layer: Keys) -> None:
-    """The name of the file is the experiment's name; no key changes it."""
+    """Refuse keys that would change the experiment's name, which is the file's name."""
     for key in OF_THE_FILE:
         if key in layer:
             raise ConfigError(f"{where}: {key}: unknown key")
 
 
 def _check_sources(resolved: Experiment, scale: Scale, path: Path) -> None:
-    """The scale has what the experiment names."""
+    """Check that the scale has all that the experiment names."""
     sources: list[tuple[str, Mapping[str, Any], str]] = [
         (resolved.model, scale.models, "models"),
         (resolved.reward.name, scale.rewards, "rewards"),
@@ -117,7 +117,7 @@ def _check_sources(resolved: Experiment, scale: Scale, path: Path) -> None:
 
 
 def _check_arms(where: str, layer: Keys, known: Any) -> None:
-    """A scale may leave arms of the experiment out; other arms are not its business."""
+    """Check that a scale only leaves arms of the experiment out, and adds none."""
     arms = layer.get("arms")
     if not isinstance(arms, list) or not isinstance(known, list | tuple):
         return  # a wrong type is reported with the other mistakes

@@ -1,7 +1,6 @@
-"""A scale: where models, prompts and rewards come from, and the sizes laid over experiments.
+"""A scale: where models, prompts and rewards come from, and sizes that override experiments.
 
-A scale may start from another one (`extends`), over whose sizes its own are laid, and may name a
-preset.
+A scale may start from another one (`extends`), whose sizes its own override, and may name a preset.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from pcpo.names import shown
 SCALE_MAY_CHANGE = (
     "sampler.steps",
     "sampler.resolution",
-    "sampler.guidance_scale",  # belongs to the model's weights, which the scale chooses
+    "sampler.guidance_scale",  # depends on the model's weights, which the scale chooses
     "sampler.initial_noise_groups",
     "batch.prompts_per_iteration",
     "batch.images_per_prompt",
@@ -56,7 +55,7 @@ SCALE_MAY_CHANGE = (
     "validation.count",
     "validation.every",
     "validation.steps",
-    "arms",  # fewer of them; load_experiment refuses others
+    "arms",  # fewer only; load_experiment refuses others
 )
 
 
@@ -86,7 +85,7 @@ class FeatureSource(Record):
     """One slot of the paper's quality tables: which features fill it at this scale."""
 
     features: Name  # a module of pcpo/features
-    output: Name  # a key of what it returns
+    output: Name  # a key of its result
     metric: Name  # a module of pcpo/metrics
     measured: str  # its name in tables
 
@@ -95,9 +94,9 @@ class Scale(Record):
     """Where a scale's things come from, and the sizes that its files lay over experiments."""
 
     name: Name
-    note: str  # stands under every table of the scale
-    preset: Name | None = None  # a file of config/presets, laid over experiments before the sizes
-    device: Literal["cpu", "cuda"]  # on which its commands run, unless they are told otherwise
+    note: str  # printed below every table of the scale
+    preset: Name | None = None  # a file of config/presets, applied to experiments before sizes
+    device: Literal["cpu", "cuda"]  # on which its commands run by default
     models: dict[Name, ModelSource]
     prompts: dict[Name, str]
     rewards: dict[Name, RewardSource]
@@ -106,12 +105,12 @@ class Scale(Record):
     alignment: dict[Name, dict[Name, Name]]  # prompt set -> column of Table 5 or 9 -> reward
     world: dict[Name, Any] = Field(
         default_factory=dict
-    )  # sizes of the demo world; empty where models are downloaded
-    sizes: tuple[Overlay, ...]  # of its own file, and before it of the files that it extends
+    )  # sizes of the demo world; empty if models are downloaded
+    sizes: tuple[Overlay, ...]  # of the files that it extends, then of its own
 
     @model_validator(mode="after")
     def _names(self) -> Scale:
-        """What is measured is measured with what the same file has."""
+        """Check that measurements use only rewards and features of the same file."""
         for dataset, columns in self.alignment.items():
             for column, reward in columns.items():
                 _known(reward, self.rewards, f"alignment.{dataset}.{column}", "rewards:")
@@ -121,7 +120,7 @@ class Scale(Record):
 
     @model_validator(mode="after")
     def _world_inside(self) -> Scale:
-        """A world's prompt sets are deleted and written anew: never outside of its folder."""
+        """A world deletes and rewrites its prompt sets, so they must be in its own folder."""
         inside = f"results/{self.name}/world/"
         for key, path in self.prompts.items() if self.world else ():
             if not path.startswith(inside) or ".." in path.split("/"):
@@ -132,14 +131,14 @@ class Scale(Record):
         return self
 
     def layers(self, experiment: str) -> list[Layer]:
-        """What is laid over an experiment; later ones win."""
+        """The layers that override an experiment; later ones override earlier ones."""
         return [layer for sizes in self.sizes for layer in sizes.layers(experiment)]
 
 
 def check_modules(scale: Scale) -> None:
-    """Raise ConfigError for a reward, features or a metric that no file of the package is.
+    """Raise ConfigError for a reward, features or a metric without a module in the package.
 
-    A run would find out when it comes to them. What is drawn from an archive needs none.
+    Otherwise a run would fail only when it uses them. Tables and figures from an archive need none.
     """
     named = [(source.implementation or key, "rewards", f"rewards.{key}")
              for key, source in scale.rewards.items()]  # fmt: skip
@@ -160,9 +159,9 @@ def _known(name: str, known: Collection[str], where: str, place: str) -> None:
 
 
 def experiment_names() -> list[str]:
-    """Stems of the files in config/experiments, a number and a name each.
+    """Stems of the files in config/experiments, each a number and a name.
 
-    Raises ConfigError for a stem that is none: it enters paths, commands and names of rules.
+    Raises ConfigError for any other stem: stems are part of paths, commands and names of rules.
     """
     found = sorted((files.CONFIG / "experiments").glob("*.yaml"))
     for path in found:
@@ -173,16 +172,16 @@ def experiment_names() -> list[str]:
 
 
 def load_scale(name: str) -> Scale:
-    """config/scale/<name>.yaml over those that it extends, file by file.
+    """Load config/scale/<name>.yaml over the files that it extends, one by one.
 
-    `note` is a scale's own: it is not taken over from the scale that is extended. Raises
-    ConfigError with the file and the key of each mistake.
+    `note` is not inherited from an extended scale. Raises ConfigError with the file and the key of
+    each mistake.
     """
     return resolve_scale(name)[0]
 
 
 def resolve_scale(name: str) -> tuple[Scale, Keys]:
-    """`load_scale`, and the keys that it was made from with their origins."""
+    """`load_scale`, and the keys of the scale with their origins."""
     chain = _chain(name)
     path, own = chain[-1]
     if "note" not in own:
@@ -200,7 +199,7 @@ def resolve_scale(name: str) -> tuple[Scale, Keys]:
 
 
 def _chain(name: str) -> list[tuple[str, Keys]]:
-    """(file, its keys) of a scale and of those it extends, the one that extends none first."""
+    """(file, its keys) of a scale and those that it extends, starting with the base scale."""
     chain: list[tuple[str, Keys]] = []
     names: list[str] = []
     parent: Any = name
@@ -222,7 +221,7 @@ def _chain(name: str) -> list[tuple[str, Keys]]:
 
 
 def _sizes(file: str, data: dict[str, Any]) -> Overlay:
-    """What one scale file lays over experiments: sizes of known experiments, and nothing else."""
+    """The keys of one scale file that override experiments: only sizes, of known experiments."""
     own = {key: data[key] for key in OF_EXPERIMENTS if key in data}
     try:
         sizes = Overlay(file=file, **own)

@@ -1,9 +1,9 @@
 """JSON schemas of the files of config/, made from the records that read them.
 
-An editor with a YAML language server completes keys and marks mistakes by them: the first line of a
-file names its schema. `python -m pcpo.cli.schema` writes config/schema/<kind>.json. A schema is of
-what may stand in one file. An experiment's file, a preset and a scale set some keys and leave the
-others to the layers below, so that almost nothing is required there.
+With them, an editor with a YAML language server completes keys and marks mistakes. The first line
+of a file names its schema. `python -m pcpo.cli.schema` writes config/schema/<kind>.json. A schema
+describes one file. An experiment's file, a preset and a scale set only some keys; other layers set
+the rest, so almost no key is required there.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def schemas() -> dict[str, Schema]:
 def of_record(record: type[Record], leave_out: Collection[str], partial: bool = False) -> Schema:
     """The schema of a record's keys without some of them.
 
-    partial: no key is required, at any depth. Defaults are left out: what a file does not set, a
-    layer below it may.
+    partial: no key is required, at any depth. Defaults are left out, because another layer may set
+    a key that a file does not.
     """
     whole = record.model_json_schema()
     drop = {"title", "default", "$defs"} | ({"required"} if partial else set())
@@ -52,12 +52,12 @@ def of_record(record: type[Record], leave_out: Collection[str], partial: bool = 
 
 
 def named_blocks(block: Schema) -> Schema:
-    """Of a mapping from names to blocks."""
+    """The schema of a mapping from names to blocks."""
     return {"type": "object", "propertyNames": _NAMES, "additionalProperties": block}
 
 
 def _inlined(schema: Schema, shared: Schema, drop: set[str]) -> Schema:
-    """A schema with its references replaced by what they are to, and without some of its words."""
+    """A schema with its references replaced by their targets, and without some keywords."""
     if "$ref" in schema:
         target = shared[schema["$ref"].rpartition("/")[2]]
         return _inlined(target | {k: v for k, v in schema.items() if k != "$ref"}, shared, drop)
@@ -81,7 +81,7 @@ def _inlined(schema: Schema, shared: Schema, drop: set[str]) -> Schema:
 
 
 def _experiment() -> Schema:
-    """Keys that any layer may lay over an experiment."""
+    """Keys that any layer may set in an experiment."""
     return of_record(Experiment, OF_THE_FILE, partial=True)
 
 
@@ -104,7 +104,7 @@ def _scale() -> Schema:
 
 
 def _laid_over(schema: Schema, block: Schema) -> Schema:
-    """With what the file lays over experiments, `all` of them or one."""
+    """Add the keys that a file sets in experiments, in `all` of them or in one."""
     reference = {"$ref": "#/$defs/block"}
     schema["properties"] |= {"all": reference, "experiments": named_blocks(reference)}
     return schema | {"$defs": {"block": block}}
@@ -112,7 +112,7 @@ def _laid_over(schema: Schema, block: Schema) -> Schema:
 
 def _sizes(schema: Schema, prefix: str = "") -> Schema:
     """The part of the keys that a scale may change."""
-    if "anyOf" in schema:  # a mapping or null: whether there is one is method
+    if "anyOf" in schema:  # a mapping or null: only a method may choose null
         (schema,) = (s for s in schema["anyOf"] if "properties" in s)
     kept = {}
     for key, item in schema["properties"].items():

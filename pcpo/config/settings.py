@@ -1,4 +1,4 @@
-"""What config/config.yaml and `--config` say beside the scale: experiments, seeds, sampler."""
+"""Settings of config/config.yaml and `--config` other than the scale: experiments, seeds, ..."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pcpo.config.files import ConfigError, known_name
 from pcpo.config.scale import Scale, experiment_names
 from pcpo.names import LARGEST_SEED, is_seed, shown
 
-# By which sampler evaluation images are made: the experiment's for every arm, so that the weights
-# alone differ, or each arm's own. The base model, against which all are measured, has the native.
+# The sampler of evaluation images: the experiment's for every arm, so that only the weights differ,
+# or each arm's own. The base model, the reference for all arms, has the native one.
 NATIVE, OWN = EVALUATION_SAMPLERS = ("native", "own")
 
 
@@ -28,7 +28,7 @@ def chosen_experiments(given: Any) -> list[str]:
 
 def chosen_seeds(given: Any) -> list[int]:
     """Training seeds, in order. Raises ConfigError unless they are different whole numbers."""
-    # Snakemake's are text.
+    # Snakemake gives text.
     texts = [str(seed) for seed in given] if isinstance(given, list | tuple) else []
     digits = len(str(LARGEST_SEED))
     seeds = [int(text) for text in texts if text.isdecimal() and len(text) <= digits]
@@ -53,9 +53,9 @@ def chosen_sampler(given: Any) -> str:
 
 
 def chosen_container(given: Any) -> str:
-    """An image for Snakemake's `container:`, which puts it into a command as it is.
+    """An image for Snakemake's `container:`, which puts it into a command unchanged.
 
-    Raises ConfigError for what is no path or address.
+    Raises ConfigError if it is not a path or an address.
     """
     if not isinstance(given, str) or shlex.quote(given) != given or given.startswith("-"):
         raise ConfigError(
@@ -66,7 +66,7 @@ def chosen_container(given: Any) -> str:
 
 
 def evaluated_by(scale: Scale, sampler: str) -> Scale:
-    """The scale with a note that says so where evaluation images are not the native sampler's."""
+    """The scale; its note says if evaluation images are not the native sampler's."""
     if sampler == NATIVE:
         return scale
     told = "evaluation images by each arm's own sampler, the base model's by the native one"

@@ -1,1 +1,1 @@
-"""From checkpoints to numbers: selection, images, features of images, metrics."""
+"""Evaluation of checkpoints: selection, images, features of images, metrics."""

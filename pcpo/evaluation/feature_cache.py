@@ -1,12 +1,12 @@
-"""The features of a folder of images: streamed through once, kept on disk, used again.
+"""The features of a folder of images: computed in one pass, kept on disk, and reused.
 
     <images>/features/<features>.<output>.npy             one row per image, in the index's order
     <images>/features/<features>.<output>.<metric>.json   a running metric's value for each prompt
 
-What cannot be kept (an LPIPS vector is 10 MB) goes into its metric at once. Beside each array lies
-a JSON file that says from which images, weights and code it was made, with its SHA-256: where these
+Features too large to keep (an LPIPS vector is 10 MB) go into their metric at once. A JSON file
+beside each array has its SHA-256 and names the images, weights and code that made it. Where these
 are the same, the images are not read again, and several experiments share the features of one base
-model. What is damaged is computed anew.
+model. Damaged files are computed again.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ from pcpo.records.lock import alone
 from pcpo.records.replace import write_bytes
 from pcpo.records.sealed import UNSEALED, check_seal, seal
 
-IMAGES = 256  # read at once, at most
-PIXELS = 2**22  # and at most so many: 16 images of 512 x 512
-PIECE = 2**26  # bytes of a prompt's features that are put together for a running metric
+IMAGES = 256  # at most so many are read at once
+PIXELS = 2**22  # and at most so many pixels: 16 images of 512 x 512
+PIECE = 2**26  # bytes of a prompt's features that are joined for a running metric
 
 
 class ImageSet:
     """A folder of images with the features that `quality` needs.
 
     - `index`: DataFrame of prompt_id, prompt, seed, shard, file, grouped by prompt
-    - `rows[features, output]`: `Rows` (N, d), as many as the index has, for metrics of rows
+    - `rows[features, output]`: `Rows` (N, d), one per row of the index, for metrics of rows
     - `values[features, output, metric]`: {prompt_id: value} of running metrics
     - `dimensions[features, output]`: d
-    - `computed`: what was not found on disk, as `<features>.<output>`
+    - `computed`: the features that were not found on disk, as `<features>.<output>`
 
-    `extractors` are called with at most IMAGES images at a time: memory does not grow with their
-    number. Raises ValueError for an index that is not grouped or names an image twice, for damaged
+    `extractors` get at most IMAGES images per call, so memory does not grow with the number of
+    images. Raises ValueError for an index that is not grouped or names an image twice, for damaged
     images, and for features that are not finite, with the name of the image.
     """
 
@@ -129,7 +129,7 @@ class ImageSet:
 
 
 class _KeptRows:
-    """Rows of one output, and the file that holds them."""
+    """Rows of one output, and their file."""
 
     def __init__(
         self, folder: Path, source: FeatureSource, made_from: dict[str, str], count: int
@@ -139,7 +139,7 @@ class _KeptRows:
         self.made_from = made_from
 
     def restore(self) -> bool:
-        """Whether the file is there, whole, and of these images."""
+        """Load the file; False if it is missing, damaged, or of other images."""
         try:
             origin = _read_json(self.path.with_suffix(".json"))
             if origin != self.made_from | {"rows": sha256(self.path)}:
@@ -188,7 +188,7 @@ class _PromptValues:
         self._prompt: int | None = None
 
     def restore(self) -> bool:
-        """Whether the file is there and of these images."""
+        """Load the file; False if it is missing, damaged, or of other images."""
         try:
             stored = _read_json(self.path)
             if stored["made_from"] != self.made_from:
@@ -218,7 +218,7 @@ class _PromptValues:
                 self._flush()
 
     def _flush(self) -> None:
-        """Hand over what has come in of the prompt; few large pieces are faster than many."""
+        """Pass the prompt's collected features to the metric; few large pieces are faster."""
         if self._pieces:
             whole = len(self._pieces) > 1
             self._running.update(np.concatenate(self._pieces) if whole else self._pieces[0])
@@ -231,7 +231,7 @@ class _PromptValues:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    """What `_write_json` wrote. Raises ValueError where it is damaged."""
+    """Read a file of `_write_json`. Raises ValueError if it is damaged."""
     data = path.read_bytes()
     check_seal(data)
     content = dict(json.loads(data))

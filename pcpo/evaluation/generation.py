@@ -1,8 +1,8 @@
 """Images of a policy: prompts x seeds, the same noise for every policy.
 
-Image k of a prompt depends on (sampler, prompt, k) alone. Floating-point sums depend on the shape
-of a forward, so the forward always runs `forward_batch` images (a short last batch is filled up):
-how the images are split into calls or processes then changes no pixel.
+Image k of a prompt depends only on (sampler, prompt, k). Floating-point sums depend on the batch
+shape, so every forward has `forward_batch` images (a short last batch is filled up). Then the split
+of the images into calls or processes changes no pixel.
 """
 
 from __future__ import annotations

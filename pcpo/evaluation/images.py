@@ -1,4 +1,4 @@
-"""Folders of images that a person can open: one zip of PNGs per prompt, and an index.
+"""Folders of images that people can open: one zip of PNGs per prompt, and an index.
 
 Images are numpy arrays here, so that metrics, tables and figures read them without torch.
 """
@@ -21,7 +21,7 @@ from pcpo.names import shown
 from pcpo.records.replace import new_file, write_text
 
 INDEX = "index.csv"
-MADE_BY = "made_by"  # digest of what the shards depend on, for a generation that was stopped
+MADE_BY = "made_by"  # digest of the shards' inputs, to resume a generation that was stopped
 COLUMNS = ("prompt_id", "prompt", "seed", "shard", "file")
 LARGEST_IMAGE = 2**26  # bytes of a PNG: 16 times one of 1024 x 1024 without any compression
 _DATE = (2026, 1, 1, 0, 0, 0)  # of every entry, so that equal images give equal shards
@@ -37,8 +37,8 @@ def write_images(
 ) -> None:
     """Write one zip of PNGs per prompt and an index; the index comes last.
 
-    rows: grouped by prompt; images: `uint8 (3, H, W)` of each row, in order. With `made_by`, of the
-    rows that `missing_rows` returned; the other shards are there.
+    rows: grouped by prompt; images: `uint8 (3, H, W)` of each row, in order. With `made_by`, only
+    images of the rows that `missing_rows` returned; the other shards exist.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / INDEX).unlink(missing_ok=True)
@@ -63,10 +63,10 @@ def write_images(
 
 
 def missing_rows(folder: Path, rows: Sequence[Row], made_by: str) -> list[Row]:
-    """The rows that are still to be made where an earlier `write_images` was stopped.
+    """The rows that are still missing after an earlier `write_images` was stopped.
 
-    made_by: digest of all that the images depend on. Shards that were made by something else, or
-    are damaged, are deleted; so is the index, which says that the folder is complete.
+    made_by: digest of all inputs of the images. Shards with another digest and damaged shards are
+    deleted. The index is deleted too, because it marks the folder as complete.
     """
     folder.mkdir(parents=True, exist_ok=True)
     note = folder / MADE_BY
@@ -93,7 +93,7 @@ def _is_whole(shard: Path, files: list[str]) -> bool:
     try:
         with zipfile.ZipFile(shard) as archive:
             return archive.namelist() == files and archive.testzip() is None
-    except PermissionError:  # another user's: it is not to be made again
+    except PermissionError:  # another user's: do not make it again
         raise
     except (zipfile.BadZipFile, OSError):
         return False
@@ -102,9 +102,9 @@ def _is_whole(shard: Path, files: list[str]) -> bool:
 def read_index(folder: Path) -> pd.DataFrame:
     """The index of a folder of images: prompt_id and seed (int64), prompt, shard and file (texts).
 
-    A prompt is the text that was written, also where it looks like a number or a missing value.
-    Raises FileNotFoundError if there is none, ValueError if it is no such table, names a shard
-    that `write_images` would not write, or a prompt's seed twice.
+    A prompt stays text, even if it looks like a number or a missing value. Raises FileNotFoundError
+    if there is no index. Raises ValueError if it is no such table, names a shard that
+    `write_images` would not write, or names a prompt's seed twice.
     """
     path = folder / INDEX
     if not path.exists():
@@ -143,7 +143,7 @@ def read_images(folder: Path, index: pd.DataFrame) -> NDArray[np.uint8]:
     for shard, rows in index.assign(position=range(len(index))).groupby("shard", sort=False):
         with _opened(folder, str(shard)) as archive:
             for position, file in zip(rows["position"], rows["file"], strict=True):
-                # PNG alone: Pillow knows formats that start other programs.
+                # Only PNG: for some formats Pillow starts other programs.
                 image = Image.open(io.BytesIO(_image(archive, file)), formats=("PNG",))
                 if image.mode != "RGB":
                     raise ValueError(f"{folder / str(shard)}: {file} is {image.mode}, not RGB")
@@ -168,9 +168,9 @@ def fingerprint(folder: Path, index: pd.DataFrame) -> str:
 
 
 def partial_shard(folder: Path, shard: str, files: Sequence[str]) -> bytes:
-    """A shard with only some of its files, each as it is.
+    """A shard with only some of its files, unchanged.
 
-    Raises ValueError for a shard that is missing, damaged or lacks one of them.
+    Raises ValueError for a shard that is missing, damaged or lacks one of the files.
     """
     part = io.BytesIO()
     with _opened(folder, shard) as source, zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as kept:
@@ -180,7 +180,7 @@ def partial_shard(folder: Path, shard: str, files: Sequence[str]) -> bytes:
 
 
 def _image(archive: zipfile.ZipFile, file: str) -> bytes:
-    """An entry of a shard, stored as it is: nothing unpacks to more than the file holds."""
+    """An entry of a shard, stored without compression: it cannot unpack to more than the file."""
     entry = archive.getinfo(str(file))
     if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > LARGEST_IMAGE:
         raise zipfile.BadZipFile(f"{file} is packed, or larger than an image")
@@ -189,11 +189,11 @@ def _image(archive: zipfile.ZipFile, file: str) -> bytes:
 
 @contextmanager
 def _opened(folder: Path, shard: str) -> Iterator[zipfile.ZipFile]:
-    """A shard; what is wrong with it is said with its name."""
+    """Open a shard; errors name it."""
     try:
         with zipfile.ZipFile(folder / shard) as archive:
             yield archive
-    except PermissionError:  # no damage
+    except PermissionError:  # not damaged
         raise
     except (zipfile.BadZipFile, KeyError, OSError, Image.DecompressionBombError) as error:
         raise ValueError(

@@ -1,7 +1,7 @@
 """Quality of a policy's images against the base model's: overall and per prompt (Tables 2-4).
 
-Which features and which metric fill a table's slot is the scale's business (`quality:` of its
-file); metrics are the functions of `pcpo.metrics`.
+The scale's file decides which features and which metric fill a table's slot (`quality:`); metrics
+are the functions of `pcpo.metrics`.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ def measure(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Frames METRICS_OVERALL and METRICS_PER_PROMPT of the arms in `sets` (with "base" among them).
 
-    `sets` and `base` hold the features that `quality` needs. A running metric (diversity) measures
-    variety within a prompt: overall it is the mean of the prompts' values.
-    Raises ValueError if an arm's images are not of the base model's prompts and seeds.
+    `sets` and `base` contain the features that `quality` needs. A running metric (diversity)
+    measures variety within a prompt; its overall value is the mean over prompts.
+    Raises ValueError if the prompts and seeds of an arm's images are not those of the base model.
     """
     overall: list[dict[str, Any]] = []
     per_prompt: list[dict[str, Any]] = []

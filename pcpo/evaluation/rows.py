@@ -1,7 +1,7 @@
 """Arrays on disk, one row per image, written and read piece by piece.
 
 The files are plain `.npy`. They are neither written nor read through a memory map: mapped pages
-count as the process's memory, and a full disk ends a process that writes to them without a word.
+count as the process's memory, and a full disk kills a process that writes to them, with no error.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pcpo.records.replace import new_file
 
 
 class Rows:
-    """A `.npy` file (N, d) that gives copies of its rows: `rows[10:20]`, `rows[[3, 1]]`.
+    """A `.npy` file (N, d) that returns copies of its rows: `rows[10:20]`, `rows[[3, 1]]`.
 
-    `np.asarray(rows)` reads the whole. Raises ValueError if the file is damaged or truncated.
+    `np.asarray(rows)` reads all rows. Raises ValueError if the file is damaged or truncated.
     """
 
     def __init__(self, path: Path) -> None:
@@ -56,7 +56,7 @@ class Rows:
 
 
 class RowWriter:
-    """Write `count` rows to `path`; the file appears when all are there.
+    """Write `count` rows to `path`; the file appears when all are written.
 
         with RowWriter(path, count=50040) as writer:
             writer.add(rows)  # (B, d), as often as needed

@@ -1,8 +1,8 @@
-"""Scores of checkpoints on disk: a selection that was stopped does not make their images again.
+"""Scores of checkpoints on disk: a resumed selection does not make their images again.
 
-At the paper's scale the selection of one experiment takes days. A file holds the scores of one
-checkpoint on one list of images, is named after a digest of all that they depend on, and ends in
-a checksum (`pcpo.records.sealed`).
+At the paper's scale the selection of one experiment takes days. A file has the scores of one
+checkpoint on one list of images, is named after a digest of all their inputs, and ends with a
+checksum (`pcpo.records.sealed`).
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from pcpo.records.sealed import UNSEALED, check_seal, seal
 class KeptScores:
     """A folder of scores.
 
-    about: what all of them depend on beside the checkpoint, as JSON takes it: sampler, reward,
-    code. Another value finds nothing of what is there.
+    about: all inputs of the scores except the checkpoint, in JSON types: sampler, reward, code.
+    With another value the existing scores are not found.
     """
 
     def __init__(self, folder: Path, about: Any) -> None:
@@ -36,10 +36,10 @@ class KeptScores:
     def of(
         self, name: str, checkpoint: Path, score: Callable[[], NDArray[np.float64]]
     ) -> NDArray[np.float64]:
-        """The scores of a checkpoint's images, as float64 (N,), by `score` where they are not kept.
+        """The scores of a checkpoint's images, as float64 (N,); `score` computes missing ones.
 
-        name: of the file, for a reader: arm, epoch and which images. Raises OSError where the
-        folder cannot be written, and FileNotFoundError for a checkpoint without its sums.
+        name: of the file, for people: arm, epoch and which images. Raises OSError if the folder
+        cannot be written, and FileNotFoundError for a checkpoint without its checksums.
         """
         sums = (checkpoint / SUMS).read_bytes()
         key = hashlib.sha256(f"{self.about}\n{name}\n".encode() + sums).hexdigest()[:16]
@@ -48,7 +48,7 @@ class KeptScores:
             data = file.read_bytes()
             check_seal(data)
             kept: NDArray[np.float64] = np.load(io.BytesIO(data))
-        except (FileNotFoundError, ValueError):  # not there, damaged, or less than all of it
+        except (FileNotFoundError, ValueError):  # missing, damaged or incomplete
             kept = score()
             array = io.BytesIO()
             np.save(array, kept)
@@ -56,5 +56,5 @@ class KeptScores:
         return kept
 
     def tidy(self) -> None:
-        """Remove what killed processes left half-written."""
+        """Delete partial files of killed processes."""
         delete_abandoned(self.folder)

@@ -18,7 +18,7 @@ from pcpo.analysis.reward_levels import too_short
 from pcpo.config import Evaluation
 from pcpo.stats.speedup import WINDOW, first_crossing
 
-SCREENED = 3  # checkpoints that a screening on fewer images leaves
+SCREENED = 3  # checkpoints that remain after a screening on fewer images
 
 # epoch -> rewards of that checkpoint's validation images, in one fixed order of (prompt, seed)
 Validate = Callable[[int], NDArray[np.float64]]
@@ -48,7 +48,7 @@ def _checkpoint_at(epoch: int, epochs: Sequence[int]) -> int:
 
 
 def _why_not(rewards: NDArray[np.float64], level: float) -> str:
-    """Why a run does not cross: too short, no level, or below it to the end."""
+    """Why a run does not cross: too short, no level, or always below it."""
     if len(rewards) < WINDOW:
         return too_short(len(rewards))
     if math.isnan(level):
@@ -65,9 +65,9 @@ def select_baseline(
 ) -> Selected:
     """The baseline's checkpoint at its first crossing of `level`.
 
-    rewards: mean training reward per epoch. Where the level is never reached (NaN, where there is
-    none, and by a run shorter than the trailing mean) the last checkpoint stands, and the row says
-    so.
+    rewards: mean training reward per epoch. Where the run never reaches the level (also if the
+    level is NaN, or the run shorter than the trailing mean), the last checkpoint is selected, and
+    the row says so.
     """
     crossing = first_crossing(rewards, level)
     epoch = _checkpoint_at(crossing if crossing is not None else len(rewards), epochs)
@@ -108,14 +108,13 @@ def select_matched(
 
     reference: validation rewards of the baseline's checkpoint, paired with those of `validate`.
     Candidates are the checkpoints within `candidate_window` epochs of the arm's own crossing, and
-    those on either side of it, however sparse. `screen` scores a checkpoint on the images
-    `screened` of the validation set alone; with it the candidates are screened first and only the
-    `SCREENED` nearest are scored in full. Among equally near ones the earlier wins.
+    the nearest one on either side of it. `screen` scores a checkpoint only on the images `screened`
+    of the validation set. With it, the candidates are screened first and only the `SCREENED`
+    nearest are scored in full. Of equally near ones the earlier is selected.
 
     A match is accepted within the tolerance or within two paired standard errors. Of two
-    neighbouring checkpoints on either side of the baseline's reward the one not below it is taken,
-    which is to the arm's disadvantage (so the paper did for DanceGRPO), but no match is given up
-    for that.
+    neighbouring checkpoints on either side of the baseline's reward, the one not below it is
+    selected, to the arm's disadvantage (as in the paper for DanceGRPO), unless that loses a match.
     """
     crossing = first_crossing(rewards, baseline.level)
     centre = crossing if crossing is not None else len(rewards)

@@ -1,7 +1,7 @@
-"""Policies: thin adapters that give the four diffusers pipelines one face.
+"""Policies: thin adapters that give the four diffusers pipelines one interface.
 
-The folder is the registry: a model `sdxl` is served by pcpo/policies/sdxl.py, or by the module that
-`ADAPTERS` names for it. The same adapter loads the real weights and the demo's small ones.
+The folder is the registry: the adapter of a model `sdxl` is pcpo/policies/sdxl.py, or the module
+that `ADAPTERS` names for it. The same adapter loads the real weights and the demo's small ones.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pcpo.policies.base import Policy
 
 ADAPTERS = {"sd14": "stable_diffusion", "sd15": "stable_diffusion", "sd35m": "stable_diffusion_3"}
-TEXT = ("text_encoder", "tokenizer")  # beginnings of the components that encode prompts
+TEXT = ("text_encoder", "tokenizer")  # prefixes of the components that encode prompts
 
 
 def load(
@@ -31,13 +31,13 @@ def load(
     device: str = "cpu",
     embeddings: Path | None = None,
 ) -> Policy:
-    """The experiment's base model; with `train` its LoRA (or all of the denoiser) takes gradients.
+    """Load the experiment's base model; with `train`, its LoRA (or whole denoiser) is trainable.
 
-    A training that is sharded over several processes is loaded by each of them. `execution` of the
-    experiment says whether it is compiled.
+    Every process of a sharded training calls this. `execution` of the experiment decides whether
+    the model is compiled.
 
-    embeddings: folder in which prompt embeddings are kept, below it by text encoder; in memory if
-    None. Raises FileNotFoundError if `source.path` is a missing local folder, and OSError or
+    embeddings: folder for prompt embeddings, with one subfolder per text encoder; None keeps them
+    in memory. Raises FileNotFoundError if `source.path` is a missing local folder, and OSError or
     ValueError if it is incomplete or damaged.
     """
     from safetensors import SafetensorError
@@ -80,14 +80,14 @@ def load(
     )
     if train:
         policy.make_trainable(experiment.lora)
-    # A single process, on a machine with one GPU, has nobody to share with.
+    # A single process, on a machine with one GPU, has no others to share with.
     several = dist.is_initialized() and dist.get_world_size() > 1
     policy.place(sharded=train and several and experiment.execution.sharding == "fsdp")
     return policy
 
 
 def adapter_of(model: str) -> type[Policy]:
-    """The class that serves a base model. Raises ValueError where no module of this folder does."""
+    """The adapter class of a base model. Raises ValueError if no module of this folder has one."""
     module = ADAPTERS.get(model, model)
     if not (Path(__file__).parent / f"{module}.py").exists():
         raise ValueError(
@@ -105,7 +105,7 @@ def _check_folder(source: ModelSource) -> None:
     index = path / "model_index.json"
     if not index.exists():
         raise FileNotFoundError(f"{index} is missing: there is no pipeline in {path}")
-    # diffusers loads a component of our own package (the demo's VAE) only once imported.
+    # diffusers loads a component of our own package (the demo's VAE) only after its import.
     for component in json.loads(index.read_text(encoding="utf-8")).values():
         if isinstance(component, list) and str(component[0]).startswith("pcpo."):
             importlib.import_module(component[0])
@@ -114,9 +114,9 @@ def _check_folder(source: ModelSource) -> None:
 def digest(path: str | Path, *components: str) -> str:
     """Short hash of a pipeline's weights and configuration: names, sizes and heads of the files.
 
-    components: beginnings of the names of the components that count; all without any. Of each of
-    the folder's `identity_files` that pipelines are loaded from, the first 4 MB: the head of a
-    safetensors file names every tensor, and they hold enough of the values.
+    components: prefixes of the names of the components that count; all if none is given. The first
+    4 MB of each of the folder's `identity_files` that pipelines load count: the head of a
+    safetensors file names every tensor, and 4 MB contain enough of the values.
     """
     sha = hashlib.sha256()
     for file in identity_files(path):

@@ -1,7 +1,7 @@
-"""What every policy does, whatever its pipeline: text, guided predictions, images, adapters.
+"""The base class of all policies: text, guided predictions, images, adapters.
 
-How its weights lie on disk is in weights.py, how it is split over processes in sharding.py, how it
-is compiled in compiler.py.
+weights.py has the layout of weights on disk, sharding.py the split over processes, and compiler.py
+the compilation.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ HALF = {"fp16": torch.float16, "bf16": torch.bfloat16}
 class Policy(ABC):
     """A text-to-image model as a policy: encode prompts, predict, decode.
 
-    denoiser: the network that is trained. Where `precision` is half, it runs under autocast:
-        frozen weights are held in half, whatever is trained in fp32.
-    latent_shape: of one image, as the sampler sees it.
+    denoiser: the network that is trained. With half `precision` it runs under autocast: frozen
+        weights are in half precision, trained weights in fp32.
+    latent_shape: of one image, in the sampler's layout.
 
     pipeline: diffusers pipeline of denoiser, VAE and scheduler, on the CPU.
-    open_encoders: gives a pipeline of tokenizers and text encoders. They are opened when a prompt
-        is met that `embeddings` do not hold, and closed by `release`.
+    open_encoders: returns a pipeline of tokenizers and text encoders. They are opened for the first
+        prompt that `embeddings` do not contain, and closed by `release`.
     """
 
     pipeline_class: ClassVar[type[DiffusionPipeline]]
     denoiser_name: ClassVar[str]  # the pipeline's component: "unet" or "transformer"
-    vae_in_fp32: ClassVar[bool] = False  # whatever the precision
+    vae_in_fp32: ClassVar[bool] = False  # at any precision
     without: ClassVar[tuple[str, ...]] = ()  # optional components that are never loaded
     compile_blocks: ClassVar[bool] = True  # compile repeated blocks, or the denoiser as a whole
 
@@ -78,13 +78,13 @@ class Policy(ABC):
 
     @classmethod
     def component_dtypes(cls, precision: str, lora: LoRA | None) -> dict[str, torch.dtype]:
-        """In which dtype each component of the pipeline is held.
+        """The dtype of each component of the pipeline.
 
-        Half precision is for what is frozen: a denoiser that is trained as a whole keeps fp32
-        master weights (DanceGRPO train_grpo_sd.py; accelerate's autocast in all three).
+        Only frozen components are in half precision: a denoiser that is trained as a whole keeps
+        fp32 master weights (DanceGRPO train_grpo_sd.py; accelerate's autocast in all three).
         """
         half = HALF.get(precision, torch.float32)
-        # Flow-GRPO holds frozen SD3.5 in fp32: a prediction errs by 1.12e-3 there, by 1.13e-3 here.
+        # Flow-GRPO keeps frozen SD3.5 in fp32: a prediction's error is 1.12e-3 there, 1.13e-3 here.
         return {
             "default": half,
             cls.denoiser_name: torch.float32 if lora is None else half,
@@ -106,7 +106,7 @@ class Policy(ABC):
 
     @abstractmethod
     def _encode(self, encoders: Any, prompts: list[str]) -> Conditioning:
-        """Text embeddings by the pipeline `encoders`, one row per prompt."""
+        """Text embeddings from the pipeline `encoders`, one row per prompt."""
 
     @abstractmethod
     def _forward(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
@@ -114,14 +114,14 @@ class Policy(ABC):
 
     @abstractmethod
     def _to_vae(self, latents: Tensor) -> Tensor:
-        """Sampler latents as the VAE takes them, `(B, C, h, w)`, unscaled."""
+        """Convert sampler latents to the VAE's input, `(B, C, h, w)`, unscaled."""
 
     # --- text ---------------------------------------------------------------------------------
 
     def encode(self, prompts: Sequence[str]) -> Conditioning:
         """Text embeddings of `prompts` on the policy's device, row by row.
 
-        Each distinct prompt is encoded once, alone, so that its embedding depends on it alone.
+        Each distinct prompt is encoded once, by itself, so its embedding depends only on it.
         """
         rows = [self._row(prompt) for prompt in prompts]
         return {key: torch.cat([row[key] for row in rows]).to(self.device) for key in rows[0]}
@@ -138,13 +138,13 @@ class Policy(ABC):
         return row
 
     def _empty(self, count: int) -> Conditioning:
-        """Rows of the empty prompt, kept on the device: every guided forward takes them."""
+        """Rows of the empty prompt, kept on the device: every guided forward needs them."""
         if count not in self._empties:
             self._empties[count] = self.encode([""] * count)
         return self._empties[count]
 
     def prepare(self, prompts: Sequence[str]) -> None:
-        """Encode the prompts (and the empty one of guidance) that are met for the first time."""
+        """Encode the new prompts among these, and the empty prompt that guidance needs."""
         for prompt in dict.fromkeys(["", *prompts]):
             if prompt not in self.embeddings:
                 self._row(prompt)
@@ -164,7 +164,7 @@ class Policy(ABC):
         conditioning: Conditioning,
         guidance_scale: float,
     ) -> Tensor:
-        """Guided prediction `(B, ...)` in fp32, by the one forward of rollout and update.
+        """Guided prediction `(B, ...)` in fp32; rollout and update share this forward.
 
         latents: fp32 `(B, ...)`; timesteps: `(B,)` in 0..1000. With a guidance scale above 1 both
         branches run in one batch `[unconditional; conditional]`, and gradients flow through both.
@@ -183,7 +183,7 @@ class Policy(ABC):
     def conditioned(
         self, conditioning: Conditioning, guidance_scale: float
     ) -> Callable[[Tensor, Tensor], Tensor]:
-        """`predict` as a function of latents and timesteps alone."""
+        """`predict` as a function of only latents and timesteps."""
 
         def predict(latents: Tensor, timesteps: Tensor) -> Tensor:
             return self.predict(latents, timesteps, conditioning, guidance_scale)
@@ -193,7 +193,7 @@ class Policy(ABC):
     def as_reference(
         self, predict: Callable[[Tensor, Tensor], Tensor]
     ) -> Callable[[Tensor, Tensor], Tensor]:
-        """A function of `conditioned` under `reference`: the base model's predictions."""
+        """A function from `conditioned`, run under `reference`: the base model's predictions."""
 
         def referred(latents: Tensor, timesteps: Tensor) -> Tensor:
             with self.reference():
@@ -207,10 +207,10 @@ class Policy(ABC):
         return torch.autocast(self.device.type, dtype=HALF[self.precision])
 
     def _one_graph(self) -> Any:
-        """Record gradients in the rollout too where the graph's kernels may depend on it.
+        """Record gradients in the rollout too if the graph's kernels may depend on it.
 
-        A compiler fuses an inference graph differently from a training graph, and their results
-        differ in the last bits: with two graphs the on-policy log-ratio is not 0.
+        A compiler fuses inference and training graphs differently, and their results differ in the
+        last bits: with two graphs the on-policy log-ratio is not 0.
         """
         return torch.enable_grad() if self._compiled or self.device.type != "cpu" else nullcontext()
 
@@ -227,9 +227,9 @@ class Policy(ABC):
     # --- how it runs --------------------------------------------------------------------------
 
     def place(self, sharded: bool = False) -> None:
-        """Bring the denoiser to the device, after `make_trainable`.
+        """Move the denoiser to the device, after `make_trainable`.
 
-        sharded: split over the processes, so that no device ever holds all of it.
+        sharded: split it over the processes, so that no device ever has all of it.
         """
         if sharded:
             shard(self.denoiser, self._blocks(), HALF.get(self.precision))
@@ -242,7 +242,7 @@ class Policy(ABC):
             self._compiled = True
 
     def _blocks(self) -> list[nn.Module]:
-        """The blocks that the denoiser's class names as its units; sharded classes derive."""
+        """The modules of the classes that the denoiser names as units; sharded ones are derived."""
         names = set(self.denoiser._no_split_modules or ())
         return [
             module
@@ -250,10 +250,10 @@ class Policy(ABC):
             if names & {cls.__name__ for cls in type(module).__mro__}
         ]
 
-    # --- what is trained ------------------------------------------------------------------
+    # --- trained parameters ---------------------------------------------------------------
 
     def make_trainable(self, lora: LoRA | None) -> None:
-        """Give the denoiser an fp32 LoRA adapter, or open all of it where `lora` is None."""
+        """Add an fp32 LoRA adapter to the denoiser, or train all of it if `lora` is None."""
         self.lora = lora
         if lora is None:
             self.denoiser.requires_grad_(True)
@@ -274,7 +274,7 @@ class Policy(ABC):
 
     @contextmanager
     def reference(self) -> Iterator[None]:
-        """The base model in place of the policy: the adapter is switched off."""
+        """Use the base model within the block: the adapter is switched off."""
         self.denoiser.disable_adapters()
         try:
             yield
@@ -284,9 +284,9 @@ class Policy(ABC):
     # --- weights on disk (pcpo/policies/weights.py) -------------------------------------------
 
     def save_weights(self, folder: Path, write: bool = True) -> None:
-        """Write what is trained, in diffusers' layout, into a folder: `weights.save`."""
+        """Write the trained weights into a folder, in diffusers' layout: `weights.save`."""
         weights.save(self, folder, write)
 
     def load_weights(self, folder: Path) -> None:
-        """Load a checkpoint's weights: `weights.load`, with its errors."""
+        """Load a checkpoint's weights: `weights.load`; raises the same errors."""
         weights.load(self, folder)

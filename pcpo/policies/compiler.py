@@ -1,4 +1,4 @@
-"""Compiling a denoiser, and what that needs of the machine."""
+"""Compile a denoiser, and check that the machine can."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from torch import nn
 def compile_forwards(modules: Iterable[nn.Module], device: torch.device) -> None:
     """Compile the forwards of modules in place, once for rollout and update.
 
-    Raises ValueError where the machine lacks what compiling for a GPU needs.
+    Raises ValueError if the machine lacks the tools to compile for a GPU.
     """
     if device.type == "cuda":
         require_compiler()
-    # Adapter on and off, trained and evaluated, and two batch shapes are graphs of their own.
-    # Beyond the limit (8) the compiler runs a module uncompiled and says nothing.
+    # Adapter on or off, training or evaluation, and two batch shapes need separate graphs. Beyond
+    # the limit (8) the compiler runs a module uncompiled without a warning.
     torch._dynamo.config.recompile_limit = 32
     for module in modules:
         module.compile(dynamic=False)
 
 
 def require_compiler() -> None:
-    """Raise ValueError, with what to install, without a C compiler or Python's headers.
+    """Raise ValueError that names what to install if a C compiler or Python's headers are missing.
 
-    Triton builds a small C extension as it starts.
+    Triton builds a small C extension when it starts.
     """
     missing = []
     if not (os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")):

@@ -2,7 +2,7 @@
 
     <folder>/<sha256 of the prompt>.safetensors     one row of each tensor that the denoiser takes
 
-Files are replaced whole, so that processes may share the folder, and carry a checksum in their
+Files are replaced as a whole, so processes may share the folder. Each has a checksum in its
 metadata (`pcpo.records.sealed`).
 """
 
@@ -19,13 +19,13 @@ from torch import Tensor
 from pcpo.records.replace import delete_abandoned, write_bytes
 from pcpo.records.sealed import UNSEALED, check_seal, seal
 
-# One row per prompt, by the name under which the denoiser takes it.
+# One row per prompt, by the name of the denoiser's argument.
 Conditioning = dict[str, Tensor]
 RECENT = 256  # rows kept in memory; a FLUX row has 4 MB
 
 
 class PromptEmbeddings:
-    """The embeddings of one set of text encoders; without a folder in memory alone."""
+    """The embeddings of one set of text encoders; without a folder, only in memory."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
@@ -44,7 +44,7 @@ class PromptEmbeddings:
         return prompt in self._rows or (file is not None and file.exists())
 
     def get(self, prompt: str) -> Conditioning | None:
-        """The row of a prompt, or None where it has not been computed (or its file is damaged)."""
+        """The row of a prompt, or None if it is not computed yet (or its file is damaged)."""
         if prompt in self._rows:
             self._rows.move_to_end(prompt)
             return self._rows[prompt]
@@ -56,12 +56,12 @@ class PromptEmbeddings:
             check_seal(data)
             row = load(data)
         except (ValueError, SafetensorError):
-            return None  # computed anew, and replaced
+            return None  # computed again, and replaced
         self._keep(prompt, row)
         return row
 
     def put(self, prompt: str, row: Conditioning) -> None:
-        """Keep a row `(1, ...)` of each tensor; raises OSError if it cannot be written."""
+        """Store a row `(1, ...)` of each tensor; raises OSError if it cannot be written."""
         file = self._file(prompt)
         if file is not None:
             tensors = {key: value.cpu().contiguous() for key, value in row.items()}

@@ -17,7 +17,7 @@ class Adapter(Policy):
     pipeline_class = StableDiffusionPipeline
     denoiser_name = "unet"
     without = ("safety_checker", "feature_extractor", "image_encoder")
-    compile_blocks = False  # most of its time is convolutions outside the repeated blocks
+    compile_blocks = False  # convolutions outside the repeated blocks take most time
 
     @property
     def latent_shape(self) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """A policy's trained weights on disk, in diffusers' own layouts.
 
-pytorch_lora_weights.safetensors                    an adapter: `load_lora_weights` reads it
-config.json, diffusion_pytorch_model*.safetensors   a whole denoiser: its class reads it
+pytorch_lora_weights.safetensors                    an adapter, read by `load_lora_weights`
+config.json, diffusion_pytorch_model*.safetensors   a whole denoiser, read by its class
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _UNFIT = "the checkpoint is damaged or does not fit the base model"
 
 
 def save(policy: Policy, folder: Path, write: bool = True) -> None:
-    """Write what plain diffusers loads: the policy's adapter, or all of its denoiser.
+    """Write the policy's adapter, or its whole denoiser, in a layout that plain diffusers loads.
 
-    Where the denoiser is sharded every process calls it, and one has `write`.
+    If the denoiser is sharded, every process calls this, and one of them with `write`.
     """
     if policy.lora is None:
         _save_full(policy, folder, write)
@@ -40,7 +40,7 @@ def save(policy: Policy, folder: Path, write: bool = True) -> None:
 
 
 def load(policy: Policy, folder: Path) -> None:
-    """Load what `save` wrote into a policy that was loaded without `train`.
+    """Load the files of `save` into a policy that was loaded without `train`.
 
     Raises FileNotFoundError, or ValueError if the weights are damaged or of another model.
     """
@@ -84,10 +84,10 @@ def _load_full(policy: Policy, folder: Path) -> None:
 
 
 def _save_lora(policy: Policy, lora: LoRA, folder: Path, write: bool) -> None:
-    """Write an adapter with its factor alpha / rank within B, and alpha = rank beside it.
+    """Write an adapter with the factor alpha / rank multiplied into B, and alpha = rank beside it.
 
-    The update of a weight is B A alpha / rank, and many readers take the tensors alone: so all of
-    them apply the same update.
+    The update of a weight is B A alpha / rank, but many readers ignore alpha. In this way all
+    readers apply the same update.
     """
     layers = _gathered(get_peft_model_state_dict(policy.denoiser), keep=write)
     if not write:
@@ -104,7 +104,7 @@ def _save_lora(policy: Policy, lora: LoRA, folder: Path, write: bool) -> None:
 
 
 def _load_lora(policy: Policy, file: Path) -> None:
-    policy.pipeline.unload_lora_weights()  # of the checkpoint that was loaded before
+    policy.pipeline.unload_lora_weights()  # of an earlier checkpoint
     try:
         policy.pipeline.load_lora_weights(str(file.parent), weight_name=file.name)
         with safe_open(file, framework="pt") as handle:
@@ -114,7 +114,7 @@ def _load_lora(policy: Policy, file: Path) -> None:
     except (RuntimeError, ValueError, OSError, SafetensorError) as error:
         raise ValueError(f"{file}: {_UNFIT}: {error}") from error
     adapter = {n: p for n, p in policy.denoiser.named_parameters() if ".lora_" in n}
-    # diffusers only warns of weights that find no place.
+    # diffusers only warns of weights that match no parameter.
     if len(adapter) != saved:
         raise ValueError(f"{file}: {_UNFIT}: {len(adapter)} of its {saved} tensors find a place")
     for parameter in adapter.values():  # as they were trained
@@ -138,7 +138,7 @@ def _sort_metadata(file: Path) -> None:
 def _gathered(state: dict[str, Tensor], keep: bool) -> dict[str, Tensor]:
     """A state dict on the CPU, gathered from its shards; empty without `keep`.
 
-    All processes gather; if all kept, a node would hold the model once for each process.
+    All processes gather, but only one keeps: else a node would have one model per process.
     """
     found = {}
     for name, value in state.items():

@@ -1,1 +1,1 @@
-"""What is written down and read back: frames, histories, provenance; whole or not at all."""
+"""Records on disk: frames, histories, provenance; each is written completely or not at all."""

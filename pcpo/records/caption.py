@@ -1,4 +1,4 @@
-"""What is said below a figure: the figure command writes it, the report shows it."""
+"""The caption of a figure: the figure command writes it, the report shows it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Caption:
-    """Markdown, each part on one line; `figure` and `heading` have no marks of their own."""
+    """Markdown, each part on one line; `figure` and `heading` are plain text."""
 
     figure: str  # e.g. Figure 3, ours; "" where the paper has no such figure
     heading: str  # what it shows, with its full stop

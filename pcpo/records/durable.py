@@ -1,8 +1,8 @@
-"""Folders that are complete or absent, and that know when they are damaged.
+"""Folders that are complete or absent, and whose damage is detected.
 
-Written beside their place, with the SHA-256 of every file in `SHA256SUMS` (as `sha256sum --check`
-reads it), flushed to disk, and renamed: a kill or a crash at any moment leaves the older folder or
-the newer one, and a flipped bit is found before a number is made of it.
+They are written beside their place, with the SHA-256 of every file in `SHA256SUMS` (for `sha256sum
+--check`), flushed to disk, and renamed. A kill or a crash at any moment leaves the older folder or
+the newer one. A flipped bit is found before the data is used.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ SUMS = "SHA256SUMS"
 
 
 class DamagedFolder(ValueError):
-    """A folder whose files are not those that were written."""
+    """A folder whose files differ from those that were written."""
 
 
 @contextmanager
 def complete_folder(folder: Path) -> Iterator[Path]:
-    """An empty folder to write into; it takes the place of `folder` when the block ends well.
+    """An empty folder to write into; it replaces `folder` when the block ends without an error.
 
-    Raises NotWritten if it cannot be written; what stood in its place is then still there.
+    Raises NotWritten if it cannot be written; the old folder is then still there.
     """
     with new_folder(folder) as part:
         yield part
@@ -42,7 +42,7 @@ def complete_folder(folder: Path) -> Iterator[Path]:
 def check_folder(folder: Path) -> None:
     """Raise DamagedFolder, naming the file, unless every file is as it was written.
 
-    Raises OSError for a file that this user may not read: that is no damage.
+    Raises OSError for a file that this user may not read: it is not damaged.
     """
     sums = folder / SUMS
     try:
@@ -68,24 +68,24 @@ def sha256(file: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-# No part of what a folder is: notes of a download or a training, and what was put out of the way.
+# Not part of a folder's identity: notes of a download or a training, and files that were replaced.
 _NOTES = {SUMS, "assets.json", "accuracy.csv", "lock", "__pycache__"}
 _ASIDE = {".part", ".incomplete", ".wrong", ".old", ".lock", ".md"}
 
 
 def identity_files(folder: str | Path) -> list[Path]:
-    """The files that make a folder of weights what it is, sorted; none where there is no folder.
+    """The files that identify a folder of weights, sorted; none where there is no folder.
 
-    Hidden files and those of bookkeeping (`assets.json` with its times, `*.part`, `*.wrong`, locks,
-    `README.md`) are not among them: the same weights fetched again are the same. Links are
-    followed, so that a component that lies elsewhere counts like one in place. Raises OSError for
-    a folder that this user may not read, and for a link that leads nowhere.
+    Hidden files and bookkeeping (`assets.json` with its times, `*.part`, `*.wrong`, locks,
+    `README.md`) do not count, so that a second download has the same identity. Links are
+    followed, so that a component in another folder counts too. Raises OSError for a folder that
+    this user may not read, and for a broken link.
     """
     return sorted(_files_below(Path(folder), ())) if Path(folder).is_dir() else []
 
 
 def _files_below(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
-    """above: the folders, without links, that it lies in: a link to one of them is a ring."""
+    """above: the folders that contain it, links resolved; a link to one of them is a cycle."""
     here = os.path.realpath(folder)
     if here in above:
         return
@@ -105,7 +105,7 @@ def _counts(name: str) -> bool:
 def contents(folder: str | Path) -> str:
     """Digest of a folder's `identity_files` by name and bytes.
 
-    Times do not count: a copy gives the same. One that is not there counts as empty.
+    Times do not count: a copy has the same digest. A missing folder counts as empty.
     """
     digest = hashlib.sha256()
     for file in identity_files(folder):
@@ -118,7 +118,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _flush(path: Path) -> None:
-    """Have the kernel write a file or a folder's entries to disk."""
+    """Flush a file or a folder's entries to disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

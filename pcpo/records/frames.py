@@ -1,9 +1,9 @@
-"""The tidy tables that rules hand to one another: columns, units and keys, in one place.
+"""The tidy tables that rules pass to one another: columns, units and keys, in one place.
 
-Rows go to Parquet, what a person opens goes to CSV. `write` and `read` check the columns and the
-uniqueness of the key, so a table or a figure can trust any frame that it was given. A file says of
-which scale and run it is, and carries a checksum (`pcpo.records.sealed`): Parquet in its metadata,
-under `pcpo`; CSV in its last two columns, `scale` and `checksum`.
+Rows are Parquet; files for people are CSV. `write` and `read` check the columns and the
+uniqueness of the key, so tables and figures can trust every frame. A file names its scale and run,
+and has a checksum (`pcpo.records.sealed`): Parquet in its metadata, under `pcpo`; CSV in its last
+two columns, `scale` and `checksum`.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ TIMESTEPS = FrameSpec(
         "update": "i",
         "step": "i",  # 0-based, sampling order (noisy first)
         "timestep": "f",  # 0..1000
-        "terms": "i",  # images whose step this was
+        "terms": "i",  # images that trained this step
         "log_ratio_mean": "f",
         "log_ratio_std": "f",
         "clip_fraction": "f",  # two-sided, as in UPDATES
@@ -96,7 +96,7 @@ TIMESTEPS = FrameSpec(
     },
 )
 
-# One row per validation: the reward on fixed prompts, by the weights that checkpoints hold.
+# One row per validation: the reward on fixed prompts, with the weights that checkpoints contain.
 VALIDATION = FrameSpec(
     "validation",
     ("experiment", "arm", "seed", "epoch"),
@@ -116,11 +116,11 @@ _SCHEDULE = {
     "sigma": "f",  # standard deviation added by the step
     "native_sigma": "f",
     "native_weight": "f",  # w of Eq. (4) / (8)
-    "weight": "f",  # w that the arm trains with
-    "own_weight": "f",  # w of the sampler that runs, under the arm's sigma
+    "weight": "f",  # w with which the arm trains
+    "own_weight": "f",  # w of the sampler with the arm's sigma
     "sum_weight": "f",  # DDIM: (c1 + c2) / sigma of that sampler; NaN for flow
     "trained": "b",
-    "feasible": "b",  # whether a sigma exists that solves the arm's equation
+    "feasible": "b",  # whether the arm's equation has a solution sigma
 }
 
 # One row per timestep of a sampler under an arm's credit schedule.
@@ -130,17 +130,17 @@ CREDIT = FrameSpec(
     {"experiment": "s", "arm": "s"} | _SCHEDULE,
 )
 
-# The same on the paper's own samplers, whatever the scale (Figure 2).
+# The same on the paper's own samplers, at every scale (Figure 2).
 READINGS = FrameSpec(
     "readings",
     ("sampler", "reading", "step"),
     {"sampler": "s", "reading": "s"}  # ddim_50, dance_16, flow_10; an arm
     | _SCHEDULE
-    | {"target": "f"},  # the number that the schedule is made from (pcpo.credit.CreditSchedule)
+    | {"target": "f"},  # the number that defines the schedule (pcpo.credit.CreditSchedule)
     of_scale=False,
 )
 
-# One row per experiment and arm: which checkpoint stands for it, and why.
+# One row per experiment and arm: which checkpoint is selected, and why.
 SELECTION = FrameSpec(
     "selection",
     ("experiment", "arm", "seed"),
@@ -148,7 +148,7 @@ SELECTION = FrameSpec(
     | {
         "level": "f",  # reward level tau at which the runs are compared
         "level_reached": "b",
-        "crossing_epoch": "i",  # first crossing of the trailing mean; -1 where never
+        "crossing_epoch": "i",  # first crossing of the trailing mean; -1 if never
         "epoch": "i",  # the selected checkpoint
         "validation_reward": "f",
         "validation_se": "f",
@@ -163,7 +163,7 @@ SELECTION = FrameSpec(
 
 # Metrics of a policy's evaluation images against the base model's, one row per metric.
 # arm is "base", "baseline", "pcpo", ...; `metric` is the slot of the paper's table
-# (fid, fd_dinov2, is_star, lpips_diversity), `measured` says what was really computed.
+# (fid, fd_dinov2, is_star, lpips_diversity), `measured` names the metric that was computed.
 _METRIC = _RUN | {
     "metric": "s",
     "measured": "s",
@@ -179,10 +179,10 @@ METRICS_PER_PROMPT = FrameSpec(
     _METRIC | {"prompt_id": "i", "prompt": "s"},
 )
 
-# Alignment scores of Tables 5 and 9, one row per image and score. `checkpoint` says which pair the
-# arm's checkpoint belongs to: "published" (the epochs that the paper compares, or the last
-# checkpoints up to them), "matched" (those of `SELECTION`); "base" for the base model. A checkpoint
-# that is of both pairs has both rows, with the same values.
+# Alignment scores of Tables 5 and 9, one row per image and score. `checkpoint` names the pair of
+# the arm's checkpoint: "published" (the epochs that the paper compares, or the last checkpoints up
+# to them), "matched" (those of `SELECTION`); "base" for the base model. A checkpoint in both pairs
+# has both rows, with the same values.
 ALIGNMENT = FrameSpec(
     "alignment",
     ("experiment", "arm", "seed", "checkpoint", "dataset", "score", "prompt_id", "image"),
@@ -198,7 +198,7 @@ ALIGNMENT = FrameSpec(
     },
 )
 
-# What rules and commands call the frames that tables, figures and claims are made of.
+# The names that rules and commands use for the frames of tables, figures and claims.
 BY_NAME = {
     "updates": UPDATES,
     "timesteps": TIMESTEPS,
@@ -211,12 +211,12 @@ BY_NAME = {
     "readings": READINGS,
 }
 
-# Bounds of a file, which may come from an archive of someone else. Ours have less than one
-# value a byte; the largest, steps of 300 epochs at the paper's scale, has 300,000.
+# Bounds of a file, which may come from someone else's archive. Our files have less than one
+# value per byte; the largest, steps of 300 epochs at the paper's scale, has 300,000.
 MOST_BYTES = 1_000_000_000
 MOST_CELLS = 50_000_000
 CELLS_PER_BYTE = 100
-MOST_TEXT = 500_000_000  # characters: of the longest texts in each of its rows
+MOST_TEXT = 500_000_000  # characters: the columns' longest texts, times the rows
 _PHYSICAL = ("BOOLEAN", "INT32", "INT64", "FLOAT", "DOUBLE", "BYTE_ARRAY")
 
 _KINDS = {"i": "iu", "f": "f", "s": "OUT", "b": "b"}
@@ -224,13 +224,13 @@ _DTYPES = {"i": "int64", "f": "float64", "s": "str", "b": "bool"}
 
 
 def of_rows(rows: list[dict[str, Any]], spec: FrameSpec) -> pd.DataFrame:
-    """A frame of rows with the dtypes of `spec`, also where there is none."""
+    """A frame of rows with the dtypes of `spec`, even without any row."""
     frame = pd.DataFrame(rows, columns=list(spec.columns))
     return frame.astype({column: _DTYPES[kind] for column, kind in spec.columns.items()})
 
 
 def check(frame: pd.DataFrame, spec: FrameSpec, source: str | Path) -> None:
-    """Raise ValueError if `frame` is not what `spec` says; `source` names it in the message."""
+    """Raise ValueError if `frame` does not match `spec`; `source` names it in the message."""
     missing = [c for c in spec.columns if c not in frame.columns]
     if missing:
         raise ValueError(
@@ -255,8 +255,8 @@ def write(
 ) -> None:
     """Check and write `frame` as Parquet or CSV (by the ending of `path`), all or nothing.
 
-    scale: whose results they are. run: experiment, arm and seed, where a file of one run may have
-    no rows to say so.
+    scale: the scale of the results. run: experiment, arm and seed, for a file of one run, which
+    may have no rows.
     """
     path = Path(path)
     check(frame, spec, path)
@@ -267,7 +267,7 @@ def write(
 
 
 def _to_csv(frame: pd.DataFrame, about: Mapping[str, str | int]) -> bytes:
-    """Each row says what the file is: nothing else stands in a CSV that any program can read."""
+    """Each row repeats what the file is, so that any program can read the CSV."""
     said = {column: about[column] for column in _IN_CSV}
     return frame.assign(**said).to_csv(index=False).encode()
 
@@ -280,12 +280,12 @@ def _to_parquet(frame: pd.DataFrame, about: Mapping[str, str | int]) -> bytes:
     return data.getvalue()
 
 
-_IN_PARQUET = "pcpo"  # the key of what a file says of itself
+_IN_PARQUET = "pcpo"  # the key of a file's own description
 _IN_CSV = ["scale", "checksum"]
 
 
 def _read_csv(data: bytes, spec: FrameSpec) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Columns of texts stay texts: an empty one is "", and "NA" is no missing value."""
+    """Text columns stay text: an empty cell is "", and "NA" is no missing value."""
     texts = {c: "str" for c, kind in spec.columns.items() if kind == "s"}
     texts |= dict.fromkeys(_IN_CSV, "str")
     others = [c for c in pd.read_csv(io.BytesIO(data), nrows=0).columns if c not in texts]
@@ -297,9 +297,9 @@ def _read_csv(data: bytes, spec: FrameSpec) -> tuple[pd.DataFrame, dict[str, Any
 def _read_parquet(data: bytes, spec: FrameSpec) -> tuple[pd.DataFrame, dict[str, Any]]:
     """A Parquet file of at most MOST_CELLS and MOST_TEXT. Raises ValueError for any other.
 
-    Constant columns take no room in a file, so that one of some kB can stand for any number of
-    rows. What says how much there is, is checked before rows are read: their number, plain columns,
-    a compression that gains little; then the longest text of each column.
+    Constant columns take no room in a file, so a file of a few kB can contain any number of rows.
+    The size is therefore checked before rows are read: the number of rows, plain columns, a low
+    compression ratio, and then the longest text of each column.
     """
     with pq.ParquetFile(pa.BufferReader(data)) as file:
         about = file.metadata
@@ -323,7 +323,7 @@ def _read_parquet(data: bytes, spec: FrameSpec) -> tuple[pd.DataFrame, dict[str,
 
 
 def _said(metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
-    """What a Parquet file says of itself."""
+    """A Parquet file's description of itself."""
     text = metadata.get(_IN_PARQUET.encode(), b"")
     said = json.loads(text) if len(text) <= 10_000 else None
     if not isinstance(said, dict):
@@ -345,11 +345,11 @@ def read(
 ) -> pd.DataFrame:
     """Read one file or several into one checked frame.
 
-    scale: of which all must be. experiments: each file must have rows of one of them. Besides, a
-    file in the place that the workflow has for a run must be of that run.
+    scale: the scale that every file must have. experiments: each file must have rows of one of
+    them. Also, a file in a run's place in the workflow must be of that run.
 
-    Raises FileNotFoundError for a missing file and ValueError for one that is damaged, of another
-    scale or run, cannot be read, lacks a column, or repeats a key.
+    Raises FileNotFoundError for a missing file, and ValueError for a file that is damaged, of
+    another scale or run, cannot be read, lacks a column, or repeats a key.
     """
     places = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
     frames = [_read_one(path, spec, scale, experiments) for path in places]
@@ -372,7 +372,7 @@ def _read_one(
     try:
         check_seal(data)
         frame, said = (_read_csv if path.suffix == ".csv" else _read_parquet)(data, spec)
-    except PermissionError:  # no damage
+    except PermissionError:  # not damaged
         raise
     except Exception as error:
         raise ValueError(
@@ -392,7 +392,7 @@ def _check_whose(
     scale: str | None,
     experiments: Collection[str] | None,
 ) -> None:
-    """Raise ValueError for a frame of another kind, scale or run than is needed."""
+    """Raise ValueError for a frame of the wrong kind, scale or run."""
     if said.get("frame") != spec.name:
         raise _of_another(path, "kind", [str(said.get("frame"))], [spec.name])
     if scale is not None and spec.of_scale and said.get("scale") != scale:
@@ -406,7 +406,7 @@ def _check_whose(
 
 
 def _held(frame: pd.DataFrame, said: Mapping[str, Any], key: str) -> set[str]:
-    """The experiments, arms or seeds of a frame: of its rows, or where it has none as it says."""
+    """The experiments, arms or seeds of a frame: from its rows, else from its description."""
     if key in frame and len(frame):
         return set(map(str, frame[key].unique()))
     return {str(said[key])} if key in said else set()
@@ -423,14 +423,14 @@ def _of_another(
 
 
 def _sharing(places: list[Path], frames: list[pd.DataFrame], key: Collection[str]) -> list[str]:
-    """The files that have a key in common; all where none have."""
+    """The files that have a key in common; all files if none have."""
     parts = zip(places, frames, strict=True)
     rows = pd.concat([f[list(key)].assign(**{_FILE: str(path)}) for path, f in parts])
     repeated = rows[rows.duplicated(list(key), keep=False)][_FILE].unique()
     return sorted(repeated) or [str(path) for path in places]
 
 
-_FILE = "the file"  # no column of a frame
+_FILE = "the file"  # not a column of any frame
 
 
 def selected_epoch(path: str | Path, arm: str, scale: str, experiment: str) -> int:

@@ -1,7 +1,7 @@
-"""git, asked of a checkout with nothing of the user's settings: they change what it prints.
+"""Run git in a checkout without the user's settings, which would change its output.
 
-A `log.showSignature` puts lines before those that were asked for, `status.showUntrackedFiles=no`
-hides files, a broken ~/.gitconfig or a GIT_DIR of the environment ends every answer.
+`log.showSignature` adds lines before the requested ones, `status.showUntrackedFiles=no` hides
+files, and a broken ~/.gitconfig or a GIT_DIR in the environment makes every command fail.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from pathlib import Path
 from pcpo.paths import PACKAGE
 from pcpo.records.programs import said
 
-# It may belong to another user than the one who runs (a clone mounted into a container): git then
-# refuses unless it is named, and whoever runs its code trusts it.
+# The checkout may belong to another user (a clone mounted into a container). git then refuses it
+# unless it is named here. Whoever runs its code trusts it.
 CHECKOUT = PACKAGE.parent
-# Programs that the checkout's own settings may name are not started.
+# git does not start programs that the checkout's own settings name.
 _SETTINGS = ("core.fsmonitor=false", f"core.hooksPath={os.devnull}", "color.ui=false")
 
 
 class NoAnswer(Exception):
-    """Why git says nothing of a folder, in a few words."""
+    """Why git gives no answer for a folder, in a few words."""
 
 
 def ask(folder: Path, *words: str) -> str:
-    """What git prints on `words` in a folder; bytes that are not UTF-8 become U+FFFD.
+    """The output of git with the arguments `words` in a folder; non-UTF-8 bytes become U+FFFD.
 
     Raises NoAnswer if there is no git, no checkout, or no answer in time.
     """
@@ -56,12 +56,12 @@ def _answer(folder: Path, *words: str) -> bytes:
 
 
 def _environment() -> dict[str, str]:
-    """The variables of this process without those that lead git elsewhere, and no settings."""
+    """The variables of this process without those that redirect git, and no settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     return kept | {
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_OPTIONAL_LOCKS": "0",  # the checkout is read, its index not refreshed
+        "GIT_OPTIONAL_LOCKS": "0",  # read only: do not refresh the index
         "GIT_TERMINAL_PROMPT": "0",
         "LC_ALL": "C",
     }

@@ -1,11 +1,11 @@
-"""What happened to a run: history.jsonl in its folder, a line per event, only ever added to.
+"""The history of a run: history.jsonl in its folder, one line per event, append-only.
 
     {"time": "2026-01-31T12:00:00.123456+00:00", "event": "saved", "process": "...", "epoch": 5}
 
-Events: `started` (with the epoch that it goes on from, and where it comes from), `saved` (the state
-after an epoch can be gone on from), `stopped` (on request, after saving), `finished`. A process
-that is killed adds none: the next line is another `started`. Besides, of the folder: `accepted`
-(the code that is here counts as that of the run), `set_aside` and `restored`.
+Events: `started` (with the epoch that it resumes from, and its origin), `saved` (the state after an
+epoch can be resumed), `stopped` (on request, after saving), `finished`. A killed process adds
+none: the next line is another `started`. Events of the folder: `accepted` (the present code counts
+as the code of the run), `set_aside` and `restored`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ EVENTS = {"started", "saved", "stopped", "finished", "accepted", "set_aside", "r
 
 
 class DamagedHistory(ValueError):
-    """A history that cannot be relied on; the message names the file and the line."""
+    """A history that cannot be trusted; the message names the file and the line."""
 
 
 def append(folder: Path, event: str, **details: Any) -> None:
@@ -34,7 +34,7 @@ def append(folder: Path, event: str, **details: Any) -> None:
     handle = os.open(folder / FILE, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
     try:
         size = os.fstat(handle).st_size
-        torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"  # by a full disk
+        torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"  # a full disk cut a line
         whole = ("\n" * torn + line + "\n").encode()
         if os.write(handle, whole) < len(whole):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -45,10 +45,10 @@ def append(folder: Path, event: str, **details: Any) -> None:
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
-    """All events in their order; none where the run was never started.
+    """All events in order; none if the run was never started.
 
-    A line that was cut short, by a full disk for instance, is left out. Raises DamagedHistory for
-    any other line that is no event: what it stood for is not known.
+    A line that was cut short, for example by a full disk, is left out. Raises DamagedHistory for
+    any other line that is not an event.
     """
     path = folder / FILE
     events = []
@@ -70,14 +70,14 @@ def _is_cut(line: bytes) -> bool:
     try:
         json.loads(line.decode())
     except json.JSONDecodeError as error:
-        # A line with its last brace is not cut within a text: a quote is another byte.
+        # A line with its last brace is not cut within a text: a quote of it is damaged.
         within = error.msg.startswith("Unterminated string") and not line.endswith(b"}")
         return within or error.pos >= len(error.doc)
     return False
 
 
 def _event(line: bytes) -> dict[str, Any]:
-    """An event with all that is read of it, in the kinds that are expected."""
+    """An event, if the values that are read have the expected types."""
     event = json.loads(line.decode())
     if event["event"] not in EVENTS:
         raise ValueError(f"no event is called {event['event']!r}")
@@ -94,9 +94,9 @@ def _event(line: bytes) -> dict[str, Any]:
 
 
 def seconds_held(events: list[dict[str, Any]]) -> list[tuple[float, int]]:
-    """(seconds, GPUs) of each start up to its last line: all starts since the run last began anew.
+    """(seconds, GPUs) of each start up to its last line, since the run last began from scratch.
 
-    What a killed process did after its last save is not in it.
+    The time of a killed process after its last save is not included.
     """
     starts = [n for n, e in enumerate(events) if e["event"] == "started"]
     anew = [n for n in starts if not events[n]["epoch"]]

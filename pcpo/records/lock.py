@@ -1,7 +1,7 @@
-"""One process at a time: a lock file that says who holds it.
+"""One process at a time: a lock file that names its holder.
 
-The kernel gives a lock back when its process ends, however it ends. The `filelock` package is not
-used, as it empties the file at each try and the holder's name with it.
+The kernel releases a lock when its process ends for any reason. The `filelock` package is not used:
+it empties the file, with the holder's name, at each attempt.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ class Busy(BlockingIOError):
 def alone(
     path: Path, waiting: Callable[[str], None] | None = None, everyone: bool = False
 ) -> Iterator[None]:
-    """Hold a lock; without `waiting` raise Busy where another process does.
+    """Hold a lock; without `waiting`, raise Busy if another process holds it.
 
-    path: the lock file, made where it is not there.
+    path: the lock file, created if it does not exist.
     waiting: called with the holder's name before the wait for its end.
-    everyone: whoever may reach the file may take the lock (mode 0666), not only whom the umask
-    lets.
+    everyone: every user who can reach the file may take the lock (mode 0666), whatever the umask
+    is.
 
-    Raises ValueError where something else than a plain file is at `path`, and OSError where it
-    cannot be made, or its file system has no locks.
+    Raises ValueError if `path` is not a plain file, and OSError if it cannot be created or its file
+    system has no locks.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with _held(_open(path, everyone), path, waiting) as handle:
-        with suppress(OSError):  # another user's file, or a full disk: it serves without a name
+        with suppress(OSError):  # another user's file, or a full disk: no name then
             os.ftruncate(handle, 0)
             os.pwrite(handle, f"{process()}\n".encode(), 0)
         yield
@@ -49,9 +49,9 @@ def alone(
 
 @contextmanager
 def alone_in(folder: Path, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
-    """`alone` by a lock on a folder itself, made where it is not there: nothing is left in it.
+    """`alone` with a lock on the folder itself, created if missing: no lock file is left in it.
 
-    Who holds it cannot be said: `waiting` is told of "a process".
+    The holder is not known: `waiting` is called with "a process".
     """
     folder.mkdir(parents=True, exist_ok=True)
     with _held(os.open(folder, os.O_RDONLY), folder, waiting):
@@ -76,17 +76,17 @@ def _held(handle: int, path: Path, waiting: Callable[[str], None] | None) -> Ite
 
 
 def beside(path: Path) -> Path:
-    """The lock file of what is written to `path`."""
+    """The lock file for writing to `path`."""
     return path.with_name(f".{path.name}.lock")
 
 
 def _take(handle: int, path: Path, how: int) -> None:
-    """Raises BlockingIOError where another process holds it."""
+    """Raises BlockingIOError if another process holds the lock."""
     try:
         fcntl.flock(handle, how)
     except BlockingIOError:
         raise
-    except OSError as error:  # names no file
+    except OSError as error:  # it does not name the file
         if error.errno not in _NO_LOCKS:
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise OSError(
@@ -95,21 +95,21 @@ def _take(handle: int, path: Path, how: int) -> None:
         ) from error
 
 
-# Of Lustre without them, of NFS without its lock daemon, and of NFS for another user's file.
+# From Lustre without locks, NFS without its lock daemon, and NFS for another user's file.
 _NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK, errno.EBADF)
 
 
 def _holder(handle: int) -> str:
-    """Who holds a lock, as its file says; a folder says nothing."""
+    """The holder of a lock, from its file; a folder does not name it."""
     if stat.S_ISDIR(os.fstat(handle).st_mode):
         return "a process"
     return os.pread(handle, 1000, 0).decode(errors="replace").strip() or "a process"
 
 
 def _open(path: Path, everyone: bool) -> int:
-    """A handle of the file. No link is followed, hard ones included, and no pipe waited for.
+    """A handle of the file. Links, hard ones included, are not followed; a pipe is not waited for.
 
-    A file that is there is opened without O_CREAT: in a folder like /tmp the kernel refuses that
+    An existing file is opened without O_CREAT: in a folder like /tmp the kernel refuses O_CREAT
     for another user's file, whatever its mode.
     """
     flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -123,7 +123,7 @@ def _open(path: Path, everyone: bool) -> int:
                 if everyone:
                     os.fchmod(handle, 0o666)
                 break
-        except PermissionError:  # another user's: a lock takes no right to write
+        except PermissionError:  # another user's: a lock needs no write permission
             handle = os.open(path, flags & ~os.O_RDWR)
             break
         except OSError as error:

@@ -1,4 +1,4 @@
-"""What another program of this machine says, in a time that is bounded."""
+"""Run another program of this machine with a time limit and read its output."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
 
-SECONDS = 60.0  # a slow file system or a driver that hangs must not cost a job
+SECONDS = 60.0  # a slow file system or a hanging driver must not stop a job
 GRACE = 5.0  # for a killed program to end
 
 
 def said(*command: str, environment: Mapping[str, str] | None = None) -> bytes:
-    """Standard output of a program that ends well.
+    """Standard output of a program that succeeds.
 
     Raises FileNotFoundError (or another OSError) if it cannot be started, CalledProcessError, with
-    its `stderr` in bytes, if it fails, and TimeoutExpired after SECONDS: it is then killed with all
-    that it started.
+    its `stderr` in bytes, if it fails, and TimeoutExpired after SECONDS; it is then killed with all
+    processes that it started.
     """
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -25,7 +25,7 @@ def said(*command: str, environment: Mapping[str, str] | None = None) -> bytes:
     )  # fmt: skip
     try:
         output, errors = process.communicate(timeout=SECONDS)
-    except BaseException:  # Ctrl-C too, which does not reach it
+    except BaseException:  # Ctrl-C too: it does not reach the program
         os.killpg(process.pid, signal.SIGKILL)
         _close(process)
         raise
@@ -35,7 +35,7 @@ def said(*command: str, environment: Mapping[str, str] | None = None) -> bytes:
 
 
 def said_by_driver(*words: str) -> list[str]:
-    """The lines that `nvidia-smi` prints; none where it is missing, fails or hangs."""
+    """The lines that `nvidia-smi` prints; none if it is missing, fails or hangs."""
     try:
         return said("nvidia-smi", *words).decode("utf-8", "replace").splitlines()
     except (OSError, subprocess.SubprocessError):
@@ -43,7 +43,7 @@ def said_by_driver(*words: str) -> list[str]:
 
 
 def _close(process: subprocess.Popen[bytes]) -> None:
-    """Let go of a killed program. One that hangs within the kernel may not end: it is left."""
+    """Release a killed program. One that hangs within the kernel may not end; it is left alone."""
     for pipe in (process.stdout, process.stderr):
         if pipe is not None:
             pipe.close()

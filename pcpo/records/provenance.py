@@ -1,7 +1,7 @@
 """Where the numbers come from: the code's git state, the packages, the machine, the job itself.
 
-Every job that has a log at results/<scale>/logs/<rule>/<name>.log leaves a record at
-results/<scale>/provenance/<rule>/<name>.json when it ends well.
+Every job with a log at results/<scale>/logs/<rule>/<name>.log writes a record to
+results/<scale>/provenance/<rule>/<name>.json when it succeeds.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Git:
 
 @dataclass(frozen=True)
 class Package:
-    """A direct dependency; "" where not pinned, or not installed where the page was made."""
+    """A direct dependency; a version is "" if it is not pinned or not installed here."""
 
     name: str
     locked: str
@@ -133,16 +133,16 @@ def origin() -> dict[str, Any]:
 
 @contextmanager
 def recorded(log: Path | None, resolved: Mapping[str, Any]) -> Iterator[None]:
-    """Leave the record of a job whose log is `log`, if the block ends well.
+    """Write the record of the job whose log is `log`, if the block ends without an error.
 
-    `resolved` is read at the end: what the job found its configuration to be. Of several processes
-    of one job the first records. GPU-hours are hours held: wall time times processes on a GPU.
+    `resolved`, the job's resolved configuration, is read at the end. Only the first process of a
+    job writes it. GPU-hours are hours in use: wall time times processes on a GPU.
     """
     record = None if log is None or os.environ.get("RANK", "0") != "0" else record_path(log)
     if record is None:
         yield
         return
-    begun = origin()  # now: by the end of a long job the checkout may be another
+    begun = origin()  # now: during a long job the checkout may change
     started, clock = datetime.now(UTC), time.monotonic()  # the wall clock may be set back
     yield
     ended = datetime.now(UTC)
@@ -173,9 +173,9 @@ class Run:
 
 
 def run_of(record: Path) -> Run:
-    """The run that a training's record is of.
+    """The run that a training's record describes.
 
-    Raises ValueError with the record's name where it is missing or damaged.
+    Raises ValueError with the record's name if it is missing or damaged.
     """
     unknown = "which run was trained is not known"
     if not record.exists():
@@ -191,7 +191,7 @@ class _Named:
 
 @dataclass(frozen=True)
 class _Resolved:
-    """What `recorded` was given by the command `train`, as far as it is read again."""
+    """The values that the command `train` gives to `recorded` and that are read again."""
 
     experiment: _Named
     arm: _Named
@@ -204,7 +204,7 @@ class _Training:
 
 
 def record_path(log: Path) -> Path | None:
-    """Place of the record that belongs to a job's log; None for a log that is no job's."""
+    """Path of the record that belongs to a job's log; None if the log is not a job's."""
     parts = log.parts
     if len(parts) < 3 or parts[-3] != "logs":
         return None
@@ -212,7 +212,7 @@ def record_path(log: Path) -> Path | None:
 
 
 def gpus_in_use() -> int:
-    """CUDA devices that the processes of this job work on: one each."""
+    """Number of CUDA devices that the processes of this job use: one each."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():
         return 0

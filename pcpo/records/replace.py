@@ -1,9 +1,9 @@
-"""Files and folders that appear whole or not at all, and say so where they cannot be written.
+"""Write files and folders completely or not at all, with a clear error if writing fails.
 
-They are written beside their place as `<name>.<host>-<process>.part` and renamed: a kill at any
-moment leaves the older one or the newer one, and two processes never write into one another's.
-Libraries that write their files for the user alone (safetensors: 0600) do not decide who reads
-them: each gets the mode of any new file in its folder, by the umask or the folder's default ACL.
+They are written beside their place as `<name>.<host>-<process>.part` and renamed. A kill at any
+moment leaves the older one or the newer one, and two processes never write to the same file.
+Some libraries make files that only the user can read (safetensors: 0600). Here each file gets the
+mode of any new file in its folder, by the umask or the folder's default ACL.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class NotWritten(OSError):
 
 @contextmanager
 def new_file(path: str | Path, tidy: bool = True) -> Iterator[Path]:
-    """A path to write to; the file takes the place of `path` when the block ends well.
+    """A path to write to; the file replaces `path` when the block ends without an error.
 
-    tidy: also delete what killed processes left of it; False where a folder holds very many files.
-    Raises NotWritten where it cannot be written; what was there before is then still there.
+    tidy: also delete partial files of killed processes; False where a folder has very many files.
+    Raises NotWritten if it cannot be written; the old file is then still there.
     """
     with new_files([path], tidy) as (part,):
         yield part
@@ -66,7 +66,7 @@ def write_bytes(path: str | Path, data: bytes, tidy: bool = True) -> None:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a file in one step, as UTF-8 and with line ends as they are in `text`."""
+    """Write a file in one step, as UTF-8 and with the line ends of `text`."""
     write_texts({Path(path): text})
 
 
@@ -79,12 +79,12 @@ def write_texts(texts: Mapping[Path, str]) -> None:
 
 @contextmanager
 def new_folder(folder: Path, keep: bool = False) -> Iterator[Path]:
-    """An empty folder to write into; it takes the place of `folder` when the block ends well.
+    """An empty folder to write into; it replaces `folder` when the block ends without an error.
 
-    keep: where another process was faster its folder stays, as it may be in use, and is as good.
+    keep: if another process was faster, keep its folder: it may be in use, and is equally good.
 
-    A kill between the two renames leaves the older one as `<name>.old`. Raises NotWritten where it
-    cannot be written; what was there before is then still there.
+    A kill between the two renames leaves the older one as `<name>.old`. Raises NotWritten if it
+    cannot be written; the old folder is then still there.
     """
     part = _part(folder)
     try:
@@ -112,10 +112,10 @@ def new_folder(folder: Path, keep: bool = False) -> Iterator[Path]:
 
 
 def delete_abandoned(folder: Path, name: str = "") -> None:
-    """Delete what killed processes of this machine left half-written in a folder.
+    """Delete partial files that killed processes of this machine left in a folder.
 
-    name: of the one file or folder that it was to become; all without it. What another machine's
-    process writes cannot be told from what it left: it stays.
+    name: only those of this file or folder; all without it. Partial files of another machine stay,
+    because its process may still run.
     """
     for part in folder.glob(f"{glob.escape(name) or '*'}.*.part"):
         found = re.fullmatch(rf"(.+)\.{re.escape(_host())}-([0-9]+)\.part", part.name)
@@ -124,7 +124,7 @@ def delete_abandoned(folder: Path, name: str = "") -> None:
 
 
 def running(process: int) -> bool:
-    """Whether a process of this machine is there; this one does not count."""
+    """Whether another process with this number runs on this machine."""
     try:
         os.kill(process, 0)
     except PermissionError:  # it is another user's
@@ -135,15 +135,15 @@ def running(process: int) -> bool:
 
 
 def explained(error: OSError, path: Path | None = None) -> str:
-    """One sentence of a file system's error: the file, what is wrong, what is free or who may.
+    """One sentence on a file system's error: the file, the cause, free space or the owner.
 
-    path: the file, where the error does not name one.
+    path: the file, if the error does not name one.
     """
     named = path if error.filename is None else Path(os.fsdecode(error.filename))
     reason = os.strerror(error.errno) if error.errno else str(error)
     if named is None:
         return str(error)
-    # numpy and safetensors tell of a failed write without its number.
+    # numpy and safetensors report a failed write without its error number.
     if error.errno in _FULL or not error.errno:
         return f"{named}: cannot be written: {reason}{_free(named)}"
     if error.errno in (errno.EACCES, errno.EPERM):
@@ -155,9 +155,9 @@ def explained(error: OSError, path: Path | None = None) -> str:
 
 @contextmanager
 def naming(parts: Mapping[Path, Path]) -> Iterator[None]:
-    """Raise NotWritten, which names the file, where a write in the block fails.
+    """Raise NotWritten, which names the file, if a write in the block fails.
 
-    parts: what is written to -> the place that it is for. Errors of other files pass as they are.
+    parts: partial file -> its final place. Errors of other files pass unchanged.
     """
     try:
         yield
@@ -173,7 +173,7 @@ def naming(parts: Mapping[Path, Path]) -> Iterator[None]:
             own = [path for part, path in parts.items() if place.is_relative_to(part)]
             if not own and not any(path.is_relative_to(place) for path in parts.values()):
                 raise
-            named = own[0] if own else place  # else a folder that could not be made
+            named = own[0] if own else place  # else a folder that could not be created
         number = getattr(cause, "errno", None)
         bare = OSError(number, os.strerror(number)) if number else OSError(str(cause))
         raise NotWritten(explained(bare, named)) from error
@@ -182,8 +182,8 @@ def naming(parts: Mapping[Path, Path]) -> Iterator[None]:
 def _failed_write(error: BaseException) -> BaseException | None:
     """The failed write behind an error, if there is one.
 
-    safetensors has its own for it (by name, as not every environment here has it), and a library
-    may fail once more while it tidies up: then it is the full disk that is told.
+    safetensors has its own error, compared by name because not every environment has the package.
+    A library may fail again while it cleans up; the failed write, a full disk, is then reported.
     """
     if isinstance(error, OSError) or type(error).__name__ == "SafetensorError":
         return error
@@ -214,12 +214,12 @@ def _host() -> str:
 def _unlink(file: Path) -> None:
     try:
         file.unlink(missing_ok=True)
-    except OSError:  # a read-only file system: the error that led here says so
+    except OSError:  # a read-only file system: the first error reports it
         return
 
 
 def _mode_of_new(file: Path) -> int:
-    """The mode of a file that is made there; none is left. A default ACL overrules the umask."""
+    """The mode of a new file there, by a test file. A default ACL overrules the umask."""
     file.unlink(missing_ok=True)
     file.touch()
     mode = stat.S_IMODE(file.stat().st_mode)
@@ -228,14 +228,14 @@ def _mode_of_new(file: Path) -> int:
 
 
 def _give_mode(file: Path, mode: int) -> None:
-    """Whatever the library that wrote it chose; as it is on a file system without modes."""
+    """Set a file's mode; on a file system without modes it stays as it is."""
     if stat.S_IMODE(file.stat().st_mode) & 0o666 != mode & 0o666:
         with suppress(PermissionError, NotImplementedError):
             file.chmod(mode)
 
 
 def _free(path: Path) -> str:
-    """What is free where a file was to be written."""
+    """The free space where a file was to be written."""
     there = next((place for place in path.absolute().parents if place.exists()), Path("/"))
     try:
         return f" ({shutil.disk_usage(there).free / 1e6:.1f} MB are free in {there})"
@@ -244,7 +244,7 @@ def _free(path: Path) -> str:
 
 
 def _owner(path: Path) -> str:
-    """Whose a file is, or the nearest folder that is there."""
+    """The owner of a file, or of the nearest existing folder."""
     for place in (path, *path.absolute().parents):
         try:
             about = place.stat()

@@ -1,9 +1,9 @@
 """Which of the package's files a result depends on, computed from the imports.
 
-A rule names the modules that it runs; what they import, and what that imports, is read here from
-the sources, without importing anything. An edit of one of these files redoes the rule
-(rules/*.smk), is named for a training (`pcpo.records.trained_code`), or makes what was kept count
-as another's. Only the standard library is used: each start of Snakemake comes here.
+A rule names the modules that it runs. Their imports, and the imports of those, are read here from
+the sources, without importing anything. An edit of one of these files runs the rule again
+(rules/*.smk), gives a warning for a training (`pcpo.records.trained_code`), or makes a cache
+invalid. Only the standard library is used, because each start of Snakemake runs this.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from pcpo.records.durable import sha256
 PACKAGE = Path(__file__).resolve().parents[1]
 NAME = "pcpo"
 
-# Packages and modules that count for nothing, and are not followed. They read and check settings,
-# name places, write and lock files, and report errors. The values that they handle are in a rule's
-# params, in its input files or in a run's identity, where a change is seen anyhow; an edit of a
-# message must not redo every job. A rule that shows what one of them says names that module.
+# Packages and modules that do not count and are not followed. They read and check settings, name
+# places, write and lock files, and report errors. The values that they handle are in a rule's
+# params, in its input files or in a run's identity, where a change is seen anyway. An edit of a
+# message must not run every job again. A rule that shows the output of one of them names it.
 PLUMBING = (
     *("pcpo.cli.console", "pcpo.config", "pcpo.names", "pcpo.paths", "pcpo.records"),
     *("pcpo.prompts.file", "pcpo.prompts.sets"),
@@ -29,21 +29,21 @@ PLUMBING = (
     *("pcpo.training.set_aside", "pcpo.training.stop_request"),
 )
 
-# Modules that import all of a kind, to find one by its name. They count themselves, but are not
-# followed: a rule names the one that it uses. Other registries import by name alone
-# (`importlib.import_module`), so that no import shows what they load: a rule names that too.
+# Modules that import all of a kind, to find one by its name. They count, but are not followed: a
+# rule names the one that it uses. Other registries import only by name
+# (`importlib.import_module`), so no import shows what they load: a rule names that too.
 REGISTRIES = ("pcpo.figures.kinds",)
 
 
 def sources_of(*modules: str, without: Collection[str] = ()) -> tuple[str, ...]:
-    """The files that importing and using `modules` depends on, e.g. "credit.py", sorted.
+    """The files on which importing and using `modules` depends, e.g. "credit.py", sorted.
 
-    Names are relative to the package's folder. Imports within functions count; those for type
-    checkers alone do not, nor does the `__init__` of a package of which only a module is imported.
+    Names are relative to the package's folder. Imports within functions count. Imports only for
+    type checkers do not, nor does the `__init__` of a package if only a module of it is imported.
     A file that is not valid Python counts without its imports.
 
     without: packages and modules that are left out like `PLUMBING`. `modules` themselves always
-    count. Raises ValueError for one of them that there is not.
+    count. Raises ValueError for a module that does not exist.
     """
     left_out = (*PLUMBING, *without)
     found = {module: file_of(module) for module in modules}
@@ -59,7 +59,7 @@ def sources_of(*modules: str, without: Collection[str] = ()) -> tuple[str, ...]:
 
 
 def file_of(module: str) -> str:
-    """The file of a module, relative to the package's folder. Raises ValueError for none."""
+    """The file of a module, relative to the package's folder. Raises ValueError if it has none."""
     if (file := _file(module)) is None:
         raise ValueError(f"there is no module '{module}' in {PACKAGE.parent}")
     return file.relative_to(PACKAGE).as_posix()
@@ -77,14 +77,14 @@ def digests(files: tuple[str, ...]) -> dict[str, str]:
 
 
 def members(package: str) -> tuple[str, ...]:
-    """A package and all of its modules, sorted: where any of them may be loaded by its name."""
+    """A package and all of its modules, sorted: for code that loads any of them by its name."""
     folder = PACKAGE.joinpath(*package.split(".")[1:])
     stems = sorted(file.stem for file in folder.glob("*.py"))
     return (package, *(f"{package}.{stem}" for stem in stems if stem != "__init__"))
 
 
 def within(module: str, packages: Collection[str]) -> bool:
-    """Whether a module is one of these, or lies in one of these packages."""
+    """Whether a module is one of these, or is in one of these packages."""
     return any(module == name or module.startswith(f"{name}.") for name in packages)
 
 
@@ -94,7 +94,7 @@ def imports(file: Path) -> frozenset[str]:
     try:
         tree = ast.parse(file.read_text(encoding="utf-8"))
     except (SyntaxError, ValueError):
-        return frozenset()  # half-written; whoever loads it is told
+        return frozenset()  # half-written; loading it reports the error
     folder = (NAME, *file.relative_to(PACKAGE).parent.parts)
     names: set[str] = set()
     for node in _statements(tree.body):
@@ -109,7 +109,7 @@ def imports(file: Path) -> frozenset[str]:
 
 
 def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """All statements, within functions and other blocks too, but those for type checkers alone."""
+    """All statements, also within functions and blocks, except those only for type checkers."""
     for node in body:
         yield node
         checked = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"

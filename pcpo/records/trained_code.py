@@ -1,9 +1,9 @@
-"""Which code a run was trained by, and whether it is still the code that is here.
+"""Which code trained a run, and whether that code has changed since.
 
-Snakemake reruns a training when its configuration changes, and not when its code does: days of
-GPU time should not go for a renamed variable. So a run remembers the digests of the sources that
-decide its numbers (in its history), and a difference is said aloud and left to the user: accept
-the runs, or redo them (`python -m pcpo.cli.code`).
+Snakemake reruns a training when its configuration changes, and not when its code does: a renamed
+variable must not cost days of GPU time. A run's history has the digests of the sources that decide
+its numbers. Editing them only prints a warning; you decide whether to accept the runs or to redo
+them (`python -m pcpo.cli.code`).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pcpo.training.set_aside import idle, set_aside
 
 
 def training_sources(*rewards: str) -> tuple[str, ...]:
-    """What a trained weight or a logged number depends on, with the modules of these rewards.
+    """Sources on which a trained weight or a logged number depends, with those of the rewards.
 
-    rewards: modules of pcpo/rewards. One that is gone has no sources.
+    rewards: modules of pcpo/rewards. A module that no longer exists has no sources.
     """
     adapters = members("pcpo.policies")
     return tuple(
@@ -33,16 +33,16 @@ def training_sources(*rewards: str) -> tuple[str, ...]:
 
 
 def image_sources() -> tuple[str, ...]:
-    """What an image depends on that is made of given weights: no part of the trainer."""
+    """Sources on which an image depends if the weights are given: no part of the trainer."""
     adapters = members("pcpo.policies")
     making = ("pcpo.evaluation.generation", "pcpo.samplers", *adapters)
     return sources_of(*making, without=("pcpo.training",))
 
 
 def reward_sources(reward: str) -> tuple[str, ...]:
-    """What a reward's scores depend on: its module, all that it imports, and what loads it.
+    """Sources on which a reward's scores depend: its module, all its imports, and its loader.
 
-    () where its module is gone.
+    () if its module no longer exists.
     """
     module = f"pcpo.rewards.{reward}"
     return sources_of("pcpo.rewards", module) if exists(module) else ()
@@ -52,7 +52,7 @@ def reward_sources(reward: str) -> tuple[str, ...]:
 class OlderRun:
     """A complete run, and the sources that have changed since it was trained.
 
-    problem: why they are not known, where they are not.
+    problem: why the sources are not known, if they are not.
     """
 
     folder: Path
@@ -61,15 +61,15 @@ class OlderRun:
 
 
 def code_digests(*rewards: str) -> dict[str, str]:
-    """Digests of what a training depends on, with the modules of these rewards."""
+    """Digests of the sources of a training, with those of these rewards."""
     return digests(training_sources(*rewards))
 
 
 def older_runs(runs: Path) -> list[OlderRun]:
     """Complete runs below `runs` (results/<scale>/runs) that other code trained, in part or whole.
 
-    A run without a history counts as up to date: it cannot be told. One whose history cannot be
-    read is among them with its problem.
+    A run without a history counts as up to date, because its code is not known. A run with an
+    unreadable history is included, with its problem.
     """
     found = []
     for manifest in sorted(runs.glob("*/*/*/checkpoints.csv")):
@@ -82,7 +82,7 @@ def older_runs(runs: Path) -> list[OlderRun]:
 
 
 def changed_sources(run: Path) -> tuple[str, ...]:
-    """Sources that differ between a run's code and ours, or that only one of the two has."""
+    """Sources that differ between a run's code and the present code, or that only one has."""
     used = _used(run)
     here = code_digests(*_rewards_of(used))
     return tuple(
@@ -91,7 +91,7 @@ def changed_sources(run: Path) -> tuple[str, ...]:
 
 
 def _used(run: Path) -> list[dict[str, str]]:
-    """Digests of the code of each start since the run began anew, or was accepted."""
+    """Digests of the code of each start since the run began from scratch or was accepted."""
     used: list[dict[str, str]] = []
     for event in history.read(run):
         if event["event"] == "accepted" or (event["event"] == "started" and not event["epoch"]):
@@ -104,14 +104,14 @@ def _used(run: Path) -> list[dict[str, str]]:
 def _rewards_of(used: list[dict[str, str]]) -> list[str]:
     """The modules of rewards among them, without the parts that rewards share.
 
-    A module that another reward imports is one too, which adds nothing: its digest is wanted.
+    A module that another reward imports is included too; it adds nothing new.
     """
     own = {Path(name).stem for code in used for name in code if name.startswith("rewards/")}
     return sorted(name for name in own if not name.startswith("_"))
 
 
 def accept(run: Path) -> None:
-    """Have the run count as one of the code that is here."""
+    """Make the run count as trained by the present code."""
     history.append(run, "accepted", code=code_digests(*_rewards_of(_used(run))))
 
 
@@ -125,7 +125,7 @@ def redo(run: Path) -> Path | None:
 
 
 def notice(older: list[OlderRun], scale: str) -> str:
-    """What to tell the user of such runs; "" without any."""
+    """A message to the user about such runs; "" if there are none."""
     unknown = [f"which code trained a run is not known: {r.problem}" for r in older if r.problem]
     older = [run for run in older if not run.problem]
     if not older:

@@ -1,4 +1,4 @@
-"""Small records that one command leaves for another, as JSON beside what a reader opens."""
+"""Small records that one command writes for another, as JSON beside the file for a reader."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def to_json(record: DataclassInstance) -> str:
 
 
 def read_json(path: Path, kind: type[Kind], advice: str = "make it again") -> Kind:
-    """A JSON file as the dataclass `kind`, by its keys; others are left out.
+    """Read a JSON file as the dataclass `kind`, by its keys; other keys are ignored.
 
-    Raises ValueError with the file's name, the key where there is one, and `advice` where the file
-    is damaged.
+    Raises ValueError with the file's name, the key if there is one, and `advice` if the file is
+    damaged.
     """
     try:
         return TypeAdapter(kind).validate_json(path.read_bytes(), strict=True)

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sampler(ABC):
-    """A sampler whose every step is x' = mean + std z with z ~ N(0, I).
+    """A sampler in which every step is x' = mean + std z with z ~ N(0, I).
 
-    timesteps `(T,)` float64: what the network is given, on the scale 0..1000, noisy first.
+    timesteps `(T,)` float64: the network's input, on the scale 0..1000, noisy first.
     sigma `(T,)` float64: the noise level that a credit schedule may replace.
     """
 
@@ -29,7 +29,7 @@ class Sampler(ABC):
         return len(self.timesteps)
 
     def to(self, device: torch.device | str) -> Self:
-        """The same sampler with its schedules on a device, so that no step has to move them."""
+        """The same sampler with its schedules on a device, so that steps do not move them."""
         tensors = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
         return replace(self, **tensors)
 

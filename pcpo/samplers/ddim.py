@@ -38,7 +38,7 @@ class DDIM(Sampler):
 def ddim(scheduler_config: dict[str, Any], steps: int, eta: float = 1.0) -> DDIM:
     """DDIM over a diffusers scheduler's betas, as ddpo-pytorch ddim_with_logprob.py:93-181.
 
-    Leading timesteps with the scheduler's offset: 981, 961, ..., 1 for SD at 50 steps; the last
+    Leading timesteps with the scheduler's offset: 981, 961, ..., 1 for SD at 50 steps. The last
     step ends at alphas_cumprod[0], not at 1, so its density is finite.
     """
     from diffusers import DDIMScheduler

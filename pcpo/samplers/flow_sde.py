@@ -15,9 +15,9 @@ class FlowSDE(Sampler):
     """t, dt: `(T,)` float64, noise level of a step (1 is pure noise) and the interval dt > 0.
 
     sigma is the SDE's diffusion coefficient. `decode_x0`: the image is the last step's
-    prediction of the clean latents rather than its noisy output (DanceGRPO).
+    prediction of the clean latents, not its noisy output (DanceGRPO).
     t_once `(T + 1,)`, sigma_once `(T,)`: linspace(1, 0, T + 1) after one shift, and sigma there,
-    infinite where it has no value: the grid on which zeta of Eq. (9) is summed (`credit.zeta`).
+    infinite where it is not defined. zeta of Eq. (9) is summed on this grid (`credit.zeta`).
     """
 
     t: Tensor
@@ -42,7 +42,7 @@ class FlowSDE(Sampler):
         return self.dt
 
     def kl_scale(self) -> Tensor:
-        """The factor of `objectives.kl`, `(T,)`: c^2 / (2 sigma^2), c the drift's factor of v."""
+        """The scale of `objectives.kl`, `(T,)`: c^2 / (2 sigma^2), c the factor of v in a step."""
         c = self.dt * (1 + self.sigma**2 * (1 - self.t) / (2 * self.t))
         return c**2 / (2 * self.sigma**2)
 
@@ -63,8 +63,8 @@ def _shifted_once(steps: int, shift: float) -> Tensor:
 def dance_sde(steps: int, shift: float, eta: float) -> FlowSDE:
     """DanceGRPO on FLUX: constant sigma = eta (train_grpo_flux_lora.py:69-108, 169-192).
 
-    The network's timestep is truncated to whole thousandths, as in the original, and in float32 as
-    there: at 12 steps 0.6 becomes 599.
+    As in the original, the network's timestep is truncated to whole thousandths in float32: at 12
+    steps 0.6 becomes 599.
     """
     t = _shifted_once(steps, shift)
     sigma = torch.full((steps,), eta, dtype=torch.float64)
@@ -79,7 +79,7 @@ def flow_grpo_sde(steps: int, shift: float, a: float) -> FlowSDE:
     """Flow-GRPO on SD3.5: sigma = a sqrt(t / (1 - t)) (sd3_sde_with_logprob.py:34-68).
 
     Timesteps as FlowMatchEulerDiscreteScheduler sets them: linspace between the shifted ends of
-    the training schedule, shifted once more. At t = 1 sigma takes the second timestep in the root.
+    the training schedule, shifted once more. At t = 1 the root uses the second timestep in 1 - t.
     """
     lowest = _shifted(torch.tensor(1 / 1000, dtype=torch.float64), shift)
     t = _shifted(torch.linspace(1, float(lowest), steps, dtype=torch.float64), shift)

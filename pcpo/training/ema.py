@@ -14,10 +14,10 @@ from pcpo.config import EMA
 class MovingAverage:
     """average += (1 - d) (weights - average), d = min((1 + s) / (10 + s), decay), s updates done.
 
-    The original calls its step after each micro-batch of an update (train_sd3.py:954), `calls`
-    times, while s stands still until the update's last; a call acts where (s + 1) % every == 0. So
-    at `every` = 8 it takes the weights of updates 7, 15, ..., each of them `calls` times: once
-    after the update, the rest of the times before the next. With 4 calls the average's weights are
+    The original calls its step after each micro-batch of an update (train_sd3.py:954), so `calls`
+    times; s grows only with the last of them. A call acts where (s + 1) % every == 0. So at
+    `every` = 8 it takes the weights of updates 7, 15, ..., each of them `calls` times: once after
+    the update, and the other times before the next one. With 4 calls the average's weights are
     19.5 updates old, over updates 201 to 600 of a run; with one call they would be 74.
 
     calls: `Experiment.average_calls`.
@@ -30,12 +30,12 @@ class MovingAverage:
         self.average = {name: p.detach().clone() for name, p in parameters.items()}
 
     def before_update(self, done: int) -> None:
-        """The calls of an update's micro-batches but its last; `done` updates of the run are."""
+        """The calls of all micro-batches of an update but the last, after `done` updates."""
         for _ in range(self.calls - 1):
             self._call(done)
 
     def after_update(self, done: int) -> None:
-        """The call of an update's last micro-batch; the update counts among the `done`."""
+        """The call of an update's last micro-batch; `done` includes this update."""
         self._call(done)
 
     @torch.no_grad()
@@ -48,7 +48,7 @@ class MovingAverage:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """The average in place of the weights."""
+        """Use the average as the weights within the block."""
         own = {name: p.detach().clone() for name, p in self.parameters.items()}
         self._set(self.average)
         try:

@@ -1,4 +1,4 @@
-"""What makes a training run that run: a state of another identity is not gone on from."""
+"""What identifies a training run: a run resumes only from a state of the same identity."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def identity(
     prompts: Sequence[str],
     reward: RewardSource,
 ) -> dict[str, Any]:
-    """All that a run depends on, as JSON takes it; `base` is the digest of its base model."""
+    """All that a run depends on, in JSON types; `base` is the digest of its base model."""
     weights = {"weights": contents(reward.path)[:16]}
     return configuration(experiment, arm, seed) | {
         "prompts": hashlib.sha256("\n".join(prompts).encode()).hexdigest()[:16],
@@ -32,7 +32,7 @@ def identity(
 
 
 def configuration(experiment: Experiment, arm: Arm, seed: int) -> dict[str, Any]:
-    """The part of a run's identity that stands in config/: it takes no look at weights."""
+    """The part of a run's identity that comes from config/, without weights."""
     return {
         "experiment": experiment.identity(*TRAINING_FIELDS),
         "arm": arm.model_dump(mode="json", exclude={"description"}),
@@ -56,7 +56,7 @@ def differences(old: Any, new: Any, name: str = "") -> list[str]:
 def changed_configuration(run: Path, experiment: Experiment, arm: Arm, seed: int) -> list[str]:
     """What differs between config/ and the state that is saved in a run's folder.
 
-    Nothing where no state is there, or it cannot be read: training says what is wrong with it.
+    Empty where there is no state or it cannot be read: training reports what is wrong with it.
     """
     states = sorted(path for path in (run / "resume").glob("epoch_*") if not path.suffix)
     try:
@@ -74,9 +74,9 @@ def changed_configuration(run: Path, experiment: Experiment, arm: Arm, seed: int
 
 
 def other_runs(runs: Mapping[Path, tuple[Experiment, str, int]]) -> str:
-    """What to say of runs that the workflow is to train anew; "" without any.
+    """A message about the runs that the workflow will train again; "" if there are none.
 
-    runs: folder -> experiment, arm and seed of what is to be trained there.
+    runs: folder -> experiment, arm and seed of the run to be trained there.
     """
     compared = {
         run: changed_configuration(run, experiment, load_arm(arm), seed)

@@ -1,4 +1,4 @@
-"""What an update changes, and a resumed run must find again: weights, moments, scale, average."""
+"""What an update changes and a resumed run must restore: weights, moments, scale, average."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Learner:
     def step(self, processes: Processes) -> dict[str, float]:
         """Sum, unscale and clip the gradients and step; returns their statistics before clipping.
 
-        grad_norm: of all; one that is not finite changes no weight, and in fp16 halves the scale.
+        grad_norm: of all. If it is not finite, no weight changes, and fp16 halves the scale.
         gradient_abs_mean, gradient_abs_var: of |g| over the first layer (Figure 11).
         """
         parameters = list(self.parameters.values())
@@ -77,7 +77,7 @@ class Learner:
         }
 
     def first_layer(self) -> list[nn.Parameter]:
-        """Trained parameters of the denoiser's first layer that has any, both of an adapter's."""
+        """Trained parameters of the first layer that has any; of an adapter both matrices."""
 
         def layer(name: str) -> str:
             return name.split(".lora_")[0] if ".lora_" in name else name.rpartition(".")[0]
@@ -87,11 +87,11 @@ class Learner:
 
     @property
     def skips_overflows(self) -> bool:
-        """Whether a gradient that is not finite may be an overflow of fp16, met by the scaler."""
+        """Whether a non-finite gradient may be an fp16 overflow, which the scaler handles."""
         return self.scaler.is_enabled() and self.scaler.get_scale() >= 1
 
     def evaluated(self) -> AbstractContextManager[None]:
-        """The weights that checkpoints hold: the moving average where there is one."""
+        """Use the weights that checkpoints hold: the moving average where there is one."""
         return self.ema.in_place() if self.ema is not None else nullcontext()
 
     # --- for the resume state -----------------------------------------------------------------

@@ -3,18 +3,18 @@
 One loop serves all three baselines and every arm. What differs between them is a value of the
 configuration (`Run.experiment`); baseline and PCPO differ in two values of the arm: its credit
 schedule and its objective (`Run.arm`). An epoch is one rollout (rollout.py) and the gradient
-updates that are made of it (update.py).
+updates on it (update.py).
 
-Departures from the originals, on purpose:
+Deliberate differences from the originals:
 - rollout and update share one forward with one batch shape, and an update repeats the rollout's
   micro-batches as they were sampled; so the on-policy log-ratio of the matching arms is exactly 0;
-- every forward of an update holds `micro_batch` (image, timestep) pairs, each image at a step of
-  its own, and is one of the shape of the rollout's;
+- every forward of an update has `micro_batch` (image, timestep) pairs, each image at its own step,
+  and the same shape as the rollout's;
 - images are grouped by prompt id, and noise depends on (seed, epoch, index of the image), not on
   the process;
 - where the originals shuffle images between updates, the prompts are shuffled before the rollout;
 - prompts are drawn again in each iteration, DanceGRPO's without replacement over the run.
-Smaller ones are described where they happen: advantages.py (equal rewards), policies/base.py
+Smaller differences are described in the code: advantages.py (equal rewards), policies/base.py
 (rounding to uint8, precision of frozen weights).
 """
 
@@ -45,13 +45,13 @@ Log = Callable[[str], None]
 
 
 def train(run: Run, folder: RunFolder, report: Report = lambda row: None, log: Log = print) -> None:
-    """Train one run to its last epoch, going on from where an earlier process stopped.
+    """Train one run to its last epoch, resuming where an earlier process stopped.
 
-    A run that is past that epoch is complete: its outputs then hold what it was up to there.
-    Several processes call it alike and share the work; the first one reports and writes. Calls
+    A run that is past that epoch is complete: its outputs then contain the epochs up to it.
+    Every process of a run calls this and does its share; the first one reports and writes. Calls
     `report` with a row of `frames.UPDATES` after each gradient update. Raises TrainingDiverged on
-    a NaN, after which the next call goes on from the last checkpoint, and InterruptedError where
-    SIGTERM asked for a stop, after the epoch's state was saved.
+    a NaN; the next call then resumes from the last checkpoint. Raises InterruptedError after a
+    SIGTERM, once the epoch's state is saved.
     """
     experiment, processes = run.experiment, run.processes
     training = _Training.begin(run, folder, report, log)
@@ -92,7 +92,7 @@ def _encode_prompts(run: Run, ids: set[int]) -> None:
 
 
 def _saved_state(run: Run, folder: RunFolder, learner: Learner, log: Log) -> RunState | None:
-    """The state to go on from, restored into the learner; None where there is none that serves.
+    """The state to resume from, restored into the learner; None if there is no usable one.
 
     A run of another configuration is set aside.
     """
@@ -134,7 +134,7 @@ class _Training:
         return training
 
     def record(self, event: str, **details: Any) -> None:
-        """Add a line to the run's history; one process does."""
+        """Add a line to the run's history, in one process only."""
         if self.run.processes.is_main:
             self.folder.record(event, epoch=self.state.epoch, **details)
 
@@ -195,7 +195,7 @@ class _Training:
         )
 
     def save(self, checkpoint: bool) -> None:
-        """Save the state to go on from and, with `checkpoint`, the weights before it."""
+        """Save the resume state; with `checkpoint`, save the weights first."""
         state, write = self.state, self.run.processes.is_main
         if checkpoint:
             with self.learner.evaluated():

@@ -1,7 +1,7 @@
 """Several processes on one run: each samples and trains its share of every iteration's images.
 
-Prompts, noise, groups and advantages are computed from the whole iteration by every process, so
-they do not depend on how many there are; gradients are summed once per update, after all of its
+Every process computes prompts, noise, groups and advantages from the whole iteration, so they do
+not depend on the number of processes. Gradients are summed once per update, after all of its
 images. accelerate launches the processes and sets up the group.
 """
 
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch.distributed.tensor import DTensor
 
-# An iteration's slowest step (a captioner on one process, a checkpoint's write) must fit into it.
+# Longer than the slowest step of an iteration: a captioner on one process, a checkpoint's write.
 TIMEOUT = timedelta(hours=1)
 
 
@@ -32,9 +32,9 @@ class Processes:
 
     @classmethod
     def start(cls, device: str) -> Processes:
-        """Join the group that the launcher announced in the environment, or stay alone.
+        """Join the group that the launcher set in the environment; without one, run alone.
 
-        Raises ValueError where CUDA is asked for and this process has no device.
+        Raises ValueError if CUDA is requested and this process has no device.
         """
         if device.startswith("cuda") and not torch.cuda.is_available():
             raise ValueError(
@@ -79,7 +79,7 @@ class Processes:
         return bool(self.gather(torch.tensor([flag])).any())
 
     def sum_gradients(self, parameters: list[nn.Parameter]) -> None:
-        """Sum gradients over the processes; sharded ones were summed by their backward."""
+        """Sum gradients over the processes; the backward pass has summed sharded ones already."""
         if self.size == 1:
             return
         waiting = [
@@ -95,9 +95,9 @@ class Processes:
             dist.barrier()
 
     def meeting(self) -> Callable[[], None]:
-        """A barrier that waits for days: for what depends on another run, beyond `TIMEOUT`.
+        """A barrier that waits for days, for a wait on another run that may exceed `TIMEOUT`.
 
-        All make it together; each calls it when it is there.
+        All processes create it together; each calls it when it arrives.
         """
         if self.size == 1:
             return lambda: None
@@ -105,6 +105,6 @@ class Processes:
         return partial(dist.barrier, group=group)
 
     def leave(self) -> None:
-        """Take the group down, at the end of a command."""
+        """Close the group at the end of a command."""
         if self.size > 1:
             dist.destroy_process_group()

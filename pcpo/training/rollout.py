@@ -1,7 +1,7 @@
-"""The rollout: the images of one iteration are sampled and scored, each by one process.
+"""The rollout: sample and score the images of one iteration, each image in one process.
 
 B images of a micro-batch, T sampler steps, N images of the iteration over all processes. An
-image's index is its place among the N.
+image's index is its position among the N.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class MicroBatch:
 
 @dataclass(frozen=True)
 class Rollout:
-    """What the updates of an epoch are made of.
+    """The data of the updates of an epoch.
 
     prompt_ids: N ids, and rewards: float64 `(N,)`, of all images of the iteration.
-    micro_batches: of each update, those of this process (`Run.own_micro_batches`), in order.
+    micro_batches: for each update, those of this process (`Run.own_micro_batches`), in order.
     """
 
     epoch: int
@@ -45,9 +45,9 @@ class Rollout:
 
 
 def roll_out(run: Run, epoch: int, prompt_ids: list[int]) -> Rollout:
-    """Sample and score one iteration: prompt_ids are those of its N images.
+    """Sample and score one iteration; prompt_ids has one id for each of its N images.
 
-    Raises ValueError where the reward returns another shape than one value per image.
+    Raises ValueError if the reward does not return one value per image.
     """
     own, per_update = run.own_micro_batches, run.experiment.micro_batches
     size, updates = run.experiment.batch.micro_batch, run.experiment.gradient_updates
@@ -58,7 +58,7 @@ def roll_out(run: Run, epoch: int, prompt_ids: list[int]) -> Rollout:
         prompts = [run.prompts[prompt_ids[index]] for index in indices]
         trajectory = _sample(run, epoch, indices, prompts)
         rewards.append(_score(run, trajectory.final, prompts))
-        # Trajectories wait in host memory: at 50 steps an iteration of SD has gigabytes of them.
+        # Trajectories are kept in host memory: at 50 steps an iteration of SD has gigabytes.
         sampled.append(MicroBatch(prompts, trajectory.to("cpu")))
     return Rollout(
         epoch,
@@ -69,7 +69,7 @@ def roll_out(run: Run, epoch: int, prompt_ids: list[int]) -> Rollout:
 
 
 def _sample(run: Run, epoch: int, indices: range, prompts: Sequence[str]) -> Trajectory:
-    """The trajectories of the images `indices`, from noise that depends on their indices alone."""
+    """Sample the images `indices`; their noise depends on their indices alone."""
     config, arm, policy = run.experiment.sampler, run.arm, run.policy
 
     def noise(stream: str, numbers: Iterable[int], count: int) -> Tensor:
@@ -91,10 +91,10 @@ def _sample(run: Run, epoch: int, indices: range, prompts: Sequence[str]) -> Tra
 
 
 def initial_noise_index(index: int, experiment: Experiment) -> int:
-    """Which initial noise an image takes: its own, or one of a few (DanceGRPO: one per rank).
+    """Which initial noise an image has: its own, or one of a few (DanceGRPO: one per rank).
 
-    All images of a prompt share theirs. The prompts of an original's rank are spread over its
-    updates, so that each update has every rank's noise: prompts take them in turn.
+    All images of a prompt share one. In the original, the prompts of a rank are spread over its
+    updates, so that each update has every rank's noise. Here prompts take the noises in turn.
     """
     groups = experiment.sampler.initial_noise_groups
     if groups == 0:
@@ -104,7 +104,7 @@ def initial_noise_index(index: int, experiment: Experiment) -> int:
 
 
 def _score(run: Run, latents: Tensor, prompts: Sequence[str]) -> Tensor:
-    """Rewards `(B,)` float64 on the CPU, of the images of final latents `(B, ...)`."""
+    """Rewards `(B,)` float64 on the CPU, of the images decoded from latents `(B, ...)`."""
     scores = run.reward(run.policy.decode(latents), prompts).double().cpu()
     if scores.shape != (len(prompts),):
         raise ValueError(

@@ -24,14 +24,14 @@ class Run:
 
     policy: loaded with `train`. prompts: of the experiment's prompt set, in its order.
     validation_prompts: of the experiment's validation, if it has one.
-    processes: those that share the run; each of them makes the same record but for its rank.
+    processes: those that share the run; their records are equal except for the rank.
 
-    Made from these, for T sampler steps: sampler, under the sigmas of the arm's credit schedule;
-    schedule, that of the arm, float64 on the CPU; weights `(T,)`, its weights in fp32. The sampler
-    and the weights are on the policy's device.
+    Made from these, for T sampler steps: sampler, with the sigmas of the arm's credit schedule;
+    schedule, the arm's credit schedule, float64 on the CPU; weights `(T,)`, its weights in fp32.
+    The sampler and the weights are on the policy's device.
 
     Raises ValueError for a validation without prompts and for an arm that the sampler does not
-    have.
+    support.
     """
 
     experiment: Experiment

@@ -1,12 +1,12 @@
-"""A run's folder: checkpoints that others load, the state from which a run goes on, and its lock.
+"""A run's folder: checkpoints that others load, the state from which a run resumes, and its lock.
 
-    <run>/checkpoints/epoch_00005/    weights in diffusers' layout, and checkpoint.json: of what run
+    <run>/checkpoints/epoch_00005/    weights in diffusers' layout; checkpoint.json names the run
     <run>/resume/epoch_00005/         state.safetensors, state.json, logs: the newest two
     <run>/history.jsonl               every start, save and end, for as long as the folder exists
     <run>/lock                        held while a process trains here
 
-Snakemake deletes a failed job's declared outputs, so none of these is declared: the job's outputs
-are the manifest `checkpoints.csv` and `updates.parquet`, written when the run is complete.
+Snakemake deletes a failed job's declared outputs, so none of these is declared. The declared
+outputs are the manifest `checkpoints.csv` and `updates.parquet`, written when the run is complete.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from pcpo.training.identity import OLDER, differences
 from pcpo.training.learner import Learner
 from pcpo.training.set_aside import LOCK, MANIFEST, again
 
-# What a run tells of itself, <name>.parquet each.
+# The logs of a run, <name>.parquet each.
 LOGS = (frames.UPDATES, frames.TIMESTEPS, frames.VALIDATION)
 
 
 @dataclass
 class RunState:
-    """Where a run stands after an epoch: enough to go on as if it had never stopped."""
+    """The state of a run after an epoch: enough to resume as if it had never stopped."""
 
     epoch: int
     advantages: dict[str, Any]
@@ -52,7 +52,7 @@ class RunState:
     checkpoints: list[int] = field(default_factory=list)
 
     def until(self, epoch: int) -> RunState:
-        """What a run that ended after `epoch` tells of itself."""
+        """The state without what came after `epoch`."""
         return RunState(
             min(self.epoch, epoch),
             self.advantages,
@@ -64,9 +64,9 @@ class RunState:
 class RunFolder:
     """The folder of one training run.
 
-    identity: all that the run depends on, as JSON takes it; about: what its checkpoints and frames
-    say of themselves (scale, experiment, arm, seed, base model); origin: what its history says of
-    this start (code, machine, and as `sizes` what may change from start to start).
+    identity: all that the run depends on, in JSON types. about: what its checkpoints and frames
+    record (scale, experiment, arm, seed, base model). origin: what its history records of this
+    start (code, machine, and in `sizes` what may change from start to start).
     """
 
     def __init__(
@@ -84,10 +84,10 @@ class RunFolder:
 
     @contextmanager
     def lock(self, log: Callable[[str], None] = print) -> Iterator[None]:
-        """Keep a second writer out: wait until no other process trains here.
+        """Allow one writer only: wait until no other process trains here.
 
-        The other one is what a killed Snakemake left behind; when it has ended, this process finds
-        what it saved and goes on from there. A killed process holds nothing.
+        The other process is one that a killed Snakemake left behind. When it has ended, this one
+        resumes from what it saved. A killed process holds no lock.
         """
         with alone(
             self.path / LOCK,
@@ -103,7 +103,7 @@ class RunFolder:
         return self.path / "checkpoints" / f"epoch_{epoch:05d}"
 
     def save_weights(self, policy: Policy, epoch: int, write: bool = True) -> None:
-        """Write a checkpoint; without `write` only take part in gathering sharded weights."""
+        """Write a checkpoint; without `write`, only help to gather sharded weights."""
         folder = self.checkpoint(epoch)
         if not write:
             policy.save_weights(folder, write=False)
@@ -116,9 +116,9 @@ class RunFolder:
     # --- resuming -------------------------------------------------------------------------
 
     def save_state(self, state: RunState, learner: Learner, write: bool = True) -> None:
-        """Write the resume state, all or nothing; without `write` only help to gather it.
+        """Write the resume state, all or nothing; without `write`, only help to gather it.
 
-        The state before it is kept, for the day that this one cannot be read.
+        The previous state is kept as a fallback.
         """
         tensors = {}
         for key, value in learner.tensors():  # gathered by all, kept by the one that writes
@@ -126,10 +126,10 @@ class RunFolder:
                 tensors[key] = value.cpu().contiguous()
         if not write:
             return
-        for useless in self._passed_over:  # first, or the one that was used would go for it
+        for useless in self._passed_over:  # first, or the state that was used would be deleted
             shutil.rmtree(useless, ignore_errors=True)
         self._passed_over = []
-        for older in self._states()[1:]:  # before the new one, as there may be no room for three
+        for older in self._states()[1:]:  # before writing: there may be no room for three
             shutil.rmtree(older)
         folder = self._state(state.epoch)
         with complete_folder(folder) as part:
@@ -151,12 +151,12 @@ class RunFolder:
     def load_state(
         self, learner: Learner, epochs: int, log: Callable[[str], None] = print
     ) -> RunState | None:
-        """Restore what an update changes; None where there is nothing to go on from.
+        """Restore what an update changes; None if there is nothing to resume from.
 
-        A state that is damaged, or whose checkpoints are gone, is passed over for the one before
-        it. Raises StaleState if the states are of another configuration, no checkpoints are left,
-        or the run is past `epochs`, its last, without a checkpoint up to there; and ValueError if
-        all that is there is damaged. The learner is then as it was.
+        Where a state is damaged, or its checkpoints are missing, the previous one is used. Raises
+        StaleState if the states are of another configuration, no checkpoints are left, or the run
+        is past `epochs`, its last, without a checkpoint up to there. Raises ValueError if every
+        state is damaged. After an error the learner is unchanged.
         """
         problems: list[ValueError] = []
         states = self._states()
@@ -173,7 +173,7 @@ class RunFolder:
                         "has no checkpoint up to there"
                     )
                 learner.restore(tensors, record["scaler"])
-            except (_OtherRun, PermissionError):  # a missing right is no damage
+            except (_OtherRun, PermissionError):  # a missing permission is no damage
                 raise
             except StaleState as gone:
                 problems.append(gone)
@@ -252,11 +252,11 @@ class RunFolder:
 
 
 class StaleState(ValueError):
-    """Resume states that this run cannot go on from, though they are whole."""
+    """Resume states that are undamaged but that this run cannot resume from."""
 
 
 class _OtherRun(StaleState):
-    """Of another configuration, model or length: an older state does not serve either."""
+    """Of another configuration, model or length: older states cannot be used either."""
 
 
 # The training that the workflow then starts finds the run complete.
@@ -292,7 +292,7 @@ def verify_checkpoint(folder: Path, **expected: str | int) -> None:
     """Refuse a damaged checkpoint, and one that is not of the expected experiment, arm, base, ...
 
     Raises ValueError that names the damaged file or the difference, and FileNotFoundError for a
-    folder that does not say what it holds.
+    folder without a record of its contents.
     """
     file = folder / "checkpoint.json"
     if not file.exists():

@@ -1,9 +1,9 @@
-"""Runs that are in the way of others are set aside, never deleted: they cost GPU days.
+"""A run whose folder another run needs is set aside, never deleted: it cost GPU days.
 
     runs/<experiment>/<arm>/set_aside/seed0_2026-01-31T120000/    the run, and set_aside.json: why
 
-The history stays in place too, as that of the folder. `python -m pcpo.cli.aside` lists them,
-restores one or deletes them.
+A copy of the history stays in the run's folder. `python -m pcpo.cli.aside` lists what is set
+aside, restores it or deletes it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MANIFEST = "checkpoints.csv"
 
 @dataclass(frozen=True)
 class SetAside:
-    """A run that was set aside: from where, and why. `bytes` are all that its files take."""
+    """A run that was set aside: from where, and why. `bytes` is the size of all its files."""
 
     folder: Path
     run: Path
@@ -39,9 +39,9 @@ class SetAside:
 
 
 def put(run: Path) -> Path:
-    """Set a run aside as a user asks for, so that the workflow trains it from the start.
+    """Set a run aside at a user's request, so that the workflow trains it from the start.
 
-    Raises ValueError where no run is, and while a process trains it.
+    Raises ValueError if there is no run, and while a process trains it.
     """
     if not any((run / name).exists() for name in ("checkpoints", "resume", MANIFEST)):
         raise ValueError(f"{run}: no run is here")
@@ -52,9 +52,9 @@ def put(run: Path) -> Path:
 
 
 def set_aside(run: Path, why: str) -> Path | None:
-    """Move all of a run beside it; None where it holds nothing. Call it under the run's lock.
+    """Move all of a run's files to a new folder; None if there are none. Hold the run's lock.
 
-    A kill in the midst of it is mended by the next call, which goes on in the same folder.
+    If a kill interrupts the move, the next call completes it in the same folder.
     """
     moved = [path for path in sorted(run.iterdir()) if path.name not in (history.FILE, LOCK)]
     unfinished = sorted((run.parent / FOLDER).glob(f"{run.name}_*.part"))
@@ -69,7 +69,7 @@ def set_aside(run: Path, why: str) -> Path | None:
         write_text(part / NOTE, json.dumps({"run": run.name, "why": why}, indent=1) + "\n")
     if (run / history.FILE).exists():
         shutil.copy2(run / history.FILE, part / history.FILE)
-    # What a start looks at, the states, goes last.
+    # The states move last: a start looks for them.
     for path in sorted(moved, key=lambda path: path.name == "resume"):
         try:
             path.rename(part / path.name)
@@ -93,9 +93,9 @@ def all_set_aside(results: Path = Path("results")) -> list[SetAside]:
 
 
 def read(folder: Path) -> SetAside:
-    """What a folder says of itself. Raises ValueError for one that is no run set aside.
+    """Read a folder's note. Raises ValueError for a folder that is no run set aside.
 
-    The folder's name tells of which run it is; a damaged note costs no more than the reason.
+    The folder's name identifies the run; if the note is damaged, only the reason is lost.
     """
     named = re.fullmatch(r"(.+)_\d{4}-\d\d-\d\dT\d{6}(_\d+)?(\.part)?", folder.name)
     if not (named and folder.parent.name == FOLDER and (folder / NOTE).is_file()):
@@ -112,10 +112,10 @@ def read(folder: Path) -> SetAside:
 
 
 def restore(folder: Path) -> Path:
-    """Put a run back in its place, and set aside what stands there now; returns the place.
+    """Put a run back in its place, and set aside what is there now; returns the place.
 
-    Its manifest is left out: the workflow then starts its training, which finds it complete, goes
-    on with it, or sets it aside again where it is of another configuration than config/.
+    Its manifest is left out, so the workflow starts its training. The training finds it complete,
+    resumes it, or sets it aside again if its configuration differs from config/.
     """
     run = read(folder).run
     if folder.suffix:
@@ -148,7 +148,7 @@ def idle(run: Path) -> Iterator[None]:
 
 
 def again(run: Path) -> str:
-    """How to have a run trained from the start that cannot be gone on from."""
+    """How to train a run from the start when it cannot be resumed."""
     return (
         f"python -m pcpo.cli.aside --put {run} sets the run aside, with all that is left of it, so "
         "that the workflow trains it from the start"
@@ -156,7 +156,7 @@ def again(run: Path) -> str:
 
 
 def commands(folder: Path) -> str:
-    """How to get a run back, or be rid of it."""
+    """How to restore or delete a run that was set aside."""
     return (
         f"it is kept in {folder}; python -m pcpo.cli.aside --restore {folder} puts it back, "
         "--delete deletes it"
@@ -164,6 +164,6 @@ def commands(folder: Path) -> str:
 
 
 def _free(place: Path, name: str) -> Path:
-    """A folder below `place` that is not there yet, with the suffix of one that is not complete."""
+    """A folder below `place` that does not exist yet, with the suffix of an incomplete one."""
     names = (f"{name}{again}" for again in ("", *(f"_{n}" for n in range(2, 1000))))
     return next(place / f"{n}.part" for n in names if not (place / n).exists())

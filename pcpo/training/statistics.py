@@ -1,4 +1,4 @@
-"""What an update tells of itself: columns of `frames.UPDATES` and rows of `frames.TIMESTEPS`."""
+"""Statistics of an update: columns of `frames.UPDATES` and rows of `frames.TIMESTEPS`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ QUANTILES = (0, 1, 5, 25, 50, 75, 95, 99, 100)  # of the log-ratios, in percent
 def update_statistics(terms: Mapping[str, Tensor]) -> dict[str, float]:
     """Means of the terms of an update over all processes, and statistics of its log-ratios.
 
-    terms: on the CPU; `log_ratio` `(processes, forwards, B)`, others `(processes, forwards)`.
+    terms: on the CPU; `log_ratio` is `(processes, forwards, B)`, others `(processes, forwards)`.
     """
     means = {
         key: float(terms[key].double().mean())

@@ -8,13 +8,13 @@ from typing import Self
 
 
 class StopRequest:
-    """While it is held, SIGTERM sets `requested`; afterwards the caller's handler is back."""
+    """Within the block SIGTERM sets `requested`; afterwards the caller's handler is restored."""
 
     def __init__(self) -> None:
         self.requested = False
 
     def __enter__(self) -> Self:
-        with contextlib.suppress(ValueError):  # outside the main thread no signal arrives
+        with contextlib.suppress(ValueError):  # only the main thread gets signals
             self._before = signal.signal(signal.SIGTERM, self._request)
         return self
 

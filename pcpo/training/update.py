@@ -33,7 +33,7 @@ def gradient_update(
     """Gradient update `number` of an epoch, from 1: its columns of UPDATES, its rows of TIMESTEPS.
 
     advantages: fp32 `(N,)`, of all images of the iteration. Gradients are accumulated over images
-    and timesteps. Raises TrainingDiverged where the loss or the gradient is not finite.
+    and timesteps. Raises TrainingDiverged if the loss or the gradient is not finite.
     """
     images = run.experiment.batch.images_per_update
     own = advantages[(number - 1) * images : number * images]
@@ -55,7 +55,7 @@ def gradient_update(
 
 
 def _trained_steps(run: Run, epoch: int, number: int) -> Tensor:
-    """Step indices `(M, S)`: all trained steps in order, or each image's own random share.
+    """Step indices `(M, S)`: all trained steps in order, or a random share for each image.
 
     Drawn for all images of the update, so that they do not depend on the number of processes.
     """
@@ -78,7 +78,7 @@ def _accumulate(
     """Add the gradients of this process's micro-batches: a forward for each trained step.
 
     advantages: `(M,)`; steps: `(M, S)`. Returns the `_term` of each forward, stacked on the
-    device: nothing is read back from it before the last forward, so that the host need not wait.
+    device. Nothing is copied back before the last forward, so that the host does not wait.
     """
     size, device = run.experiment.batch.micro_batch, run.policy.device
     forwards = len(advantages) // size * steps.shape[1]  # of all processes
@@ -100,9 +100,9 @@ def _accumulate(
 def _term(
     run: Run, predict: Predict, old: Trajectory, step: Tensor, advantage: Tensor
 ) -> dict[str, Tensor]:
-    """The loss of one forward, a scalar mean over its B images, and what is logged of it.
+    """The loss of one forward, a scalar mean over its B images, and the values to log.
 
-    old: what the rollout kept of each image at its step, step: `(B,)` and advantage: fp32 `(B,)`.
+    old: the rollout's tensors of each image at its step; step: `(B,)`; advantage: fp32 `(B,)`.
     log_ratio, sign and step are `(B,)`; loss, kl and the two fractions are scalars.
     """
     experiment, x, timesteps = run.experiment, old.latents, run.sampler.timesteps[step]

@@ -1,4 +1,4 @@
-"""The reward on fixed prompts in the course of training (Figure 5, appendix B.3.4)."""
+"""The reward on fixed prompts during training (Figure 5, appendix B.3.4)."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ def validation_sampler(experiment: Experiment, scheduler_config: dict[str, Any])
 
 
 def validate(run: Run) -> dict[str, Any]:
-    """Reward of one image a prompt, from the same noise at every epoch: columns of VALIDATION.
+    """Reward of one image per prompt, with the same noise at every epoch: columns of VALIDATION.
 
-    Of the validation set `validation.count` prompts are taken, evenly spread; each process scores
+    `validation.count` prompts of the validation set are used, evenly spread. Each process scores
     its share.
     """
     experiment, policy, processes = run.experiment, run.policy, run.processes
     assert experiment.validation is not None
     prompts = run.validation_prompts
     sampler = validation_sampler(experiment, policy.scheduler_config).to(policy.device)
-    # The shape of the training's forwards: nothing new to compile, and known to fit.
+    # The batch shape of training: nothing new to compile, and known to fit in memory.
     batch = experiment.batch.micro_batch
     chosen = evaluation_prompts(prompts, experiment.validation.count)
     own = [(prompts[i], 0) for i in chosen[processes.rank :: processes.size]]
-    # Shares may differ by one prompt. All processes gather as many rows and make as many forwards,
-    # in each of which a sharded model needs every process: a process with one prompt fewer makes
-    # the last image of the set once more.
+    # Shares may differ by one prompt, but a sharded model needs every process in each forward, and
+    # `gather` needs equal numbers of rows. So ranks with one prompt fewer repeat the last image of
+    # the set.
     count, rows = len(own), math.ceil(len(chosen) / processes.size)
     own += [(prompts[chosen[-1]], 0)] * (rows - count)
     guidance = experiment.sampler.guidance_scale

@@ -1,1 +1,1 @@
-"""What the Snakefile asks of the package."""
+"""Functions that the Snakefile calls: targets, inputs, resources, devices."""

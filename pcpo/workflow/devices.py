@@ -1,7 +1,7 @@
 """CUDA devices of this machine, claimed by one job at a time: a lock per device.
 
-Snakemake counts GPUs but does not say which one a job got. Each job takes free ones here and sees
-no other, so that two never share a device by accident; a killed job's locks are free at once.
+Snakemake counts GPUs but does not assign them to jobs. Each job claims free ones here and sees no
+others, so that two jobs never share a device by accident. A killed job's locks are free at once.
 """
 
 from __future__ import annotations
@@ -17,37 +17,37 @@ from pathlib import Path
 from pcpo.records.lock import Busy, alone
 from pcpo.records.programs import said_by_driver
 
-# One place for all users, whatever TMPDIR each has: they share the devices.
+# One place for all users, whatever their TMPDIR is: they share the devices.
 FOLDER = Path("/tmp")
-# A number, or the UUID of a GPU or of a part of one; -1, NoDevFiles and the like are none.
+# A number, or the UUID of a GPU or of a part of one; -1, NoDevFiles and the like are not devices.
 _DEVICE = re.compile(r"[0-9]+|(GPU|MIG)-\S+")
 
 
 def visible() -> list[str]:
     """Devices that this process may use: CUDA_VISIBLE_DEVICES, or all that nvidia-smi lists.
 
-    As CUDA reads it, the list ends at the first entry that names no device.
+    As in CUDA, the list ends at the first entry that names no device.
     """
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
         entries = (device.strip() for device in chosen.split(","))
         return list(takewhile(_DEVICE.fullmatch, entries))
-    # A GPU's line may have those of its MIG slices below it.
+    # The lines of a GPU's MIG slices may follow the GPU's own line.
     count = sum(line.startswith("GPU ") for line in said_by_driver("-L"))
     return [str(number) for number in range(count)]
 
 
-# A scheduler's number of the job that this is part of.
+# Variables with the number of the scheduler's job that this process belongs to.
 JOB_NUMBERS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID")
 
 
 def _scope() -> str:
-    """Among whom devices are shared out: the runs of one scheduler's job, or all of this machine.
+    """Which processes share the devices: those of one scheduler's job, or all of this machine.
 
-    A scheduler that confines jobs to their devices counts those of each from 0, so that two jobs'
-    "0" are different ones.
+    A scheduler that restricts jobs to their own devices counts each job's from 0, so device "0" of
+    two jobs is not the same.
     """
-    if "CUDA_VISIBLE_DEVICES" not in os.environ:  # nobody gave this job any
+    if "CUDA_VISIBLE_DEVICES" not in os.environ:  # no scheduler gave this job any
         return ""
     number = next((os.environ[key] for key in JOB_NUMBERS if os.environ.get(key)), "")
     return f"{number}_" if number else ""
@@ -57,8 +57,8 @@ def _scope() -> str:
 def claim(count: int, wait: float = 60.0, folder: Path = FOLDER) -> Iterator[list[str]]:
     """Hold `count` free devices, as names for CUDA_VISIBLE_DEVICES.
 
-    Waits up to `wait` seconds for other jobs to give theirs back. Raises ValueError if this
-    machine has fewer, and BlockingIOError if they do not become free.
+    Waits up to `wait` seconds for other jobs to release theirs. Raises ValueError if this machine
+    has fewer, and BlockingIOError if they do not become free.
     """
     devices = visible()
     if len(devices) < count:

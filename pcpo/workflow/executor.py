@@ -13,12 +13,12 @@ from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 def executes_here(arguments: Sequence[str], otherwise: bool) -> bool:
     """Whether jobs of a Snakemake that was started with these arguments run on this machine.
 
-    A Snakefile is not told which executor there will be, and `--jobs` beside `--cores` says nothing
-    of it: what Snakemake started with is read once more, by its own parser. `otherwise` is the
-    answer where that fails, as another program started it and no command line.
+    A Snakefile cannot see which executor Snakemake will use, and `--jobs` beside `--cores` does not
+    decide it. So Snakemake's own parser reads its arguments a second time. `otherwise` is the
+    answer if that fails, for example where another program started Snakemake.
     """
     try:
-        with redirect_stderr(StringIO()):  # which profiles it takes, a second time
+        with redirect_stderr(StringIO()):  # it prints the profiles again
             _, parsed = parse_args(arguments)
     except SystemExit:
         return otherwise

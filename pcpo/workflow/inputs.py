@@ -1,4 +1,4 @@
-"""What a rule reads beside other rules' frames: models, prompts, rewards, features, and code."""
+"""Inputs of rules other than frames: models, prompts, rewards, features, and code."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from pcpo.config import Experiment, Scale
 from pcpo.records.sources import file_of, sources_of
 from pcpo.records.trained_code import training_sources
 
-# --- code: an edit redoes the rule ---------------------------------------------------------------
+# --- code: an edit runs the rule again -----------------------------------------------------------
 
 
 def code(*modules: str) -> list[str]:
-    """Files of the package that a job depends on which runs these modules, for minutes."""
+    """Files of the package that a short job (minutes) depends on if it runs these modules."""
     return _files(sources_of(*modules))
 
 
 def measuring_code(
     *modules: str, loaded: Iterable[str] = (), trained_by: Iterable[str] = ()
 ) -> list[str]:
-    """The same of a job that measures trained runs, for hours or days on a GPU.
+    """The same for a job that measures trained runs, for hours or days on a GPU.
 
-    What the runs were trained by is left out, except `modules` themselves: Snakemake prints a
-    notice of an edit there. The user accepts the runs as they are, or has them trained again and
-    all that follows from them.
+    The code that trained the runs is left out, except `modules` themselves: Snakemake only prints a
+    notice if it was edited. The user then accepts the runs as they are, or trains them again with
+    everything that depends on them.
 
-    loaded: modules that are found by their names. trained_by: the modules of pcpo/rewards that the
-    runs were trained by.
+    loaded: modules that are found by their names. trained_by: the modules of pcpo/rewards that
+    trained the runs.
     """
     noticed = {*training_sources(*trained_by)} - {file_of(module) for module in modules}
     return _files(source for source in sources_of(*modules, *loaded) if source not in noticed)
 
 
 def world_code(*modules: str) -> list[str]:
-    """The same of a job that trains a part of the demo world: files of pcpo/world alone.
+    """The same for a job that trains a part of the demo world: only files of pcpo/world.
 
     The world shares networks with pcpo/rewards and pcpo/features. An edit there must not train the
-    world again: every run would follow.
+    world again, because every run would then be trained again too.
     """
     return _files(sources_of(*modules, without=("pcpo.rewards", "pcpo.features")))
 
@@ -47,7 +47,7 @@ def _files(sources: Iterable[str]) -> list[str]:
 
 
 def reward_modules(scale: Scale, names: Iterable[str]) -> list[str]:
-    """Names of modules of pcpo/rewards behind the keys of a scale."""
+    """The modules of pcpo/rewards that implement the keys of a scale."""
     return sorted({scale.rewards[name].implementation or name for name in names})
 
 
@@ -61,7 +61,7 @@ def alignment_modules(scale: Scale, experiment: Experiment) -> dict[str, list[st
 
 
 def quality_modules(scale: Scale) -> list[str]:
-    """The extractors and metrics that a scale measures quality by."""
+    """The extractors and metrics with which a scale measures quality."""
     measured = scale.quality.values()
     return sorted(
         {f"pcpo.features.{source.features}" for source in measured}
@@ -69,14 +69,14 @@ def quality_modules(scale: Scale) -> list[str]:
     )
 
 
-# --- what a base model, a reward, ... is loaded from ---------------------------------------------
+# --- files from which a base model, a reward, ... is loaded --------------------------------------
 
 
 def ready(scale: Scale, folder: str, trained: str) -> list[str]:
-    """The file by which the workflow knows that a folder of weights is complete.
+    """The file that shows the workflow that a folder of weights is complete.
 
-    The demo world's trainings write `trained` last; a download writes its manifest. What is not
-    under data/ comes with a package.
+    The demo world's trainings write `trained` last; a download writes its manifest. A folder that
+    is not under data/ comes with a package.
     """
     if scale.world:
         return [f"{folder}/{trained}"]
@@ -84,7 +84,7 @@ def ready(scale: Scale, folder: str, trained: str) -> list[str]:
 
 
 def model_files(scale: Scale, experiment: Experiment) -> list[str]:
-    """What must be there before the experiment's base model can be loaded."""
+    """Files that must exist before the experiment's base model can be loaded."""
     return ready(scale, scale.models[experiment.model].path, "model_index.json")
 
 
@@ -103,7 +103,7 @@ def reward_files(scale: Scale, names: Iterable[str]) -> list[str]:
 
 
 def reward_settings(scale: Scale, names: Iterable[str]) -> dict[str, Any]:
-    """What a scale says of rewards: a change of an option is a change of every score."""
+    """A scale's settings of rewards: a changed option changes every score."""
     return {name: scale.rewards[name].model_dump(mode="json") for name in sorted(names)}
 
 

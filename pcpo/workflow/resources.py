@@ -1,26 +1,26 @@
-"""What a job asks for: GPUs, and a scheduler's cores, memory and time.
+"""What a job requests: GPUs, and a scheduler's cores, memory and time.
 
-On one machine, memory and time limit nothing. A profile's `set-resources` comes before all of them.
-A job that was killed for memory or time comes back with more, as its `attempt` counts up.
+On one machine, memory and time limit nothing. A profile's `set-resources` overrides all of them.
+A job that was killed for memory or time is started again with more, by its `attempt`.
 """
 
 from __future__ import annotations
 
 from pcpo.config import Experiment, Scale
 
-# Host memory of a process at a real scale, in GB: the weights that it loads in the precision in
-# which they are trained (FLUX 48, SD3.5 10), a text encoder, rewards, trajectories. [assumed]
+# Host memory of a process at a real scale, in GB: the weights in the precision of training (FLUX
+# 48, SD3.5 10), a text encoder, rewards, trajectories. [assumed]
 HOST_GIGABYTES = {"sd14": 24, "sd15": 24, "sd35m": 40, "flux": 64}
 LARGEST = 64  # of a base model that is not listed
 CORES_PER_GPU = 4  # for a process and its compiler, and for images [assumed]
 
 
 def gpus(scale: Scale, experiment: Experiment | None, limit: int | None, here: int | None) -> int:
-    """GPUs that a job asks for: one, or as many as the training of `experiment` shares.
+    """GPUs that a job requests: one, or as many as the training of `experiment` shares.
 
-    limit: what Snakemake was given (`--resources gpu=N`), to which it would cut the number: one
-    that divides the micro-batches is found before. here: GPUs of this machine; None where a
-    scheduler knows its own.
+    limit: Snakemake's limit (`--resources gpu=N`). It would cut the request to that number, so a
+    number that divides the micro-batches is chosen first. here: GPUs of this machine; None if a
+    scheduler assigns them.
     """
     if scale.device != "cuda":
         return 0
@@ -31,16 +31,16 @@ def gpus(scale: Scale, experiment: Experiment | None, limit: int | None, here: i
 
 
 def cores(gpu: int) -> int:
-    """Cores of a cluster's job, which Snakemake's `threads` does not know of."""
+    """Cores of a cluster's job; Snakemake's `threads` does not set them."""
     return max(1, CORES_PER_GPU * gpu)
 
 
 def memory(
     scale: Scale, small: int, experiment: Experiment | None, attempt: int, training: bool = False
 ) -> int:
-    """Host memory in MB: `small` at a scale of small models, else of the job's processes.
+    """Host memory in MB: `small` at a scale of small models, else the sum over the processes.
 
-    Snakemake itself runs twice inside a cluster's job, about 175 MB each: part of `small`.
+    `small` includes Snakemake itself, which runs twice inside a cluster's job, about 175 MB each.
     """
     base = small
     if scale.device == "cuda" and experiment is not None:

@@ -1,6 +1,6 @@
 """Which tables, figures and frames a workflow makes, and from which files each of them is made.
 
-Everything follows from the scale, the chosen experiments and training seeds, and the paths.
+All of it depends only on the scale, the chosen experiments and training seeds, and the paths.
 Arguments named `wildcards` are Snakemake's.
 """
 
@@ -26,13 +26,13 @@ from pcpo.paths import (
 from pcpo.tables import TABLES
 
 COMPARED = ("baseline", "pcpo")  # the arms of the paper's tables
-# Of no experiment: each is one file.
+# These belong to no experiment: each is one file.
 _SINGLE = ("credit", "readings")
 _FRAMES = (
     *("updates", "timesteps", "validation", "overall", "per_prompt"),
     *("selection", "alignment", *_SINGLE),
 )
-# Parts that one word of the command line asks for together.
+# Parts that one word of the command line makes together.
 _PARTS = {
     "table2": ("table2a", "table2b"),
     "table5": ("table5a", "table5b"),
@@ -52,7 +52,7 @@ def trained(experiment: Experiment) -> Sequence[str]:
 class Targets:
     """The files of a workflow; `experiments` are those chosen, by name.
 
-    Tables compare single runs, of the first of `seeds`; those of further seeds lie beside them.
+    Tables compare single runs of the first seed; the files of other seeds lie beside them.
     """
 
     scale: Scale
@@ -79,7 +79,7 @@ class Targets:
             return self.experiments[name]
         return self.base_images[wildcards.base]
 
-    # --- what there is ---------------------------------------------------------------------
+    # --- tables, figures and runs ----------------------------------------------------------
 
     @cached_property
     def tables(self) -> list[str]:
@@ -93,7 +93,7 @@ class Targets:
 
     @cached_property
     def in_parts(self) -> dict[str, list[str]]:
-        """Tables and figures that come in parts -> the files of all parts."""
+        """Name of each table or figure that has parts -> the files of all parts."""
         return {
             name: self.table_files(parts) if name.startswith("table") else self.figure_files(parts)
             for name, parts in _PARTS.items()
@@ -132,7 +132,7 @@ class Targets:
         }
 
     def experiment_files(self, experiment: Experiment) -> list[str]:
-        """Everything of an experiment: its arms, their selection, and what was measured on them."""
+        """All files of an experiment: its arms, their selection, and their measurements."""
         frames = ("selection", "overall", "per_prompt", "alignment")
         measured = [file for f in frames for file in self.measured_frames(f, [experiment])]
         return self.run_frames("manifest", [experiment]) + measured
@@ -146,7 +146,7 @@ class Targets:
         arms: Arms = trained,
         seeds: Sequence[int] | None = None,
     ) -> list[str]:
-        """Files of a frame that every training run writes; by default those of all runs."""
+        """Files of a frame that every training run writes; by default for all runs."""
         place = getattr(self.paths, frame)
         return [
             place.format(experiment=e.name, arm=arm, seed=seed)
@@ -161,7 +161,7 @@ class Targets:
         experiments: Iterable[Experiment] | None = None,
         seeds: Sequence[int] | None = None,
     ) -> list[str]:
-        """Files of a frame that every experiment is measured into; by default those of all."""
+        """Files of a frame of measurements, one per experiment; by default for all of them."""
         place = getattr(self.paths, frame)
         return [
             place.format(experiment=e.name, seed=seed)
@@ -171,7 +171,7 @@ class Targets:
         ]
 
     def all_frames(self) -> dict[str, list[str]]:
-        """Files of every frame, by its name: what the claims are judged by."""
+        """Files of every frame, by its name: the evidence for the claims."""
         of_runs = ("updates", "timesteps", "validation")
         of_experiments = ("overall", "per_prompt", "selection", "alignment")
         return (
@@ -180,10 +180,10 @@ class Targets:
             | {frame: [getattr(self.paths, frame)] for frame in _SINGLE}
         )
 
-    # --- what an experiment's jobs read ----------------------------------------------------------
+    # --- inputs of an experiment's jobs ----------------------------------------------------------
 
     def run_files(self, wildcards: Any) -> list[str]:
-        """Manifest and rewards of each run that is selected from."""
+        """Manifest and rewards of each run of which a checkpoint is selected."""
         return [
             place.format(arm=arm, **wildcards)
             for arm in self.of(wildcards).measured
@@ -191,7 +191,7 @@ class Targets:
         ]
 
     def image_indices(self, wildcards: Any) -> list[str]:
-        """Of the images that are measured, the base model's first."""
+        """Indices of the images that are measured, the base model's first."""
         experiment = self.of(wildcards)
         return [self.paths.base_index.format(base=experiment.base_images)] + [
             self.paths.image_index.format(arm=arm, **wildcards) for arm in experiment.measured
@@ -202,7 +202,7 @@ class Targets:
 
     # Words of a command line are lists, so that `{params.x:q}` quotes each of them.
     def run_options(self, wildcards: Any) -> list[str]:
-        """`--run FOLDER` of each arm that is selected from."""
+        """`--run FOLDER` of each arm of which a checkpoint is selected."""
         arms = self.of(wildcards).measured
         return [w for a in arms for w in ("--run", self.paths.run.format(arm=a, **wildcards))]
 
@@ -235,7 +235,7 @@ class Targets:
         }
 
     def table_cuts(self, table: str) -> dict[str, list[str]]:
-        """What stands below a table of its experiments' sizes: a change redraws it."""
+        """The line on its experiments' sizes below a table: a change redraws the table."""
         chosen = self._chosen(TABLES[table].experiments)
         return {e.name: cuts(e.name, self.scale.name) for e in chosen}
 
@@ -243,7 +243,7 @@ class Targets:
         return self.compared_at(TABLES[table].experiments)
 
     def compared_at(self, numbers: Iterable[int]) -> list[str]:
-        """Reward levels and published epochs are not in the frames: a change redraws."""
+        """Reward levels and published epochs, which no frame has: a change redraws the table."""
         return [e.digest("evaluation", "alignment_checkpoint") for e in self._chosen(numbers)]
 
     def _chosen(self, numbers: Iterable[int]) -> list[Experiment]:
@@ -263,10 +263,10 @@ class Targets:
         options: list[str | int] = ["--figure", figure, "--experiments", *spec.experiments]
         if spec.kind == "sample_grid":
             return [*options, *(w for row in self._grid_rows(spec) for w in ("--row", row))]
-        return [*options, "--arms", *spec.arms, *spec.also]  # a gap is named
+        return [*options, "--arms", *spec.arms, *spec.also]  # captions name missing ones
 
     def _figure_frame(self, frame: str, spec: FigureInput) -> list[str]:
-        """Of every training seed where it is a run's."""
+        """Files of a frame for a figure; for frames of runs, of every training seed."""
         chosen = self._chosen(spec.experiments)
         if frame in _SINGLE:
             return [getattr(self.paths, frame)]
@@ -275,7 +275,7 @@ class Targets:
         return self.run_frames(frame, chosen, lambda experiment: self._figure_arms(spec))
 
     def _figure_arms(self, spec: FigureInput) -> list[str]:
-        """Those that it always has, and others that the scale trains."""
+        """The arms that a figure always shows, and others that the scale trains."""
         there = {arm for e in self._chosen(spec.experiments) for arm in e.arms}
         return [*spec.arms, *(arm for arm in spec.also if arm in there)]
 
@@ -310,7 +310,7 @@ class Targets:
         ]
 
     def grid_images(self) -> list[str]:
-        """Indices of the images that they show."""
+        """Indices of the images that the figures show."""
         grids = self._grids.values()
         return sorted({f"{folder}/index.csv" for spec in grids for _, folder in self._grid(spec)})
 
