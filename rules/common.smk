@@ -23,7 +23,7 @@ from pcpo.paths import Paths
 from pcpo.prompts.needs import check_prompts
 from pcpo.records.replace import explained
 from pcpo.records.sources import members
-from pcpo.records.trained_code import notice, older_runs
+from pcpo.training.trained_code import notice, older_runs
 from pcpo.tables import TABLES
 from pcpo.training.identity import other_runs
 from pcpo.workflow import inputs, resources

@@ -56,7 +56,7 @@ def within(names, packages):
         "pcpo.tables",
         "pcpo.workflow.devices",
         "pcpo.prompts.needs",
-        "pcpo.records.trained_code",
+        "pcpo.training.trained_code",
         "pcpo.training.identity",
         "pcpo.workflow.inputs",
         "pcpo.workflow.resources",

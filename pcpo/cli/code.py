@@ -19,7 +19,7 @@ def main() -> None:
     args = parser.parse_args()
 
     from pcpo.config import load_scale
-    from pcpo.records.trained_code import accept, older_runs, redo
+    from pcpo.training.trained_code import accept, older_runs, redo
 
     load_scale(args.scale)  # an unknown scale is said so
     older = older_runs(Path(Paths(args.scale).root) / "runs")

@@ -34,8 +34,8 @@ def main() -> None:
     from pcpo.records.durable import SUMS
     from pcpo.records.lock import alone
     from pcpo.records.sources import digests
-    from pcpo.records.trained_code import image_sources
     from pcpo.training.run_folder import read_manifest
+    from pcpo.training.trained_code import image_sources
 
     setup()
     log = Log(args.log)

@@ -37,8 +37,8 @@ def main() -> None:
     from pcpo.records import frames
     from pcpo.records.durable import contents
     from pcpo.records.sources import digests
-    from pcpo.records.trained_code import image_sources, reward_sources
     from pcpo.training.run_folder import read_manifest
+    from pcpo.training.trained_code import image_sources, reward_sources
 
     setup()
     log = Log(args.log)

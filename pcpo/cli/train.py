@@ -61,11 +61,11 @@ def main() -> None:
     from pcpo.prompts.file import read_prompts
     from pcpo.prompts.needs import needs_of
     from pcpo.records import provenance
-    from pcpo.records.trained_code import code_digests
     from pcpo.training.loop import train
     from pcpo.training.processes import Processes
     from pcpo.training.run import Run
     from pcpo.training.run_folder import RunFolder
+    from pcpo.training.trained_code import code_digests
 
     setup()
     processes = Processes.start(args.device or scale.device)

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pcpo.config import load_scale
-from pcpo.records.trained_code import reward_sources
+from pcpo.training.trained_code import reward_sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

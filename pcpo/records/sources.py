@@ -2,7 +2,7 @@
 
 A rule names the modules that it runs. Their imports, and the imports of those, are read here from
 the sources, without importing anything. An edit of one of these files runs the rule again
-(rules/*.smk), gives a warning for a training (`pcpo.records.trained_code`), or makes a cache
+(rules/*.smk), gives a warning for a training (`pcpo.training.trained_code`), or makes a cache
 invalid. Only the standard library is used, because each start of Snakemake runs this.
 """
 
@@ -26,7 +26,7 @@ PLUMBING = (
     *("pcpo.cli.console", "pcpo.config", "pcpo.names", "pcpo.paths", "pcpo.records"),
     *("pcpo.prompts.file", "pcpo.prompts.sets"),
     *("pcpo.training.identity", "pcpo.training.run_folder"),
-    *("pcpo.training.set_aside", "pcpo.training.stop_request"),
+    *("pcpo.training.set_aside", "pcpo.training.stop_request", "pcpo.training.trained_code"),
 )
 
 # Modules that import all of a kind, to find one by its name. They count, but are not followed: a

@@ -7,7 +7,7 @@ from typing import Any
 
 from pcpo.config import Experiment, Scale
 from pcpo.records.sources import file_of, sources_of
-from pcpo.records.trained_code import training_sources
+from pcpo.training.trained_code import training_sources
 
 # --- code: an edit runs the rule again -----------------------------------------------------------
 

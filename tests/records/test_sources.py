@@ -4,7 +4,7 @@ import pytest
 
 from pcpo.records import sources
 from pcpo.records.sources import imports, members, sources_of
-from pcpo.records.trained_code import image_sources, training_sources
+from pcpo.training.trained_code import image_sources, training_sources
 
 FILES = {
     "__init__": "",

@@ -8,12 +8,12 @@ import pytest
 from pcpo.cli import aside
 from pcpo.config import load_arm, load_experiment
 from pcpo.records import history
-from pcpo.records.trained_code import older_runs
 from pcpo.training.identity import OLDER, changed_configuration, differences, other_runs
 from pcpo.training.loop import train
 from pcpo.training.run import Run
 from pcpo.training.run_folder import RunFolder
 from pcpo.training.set_aside import all_set_aside, delete, put, restore, set_aside
+from pcpo.training.trained_code import older_runs
 from tests.small import PROMPTS, brightness, experiment, newest_state, policy
 
 

@@ -8,7 +8,7 @@ import pytest
 from pcpo.config import load_experiment, load_scale
 from pcpo.paths import PACKAGE
 from pcpo.records.sources import PLUMBING, sources_of
-from pcpo.records.trained_code import training_sources
+from pcpo.training.trained_code import training_sources
 from pcpo.workflow import inputs
 from tests.system.pipeline import copy_sources, snakemake
 

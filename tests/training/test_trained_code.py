@@ -5,9 +5,9 @@ import shutil
 import pytest
 
 from pcpo.paths import PACKAGE
-from pcpo.records import history, sources, trained_code
-from pcpo.records.trained_code import accept, changed_sources, notice, older_runs, redo
-from pcpo.training import set_aside
+from pcpo.records import history, sources
+from pcpo.training import set_aside, trained_code
+from pcpo.training.trained_code import accept, changed_sources, notice, older_runs, redo
 
 
 @pytest.fixture
