@@ -57,7 +57,7 @@ def not_always_zero(
 
 @procedure(exact=True)
 def ratio_near_one(evidence: Evidence, number: int, *, arm: str, clip_ranges: float) -> Estimate:
-    """Exact: in every update the ratio's std is at most `clip_ranges` clip ranges."""
+    """Exact: the ratio's standard deviation is at most `clip_ranges` clip ranges everywhere."""
     rows = evidence.rows("updates", number, arm)
     spread = rows["ratio_std"] / rows["clip_range"]
     return Estimate(

@@ -53,7 +53,7 @@ _DIMENSIONS = {"inception": 2048, "dinov2": 1024}
 
 
 def scale_note(scale: str, note: str = "") -> list[str]:
-    """The scale's own `note`, or a default sentence where the scale is not the paper's."""
+    """The scale's own `note` or a default; says "not comparable" at every scale but `paper`."""
     if scale == "paper":
         return [note] if note else []
     if not note:
