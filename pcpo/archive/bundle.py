@@ -1,9 +1,9 @@
 """The archive as a zip with a SHA-256 sum for each of its files.
 
-Written the same twice from the same files: entries are sorted, their times fixed. Opened only when
-it is whole: everything is checked while it goes to a folder of another name, which is then renamed.
-It may come from anyone: what it says of itself is bounded before it is read, and nothing in it
-names a file outside of its folder or becomes part of a command (pcpo/names.py).
+The same files give the same bytes: entries are sorted, their times fixed. An archive is opened only
+when it is complete: everything is checked while it is unpacked to a folder with a temporary name,
+which is then renamed. It may come from anyone. Its own description is limited in size before it is
+read. Nothing in it names a file outside its folder or becomes part of a command (pcpo/names.py).
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ from pcpo.records.replace import delete_abandoned, new_file, new_folder
 MANIFEST = "manifest-sha256.txt"  # as `sha256sum --check` reads it
 ABOUT = "archive.json"
 FORMAT = 2  # 1: its frames had no checksums
-# Below results/<scale>/: what is made anew from an archive, and what making it writes beside it.
+# Below results/<scale>/: files that are made again from an archive, with their side products.
 MADE = ("tables", "figures", "compare.csv", "claims.csv", "claims.md", "report.html")
 WRITTEN = ("logs", "benchmarks", "provenance")
 
-# Bounds of an archive, for writing and reading. Ten configurations at the paper's scale would have
+# Limits of an archive, for writing and reading. Ten configurations at the paper's scale would have
 # some hundred images below 1 MB, and less than 1,000 files for each training seed. Without ZIP64,
-# which is refused, the format ends at 4 GB and 65,535 files.
-LARGEST = 2 * 10**9  # bytes: of the zip, and of what is in it
+# which is refused, the format's own limits are 4 GB and 65,535 files.
+LARGEST = 2 * 10**9  # bytes: of the zip, and of its content
 MOST_FILES = 50_000
 LONGEST_ABOUT = 100_000  # bytes of archive.json: names and seeds
 LONGEST_LIST = 300 * MOST_FILES  # bytes of the list of files, and of the zip's own
 
 _DATE = (1980, 1, 1, 0, 0, 0)
-_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others unpack in pieces of any size
-_PACKED = (".png", ".zip", ".parquet")  # gain nothing from another compression
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others unpack in blocks of any size
+_PACKED = (".png", ".zip", ".parquet")  # already compressed
 _BLOCK = 1 << 20
 _AGAIN = "copy it again, or make it again with `snakemake archive`"
-# What zipfile raises on flipped bits: the last three where they make an entry look packed by an
-# unknown method, encrypted, or of a size beyond all bounds.
+# What zipfile raises on flipped bits. The last three occur where an entry looks packed by an
+# unknown method, encrypted, or impossibly large.
 _DAMAGE = (
     zipfile.BadZipFile, zlib.error, struct.error, EOFError, KeyError, ValueError,
     NotImplementedError, RuntimeError, OverflowError,
@@ -55,7 +55,7 @@ _DAMAGE = (
 
 @dataclass(frozen=True)
 class Archive:
-    """An unpacked archive: the file's name, its folder, and which run it is of."""
+    """An unpacked archive: the file's name, its folder, and its run."""
 
     name: str
     folder: Path
@@ -73,7 +73,7 @@ def write(path: Path, contents: Mapping[str, Path | bytes], sums: Mapping[str, s
     """Write the archive; it appears when it is complete.
 
     `sums` are the `digests` of `contents`. Raises ValueError for a file that has changed since, and
-    where the archive would be larger than `open_archive` takes.
+    where the archive would be larger than `open_archive` accepts.
     """
     listed = "".join(f"{sums[name]}  {name}\n" for name in sorted(contents))
     whole = {**contents, MANIFEST: listed.encode()}
@@ -85,7 +85,7 @@ def write(path: Path, contents: Mapping[str, Path | bytes], sums: Mapping[str, s
             info.create_system, info.external_attr = 3, 0o644 << 16
             packed = name.endswith(_PACKED)
             info.compress_type = zipfile.ZIP_STORED if packed else zipfile.ZIP_DEFLATED
-            info.file_size = _size(source)  # beyond 4 GiB an entry needs another header
+            info.file_size = _size(source)  # above 4 GiB an entry needs another header
             with _opened(source) as handle, archive.open(info, "w") as entry:
                 digest = _copy(handle, entry)
             if name != MANIFEST and digest != sums[name]:
@@ -93,12 +93,12 @@ def write(path: Path, contents: Mapping[str, Path | bytes], sums: Mapping[str, s
 
 
 def open_archive(path: Path, into: Path) -> Archive:
-    """Unpack an archive, but for what is made anew from it, to a folder below `into`.
+    """Unpack an archive to a folder below `into`, without the files that are made again from it.
 
-    The folder is named after the file and its content, so that another archive gets another one;
-    where it is there already it is checked and used. What a killed unpacking left is deleted.
+    The folder is named after the file and its content, so another archive gets another folder. An
+    existing folder is checked and used. Remains of a killed unpacking are deleted.
     Raises ValueError, with nothing left behind, for a file that is no archive of this pipeline, of
-    another format, too large, damaged or cut, or that names files outside of its folder;
+    another format, too large, damaged or cut, or that names files outside its folder;
     FileNotFoundError where there is none.
     """
     if not path.is_file():
@@ -116,7 +116,7 @@ def open_archive(path: Path, into: Path) -> Archive:
 
 
 def read_manifest(text: str) -> dict[str, str]:
-    """Sums by name; ValueError for a line that is none."""
+    """Sums by name; ValueError for a malformed line."""
     sums = {}
     for line in text.splitlines():
         found = re.fullmatch(r"([0-9a-f]{64})  (.+)", line)
@@ -127,7 +127,7 @@ def read_manifest(text: str) -> dict[str, str]:
 
 
 def _extract(path: Path, folder: Path) -> dict:
-    """Check everything, write what is needed; the archive's record of itself."""
+    """Check everything and write what is needed. Returns the content of archive.json."""
     try:
         _check_directory(path)
         with zipfile.ZipFile(path) as archive:
@@ -157,7 +157,7 @@ def _extract(path: Path, folder: Path) -> dict:
             skipped = tuple(f"results/{about['scale']}/{made}/" for made in MADE)
             for name in names:
                 target = folder / name
-                if f"{name}/".startswith(skipped):  # made anew, but checked like the others
+                if f"{name}/".startswith(skipped):  # made again, but checked like the others
                     target = Path(os.devnull)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(name) as entry, target.open("wb") as handle:
@@ -172,9 +172,9 @@ def _extract(path: Path, folder: Path) -> dict:
 
 
 def _check_directory(path: Path) -> None:
-    """Refuse a zip whose directory, which Python reads at once, is larger than an archive's.
+    """Refuse a zip whose directory is too large for an archive: Python reads it all at once.
 
-    The last 22 bytes say how large it is: an archive has no comment, and needs no ZIP64.
+    The last 22 bytes give its size: an archive has no comment, and needs no ZIP64.
     """
     size = path.stat().st_size
     if size > LARGEST:
@@ -190,7 +190,7 @@ def _check_directory(path: Path) -> None:
 
 
 _END = struct.Struct("<4s4H2LH")  # of the directory: ..., its bytes, offset, bytes of a comment
-_ZIP64_END = 20  # bytes of what stands before it where there are more entries than it can say
+_ZIP64_END = 20  # bytes of the ZIP64 locator, which precedes it where there are too many entries
 
 
 def _check_bounds(path: Path, sizes: Sequence[int]) -> None:
@@ -203,13 +203,13 @@ def _check_bounds(path: Path, sizes: Sequence[int]) -> None:
 
 
 def _is_inside(name: str) -> bool:
-    """Whether it names a file below the archive's folder on any system."""
+    """Whether `name` is a file below the archive's folder on any system."""
     parts = name.split("/")
     return name.isprintable() and "\\" not in name and not {"", ".", ".."} & set(parts)
 
 
 def _short(archive: zipfile.ZipFile, name: str, most: int, path: Path) -> bytes:
-    """A file of at most so many bytes; no more is unpacked, whatever the zip says of it."""
+    """A file of at most `most` bytes; no more is unpacked, whatever size the zip states."""
     if archive.getinfo(name).file_size > most:
         raise _Refused(f"{path}: {name} has more than {most:,} bytes; do not trust it")
     with archive.open(name) as entry:
@@ -217,7 +217,7 @@ def _short(archive: zipfile.ZipFile, name: str, most: int, path: Path) -> bytes:
 
 
 def _about(data: bytes, path: Path) -> dict:
-    """What archive.json says: format, scale, experiments, seeds, each of them checked."""
+    """The content of archive.json: format, scale, experiments, seeds, each of them checked."""
     try:
         about = json.loads(data)
         known, scale, experiments, seeds = (about[key] for key in _ABOUT_KEYS)
@@ -244,7 +244,7 @@ _ABOUT_KEYS = ("format", "scale", "experiments", "seeds")
 
 
 def _check_folder(folder: Path, scale: str) -> None:
-    """An unpacked archive is used again only while its files are what they were."""
+    """An unpacked archive is used again only while its files are unchanged."""
     free = tuple(f"results/{scale}/{name}/" for name in (*MADE, *WRITTEN))
     for name, digest in read_manifest((folder / MANIFEST).read_text(encoding="utf-8")).items():
         if f"{name}/".startswith(free):
@@ -270,7 +270,7 @@ def _digest(source: Path | bytes) -> str:
 
 
 def _copy(source: IO[bytes], target: IO[bytes] | None = None) -> str:
-    """Copy all of `source`; the SHA-256 of what was read."""
+    """Copy all of `source`. Returns the SHA-256 of the bytes read."""
     digest = hashlib.sha256()
     while block := source.read(_BLOCK):
         digest.update(block)
@@ -280,4 +280,4 @@ def _copy(source: IO[bytes], target: IO[bytes] | None = None) -> str:
 
 
 class _Refused(ValueError):
-    """With its message ready for the reader."""
+    """An archive is refused; the message is for the user."""

@@ -1,8 +1,8 @@
-"""Which files of a run go into its archive: all that is small, and all that is drawn from.
+"""Which files of a run go into its archive: all small files, and all inputs of tables and figures.
 
-Not weights, resume states, features, or images that no figure shows; of the sources what git
-tracks, and of those that it does not track the files of configuration that the run is of. Profiles,
-which say of a site what no number hangs on, are left out; hosts and folders too (`anonymous`).
+Weights, resume states, features, and images that no figure shows are left out. Sources are the
+files that git tracks, and the run's own files of configuration even if untracked. Profiles are left
+out: they describe a site and change no number. Hosts and folders are left out too (`anonymous`).
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from pcpo.tables import TABLES
 
 REPOSITORY = PACKAGE.parent
 SELF = "archive"  # the rule whose own log and provenance an archive cannot hold
-# What the numbers were made by and from, besides config/ and the package.
+# Sources of the numbers besides config/ and the package.
 _SOURCES = (
     *("Snakefile", "rules/*.smk", "pyproject.toml", "requirements.lock"),
     *("envs/*.yaml", "envs/*.sh", "envs/*.py"),
     *("LICENSE", "CITATION.cff", "README.md", "CHANGELOG.md"),
     *("pcpo/**/*.py", *(f"pcpo/report/templates/*.{kind}" for kind in ("html", "rst", "css"))),
 )
-# What is read of config/, for where git does not say what belongs to it.
+# The files of config/ that are read, for use where git does not say which belong to it.
 _CONFIG = (
     *("config.yaml", "original.yaml", "paper.yaml", "pilot.yaml", "assets.csv", "assets.lock"),
     *("arms.yaml", "claims.yaml", "defaults.yaml"),
@@ -55,8 +55,8 @@ def contents(
 ) -> dict[str, Path | bytes]:
     """Name in the archive -> file or bytes; names are those of the repository.
 
-    Raises FileNotFoundError for a file that the workflow makes and that is not there, and
-    ValueError for a frame that is damaged or of another run.
+    Raises FileNotFoundError for a missing file of the workflow, and ValueError for a frame that is
+    damaged or of another run.
     """
     found: dict[str, Path | bytes] = {}
     tidy = _frames(paths, experiments, seeds)
@@ -81,7 +81,7 @@ def contents(
 
 
 def _reporting(paths: Paths, experiments: Sequence[Experiment]) -> list[Path]:
-    """What a reader opens, as far as these experiments have it."""
+    """The files for readers, as far as these experiments have them."""
     numbers = {experiment.number for experiment in experiments}
     made = [Path(paths.compare), Path(paths.report)]
     made += [Path(f"{paths.claims}.{suffix}") for suffix in ("csv", "md")]
@@ -114,7 +114,7 @@ def _frames(
 
 
 def _records(paths: Paths, experiments: Sequence[Experiment], seeds: Sequence[int]) -> list[Path]:
-    """What there is about the making: logs, costs, provenance, histories, the world's accuracy."""
+    """Records of the run: logs, costs, provenance, histories, accuracy of the demo's models."""
     root = Path(paths.root)
     found = [*root.glob("world/*.csv"), *root.glob("plan.*")]
     for name in WRITTEN:
@@ -128,7 +128,7 @@ def _records(paths: Paths, experiments: Sequence[Experiment], seeds: Sequence[in
 
 
 def left_out(packed: Iterable[str]) -> list[str]:
-    """Sources that are not among the names `packed`, as git does not track them."""
+    """Sources that are not among the names `packed` because git does not track them."""
     sources = [path.relative_to(REPOSITORY) for path in _matching(REPOSITORY, _SOURCES)]
     config = [path.relative_to(files.CONFIG) for path in _matching(files.CONFIG, _CONFIG)]
     names = {path.as_posix() for path in [*sources, *("config" / path for path in config)]}
@@ -149,7 +149,7 @@ def _belonging(folder: Path, patterns: Sequence[str]) -> list[Path]:
 
 
 def _read(scale: str, experiments: Sequence[Experiment]) -> list[Path]:
-    """The files that this run is of, tracked or not: they can be a user's own."""
+    """The run's files of configuration, tracked or not: they can be a user's own."""
     resolved = load_scale(scale)
     found = [Path(sizes.file) for sizes in resolved.sizes]
     found += [files.CONFIG / "experiments" / f"{e.name}.yaml" for e in experiments]
@@ -157,7 +157,7 @@ def _read(scale: str, experiments: Sequence[Experiment]) -> list[Path]:
 
 
 def _resolved(experiment: Experiment) -> bytes:
-    """An experiment and its arms as the code resolved them, with the digest that runs go by."""
+    """An experiment and its arms as resolved by the code, with the digest that identifies runs."""
     arms = {a: load_arm(a).model_dump(mode="json", exclude={"name"}) for a in experiment.arms}
     whole = {"digest": experiment.digest(), "experiment": experiment.model_dump(mode="json")}
     return yaml.safe_dump(whole | {"arms": arms}, sort_keys=False, width=90).encode()

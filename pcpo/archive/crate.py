@@ -1,8 +1,8 @@
-"""ro-crate-metadata.json: the archive as a Provenance Run Crate, so that other tools understand it.
+"""ro-crate-metadata.json: the archive as a Provenance Run Crate, readable by other tools.
 
 RO-Crate 1.1 with the profiles Workflow RO-Crate 1.0 and Workflow Run RO-Crate 0.5 (process,
-workflow and provenance): https://www.researchobject.org/workflow-run-crate/profiles/. Steps are
-named as far as their provenance was recorded, and files as far as the archive holds them.
+workflow and provenance): https://www.researchobject.org/workflow-run-crate/profiles/. It names the
+steps with recorded provenance, and the files in the archive.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def _file(file: str, digest: str, size: int, steps: Sequence[Step]) -> Entity:
 
 
 def _tools(steps: Sequence[Step]) -> list[Entity]:
-    """A rule is a step of the workflow, and the command that it runs is the step's tool."""
+    """A rule is a step of the workflow, and its command is the step's tool."""
     found: list[Entity] = []
     modules = {step.rule: step.module for step in steps}
     for position, rule in enumerate(_rules(steps), 1):
@@ -167,7 +167,7 @@ def _times(start: str, end: str) -> Entity:
 
 
 def _rules(steps: Sequence[Step]) -> list[str]:
-    """In the order in which they first started."""
+    """Rules in the order in which they first started."""
     return list(dict.fromkeys(step.rule for step in sorted(steps, key=lambda s: (s.start, s.rule))))
 
 
@@ -197,6 +197,6 @@ def _ref(identifier: str) -> Entity:
 
 
 def _refs(identifiers: Iterable[str]) -> Entity | list[Entity]:
-    """One is a value and not a list of one, as RO-Crate recommends."""
+    """A single reference is a value, not a list of one, as RO-Crate recommends."""
     found = [_ref(identifier) for identifier in identifiers]
     return found[0] if len(found) == 1 else found

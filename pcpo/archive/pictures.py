@@ -1,7 +1,7 @@
-"""The images that sample grids show and no others: a folder's whole index, parts of its shards.
+"""Only the images that sample grids show: a folder's whole index, and parts of its shards.
 
-The index stays whole, as the choice of prompts goes by it; the drawing code reads such a folder as
-it reads the full one.
+The index stays whole because the choice of prompts depends on it. The drawing code reads such a
+folder like a full one.
 """
 
 from __future__ import annotations

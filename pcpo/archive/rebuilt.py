@@ -1,4 +1,4 @@
-"""What was made anew from an archive, held against what the archive holds."""
+"""Compare files that were made again from an archive with the archive's own files."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Rebuilt:
 
 
 def compare_rebuilt(archive: Archive) -> Rebuilt:
-    """Tables, comparison, claims and figures, without the report, which tells of its own making.
+    """Tables, comparison, claims and figures. The report is excluded: it describes its own making.
 
-    A drawing depends on a machine's fonts and libraries, too.
+    A drawing also depends on a machine's fonts and libraries.
     """
     root = f"results/{archive.scale}"
     made = tuple(f"{root}/{name}" for name in MADE if name != "report.html")

@@ -1,4 +1,4 @@
-"""The jobs of a run, from the records that they left, and the archive's files in their commands."""
+"""The jobs of a run, from their records, and the archive's files in their commands."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 
 from pcpo.archive.anonymous import without_folders
 
-# Options of the commands that name what they write; every other path is something that they read.
+# Options of the commands that name their outputs; every other path is an input.
 _WRITES = {"evaluate": ("--overall", "--per-prompt")}
 _OUT = ("--out",)
-# What reading a record raises of which any bit may be another.
+# What reading a record with flipped bits raises.
 _DAMAGE = (
     *(OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError),
     RecursionError,
@@ -22,7 +22,7 @@ _DAMAGE = (
 
 @dataclass(frozen=True)
 class Step:
-    """A job that ended well. Times are ISO 8601; `record` is the name of its own record."""
+    """A job that succeeded. Times are ISO 8601; `record` is the name of its own record."""
 
     rule: str
     name: str
@@ -47,7 +47,7 @@ class Step:
 def read_steps(records: Iterable[str], home: Path, log: Callable[[str], None]) -> list[Step]:
     """Steps from the records (names below `home`), the earliest first.
 
-    log: is told of each record that cannot be understood; its step is left out.
+    log: called for each record that cannot be understood; its step is left out.
     """
     steps = []
     for name in records:
@@ -66,9 +66,9 @@ def read_steps(records: Iterable[str], home: Path, log: Callable[[str], None]) -
 
 
 def files_of(step: Step, names: Iterable[str]) -> tuple[list[str], list[str]]:
-    """(what it read, what it wrote) among the archive's files, as far as its command names them.
+    """(files read, files written) among the archive's files, as far as the command names them.
 
-    A folder stands for all files in it, and an output without suffix for those that start with it.
+    A folder means all files in it, and an output without suffix all files that start with it.
     """
     known = sorted(names)
     outputs = _WRITES.get(step.rule, ()) + _OUT

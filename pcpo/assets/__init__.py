@@ -1,9 +1,9 @@
-"""Real weights and prompt sources: what they are, where they come from, and that they are right.
+"""Real weights and prompt sources: what they are, where they come from, and their checks.
 
 `config/assets.csv` has one row per file (table.py), `config/assets.lock` its size and sha256
-(lock.py): a file that the lock does not know is recorded at its first download and checked ever
-after. An asset is a folder below `data/`; a finished one holds `assets.json`, written last
-(folders.py). Pickles are only moved about here, never opened.
+(lock.py). A file that the lock does not know is recorded at its first download and checked from
+then on. An asset is a folder below `data/`; a finished one has `assets.json`, written last
+(folders.py). Pickles are only moved here, never opened.
 """
 
 from pcpo.assets.folders import MANIFEST, fetch, preflight

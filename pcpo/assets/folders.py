@@ -1,4 +1,4 @@
-"""Folders below `data/`: look before downloading, download, check, write the manifest."""
+"""Folders below `data/`: preflight, download, check, write the manifest."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pcpo.records.lock import alone_in
 from pcpo.records.replace import write_text
 
 MANIFEST = "assets.json"
-STAGING = ".incoming"  # inside an asset's folder: files that were not checked yet
+STAGING = ".incoming"  # inside an asset's folder: files not yet checked
 
 Stamps = dict[str, dict[str, Any]]
 
@@ -24,14 +24,14 @@ Stamps = dict[str, dict[str, Any]]
 def preflight(
     names: Iterable[str], root: Path, table: Path = ASSETS, lock_file: Path = LOCK
 ) -> dict[str, Any]:
-    """Look, before anything is downloaded, for everything that would stand in the way.
+    """Find every obstacle before anything is downloaded.
 
-    Assets with a manifest below `root` are taken as done and need no network. Of each other file
-    the publisher is asked for its headers alone: is it there, may we have it, is it the recorded
-    one, how large is it.
+    Assets with a manifest below `root` count as done and need no network. For each other file
+    only the headers are requested from the publisher: does it exist, may we download it, is it the
+    recorded one, how large is it.
 
     Returns:
-        What is to be downloaded, for a report.
+        The pending downloads, for a report.
 
     Raises:
         AssetError: one message with a line for each obstacle.
@@ -78,18 +78,17 @@ def fetch(
     table: Path = ASSETS,
     lock_file: Path = LOCK,
 ) -> Path:
-    """Download what an asset lacks, check all of it, and write its manifest.
+    """Download an asset's missing files, check all files, and write its manifest.
 
-    A file in place is checked: its size always, its sha256 unless the manifest says that the file
-    with this size and time of change was checked before. With everything in place no network is
-    needed. An interrupted download goes on where it stopped; a second process on the same asset
-    waits.
+    An existing file is checked: its size always, its sha256 unless the manifest says that the file
+    with this size and modification time was checked before. If all files exist, no network is
+    needed. An interrupted download resumes; a second process on the same asset waits.
 
     Returns:
         The manifest.
 
     Raises:
-        AssetError: a file is not what the lock says, or cannot be had.
+        AssetError: a file differs from the lock, or cannot be downloaded.
     """
     rows = rows_of([name], table)[name]
     folder = root / name
@@ -110,7 +109,7 @@ def fetch(
                 say(f"{row.name} from {row.repository}, about {row.gigabytes:g} GB")
                 locked = _download(row, _revision(row, rows, lock), folder, lock_file, locked)
             stamps[row.path] = _stamp(target, locked)
-        if checked != stamps:  # else it keeps its time, and nothing made from it is made again
+        if checked != stamps:  # else its time stays, and nothing that depends on it is made again
             write_text(manifest, json.dumps({"asset": name, "files": stamps}, indent=1) + "\n")
         shutil.rmtree(folder / STAGING, ignore_errors=True)
     say(f"{name}: {len(rows)} files in place")
@@ -118,7 +117,7 @@ def fetch(
 
 
 class _Answer(NamedTuple):
-    """How large a file is (about, where nobody says), and why it cannot be had."""
+    """A file's size (an estimate if unstated), and why it cannot be downloaded."""
 
     bytes: int
     error: AssetError | None
@@ -148,7 +147,7 @@ def _download(
     """Download to the staging folder, check against the lock or record there, move into place."""
     said = publishers.headers(row, revision)
     (folder / STAGING).mkdir(exist_ok=True)
-    # What the lock or else the publisher says; the table's size is a rough one.
+    # The lock's size, else the publisher's; the table's size is an estimate.
     most = locked.bytes if locked else said.bytes or int(2e9 * row.gigabytes) + publishers.CHUNK
     file = publishers.download(row, said, folder / STAGING, most)
     found = Locked(file.stat().st_size, sha256_of(file), said.revision)
@@ -176,7 +175,7 @@ def _download(
 def _check_in_place(
     target: Path, locked: Locked, row: Row, manifest: Path, lock_file: Path
 ) -> None:
-    """Refuse a file in place that is not the recorded one, and put it out of the way."""
+    """Refuse an existing file that is not the recorded one, and move it away."""
     size = target.stat().st_size
     if size == locked.bytes and sha256_of(target) == locked.sha256:
         return
@@ -210,7 +209,7 @@ def _other_revision(row: Row, locked: Locked, lock_file: Path) -> str:
 
 
 def _revision(row: Row, rows: Iterable[Row], lock: Lock) -> str:
-    """The row's revision; for a branch the commit that was recorded with any of its files."""
+    """The row's revision; for a branch, the commit recorded with any of its files."""
     if row.pinned:
         return row.revision
     for other in rows:
@@ -221,12 +220,12 @@ def _revision(row: Row, rows: Iterable[Row], lock: Lock) -> str:
 
 
 def _differs(file: Locked, said: publishers.Headers) -> bool:
-    """Whether a file is another than the publisher says."""
+    """Whether a file differs from the publisher's headers."""
     return said.bytes not in (None, file.bytes) or said.sha256 not in (None, file.sha256)
 
 
 def _stamp(file: Path, locked: Locked) -> dict[str, Any]:
-    """What the manifest says of a checked file; it differs as soon as the file was touched."""
+    """The manifest's entry of a checked file; it changes when the file is touched."""
     return locked._asdict() | {"mtime_ns": file.stat().st_mtime_ns, "size": file.stat().st_size}
 
 

@@ -20,7 +20,7 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class Locked(NamedTuple):
-    """What is known of a file."""
+    """The recorded facts about a file."""
 
     bytes: int
     sha256: str
@@ -31,7 +31,7 @@ Lock = dict[tuple[str, str], Locked]
 
 
 def read_lock(file: Path = LOCK) -> Lock:
-    """(asset, path) -> what was recorded; empty if there is no file. Raises AssetError."""
+    """(asset, path) -> its record; empty if there is no lock file. Raises AssetError."""
     lock: Lock = {}
     if not file.exists():
         return lock
@@ -48,7 +48,7 @@ def read_lock(file: Path = LOCK) -> Lock:
 
 
 def record(row: Row, found: Locked, file: Path = LOCK) -> Locked:
-    """Enter a first download, unless another process was faster; returns the entry."""
+    """Record a first download, unless another process was faster; returns the entry."""
     with alone_in(file.parent, waiting=lambda holder: None):
         lock = read_lock(file)
         key = row.asset, row.path

@@ -1,4 +1,4 @@
-"""Which assets some experiments use at a scale, and which of them are not there yet."""
+"""Which assets some experiments use at a scale, and which of them are unfinished."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ DATA = "data"  # folder of all assets, shared by all scales
 
 
 def manifest(folder: str) -> str:
-    """The last file of an asset's folder: there is no such file until all is in place."""
+    """The last file of an asset's folder: it exists only when all files are complete."""
     return f"{folder}/{MANIFEST}"
 
 
 def prompt_source(name: str) -> list[str]:
-    """Manifest of what a prompt set is made from; none if it is made from constants."""
+    """Manifest of a prompt set's source; none if the set is made from constants."""
     source = SETS[name].source
     return [manifest(f"{DATA}/{source}")] if source else []
 
 
 def rewards_of(scale: Scale, experiment: Experiment) -> set[str]:
-    """Keys under the scale's `rewards`: the experiment's own, and those of its alignment."""
+    """Keys under the scale's `rewards`: of the experiment, and of its alignment."""
     scores = (scale.alignment[name].values() for name in experiment.alignment)
     return {experiment.reward.name, *(reward for columns in scores for reward in columns)}
 
@@ -32,8 +32,8 @@ def rewards_of(scale: Scale, experiment: Experiment) -> set[str]:
 def needed(scale: Scale, experiments: Iterable[Experiment]) -> list[str]:
     """Assets whose folders or prompt files the scale names for these experiments.
 
-    Folders elsewhere, such as a trained world's, are no assets, and neither is a prompt file that
-    is there. Raises ValueError for one below `data/prompts/` that is not, and that no set makes.
+    Folders elsewhere, such as the demo's models, are no assets, and neither is an existing prompt
+    file. Raises ValueError for a missing one below `data/prompts/` that no set makes.
     """
     experiments = list(experiments)
     folders = {
@@ -57,5 +57,5 @@ def needed(scale: Scale, experiments: Iterable[Experiment]) -> list[str]:
 
 
 def unfinished(assets: Iterable[str], root: str = DATA) -> list[str]:
-    """Those without a manifest."""
+    """Assets without a manifest."""
     return [asset for asset in assets if not Path(manifest(f"{root}/{asset}")).exists()]

@@ -1,4 +1,4 @@
-"""Asking a publisher for a file: the model hub, or a plain address. Errors are sentences."""
+"""Request a file from a publisher: the model hub, or a plain URL. Errors are sentences."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pcpo.records.replace import naming
 WEB = ("http", "https")
 CHUNK = 1 << 22
 TIMEOUT = 30  # seconds without a byte
-RETRIES = 20  # of a transfer that gets further each time
+RETRIES = 20  # of a transfer that makes progress each time
 
 
 class NoAnswer(AssetError):
@@ -37,11 +37,11 @@ class NoAnswer(AssetError):
 
 
 OFFLINE = "HF_HUB_OFFLINE"
-PROXIES = ("http_proxy", "https_proxy", "all_proxy")  # in capitals too
+PROXIES = ("http_proxy", "https_proxy", "all_proxy")  # also in capitals
 
 
 def _way_out() -> str:
-    """What may help where nobody answers. Variables may hold passwords: only names are shown."""
+    """Advice where nothing answers. Variables may contain passwords: only names are shown."""
     if os.environ.get(OFFLINE):
         return f"{OFFLINE} is set; unset it"
     if proxies := list(_proxies()):
@@ -55,7 +55,7 @@ def _proxies() -> dict[str, str]:
 
 
 def _check_environment() -> None:
-    """Raise AssetError, naming the variable, where one makes every request fail."""
+    """Raise AssetError with the name of a variable that makes every request fail."""
     for name, value in _proxies().items():
         if not _is_web(value if "://" in value else f"http://{value}"):
             raise AssetError(
@@ -75,16 +75,16 @@ def _check_environment() -> None:
 
 
 class Headers(NamedTuple):
-    """What is said of a file before it is downloaded; None where nothing is said."""
+    """A file's headers before it is downloaded; None where they give nothing."""
 
     bytes: int | None
     sha256: str | None
-    revision: str  # the commit, where a branch was asked for
-    location: str  # from where the bytes come
+    revision: str  # the commit, where a branch was requested
+    location: str  # the URL of the bytes
 
 
 def hub() -> str:
-    """Address of the hub: HF_ENDPOINT, or the public one."""
+    """URL of the hub: HF_ENDPOINT, or the public one."""
     from huggingface_hub import constants
 
     return str(constants.ENDPOINT)
@@ -97,7 +97,7 @@ def _hub_for_reading() -> str:
 
 
 def headers(row: Row, revision: str) -> Headers:
-    """Ask for a file's headers alone. Raises AssetError if the file cannot be had."""
+    """Request only a file's headers. Raises AssetError if the file cannot be downloaded."""
     _check_environment()
     if row.source == "url":
         with _open(row, urllib.request.Request(row.url, method="HEAD")) as response:
@@ -117,11 +117,11 @@ def headers(row: Row, revision: str) -> Headers:
 
 
 def download(row: Row, said: Headers, staging: Path, most: int) -> Path:
-    """Download into a folder, going on where an earlier try stopped; returns the file there.
+    """Download into a folder, resuming an earlier try; returns the file there.
 
     Raises AssetError, and leaves nothing, as soon as there are more than `most` bytes.
-    huggingface_hub says where the bytes are, but does not fetch them: its releases of today start a
-    broken download again from nothing, and the largest file has 10 GB.
+    huggingface_hub gives the location of the bytes, but does not download them: its current
+    releases restart a broken download from the beginning, and the largest file has 10 GB.
     """
     key = "\n".join((row.repository, said.revision, row.file))
     file = staging / hashlib.sha256(key.encode()).hexdigest()[:16]
@@ -140,7 +140,7 @@ def download(row: Row, said: Headers, staging: Path, most: int) -> Path:
 
 
 def _transfer(row: Row, location: str, part: Path, most: int) -> None:
-    """Append to `part` what it lacks. Raises _Broken if not all of it came."""
+    """Append the missing bytes to `part`. Raises _Broken if some did not arrive."""
     if _size(part) > most:
         part.unlink()
     start = _size(part)
@@ -162,7 +162,7 @@ def _transfer(row: Row, location: str, part: Path, most: int) -> None:
 
 
 def _blocks(response: Any) -> Iterator[bytes]:
-    """What comes, piece by piece. Raises _Broken where it ends too early."""
+    """The response in blocks. Raises _Broken where it ends too early."""
     try:
         while block := response.read1(CHUNK):
             yield block
@@ -187,7 +187,7 @@ def _request(row: Row, location: str, start: int = 0) -> urllib.request.Request:
 
         own_host = _host(location) == _host(hub())
         for name, value in (build_hf_headers() | _basic(hub())).items():
-            # The token is for the hub alone, not for the store that it sends us on to.
+            # The token is only for the hub, not for the store that it redirects to.
             if own_host or name.lower() != "authorization":
                 request.add_unredirected_header(name, value)
     if start:
@@ -196,7 +196,7 @@ def _request(row: Row, location: str, start: int = 0) -> urllib.request.Request:
 
 
 def _basic(address: str) -> dict[str, str]:
-    """The header for user and password of an address, where it has them."""
+    """The header for user and password of a URL, where it has them."""
     parts = urllib.parse.urlsplit(address)
     if parts.username is None:
         return {}
@@ -232,11 +232,11 @@ class _Broken(OSError):
 
 
 class _NoSuchRange(OSError):
-    """The server has no bytes from where we wanted to go on."""
+    """The server has no bytes after the position at which we resume."""
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows to the web alone: a publisher cannot have us read a file of this machine."""
+    """Follows redirects only to http(s): a publisher cannot make us read a local file."""
 
     def http_error_302(
         self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any
@@ -254,7 +254,7 @@ class _NotTheWeb(Exception):
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    """For http and https alone: of files, ftp and data it knows nothing."""
+    """Only for http and https: it does not support files, ftp and data."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),

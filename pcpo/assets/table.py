@@ -38,8 +38,8 @@ class Row:
 
     asset: folder below `data/`; path: of the file in that folder.
     source: "hub" (`repository` is a hub id, `datasets/` before it for a data set) or "url" (the
-        file lies at repository/revision/file, without the middle part if `revision` is empty).
-    gigabytes: about how large it is; exact is only the lock.
+        file is at repository/revision/file, without the middle part if `revision` is empty).
+    gigabytes: its approximate size; only the lock is exact.
     """
 
     asset: str
@@ -58,18 +58,18 @@ class Row:
 
     @property
     def pinned(self) -> bool:
-        """Whether the revision is taken as it stands; a branch of the hub is resolved once."""
+        """Whether the revision is used unchanged; a branch of the hub is resolved once."""
         return self.source == "url" or COMMIT.fullmatch(self.revision) is not None
 
     @property
     def url(self) -> str:
-        """Where a `url` row lies."""
+        """The URL of a `url` row."""
         parts = (self.repository, self.revision, urllib.parse.quote(self.file))
         return "/".join(part for part in parts if part)
 
     @property
     def hub(self) -> dict[str, Any]:
-        """How huggingface_hub's functions name the file of a `hub` row."""
+        """The file of a `hub` row as arguments of huggingface_hub's functions."""
         data_set = self.repository.startswith("datasets/")
         return {
             "repo_id": self.repository.removeprefix("datasets/"),
@@ -79,7 +79,7 @@ class Row:
 
     @property
     def stated_sha256(self) -> str:
-        """The first digits that torch's publishers write into a name, as in vgg16-397923af.pth."""
+        """The first digits, which torch's publishers put in a name, as in vgg16-397923af.pth."""
         match = SHA_IN_NAME.search(self.file)
         return match[1] if match else ""
 

@@ -1,12 +1,12 @@
-"""The claims ledger: what the paper asserts, tested on this run's frames.
+"""The claims ledger: the paper's assertions, tested on this run's frames.
 
     ledger = evaluate(read_claims("config/claims.yaml"), Evidence(experiments, frames))
     ledger.to_csv("claims.csv", index=False)
     Path("claims.md").write_text(to_markdown(ledger, "demo"))
 
-config/claims.yaml says what is claimed and which test judges it; `curves`, `exact` and `images`
-have the tests, the named functions in `PROCEDURES`; `verdict` is the rule that judges what they
-find. `cells` judges the numbers of the paper's tables by the same rule.
+config/claims.yaml has the claims and names the test of each. `curves`, `exact` and `images` have
+the tests: the named functions in `PROCEDURES`. `verdict` is the rule that judges their estimates.
+`cells` judges the numbers of the paper's tables by the same rule.
 """
 
 from pcpo.claims.claim import Claim, read_claims

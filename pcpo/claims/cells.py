@@ -1,8 +1,8 @@
-"""The paper's numbers beside ours, cell by cell, with what can be said about each claim.
+"""The paper's numbers beside ours, cell by cell, with a verdict on each claim.
 
 The paper states or prints a direction for some cells. `verdict` judges it by a difference within
-this run and that difference's own noise, never by how near our number is to the printed one: only
-at scale `paper` are the two comparable at all.
+this run and the noise of that difference. It never judges how near our number is to the printed
+one: the two are comparable only at scale `paper`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ALPHA = 0.05
 COLUMNS = ["table", "row", "column", "paper", "ours", "scale", "comparable", "claim", "verdict"]
 COLUMNS += ["reason"]
 
-# What a claim is called, by what is estimated (`pcpo.tables.record.Kind`).
+# The text of a claim by the kind of estimate (`pcpo.tables.record.Kind`).
 _TEXTS = {
     "speed-up": "speed-up {} 0",
     "coefficient": "coefficient {} 0",
@@ -40,7 +40,7 @@ _NEEDED = {"speed-up": ("speedup_low", "speedup_high"), "coefficient": ("converg
 
 
 class Statement(NamedTuple):
-    """What the paper says of PCPO's effect in one cell; no `direction`: nothing to judge."""
+    """What the paper claims about PCPO's effect in one cell; no `direction`: nothing to judge."""
 
     text: str
     direction: Direction | None
@@ -55,7 +55,7 @@ def compare(tables: Mapping[str, pd.DataFrame], published: str | Path, scale: st
     `tables` maps a table's name to its frame (`Table.frame` or the .csv written from it); a table
     that is not given is "not measured". `published` is the folder config/paper.
     `verdict` is one of `CELL_VERDICTS`; "undecided" means that the difference is within its noise,
-    or that the checkpoints do not match in reward and it is not against that (`tables.matching`).
+    or that the checkpoints do not match in reward and this may explain it (`tables.matching`).
     Tables 5 and 9 are judged at the published epochs, whose rewards need not match; their rows of
     the matched pair are not judged.
 
@@ -87,7 +87,7 @@ def summary(compared: pd.DataFrame) -> pd.DataFrame:
 
 
 def statement_of(name: str, paper: pd.DataFrame, row: str, column: str) -> Statement:
-    """What the paper says about the direction of PCPO's effect in one cell of its table `name`."""
+    """The direction that the paper claims for PCPO's effect in one cell of its table `name`."""
     record = TABLES[name]
     sign = record.columns[column](paper, row, column)
     if sign == 0:

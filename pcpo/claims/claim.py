@@ -1,4 +1,4 @@
-"""config/claims.yaml: what the paper asserts, and the test that judges it.
+"""config/claims.yaml: the paper's assertions, and the test that judges each.
 
     id:                          # unique; names the row of the ledger
       group: ...                 # heading in the ledger
@@ -6,14 +6,14 @@
       source: Sec. 3.2, Table 1
       quantity: ...              # what is estimated, with its unit
       test: ...                  # a procedure of `pcpo.claims`
-      direction: higher | lower | none    # what is claimed of it; not for exact tests
-      between: [low, high]       # or this: the band that is claimed
+      direction: higher | lower | none    # the claimed direction; not for exact tests
+      between: [low, high]       # or this: the claimed band
       configurations: [2, 4]     # one part each; [1, 2] within the list: both together
       options: {...}             # of the test
       each: {option: [...]}      # one part per value
-      scales: [paper]            # where the claimed number can be met; elsewhere it is shown alone
+      scales: [paper]            # where the claim is judged; elsewhere only the estimate is shown
       paper: ...                 # the paper's own numbers, as text
-      remark: ...                # what a reader should know besides
+      remark: ...                # what else a reader should know
 
 A claim with several configurations or values has several parts, each with its own verdict.
 """
@@ -44,7 +44,7 @@ class Part:
     id: str
     configurations: tuple[int, ...]
     options: dict[str, Any]
-    varied: dict[str, Any]  # those of the options that tell it from the claim's other parts
+    varied: dict[str, Any]  # the options that differ between the claim's parts
 
 
 class Claim(Record):
@@ -124,7 +124,7 @@ def read_claims(path: str | Path) -> list[Claim]:
 
 
 def arguments(test: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Options as the procedure takes them, by its annotations; pydantic's ValidationError."""
+    """Options converted by the procedure's annotations. Raises pydantic's ValidationError."""
     model = _model(test)(**options)
     return {key: getattr(model, key) for key in model.model_fields_set}
 

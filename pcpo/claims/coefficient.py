@@ -11,7 +11,7 @@ from pcpo.claims.evidence import NotRun
 
 
 def coefficient(row: pd.Series, absent: str) -> Estimate:
-    """t interval with Satterthwaite's degrees of freedom, Wald's where the row has none.
+    """t interval with Satterthwaite's degrees of freedom; Wald interval where the row has none.
 
     Raises NotRun where nothing was fitted, with the row's note or else `absent`.
     """

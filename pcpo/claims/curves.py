@@ -49,10 +49,10 @@ Curve = Literal[
 def speedup(
     evidence: Evidence, number: int, *, level: Literal[1, 2, 3, 4, "every"] = 1
 ) -> Estimate:
-    """Speed-up in percent to a reward level, as Table 10 has it; level 1 is the highest.
+    """Speed-up in percent to a reward level, as in Table 10; level 1 is the highest.
 
-    Epochs in `why` are whole; the speed-up is of crossings interpolated between them.
-    `every`: the level that decides whether PCPO is faster at each of them.
+    Epochs in `why` are whole; the speed-up uses crossings interpolated between them.
+    `every`: the level that decides whether PCPO is faster at all levels.
     """
     evidence.name(number)
     table = evidence.table("table10")
@@ -133,14 +133,14 @@ def epoch_mean(
     last: float | None = None,
     phase: Literal["first", "near"] | None = None,
 ) -> Estimate:
-    """Mean over epochs of a curve of one arm minus (or over) that of another, epoch by epoch.
+    """Difference (or ratio) of two arms' curves by epoch, then the mean over epochs.
 
-    `change`: of its absolute change from one epoch to the next. `last: 0.25`: the last quarter of
-    the run. `phase`: the five epochs of a phase of Figure 11 (`pcpo.analysis.phases`); those near
-    convergence follow an arm's own crossing, so that the k-th of one arm stands against the k-th of
-    the other. A ratio is geometric. One seed: t interval over the means of at most ten stretches of
-    consecutive epochs; for wall time it decides nothing, as what else the machine did is the same
-    for all epochs of a run.
+    `change`: use the absolute change from one epoch to the next. `last: 0.25`: the last quarter of
+    the run. `phase`: the five epochs of a phase of Figure 11 (`pcpo.analysis.phases`). Those near
+    convergence follow an arm's own crossing; the k-th epoch of one arm is then compared with the
+    k-th of the other. A ratio is geometric. One seed: t interval over the means of at most ten
+    stretches of consecutive epochs. For wall time it decides nothing, because other load on the
+    machine affects all epochs of a run alike.
     """
     one, other = evidence.seeds("curves", number, arms)
     phases = _phases(evidence, number, arms) if phase else {}
@@ -171,8 +171,8 @@ def epoch_mean(
 def authors_clipping(evidence: Evidence, number: int, *, arms: Arms = PAIR) -> Estimate:
     """Clip fraction as the authors count it, one arm minus another, mean over epochs.
 
-    Of an arm that computes a ratio both sides count, of one that matches predictions one side.
-    `why` says how much of the difference is left where both sides count for both arms.
+    Both sides count for an arm that computes a ratio, one side for an arm that matches predictions.
+    `why` says how much of the difference is left when both sides count for both arms.
     """
     found = epoch_mean(evidence, number, of="authors_clip_fraction", arms=arms)
     alike = epoch_mean(evidence, number, of="clip_fraction", arms=arms)
@@ -198,7 +198,7 @@ def arm_mean(
     null: float = 0.0,
     updates: Literal["all", "first"] = "all",
 ) -> Estimate:
-    """Mean over epochs of a column of one arm's update log; `first`: on-policy updates alone.
+    """Mean over epochs of a column of one arm's update log; `first`: only on-policy updates.
 
     One seed: t interval over the means of at most ten stretches of consecutive epochs.
     """
@@ -213,11 +213,11 @@ def arm_mean(
 
 @procedure()
 def validation_reward(evidence: Evidence, number: int, *, arms: Arms = PAIR) -> Estimate:
-    """Reward on the fixed validation prompts, one arm minus another, mean over the epochs that both
-    were validated at (epoch 0, the base model, apart).
+    """Reward on the fixed validation prompts, one arm minus another, mean over the epochs at which
+    both were validated (without epoch 0, the base model).
 
-    One seed: normal interval; the same prompts are scored each time, so that the mean over epochs
-    is given the standard error of a single epoch.
+    One seed: normal interval. The same prompts are scored each time, so the mean over epochs gets
+    the standard error of a single epoch.
     """
     one, other = evidence.seeds("validation", number, arms)
     means, errors, epochs = [], [], 0
@@ -244,13 +244,13 @@ def _steps(crossings: np.ndarray) -> np.ndarray:
 
 
 def _phases(evidence: Evidence, number: int, arms: Arms) -> dict[tuple[str, int], Phases]:
-    """Phases of the arms' runs, and of those that levels are derived from."""
+    """Phases of the arms' runs, and of the runs that levels are derived from."""
     every = [run for arm in {*arms, *LEVEL_ARMS} for run in evidence.curves(number, arm).values()]
     return find_phases(pd.concat(every), evidence.experiments[number].evaluation)
 
 
 def _curve(run: pd.DataFrame, of: str, change: bool, last: float | None) -> pd.Series:
-    """A column by epoch; of the last share of the epochs."""
+    """A column by epoch; `last`: only the last share of the epochs."""
     curve = run.set_index("epoch")[of]
     if change:
         curve = curve.diff().abs().iloc[1:]

@@ -1,8 +1,8 @@
 """What a procedure returns, and the register of procedures.
 
 Intervals are 95 %. With several training seeds they are Student's t over seeds and cover the
-variation between runs; with one seed they cover what varies within the run (epochs or prompts, as
-each procedure says), and `why` says that it is one.
+variation between runs. With one seed they cover the variation within the run (of epochs or prompts,
+as each procedure says), and `why` says that there is one seed.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ Z = 1.959964
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a procedure found. `null` is the value of no effect.
+    """The result of a procedure. `null` is the value of no effect.
 
     `exact` is set by procedures that check every row instead of estimating: whether the statement
-    is true. `blocked` says why the numbers decide nothing, for instance an unmatched reward;
-    `decides` is the sign of an effect that decides nevertheless, 0 for neither.
+    is true. `blocked` says why the numbers decide nothing, for instance an unmatched reward.
+    `decides` is the sign of an effect that still decides, 0 for neither.
     """
 
     value: float
@@ -76,7 +76,7 @@ def of_interval(interval: Interval, n: str, why: str) -> Estimate:
 
 
 def half_width(standard_error: float, df: float) -> float:
-    """Of an interval by Student's t; by the normal distribution where `df` is NaN."""
+    """Half width of an interval by Student's t; by the normal distribution where `df` is NaN."""
     return (Z if math.isnan(df) else float(stats.t.ppf(0.5 + COVERAGE / 2, df))) * standard_error
 
 

@@ -1,4 +1,4 @@
-"""What this run measured, as procedures ask for it, and what it did not measure."""
+"""The measurements of this run as procedures ask for them; `NotRun` where there are none."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pcpo.tables.matching import MATCHED, Match, reward_match
 
 
 class NotRun(Exception):
-    """A claim needs what this scale does not have; the message says what."""
+    """A claim needs something that this scale does not have; the message says what."""
 
 
 class Evidence:
@@ -53,9 +53,9 @@ class Evidence:
         return split(_of(self._curves, "updates", name, number, arm))
 
     def seeds(self, frame: str, number: int, arms: Sequence[str]) -> list[dict[int, pd.DataFrame]]:
-        """For each arm, training seed -> its rows, of the seeds that all arms have.
+        """For each arm: training seed -> its rows, for the seeds that all arms have.
 
-        The base model is no training: its rows stand for every seed.
+        The base model is not trained: its rows are used for every seed.
         """
         found = {
             arm: self.curves(number, arm)
@@ -73,7 +73,7 @@ class Evidence:
         ]
 
     def table(self, name: str) -> pd.DataFrame:
-        """One of the paper's tables from these frames, by row label: one code for both."""
+        """One of the paper's tables from these frames, by row label, made by the table's code."""
         if name not in self._tables:
             frames = {frame: self.frame(frame) for frame in needs(name)}
             table = build(name, list(self.experiments.values()), frames)
@@ -81,7 +81,7 @@ class Evidence:
         return self._tables[name]
 
     def match(self, number: int, arms: Sequence[str]) -> Match:
-        """How the checkpoints of the arms stand in reward, the first against the second."""
+        """Compare the rewards of the arms' checkpoints, the first against the second."""
         name, selection = self.name(number), self.frame("selection")
         trained = [arm for arm in arms if arm not in ("base", "baseline")]
         for arm in trained:

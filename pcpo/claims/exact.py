@@ -1,4 +1,4 @@
-"""Procedures that check a statement row by row: it is true of this run or it is not."""
+"""Procedures that check a statement row by row: it is true or false for this run."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def not_always_zero(
 
 @procedure(exact=True)
 def ratio_near_one(evidence: Evidence, number: int, *, arm: str, clip_ranges: float) -> Estimate:
-    """Exact: in every update the standard deviation of the ratio is at most so many clip ranges."""
+    """Exact: the ratio's standard deviation is at most `clip_ranges` clip ranges everywhere."""
     rows = evidence.rows("updates", number, arm)
     spread = rows["ratio_std"] / rows["clip_range"]
     return Estimate(
@@ -71,9 +71,9 @@ def ratio_near_one(evidence: Evidence, number: int, *, arm: str, clip_ranges: fl
 
 @procedure(exact=True)
 def taylor_error(evidence: Evidence, number: int, *, arm: str, percent: float) -> Estimate:
-    """Exact: the relative error of log(ratio) for ratio - 1 is at most so many percent everywhere.
+    """Exact: the relative error of log(ratio) for ratio - 1 is at most `percent` everywhere.
 
-    It grows with the log-ratio's size, so that the extremes of each update decide.
+    It grows with the log-ratio's size, so the extremes of each update decide.
     """
     rows = evidence.rows("updates", number, arm)
     x = rows[["log_ratio_q00", "log_ratio_q100"]].to_numpy().ravel()
@@ -94,7 +94,7 @@ def _reading(evidence: Evidence, sampler: Sampler, reading: str) -> pd.DataFrame
 
 @procedure(exact=True)
 def weight_range(evidence: Evidence, number: int, *, sampler: Sampler, at_least: float) -> Estimate:
-    """Exact: the largest native weight of the trained steps is so many times the smallest."""
+    """Exact: the largest native weight of the trained steps is `at_least` times the smallest."""
     rows = _reading(evidence, sampler, "baseline")
     weights = rows.loc[rows["trained"].astype(bool), "native_weight"]
     ratio = float(weights.max() / weights.min())
@@ -126,7 +126,7 @@ def solvable_everywhere(
 def weight_constant(evidence: Evidence, number: int, *, sampler: Sampler, reading: str) -> Estimate:
     """Exact: the weight (c1 - c2) / sigma of the sampler that runs is the same on every step.
 
-    The estimate is the largest over the smallest. To seven digits.
+    The estimate is the largest over the smallest, compared to seven digits.
     """
     own = _reading(evidence, sampler, reading)["own_weight"]
     ratio = float(own.max() / own.min())
@@ -145,7 +145,7 @@ def variance_ratio(
 ) -> Estimate:
     """Exact: where the reading solves for a step's variance, it changes by at most this factor.
 
-    Of the steps on which its equation has a solution; the others keep the native one.
+    Only steps on which its equation has a solution count; the others keep the native variance.
     """
     rows = _reading(evidence, sampler, reading)
     solved = rows[rows["feasible"].astype(bool)]
@@ -176,8 +176,8 @@ def published_constant(evidence: Evidence, number: int, *, constant: Constant) -
 
 @procedure(exact=True)
 def short_steps_weigh_more(evidence: Evidence, number: int, *, sampler: Sampler) -> Estimate:
-    """Exact: native weight per interval, which proportional credit has alike on all steps, falls
-    with the interval: Spearman's rank correlation over the trained steps is negative.
+    """Exact: the native weight per interval falls with the interval (under proportional credit it
+    is the same on all steps): Spearman's rank correlation over the trained steps is negative.
     """
     rows = _reading(evidence, sampler, "baseline")
     rows = rows[rows["trained"].astype(bool)].sort_values("interval")
@@ -189,5 +189,5 @@ def short_steps_weigh_more(evidence: Evidence, number: int, *, sampler: Sampler)
 
 @procedure(exact=True)
 def not_measured(evidence: Evidence, number: int, *, reason: str) -> Estimate:
-    """Stands for what this repository does not measure at any scale; `reason` says why."""
+    """Placeholder for what this repository does not measure at any scale; `reason` says why."""
     raise NotRun(reason)

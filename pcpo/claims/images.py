@@ -42,8 +42,8 @@ def prompt_difference(
 ) -> Estimate:
     """A per-prompt metric of one arm minus another's at matched reward, mean over prompts.
 
-    Undecided where the rewards do not match and it is not against that (`pcpo.tables.matching`), or
-    where the value over all images has the other sign. One seed: t interval over prompts.
+    Undecided where the rewards do not match and may explain it (`pcpo.tables.matching`), or where
+    the value over all images has the other sign. One seed: t interval over prompts.
     """
     selected = [_where(r, "metric", metric) for r in _rows(evidence, "per_prompt", number, arms)]
     found = _over_prompts(selected, arms, f"configuration {number} has no per-prompt '{metric}'")
@@ -100,7 +100,7 @@ def mixed_model(
 ) -> Estimate:
     """A coefficient of the mixed models of Table 3 (configurations 1 and 2 together) or Table 4
     (configuration 5 or 6), prompts as random effects: t interval with Satterthwaite's degrees of
-    freedom, Wald's where there are none.
+    freedom; Wald interval where there are none.
     """
     for number in numbers:
         evidence.name(number)
@@ -148,7 +148,7 @@ def clipping_follows_weight(evidence: Evidence, number: int, *, arm: str = "base
 
 
 def _epochs(selected: Sequence[pd.DataFrame], arms: Arms, published: Any) -> str:
-    """Which epochs were compared, and for which of the paper they stand; the base model apart."""
+    """Which epochs were compared, and which of the paper's they replace; without the base model."""
     trained = [
         (int(rows["epoch"].iloc[0]), int(getattr(published, arm, 0)))
         for rows, arm in zip(selected, arms, strict=True)
@@ -162,7 +162,7 @@ def _epochs(selected: Sequence[pd.DataFrame], arms: Arms, published: Any) -> str
 
 
 def _over_prompts(selected: Sequence[pd.DataFrame], arms: Arms, absent: str) -> Estimate:
-    """Rows (arm, seed, prompt_id, value) of two arms: t over seeds, or over prompts of the one."""
+    """Rows (arm, seed, prompt_id, value) of two arms: t over seeds; with one seed over prompts."""
     trained = [set(r["seed"]) for r, arm in zip(selected, arms, strict=True) if arm != "base"]
     means, last = [], None
     for seed in sorted(set.intersection(*trained)):

@@ -24,8 +24,8 @@ _DATASETS = {"coco": "COCO", "mjhq": "MJHQ", "pick_eval": "Pick-a-Pic"}
 def evaluate(claims: Sequence[Claim], evidence: Evidence) -> pd.DataFrame:
     """The ledger: a row for every part, with `COLUMNS`.
 
-    `verdict` is one of `LEDGER_VERDICTS`; `claim_verdict` that of the whole sentence. `estimate`,
-    `low` and `high` are NaN where there are none.
+    `verdict` is one of `LEDGER_VERDICTS`; `claim_verdict` is the verdict of the whole sentence.
+    `estimate`, `low` and `high` are NaN where there are none.
     """
     rows = []
     for claim in claims:
@@ -36,7 +36,7 @@ def evaluate(claims: Sequence[Claim], evidence: Evidence) -> pd.DataFrame:
 
 
 def judge(claim: Claim, found: Estimate) -> tuple[str, str]:
-    """Verdict and reason of one part: what the interval says, then what the estimate says."""
+    """Verdict and reason of one part: first the interval's reason, then the estimate's."""
     word, because, unmatched = decide(found, claim.direction, claim.between)
     though = "though unmatched: the difference in reward is against it" if unmatched else ""
     return word, "; ".join(filter(None, [because, though, found.blocked, found.why]))

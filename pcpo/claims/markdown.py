@@ -14,7 +14,7 @@ _SHOWN = {HOLDS: "**holds**", FAILS: "**fails**", NOT_RUN: "*not run*"}
 
 
 def to_markdown(ledger: pd.DataFrame, scale: str, note: str = "") -> str:
-    """`ledger` is that of `evaluate`; `note` is the scale's own sentence (`Scale.note`)."""
+    """`ledger` is the result of `evaluate`; `note` is the scale's own sentence (`Scale.note`)."""
     claims = ledger.drop_duplicates("claim_id")
     counts = claims["claim_verdict"].value_counts()
     lines = [f"# What the paper claims, at scale {scale}", ""]
@@ -46,7 +46,7 @@ def to_markdown(ledger: pd.DataFrame, scale: str, note: str = "") -> str:
 
 
 def _here(claim: str, parts: pd.DataFrame) -> str:
-    """The estimate of a single part; how many parts went which way, else."""
+    """The estimate of a single part; for several parts their number by verdict."""
     link = f"[more](#{claim})"
     if len(parts) == 1:
         part = parts.iloc[0]
@@ -86,7 +86,7 @@ def _interval(part: pd.Series) -> str:
 
 
 def number(value: float) -> str:
-    """Three significant digits; more where they tell a value from 1."""
+    """Three significant digits; more where they distinguish a value from 1."""
     if math.isnan(value):
         return ""
     if value != 1 and abs(value - 1) < 0.05:

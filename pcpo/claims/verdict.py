@@ -1,17 +1,17 @@
-"""The verdict on what the paper claims: the one rule, for the ledger and for the paper's cells.
+"""The one rule for verdicts on the paper's claims, in the ledger and in the paper's cells.
 
 A claim is a direction (an effect is higher or lower than none, or there is none) or a band. An
 estimate has a 95 % interval and the value of no effect, its null.
 
-- An interval that lies on one side of the null shows an effect. One that contains or touches it
-  shows nothing: undecided. The absence of an effect is therefore never shown.
+- An interval on one side of the null shows an effect. An interval that contains or touches it shows
+  nothing: undecided. The absence of an effect is therefore never shown.
 - An effect on the claimed side: holds. On the other side, or where none is claimed: fails.
-- A band holds where the whole interval lies within it and fails where the whole lies outside.
-- Where something else than the claim may have caused the effect (`Estimate.blocked`, mostly an
+- A band holds where the whole interval is inside it and fails where the whole interval is outside.
+- Where something other than the claim may have caused the effect (`Estimate.blocked`, mostly an
   unmatched reward), the claim is undecided. The one exception is an effect whose sign the reward
   cannot explain (`at_reward`, by `pcpo.tables.matching.Match.decides`).
 - A statement that is checked row by row holds or fails without an interval.
-- A sentence with several parts fails with any of them and holds with all of them.
+- A sentence with several parts fails if any part fails and holds if all parts hold.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _DIRECTIONS: dict[int, Direction] = {1: "higher", -1: "lower"}
 
 
 class Verdict(NamedTuple):
-    """One of `JUDGED`; what the interval says, where it is not the sign alone ("" there).
+    """One of `JUDGED`, and the interval's reason where it is more than the sign (else "").
 
-    `unmatched`: decided although something blocks it, as the effect has the sign that decides.
+    `unmatched`: decided although something blocks it, because the effect has the deciding sign.
     """
 
     word: str
@@ -67,8 +67,8 @@ def decide(found: Estimate, direction: Direction | None, between: Band | None = 
 
 
 def at_reward(found: Estimate, match: Match, metric: str) -> Estimate:
-    """A difference in the quality `metric` between two checkpoints: blocked where they do not match
-    in reward, and what decides nevertheless, unless something else blocks it already.
+    """Block a difference in the quality `metric` between two checkpoints that do not match in
+    reward, and set the sign that still decides, unless something else blocks it already.
     """
     if not match.why:
         return found
@@ -77,7 +77,7 @@ def at_reward(found: Estimate, match: Match, metric: str) -> Estimate:
 
 
 def overall(verdicts: Iterable[str]) -> str:
-    """The verdict of a sentence from those of its parts, all of `LEDGER_VERDICTS`."""
+    """The verdict of a sentence from the verdicts of its parts, all of `LEDGER_VERDICTS`."""
     found = list(verdicts)
     if FAILS in found:
         return FAILS
@@ -87,7 +87,7 @@ def overall(verdicts: Iterable[str]) -> str:
 
 
 def short(verdict: str) -> str:
-    """Without the place: "not run" of "not run at this scale"."""
+    """Without the place: "not run" for "not run at this scale"."""
     return verdict.removesuffix(" at this scale")
 
 

@@ -3,7 +3,7 @@
 from pcpo.figures import caption, save
 from pcpo.figures.training_curves import training_curves
 save(training_curves(updates, experiments), "results/demo/figures/figure3")   # .pdf, .png, .svg
-caption("figure3", experiments, seeds=[0])                                    # what stands below
+caption("figure3", experiments, seeds=[0])                                    # the text below
 """
 
 from pcpo.figures.captions import caption

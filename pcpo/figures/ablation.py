@@ -48,7 +48,7 @@ def ablation(
 ) -> Figure:
     """Two rows per experiment: reward and clip fractions of both definitions, by epoch.
 
-    Values are moving averages over `window` epochs; lines are means over seeds and bands run from
+    Values are moving averages over `window` epochs. Lines are means over seeds, bands run from
     the lowest to the highest seed.
     """
     blocks = max(1, len(experiments))

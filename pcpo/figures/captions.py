@@ -1,4 +1,4 @@
-"""What stands below a figure: what it shows, how it was made, smoothing, seeds, and the scale."""
+"""The text below a figure: what it shows, how it was made, smoothing, seeds, and the scale."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def caption(
     """The caption of a figure (a name in `pcpo.paths.FIGURES`) or of a kind.
 
     `experiments` are its panels in order, `seeds` the training seeds drawn, `remarks` sentences on
-    this drawing (what is missing, which checkpoints) in Markdown, `note` the scale's. Raises
-    ValueError for an unknown name.
+    this drawing (what is missing, which checkpoints) in Markdown, `note` the scale's sentence.
+    Raises ValueError for an unknown name.
     """
     if name not in FIGURES and name not in KINDS:
         known = ", ".join([*FIGURES, *KINDS])
@@ -54,7 +54,7 @@ def caption(
 
 
 def _figure(name: str) -> str:
-    """Figure 1(a) of figure1a, by the paper's number; nothing for one that it does not have."""
+    """Figure 1(a) for figure1a; nothing for a figure that the paper does not have."""
     number = re.fullmatch(r"figure(\d+)([a-z]?)", name)
     if not number:
         return ""

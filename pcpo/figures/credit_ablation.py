@@ -1,4 +1,4 @@
-"""Not in the paper: the readings and parts of PCPO's credit beside it (configuration 1)."""
+"""Not in the paper: PCPO beside other readings and parts of its credit (configuration 1)."""
 
 from __future__ import annotations
 

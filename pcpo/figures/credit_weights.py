@@ -26,7 +26,7 @@ CAPTION = (
     "13.343 and 4.315. Hollow points: steps that are not trained. Computed from the schedules; "
     "nothing is measured. Noise is on the left; logarithmic axes in (a), (c), (e), (f)."
 )
-# Title, sampler, column, label of the axis, whether it is logarithmic, what is marked on it.
+# Title, sampler, column, label of the axis, whether it is logarithmic, marked values.
 _PANELS = (
     ("(a) DDIM, 50 steps", "ddim_50", "weight", "weight in the loss", True, 0.517),
     ("(b) DDIM, 50 steps", "ddim_50", "sigma_ratio", "sigma / native sigma", False, None),

@@ -15,7 +15,7 @@ from pcpo.figures import style
 from pcpo.records import frames
 
 TITLE = "Gradient of the first layer"
-PHASES = True  # the caption names runs whose phases are others
+PHASES = True  # the caption names runs with other phases
 CAPTION = (
     "Mean (above) and variance (below) of the absolute gradient over the denoiser's first trained "
     f"layer, before the gradient is clipped: from scratch, and {NEAR}. (The paper trains on from "
@@ -68,6 +68,6 @@ def _draw(axes: Axes, rows: pd.DataFrame, runs: Runs, column: str, arms: Sequenc
         style.no_data(axes)
         return
     style.logarithmic(axes)
-    # In two lines: side by side the phases' names would meet.
+    # In two lines: on one line the phases' names would touch.
     axes.set_xticks(range(len(names)), [name.replace(" near ", "\nnear ") for name in names])
     axes.set_xlim(-0.5, len(names) - 0.5)

@@ -1,7 +1,7 @@
 """Which prompts and how many images of each the sample grids show.
 
-Prompts are those of the paper's Appendix G where an evaluation set has them all; elsewhere they
-are spread evenly over the evaluation set, so that nobody chose them by their looks.
+Prompts are those of the paper's Appendix G where an evaluation set has them all. Elsewhere they
+are spread evenly over the evaluation set, so that nobody chose them by their images.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pcpo import names
 
 
 class Grid(NamedTuple):
-    """`prompts` of the paper for each experiment, else a share of `spread` evenly spread ones."""
+    """`prompts` of the paper by experiment, else a share of `spread` evenly spaced prompts."""
 
     prompts: tuple[tuple[str, ...], ...] = ()
     spread: int = 6
@@ -93,8 +93,8 @@ _FIGURE_20 = (
     "An artwork from Dan Mumford collection featuring a mage invoking divine gods during a storm "
     "with lightnings.",
 )
-# Appendix G gives no prompts for Figures 15 and 16, which Table 6 assigns to configuration 2: here
-# other prompts than those of Figure 1a, and several images of a prompt.
+# Appendix G gives no prompts for Figures 15 and 16, which Table 6 assigns to configuration 2. Here
+# they show other prompts than Figure 1a, and several images of a prompt.
 GRIDS = {
     "figure1a": Grid((("cat", "bear", "butterfly", "chicken", "bee", "camel"),), spread=12, step=2),
     "figure1b": Grid((_FIGURE_1B,), spread=12, shown=3, images=2),

@@ -38,7 +38,7 @@ def heuristics(
         by_epoch, by_time, clip = row
         by_time.set_title(style.title(experiment))
         rows = curves[curves["experiment"] == experiment.name]
-        # One unit for all arms of an experiment.
+        # The same unit for all arms of an experiment.
         unit, seconds = _unit(rows["elapsed"].max())
         drawn = [arm for arm in arms if arm in set(rows["arm"])]
         for arm in drawn:

@@ -1,4 +1,4 @@
-"""The kinds of figures by name: what draws them, from which frames, and their captions.
+"""The kinds of figures by name: their drawing function, frames and captions.
 
 A kind is a module of this folder with `TITLE`, `CAPTION` and a function of the module's name under
 `style.draws`. It may have `remark(experiments)`, a sentence for the caption, and `PHASES`.
@@ -18,9 +18,9 @@ from pcpo.records import frames
 
 
 class Kind(NamedTuple):
-    """`draw(*frames, experiments, arms=...)`, but for a grid of images, which has no frames.
+    """`draw(*frames, experiments, arms=...)`; a grid of images has no frames.
 
-    `phases`: whether it shows phases of training, whose exceptions the caption names.
+    `phases`: whether it shows phases of training; the caption names their exceptions.
     """
 
     draw: Callable[..., Figure]

@@ -1,6 +1,6 @@
-"""Prompts in figures: text as it is, in a font that has its characters where one is installed.
+"""Prompts in figures: unchanged text, in an installed font that has its characters.
 
-A prompt is drawn without mathematics (`parse_math=False`: `$` is a dollar), in the families of
+A prompt is drawn without mathematics (`parse_math=False`: `$` is a dollar sign), in the families of
 `lettering`, and with a box for each character that none of them has.
 """
 
@@ -27,13 +27,13 @@ class Lettering:
     missing: frozenset[str]
 
     def drawn(self, text: str) -> str:
-        """The text with boxes. Characters without a shape of their own (joiners, direction marks,
+        """The text with boxes. Characters without a glyph of their own (joiners, direction marks,
         byte order marks) are left out: they crash PDF, and direction is found without them."""
         seen = (c for c in text if unicodedata.category(c) != "Cf")
         return "".join(BOX if c in self.missing else c for c in seen)
 
     def remark(self) -> str:
-        """What a caption says of the boxes; "" without any."""
+        """The caption's sentence about the boxes; "" without any."""
         if not self.missing:
             return ""
         named = [f"U+{ord(c):04X}" for c in sorted(self.missing)]
@@ -43,7 +43,7 @@ class Lettering:
 
 
 def lettering(texts: Iterable[str]) -> Lettering:
-    """The fonts for some texts: matplotlib's own, then installed ones for what that lacks."""
+    """The fonts for some texts: matplotlib's own, then installed ones for missing characters."""
     wanted = {c for text in texts for c in text if not c.isspace()}
     wanted -= {c for c in wanted if unicodedata.category(c) == "Cf"}
     families, missing = [_OWN], wanted - _characters(_OWN)
@@ -55,14 +55,14 @@ def lettering(texts: Iterable[str]) -> Lettering:
 
 
 def _installed() -> Iterator[str]:
-    """Families of outlines, by name."""
+    """Outline font families, by name."""
     names = {entry.name for entry in font_manager.fontManager.ttflist}
     yield from sorted(n for n in names - {_OWN} if not n.startswith(_STAND_INS))
 
 
 @cache
 def _characters(family: str) -> frozenset[str]:
-    """What a family's upright font has a shape for; nothing where it cannot be read or scaled."""
+    """The characters of a family's upright font; none where it cannot be read or scaled."""
     try:
         path = font_manager.findfont(
             font_manager.FontProperties(family=[family]), fallback_to_default=False
@@ -70,6 +70,6 @@ def _characters(family: str) -> frozenset[str]:
         font = font_manager.get_font(path)
     except (ValueError, OSError, RuntimeError):
         return frozenset()
-    if not font.scalable:  # pictures, as of emoji
+    if not font.scalable:  # bitmaps, such as emoji
         return frozenset()
     return frozenset(chr(code) for code in font.get_charmap() if chr(code).isprintable())

@@ -1,4 +1,4 @@
-"""Figure 10: how far the policy ratio is from one, where log(ratio) stands for ratio - 1."""
+"""Figure 10: how far the policy ratio is from one, where log(ratio) replaces ratio - 1."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pcpo.figures import style
 from pcpo.records import frames
 
 TITLE = "Distribution of the policy ratio"
-PHASES = True  # the caption names runs whose phases are others
+PHASES = True  # the caption names runs with other phases
 CAPTION = (
     "The ratio of the new to the old policy minus one, over images and trained timesteps, in the "
     "last update of an epoch, the farthest from the policy that sampled. Above: PCPO by epoch, "
@@ -34,7 +34,7 @@ _LEVELS = ("01", "05", "25", "50", "75", "95", "99")
 def ratio_distribution(
     updates: pd.DataFrame, experiments: Sequence[Any], arms: Sequence[str] = ("baseline", "pcpo")
 ) -> Figure:
-    """One column per experiment: quantiles of ratio - 1 by epoch, and of two phases of training.
+    """One column per experiment: quantiles of ratio - 1 by epoch, and in two phases of training.
 
     The upper panel shows the last of `arms`, first seed; the lower all arms and seeds.
     """

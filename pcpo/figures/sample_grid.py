@@ -17,17 +17,17 @@ CAPTION = (
     "their prompts; none was chosen by its looks. Baseline and PCPO are the checkpoints that were "
     "selected for an equal validation reward; how well it is matched stands below."
 )
-COLUMNS = 6  # in a page's width; more are folded
+COLUMNS = 6  # in a page's width; more are wrapped
 
 
 @style.draws()
 def sample_grid(
     images: Mapping[str, Sequence[np.ndarray]], captions: Sequence[str], columns: int = COLUMNS
 ) -> Figure:
-    """Rows are models, columns are prompts, folded after `columns`; a repeated caption stands once.
+    """Rows are models, columns are prompts, wrapped after `columns`; a caption is not repeated.
 
     `images` maps a row's label to len(captions) images, uint8 (3, H, W) or (H, W, 3); image i of
-    every row belongs to caption i and the same seed. Small pixels are drawn unsmoothed. Raises
+    every row belongs to caption i and the same seed. Small images are drawn unsmoothed. Raises
     ValueError for another dtype or shape, or rows of different length.
     """
     if not images or not len(captions):
@@ -72,7 +72,7 @@ def _channels_last(images: Sequence[np.ndarray], label: str, count: int) -> list
 
 
 def _wrapped(caption: str, width: int = 22, lines: int = 4) -> str:
-    """The caption in short lines; a long one is cut, and stands in full below the figure."""
+    """The caption in short lines; a long one is cut, and printed in full below the figure."""
     wrapped = [""]
     for word in caption.split():
         for n, piece in enumerate(_pieces(word, width)):
@@ -85,7 +85,7 @@ def _wrapped(caption: str, width: int = 22, lines: int = 4) -> str:
 
 
 def _pieces(word: str, width: int) -> Iterator[str]:
-    """A word in pieces of at most `width`: languages without blanks have long ones."""
+    """A word in pieces of at most `width`: languages without spaces have long words."""
     piece = ""
     for character in word:
         if piece and _width(piece + character) > width:
@@ -96,6 +96,6 @@ def _pieces(word: str, width: int) -> Iterator[str]:
 
 
 def _width(text: str) -> int:
-    """Columns of a text: two for a wide character, none for a mark upon another."""
+    """Columns of a text: two for a wide character, none for a combining mark."""
     marks = sum(unicodedata.category(c) == "Mn" for c in text)
     return len(text) - marks + sum(unicodedata.east_asian_width(c) in "WF" for c in text)

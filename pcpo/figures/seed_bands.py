@@ -12,7 +12,7 @@ def seed_band(runs: pd.DataFrame, column: str, x: str = "epoch", window: int = 1
     """Columns x, mean, low and high of `column` over the seeds of one experiment's arm.
 
     `runs` has one row per seed and x. Each seed is smoothed over `window` points first. Only x that
-    all seeds have are kept, so that no step of the line is a seed that ends.
+    all seeds have are kept, so that the line does not jump where a seed ends.
     """
     table = runs.pivot(index=x, columns="seed", values=column).sort_index().dropna()
     table = table.apply(lambda values: style.smooth(values, window))

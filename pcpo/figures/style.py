@@ -1,8 +1,8 @@
 """One look for all figures, readable in print and for colour-blind people, and how to save.
 
-Every arm has a colour and a marker of its own, so that lines are told apart without colour. The
-colours have a contrast of at least 3:1 on white, and those that stand in one figure differ for
-normal, protanopic, deuteranopic and tritanopic sight (tests/figures/test_style.py).
+Every arm has a colour and a marker of its own, so lines can be distinguished without colour. The
+colours have a contrast of at least 3:1 on white. Colours in one figure differ for normal,
+protanopic, deuteranopic and tritanopic sight (tests/figures/test_style.py).
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ MARKERS = {
     "uniform": "v",
     "half_timesteps": "X",
 }
-# Share of the way to the next mark at which an arm's first one stands, in parts of `_SLOTS`.
+# Position of an arm's first mark, as a share of the distance between marks in parts of `_SLOTS`.
 _SLOTS = 9
 _MARK_SLOT = {"log_hinge": 1, "matching": 2, "pcpo": 3, "reweight": 4, "pcpo_exact": 5} | {
     "variance_only": 1, "lambda": 6, "drop_largest": 7, "inverse_square": 8, "baseline_fp32": 5,
@@ -89,7 +89,7 @@ _RC: dict[Any, Any] = {
 
 @contextmanager
 def _look() -> Iterator[None]:
-    """Draw with these settings and matplotlib's own, not with those of the user's matplotlibrc."""
+    """Draw with these settings and matplotlib's own, without the user's matplotlibrc."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_RC)
@@ -109,9 +109,8 @@ def panels(
 ) -> tuple[Figure, np.ndarray]:
     """A figure of `rows` x `columns` axes, (figure, axes (rows, columns)); sizes in inches a panel.
 
-    Without `width` the whole is at most a page's text width of 7.2 inches, so that its letters need
-    no shrinking in print. The figure belongs to no pyplot state: nothing has to be closed, no
-    display is needed.
+    Without `width` the figure is at most a page's text width of 7.2 inches, so it is not shrunk in
+    print. The figure belongs to no pyplot state: nothing has to be closed, no display is needed.
     """
     width = width or min(2.9, 7.2 / columns)
     figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
@@ -121,8 +120,8 @@ def panels(
 def draws(*specs: frames.FrameSpec) -> Callable[[Callable[..., Figure]], Callable[..., Figure]]:
     """Decorator of a function whose first arguments are the frames of `specs`, its `frames`.
 
-    It checks them (ValueError names figure, frame and column), draws under this style, and leaves
-    matplotlib's settings as they were.
+    It checks them (ValueError names figure, frame and column), draws in this style, and restores
+    matplotlib's settings.
     """
 
     def decorate(draw: Callable[..., Figure]) -> Callable[..., Figure]:
@@ -142,15 +141,15 @@ def draws(*specs: frames.FrameSpec) -> Callable[[Callable[..., Figure]], Callabl
 
 
 def colour(arm: str) -> str:
-    """Of an arm; grey for one that `COLOURS` does not have."""
+    """The colour of an arm; grey for an arm that `COLOURS` does not have."""
     return COLOURS.get(arm, "#666666")
 
 
 def look(arm: str, points: int = 0) -> dict[str, Any]:
     """Keywords of `Axes.plot` for an arm's line: its colour and its marker.
 
-    `points` is the length of the line: two of them are marked, and where there are enough, those of
-    arms that stand in one figure are not the same ones.
+    `points` is the length of the line. Two points are marked. With enough points, arms of one
+    figure have their marks at different points.
     """
     step = max(1, -(-points // 2))
     return {
@@ -161,7 +160,7 @@ def look(arm: str, points: int = 0) -> dict[str, Any]:
 
 
 def legend_below(figure: Figure, axes: Iterable[Axes], extra: Sequence[Artist] = ()) -> None:
-    """One legend under the figure, each label once, from whatever the panels have drawn."""
+    """One legend under the figure, with each label of the panels once."""
     entries: dict[str, Artist] = {}
     for panel in axes:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
@@ -173,7 +172,7 @@ def legend_below(figure: Figure, axes: Iterable[Axes], extra: Sequence[Artist] =
 
 
 def from_zero(axes: Axes) -> None:
-    """Start the vertical axis a little below zero, so that a line at zero is seen."""
+    """Start the vertical axis a little below zero, so that a line at zero is visible."""
     top = max(float(np.nanmax(line.get_ydata(), initial=0.0)) for line in axes.get_lines())
     if top == 0.0:
         note(axes, "all are 0")
@@ -188,7 +187,7 @@ def epochs(*panels: Axes) -> None:
 
 
 def logarithmic(axes: Axes) -> None:
-    """A logarithmic vertical axis whose few labels do not collide."""
+    """A logarithmic vertical axis whose few labels do not overlap."""
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=6))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0e}"))
@@ -196,9 +195,9 @@ def logarithmic(axes: Axes) -> None:
 
 
 def smooth(values: ArrayLike, window: int = WINDOW) -> np.ndarray:
-    """Centred moving average for plots; the ends average the epochs that there are.
+    """Centred moving average for plots; at the ends, the average of the available epochs.
 
-    Decisions use `pcpo.stats.speedup.trailing_mean`, which looks at no later epoch.
+    Decisions use `pcpo.stats.speedup.trailing_mean`, which uses no later epoch.
     """
     series = np.asarray(values, dtype=np.float64)
     kernel = np.ones(min(window, 2 * len(series) - 1))
@@ -217,19 +216,19 @@ def title(experiment: Any, letter: str = "") -> str:
 
 
 def letters(experiments: Sequence[Any], start: int = 0) -> list[str]:
-    """a, b, c, ... for the columns of a figure; none where there is one."""
+    """a, b, c, ... for the columns of a figure; none for a single column."""
     return [chr(97 + start + i) if len(experiments) > 1 else "" for i in range(len(experiments))]
 
 
 def no_data(*panels: Axes) -> None:
-    """Say in the panels that there is nothing to draw, instead of leaving them empty."""
+    """Write in the panels that there is nothing to draw."""
     for axes in panels:
         note(axes, "no data")
         axes.set_yticks([])
 
 
 def note(axes: Axes, text: str) -> None:
-    """Words in a panel, above its middle."""
+    """Write a text in a panel, above its middle."""
     axes.text(0.5, 0.7, text, transform=axes.transAxes, ha="center", color="0.4")
 
 

@@ -1,8 +1,9 @@
 """Figure 12: the on-policy case by timestep, and the weight that scales a step's gradient.
 
 Appendix E: on-policy, where the ratio is one and nothing is clipped, the gradient of a timestep is
-w_t times the core policy gradient (Eq. 16), and is proportional to w_t if the statistics of that
-term are alike over timesteps. The upper two rows show the premise, the lower one tests the rest.
+w_t times the core policy gradient (Eq. 16). It is proportional to w_t if the statistics of that
+term are the same at all timesteps. The upper two rows show this premise, the lower row tests the
+conclusion.
 """
 
 from __future__ import annotations
@@ -44,8 +45,8 @@ def timestep_credit(
 ) -> Figure:
     """One column per experiment: on-policy log-ratio, on-policy clip fraction, spread and weight.
 
-    Lines are means over seeds; bands run from the lowest to the highest seed, but for the first
-    row, where the band is one pooled standard deviation.
+    Lines are means over seeds. Bands run from the lowest to the highest seed; in the first row the
+    band is one pooled standard deviation.
     """
     figure, axes = style.panels(3, max(1, len(experiments)), width=3.2, height=1.8, sharex="col")
     for column, experiment in enumerate(experiments):

@@ -1,6 +1,6 @@
 """Figures 3 and 9: training reward and clip fraction by epoch, baseline and PCPO.
 
-The clip fraction stands twice: counted alike for all arms, and as the authors count it.
+The clip fraction is drawn twice: counted alike for all arms, and as the authors count it.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def training_curves(
 ) -> Figure:
     """One column per experiment; reward, clip fraction, and clip fraction as the authors count it.
 
-    Lines are means over seeds; bands run from the lowest to the highest seed, or, where there is
-    one, are +- one standard error of the epoch's mean reward (before smoothing).
+    Lines are means over seeds. Bands run from the lowest to the highest seed. With one seed they
+    are +- one standard error of the epoch's mean reward (before smoothing).
     """
     figure, axes = style.panels(3, max(1, len(experiments)), height=1.7, sharex="col")
     curves = epoch_curves(updates)

@@ -82,7 +82,7 @@ def validation_and_kl(
             if not panel.lines:
                 style.no_data(panel)
         if middle.lines:
-            middle.invert_yaxis()  # the paper's: low divergence above
+            middle.invert_yaxis()  # as in the paper: low divergence above
             middle.ticklabel_format(axis="y", style="sci", scilimits=(-3, 3))
         for panel in clips:
             if panel.lines:
@@ -97,7 +97,7 @@ def validation_and_kl(
     return figure
 
 
-_END: dict[str, Any] = {"markersize": 7, "markerfacecolor": "none"}  # the last epoch, ringed
+_END: dict[str, Any] = {"markersize": 7, "markerfacecolor": "none"}  # the last epoch has a ring
 
 
 def running_kl(updates: pd.DataFrame) -> pd.DataFrame:

@@ -1,1 +1,1 @@
-"""Prompts: reading files of them, published sets, and which ones an iteration draws."""
+"""Prompts: reading prompt files, published sets, and the prompts that an iteration draws."""

@@ -1,4 +1,4 @@
-"""The deterministic stream of prompts that a training run draws, and which are evaluated."""
+"""The deterministic stream of prompts of a training run, and the evaluated prompts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def iteration_prompts(batch: Batch, count: int, seed: int, epoch: int) -> list[i
 
     DDPO draws a random prompt for each image. The GRPO methods draw distinct prompts and repeat
     each one `images_per_prompt` times; `batch.shuffle` says in which order. The order is fixed
-    before the rollout, so that an update repeats the rollout's micro-batches as they were.
+    before the rollout, so that an update repeats the rollout's micro-batches exactly.
 
     Raises ValueError where an iteration needs more distinct prompts than there are.
     """
@@ -33,7 +33,8 @@ def iteration_prompts(batch: Batch, count: int, seed: int, epoch: int) -> list[i
             f"batch.prompts_per_iteration is {batch.prompts_per_iteration}, "
             f"but the prompt set has {count} prompts"
         )
-    # Drawn anew in each iteration, as Flow-GRPO; DanceGRPO draws without replacement over the run.
+    # Drawn independently in each iteration, as in Flow-GRPO. DanceGRPO draws without replacement
+    # over the run.
     chosen = rng.choice(count, size=batch.prompts_per_iteration, replace=False)
     ids = np.repeat(chosen, batch.images_per_prompt)
     return (rng.permutation(ids) if batch.shuffle else ids).tolist()
@@ -42,7 +43,7 @@ def iteration_prompts(batch: Batch, count: int, seed: int, epoch: int) -> list[i
 def evaluation_prompts(prompts: Sequence[str], count: int) -> list[int]:
     """Ids of at most `count` prompts, evenly spread over the set.
 
-    The paper does not say which 45 of its larger sets it takes. Of the 135 activity prompts
+    The paper does not say which 45 prompts of its larger sets it uses. Of the 135 activity prompts
     (noun-major, three activities each) this takes each noun once, with activity i mod 3.
     """
     if len(prompts) <= count:

@@ -1,8 +1,8 @@
-"""How text becomes prompts, wherever a file of them is read: UTF-8, one prompt a line.
+"""The format of every prompt file: UTF-8, one prompt a line.
 
-`\\n` ends a line and nothing else does: U+2028, NEL, form feed and their like are part of a prompt.
-What is no part of one: a byte order mark at the start of the file, and the `\\r` of a line that a
-Windows editor ended. Within a line a `\\r` is refused, and so is a NUL: other programs end there.
+Only `\\n` ends a line: U+2028, NEL, form feed and similar characters are part of a prompt. A byte
+order mark at the start of the file and the `\\r` of a Windows line end are not. Within a line a
+`\\r` is refused, and so is a NUL: other programs end the line or text there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Need = Callable[[str], object]
 
 
 def read_prompts(path: str | Path, needs: Iterable[Need] = ()) -> list[str]:
-    """The prompts of a file, unchanged, blanks at their ends included.
+    """The prompts of a file, unchanged, including spaces at their ends.
 
     Raises FileNotFoundError, or ValueError with file and line: not UTF-8 (with the byte), no
     prompts, an empty line, a `\\r` or NUL within a line, or what one of `needs` refuses.
@@ -51,9 +51,9 @@ def decoded(data: bytes, path: str | Path) -> str:
 
 
 def check(prompts: Sequence[str], where: str, needs: Iterable[Need] = ()) -> None:
-    """Raise ValueError, `where` and a number from 1 first, for what is no prompt or not as needed.
+    """Raise ValueError for an invalid prompt; it begins with `where` and a number from 1.
 
-    Text with a `\\n` is none: it would be two in a file.
+    Text with a `\\n` is invalid: it would be two prompts in a file.
     """
     tests = (_is_prompt, *needs)
     for number, prompt in enumerate(prompts, start=1):

@@ -1,6 +1,6 @@
-"""What a reward needs of its prompts beyond their being text, checked before anything is spent.
+"""Requirements of a reward on its prompts, checked before any compute is spent.
 
-A reward that needs something has a line in `NEEDS`. Functions here need neither torch nor weights:
+A reward with a requirement has a line in `NEEDS`. Functions here need neither torch nor weights:
 Snakemake calls them while it reads its files, also for `-n`.
 """
 
@@ -21,13 +21,13 @@ _OTHER_QUOTES = set("“”„‟«»″‶＂〝〞「」『』")
 
 
 def quoted_text(prompt: str) -> str:
-    """The text to draw: that between the first pair of straight double quotes.
+    """The text to draw: the text between the first pair of straight double quotes.
 
-    So Flow-GRPO's OCR reward takes it, and it normalises nothing: curly quotes quote no text there,
-    and full-width letters are other letters than those that are read. Both are refused.
+    Flow-GRPO's OCR reward takes it so and normalises nothing: it does not recognise curly quotes,
+    and full-width letters differ from the letters that the OCR reads. Both are refused.
 
     Raises:
-        ValueError: there is no such text, nothing in it can be seen, or it has full-width letters.
+        ValueError: there is no such text, or it is invisible or has full-width letters.
     """
     parts = prompt.split('"')
     if len(parts) < 3:
@@ -51,18 +51,18 @@ def quoted_text(prompt: str) -> str:
     return target
 
 
-# Module of pcpo/rewards -> what raises ValueError for a prompt that it cannot score.
+# Module of pcpo/rewards -> function that raises ValueError for a prompt that it cannot score.
 NEEDS: dict[str, Need] = {"ocr": quoted_text}
 
 
 def needs_of(scale: Scale, *rewards: str) -> list[Need]:
-    """What these rewards (keys of the scale's `rewards`) need of a prompt."""
+    """The requirements of these rewards (keys of the scale's `rewards`) on a prompt."""
     modules = {scale.rewards[key].implementation or key for key in rewards}
     return [NEEDS[module] for module in sorted(modules) if module in NEEDS]
 
 
 def scored_prompts(scale: Scale, experiment: Experiment) -> Iterator[tuple[str, list[Need]]]:
-    """Each file of prompts whose images the experiment scores, and what its rewards need."""
+    """Each prompt file whose images the experiment scores, and its rewards' requirements."""
     own = needs_of(scale, experiment.reward.name)
     yield scale.prompts[experiment.prompts], own
     if experiment.validation is not None:
@@ -72,7 +72,7 @@ def scored_prompts(scale: Scale, experiment: Experiment) -> Iterator[tuple[str, 
 
 
 def check_prompts(scale: Scale, experiments: Iterable[Experiment]) -> None:
-    """Read every file of prompts that is there; raises ValueError with the file and the line."""
+    """Read every existing prompt file; raises ValueError with the file and the line."""
     asked: dict[str, list[Need]] = {}
     for experiment in experiments:
         for file, needs in scored_prompts(scale, experiment):

@@ -5,9 +5,9 @@ activity             "{a or an} {noun} {activity}", 45 x 3, noun by noun (DDPO)
 pick, pick_eval      Pick-a-Pic, Flow-GRPO's dataset/pickscore: train, test
 pick_sfw, pick_sfw_validation     the same, safe for work: dataset/pickscore_sfw
 ocr, ocr_validation  Flow-GRPO's dataset/ocr: prompts with the text to draw in quotes
-hpd                  DanceGRPO's assets/prompts.txt, every line, as its SD trainer takes them
+hpd                  DanceGRPO's assets/prompts.txt, every line, as its SD trainer uses them
 hpd_flux             the same without lines in Chinese, the first 50,000, as its FLUX
-                     preprocessing (preprocess_flux_embedding.py) takes them
+                     preprocessing (preprocess_flux_embedding.py) uses them
 coco                 COCO-2017 val, for each image the caption with the lowest annotation id
                      (the paper does not say which of the five)
 mjhq                 MJHQ-30K without prompts over 77 CLIP tokens, the first 5,000
@@ -37,7 +37,7 @@ NOUNS = (
 )
 # fmt: on
 ACTIVITIES = ("washing the dishes", "riding a bike", "playing chess")
-MAX_TOKENS = 77  # CLIP's context, with the tokens of beginning and end
+MAX_TOKENS = 77  # CLIP's context, with the start and end tokens
 CHINESE = re.compile("[\u4e00-\u9fff]")
 COCO_CAPTIONS = "annotations/captions_val2017.json"
 
@@ -52,7 +52,7 @@ def activities() -> list[str]:
     return [f"{article(noun)} {noun} {activity}" for noun in NOUNS for activity in ACTIVITIES]
 
 
-_LINE_END = re.compile("\r\n|\r|\n")  # of Python's text files, by which the trainers read
+_LINE_END = re.compile("\r\n|\r|\n")  # as in Python's text mode, with which the trainers read
 
 
 def lines(text: str) -> list[str]:
@@ -61,7 +61,7 @@ def lines(text: str) -> list[str]:
 
 
 def one_line(text: str) -> str:
-    """A prompt whose lines are joined, which would be several prompts in our files."""
+    """A prompt with its lines joined; otherwise it would be several prompts in our files."""
     return " ".join(lines(text))
 
 
@@ -71,7 +71,7 @@ def without_chinese(prompts: Iterable[str], count: int = 50_000) -> list[str]:
 
 
 def coco_captions(captions: dict[str, Any]) -> list[str]:
-    """One caption an image, by image id: the one with the lowest annotation id."""
+    """One caption per image, by image id: the one with the lowest annotation id."""
     first: dict[int, tuple[int, str]] = {}
     for item in captions["annotations"]:
         image, candidate = item["image_id"], (item["id"], item["caption"])
@@ -88,14 +88,14 @@ def mjhq_prompts(meta: dict[str, Any], tokenizer: Any, count: int = 5_000) -> li
 
 
 def count_tokens(prompts: Sequence[str], tokenizer: Any) -> list[int]:
-    """Length of each prompt in tokens of a CLIP tokenizer, those of beginning and end included."""
+    """Length of each prompt in tokens of a CLIP tokenizer, with the start and end tokens."""
     if not prompts:
         return []
     return [len(ids) for ids in tokenizer(list(prompts), verbose=False)["input_ids"]]
 
 
 def refuse_long(prompts: Sequence[str], tokenizer: Any, file: str | Path) -> None:
-    """Raise ValueError naming the lines of `file` that CLIP would cut."""
+    """Raise ValueError with the lines of `file` that CLIP would cut."""
     lengths = enumerate(count_tokens(prompts, tokenizer), start=1)
     if long := [f"{line} ({length})" for line, length in lengths if length > MAX_TOKENS]:
         shown = ", ".join(long[:10]) + (f" and {len(long) - 10} more" if len(long) > 10 else "")
@@ -149,7 +149,7 @@ SETS = {
 
 
 def check(name: str, prompts: Sequence[str]) -> None:
-    """Raise ValueError if a set is not what is known of it."""
+    """Raise ValueError if a set differs from its known properties."""
     known = SETS[name]
     if not prompts:
         raise ValueError(f"prompt set {name}: its source has no prompts")
@@ -169,8 +169,8 @@ def build(name: str, root: Path) -> Path:
     """Write `root`/prompts/<name>.txt from the set's source below `root`; returns the file.
 
     Raises:
-        ValueError: there is no such set, or its source is not what it should be.
-        FileNotFoundError: the source was not fetched.
+        ValueError: there is no such set, or its source is not as expected.
+        FileNotFoundError: the source was not downloaded.
     """
     if name not in SETS:
         raise ValueError(f"no prompt set '{name}'; there are: {', '.join(SETS)}")

@@ -5,8 +5,8 @@
 
 Each section is a module: `ledger` (claims), `side_by_side` and `tables`, `figures`,
 `configurations`, `costs` (time and GPU-hours), `provenance` (git, packages, machine). They read
-what other rules wrote and compute nothing new. What is not there is named in the page; a file that
-cannot be understood is refused with its name.
+files of other rules and compute nothing new. The page names what is missing. A file that cannot be
+understood is refused by its name.
 """
 
 from pcpo.report.page import collect, render

@@ -1,4 +1,4 @@
-"""Each experiment as it was resolved at the scale, and the runs that it has."""
+"""Each experiment as resolved at the scale, and its runs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Configuration:
-    """`settings` is the resolved experiment as YAML; `cuts` how it differs from the paper's."""
+    """`settings`: the resolved experiment as YAML; `cuts`: how it differs from the paper's."""
 
     experiment: Experiment
     arms: dict[str, Arm]
@@ -44,7 +44,7 @@ class Configuration:
 def configuration(
     experiment: Experiment, seeds: Sequence[int], root: Path, steps: Sequence[Step]
 ) -> Configuration:
-    """What was asked for and what there is of it below results/<scale>.
+    """The settings of an experiment, and its runs below results/<scale>.
 
     Raises ValueError with the file's name where a run's checkpoints.csv cannot be understood.
     """

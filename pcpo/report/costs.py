@@ -1,7 +1,7 @@
-"""What the steps cost: wall time, CPU time, memory and GPU-hours from Snakemake's benchmark files.
+"""Cost of the steps: wall time, CPU time, memory and GPU-hours from Snakemake's benchmark files.
 
-A training that was stopped and went on counts from its first start. A job's GPU-hours are its wall
-time times the GPUs that it asked for: hours held, not hours busy.
+A training that was stopped and resumed counts from its first start. A job's GPU-hours are its wall
+time times the GPUs that it asked for: reserved hours, not busy hours.
 """
 
 from __future__ import annotations
@@ -20,15 +20,14 @@ from pcpo.report.files import number, read_rows
 # as its experiment's execution.gpus, the others for one.
 GPU_STEPS = ("train", "select", "generate_base", "generate", "evaluate", "align")
 _COLUMNS = ("s", "max_rss", "cpu_time")
-_UNKNOWN = ("-", "NA")  # of a job that ended before it could be looked at
+_UNKNOWN = ("-", "NA")  # of a job that ended before it could be measured
 
 
 @dataclass(frozen=True)
 class Job:
-    """`name` is that of the benchmark file. NaN: not measured.
+    """`name` is the benchmark file's name. NaN: not measured.
 
-    run: of a training, as its record has it. problem: why a part of the cost is not known, where it
-    is not.
+    run: of a training, as in its record. problem: why a part of the cost is unknown, if it is.
     """
 
     step: str
@@ -68,14 +67,14 @@ class Step:
 
 
 def read_costs(root: Path, experiments: Sequence[Experiment], device: str) -> list[Step]:
-    """Steps of results/<scale>/benchmarks, those that took longest first.
+    """Steps of results/<scale>/benchmarks, the longest first.
 
-    A benchmark or history that cannot be understood is its job's problem alone.
+    A benchmark or history that cannot be understood affects only its own job.
     """
     steps: dict[str, list[Job]] = {}
     for path in sorted((root / "benchmarks").glob("*/*.tsv")):
         step, name = path.parent.name, path.stem
-        # A benchmark is of the last attempt; what a training did before that is in its history.
+        # A benchmark covers the last attempt; earlier attempts of a training are in its history.
         run, before, problems = None, 0.0, []
         seconds = cpu = memory = float("nan")
         try:

@@ -1,4 +1,4 @@
-"""Figures as they were drawn: the PNG within the page, its caption from the .json beside it."""
+"""Figures as drawn: the PNG embedded in the page, its caption from the .json beside it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _END = b"IEND\xaeB`\x82"
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure in the page; `source` is a data: address, so that nothing is loaded."""
+    """A figure in the page; `source` is a data: URL, so that nothing is loaded."""
 
     name: str
     title: str
     heading: str  # what it shows; "" where no caption was written
-    caption: str  # Markdown; "" too
+    caption: str  # Markdown; "" likewise
     source: str
     width: int
     height: int
@@ -32,7 +32,7 @@ class Drawn:
 
     @property
     def alternative(self) -> str:
-        """What stands for the picture: its heading, or the caption's first sentence."""
+        """The picture's alternative text: its heading, or the caption's first sentence."""
         first = self.heading or re.split(r"(?<=[.!?])\s", self.caption, maxsplit=1)[0]
         return re.sub(r"[#*`]", "", first) or self.title
 
@@ -40,7 +40,7 @@ class Drawn:
 def read_figure(name: str, root: Path) -> Drawn | None:
     """results/<scale>/figures/<name>.png and its caption; None where it was not drawn.
 
-    Raises ValueError where the file is no whole PNG, or the caption cannot be read.
+    Raises ValueError where the file is no complete PNG, or the caption cannot be read.
     """
     path = root / "figures" / f"{name}.png"
     if not path.exists():

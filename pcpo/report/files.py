@@ -1,4 +1,4 @@
-"""Reading what other rules wrote: a file that cannot be understood is refused by its name."""
+"""Read files of other rules; a file that cannot be understood is refused by its name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class Artefact:
-    """A file beside the page: what a reader opens to check a number."""
+    """A file beside the page, with which a reader can check a number."""
 
     name: str  # relative to the page's folder
     digest: str  # SHA-256 of its bytes

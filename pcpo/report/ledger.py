@@ -20,7 +20,7 @@ COLUMNS = ("claim_id", "claim_verdict", *_OF_CLAIM, *_OF_PART, *_NUMBERS)
 
 @dataclass(frozen=True)
 class JudgedPart:
-    """One estimate and its verdict: a claim in one setting. NaN: there is no such number."""
+    """One estimate and its verdict: a claim in one setting. NaN: no such number."""
 
     id: str
     setting: str
@@ -65,15 +65,15 @@ class JudgedClaim:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Number of parts by kind of verdict, those that occur."""
+        """Number of parts by kind of verdict, only kinds that occur."""
         return {word: count for word, count in counts(self.parts).items() if count}
 
 
 def read_ledger(path: Path) -> list[JudgedClaim]:
     """The claims in the file's order, each with its parts.
 
-    Raises ValueError with the file's name for a missing column, an unknown verdict, an id that
-    occurs twice, an interval that is upside down, and parts that disagree about their claim.
+    Raises ValueError with the file's name for a missing column, an unknown verdict, a repeated id,
+    an interval whose ends are reversed, and parts that disagree about their claim.
     """
     frame = read_rows(path, COLUMNS)
     claims: dict[str, tuple[dict[str, str], str, list[JudgedPart]]] = {}
@@ -114,12 +114,12 @@ def counts(judged: Iterable[JudgedClaim | JudgedPart]) -> dict[str, int]:
 
 
 def anchor(name: str) -> str:
-    """Address of a claim or a part in the page."""
+    """Anchor of a claim or a part in the page."""
     return "claim-" + re.sub(r"[^\w.+-]+", "-", name)
 
 
 def _part(cells: dict[str, str], path: Path, n: int) -> tuple[JudgedPart, str]:
-    """A row's part, and the quantity without the setting that it ends with."""
+    """A row's part, and its quantity without the setting at the end."""
     values = {column: number(cells[column], path, n, column) for column in _NUMBERS}
     _check_verdict(cells["verdict"], path, n, "verdict")
     if values["low"] > values["high"]:

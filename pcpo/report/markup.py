@@ -1,4 +1,4 @@
-"""The little Markdown of notes and captions as HTML; everything is escaped first."""
+"""The subset of Markdown in notes and captions as HTML; everything is escaped first."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup, escape
 
-# Of escaped text: `code`, a \-escaped character, an entity (pcpo.markdown writes the last two).
+# In escaped text: `code`, a \-escaped character, an entity (pcpo.markdown writes the last two).
 _LITERAL = re.compile(
     r"`(?P<code>[^`]+)`|\\(?P<mark>&(?:amp|lt|gt|#34|#39);|[!-/:-@\[-`{-~])|&amp;(?P<entity>lt|amp);"
 )
@@ -33,7 +33,7 @@ def inline(text: str) -> Markup:
 
 
 def _literal(found: re.Match[str]) -> str:
-    """What stands for itself, so that no star in it means anything."""
+    """Literal text, in which no star has a meaning."""
     if found["code"]:
         return f"<code>{found['code'].replace('*', '&#42;')}</code>"
     if found["entity"]:
@@ -43,9 +43,9 @@ def _literal(found: re.Match[str]) -> str:
 
 
 def linked(text: str, anchors: Sequence[str]) -> Markup:
-    """`inline`, with Table 2(a) or Fig. 3 leading to the anchor table2a or figure3 if there is one.
+    """`inline`, with links from Table 2(a) or Fig. 3 to the anchors table2a or figure3, if any.
 
-    Table 5 leads to table5a where the page has no table5.
+    Table 5 links to table5a where the page has no table5.
     """
 
     def link(found: re.Match[str]) -> str:
@@ -67,7 +67,7 @@ def blocks(text: str) -> Markup:
         item = re.compile(r"(?:[-*]|\d+\.)\s+")
         if lines and item.match(lines[0]):
             entries: list[str] = []
-            for line in lines:  # a line that starts no item goes on with the one above
+            for line in lines:  # a line that starts no item continues the one above
                 if item.match(line):
                     entries.append(item.sub("", line, count=1))
                 else:

@@ -1,4 +1,4 @@
-"""The page: everything that was read, laid into the template."""
+"""The page: everything that was read, inserted into the template."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from pcpo.tables.printed import PrintedTable
 
 @dataclass(frozen=True)
 class Missing:
-    """A piece that the page lacks: what it is called, and why."""
+    """A piece that the page lacks: its name, and why."""
 
     name: str
     title: str
@@ -38,7 +38,7 @@ class Missing:
 
 @dataclass(frozen=True)
 class Page:
-    """What the template shows; `claims` is None where there is no ledger."""
+    """The template's data; `claims` is None where there is no ledger."""
 
     scale: Scale
     seeds: tuple[int, ...]
@@ -47,14 +47,14 @@ class Page:
     tables: list[TableSection]
     drawn: list[Drawn]
     missing: list[Missing]
-    world: dict[str, PrintedTable]  # what the demo world's trainings reached, by file
+    world: dict[str, PrintedTable]  # accuracy of the demo's models, by file
     configurations: list[Configuration]
     steps: list[Step]
     plan: list[PlannedRow]
     git: provenance.Git
     packages: list[provenance.Package]
     machine: provenance.Machine
-    archive: str = ""  # the file that all was drawn from, where it is no run of this machine
+    archive: str = ""  # the archive that the page was made from, if it is no run of this machine
     sampler: str = NATIVE  # of the evaluation images
 
     @property
@@ -64,12 +64,12 @@ class Page:
 
     @property
     def folder(self) -> str:
-        """Where it lies."""
+        """The page's folder."""
         return Paths(self.scale.name, sampler=self.sampler).evaluated
 
     @property
     def up(self) -> str:
-        """From the page's folder to results/<scale>, as a link starts."""
+        """Start of a link from the page's folder to results/<scale>."""
         return "" if self.sampler == NATIVE else "../"
 
 
@@ -84,9 +84,9 @@ def collect(
 ) -> Page:
     """Read results/<scale> (`root`) as far as it is there.
 
-    `experiments` are the names that the run has. `sampler` is that of the evaluation images: what
-    hangs on them is read from a folder of its own where it is not the native one. Raises
-    ConfigError for unknown ones, and ValueError with the name of a file that cannot be understood.
+    `experiments` are the run's, by name. `sampler` is the sampler of the evaluation images: results
+    that depend on them are read from a separate folder where it is not the native one. Raises
+    ConfigError for unknown names, and ValueError with the name of a file that cannot be understood.
     """
     chosen = evaluated_by(load_scale(scale), sampler)
     evaluated = root / Path(Paths(scale, sampler=sampler).evaluated).relative_to(Paths(scale).root)

@@ -1,4 +1,4 @@
-"""What the runs were expected to cost, results/<scale>/plan.csv, where `snakemake plan` made it."""
+"""The expected cost of the runs, results/<scale>/plan.csv, where `snakemake plan` made it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _COLUMNS = ("experiment", "what", "runs", "images", "gpu_hours", "gpus", "gpu_gb
 
 @dataclass(frozen=True)
 class PlannedRow:
-    """A line of the plan; `measured_hours` are those of its trainings, NaN where none ran."""
+    """A line of the plan; `measured_hours`: of its trainings, NaN where none ran."""
 
     experiment: str
     what: str

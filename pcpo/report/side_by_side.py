@@ -32,7 +32,7 @@ HEADERS |= {
 
 
 class Name(NamedTuple):
-    """A row's or column's name in print, and what was really measured for it here."""
+    """A row's or column's printed name, and what was really measured for it here."""
 
     text: str
     measured: str = ""
@@ -55,7 +55,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class SideBySide:
-    """Rows as the paper has them: their labels, then a cell for each of `quantities`."""
+    """Rows as in the paper: their labels, then a cell for each of `quantities`."""
 
     labels: tuple[str, ...]
     quantities: tuple[Name, ...]
@@ -106,7 +106,7 @@ def side_by_side(
 ) -> SideBySide:
     """Table `name` of the paper with our numbers; `path` is compare.csv, for messages.
 
-    `measured` says what stands for a metric of the paper at this scale (`Scale.quality`).
+    `measured` says what replaces a metric of the paper at this scale (`Scale.quality`).
 
     Raises ValueError where compare.csv has a row that the paper's table lacks.
     """
@@ -136,7 +136,7 @@ def side_by_side(
 
 
 def header(column: str) -> str:
-    """What a column of config/paper is called in print."""
+    """The printed name of a column of config/paper."""
     return HEADERS.get(column, column.replace("_", " ").capitalize())
 
 

@@ -1,4 +1,4 @@
-"""One section per table of the paper: ours as printed, the paper's beside it, how it was made."""
+"""One section per table of the paper: our table, the paper's beside it, and how it was made."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pcpo.tables.printed import PrintedTable
 
 @dataclass(frozen=True)
 class TableSection:
-    """`missing` says why there is no table of ours; then `printed` is None."""
+    """`missing` says why we have no table; then `printed` is None."""
 
     name: str
     title: str
@@ -42,8 +42,8 @@ def read_tables(
 ) -> list[TableSection]:
     """Sections in the paper's order; `numbers` are the configurations that the run has.
 
-    A table that needs others is left out even where an older file of it lies there. `measured`
-    says what stands for a metric at this scale.
+    A table that needs other configurations is left out even if an older file of it exists.
+    `measured` says what replaces a metric at this scale.
     """
     return [_section(name, root, numbers, compared, published, measured) for name in TABLES]
 

@@ -1,4 +1,4 @@
-"""How well the demo world's models learnt: results/<scale>/world/accuracy.csv and rewards.csv."""
+"""How well the demo's models learnt: results/<scale>/world/accuracy.csv and rewards.csv."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FILES = ("accuracy.csv", "rewards.csv")
 
 
 def read_world(root: Path) -> dict[str, PrintedTable]:
-    """The tables by file, numbers to four digits; without those that are not there."""
+    """The existing tables by file, numbers to four digits."""
     found = {}
     for name in FILES:
         path = root / "world" / name
@@ -38,5 +38,5 @@ def read_world(root: Path) -> dict[str, PrintedTable]:
 
 
 def _numbers(column: pd.Series) -> pd.Series:
-    """Floats, 0 for empty cells, NaN for what is no number."""
+    """Floats, 0 for empty cells, NaN for cells that are no number."""
     return pd.to_numeric(column.where(column != "", "0"), errors="coerce")

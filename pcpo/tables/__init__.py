@@ -1,16 +1,16 @@
 """The paper's tables from tidy frames. This folder is the registry.
 
-The table `table3` is the file `pcpo/tables/table3.py`: its record `RECORD`, with all that the other
-parts know about it, and the function `make` that draws it. The paper's cells are in
-config/paper/table3.csv. Nothing else lists the tables, so that a table is added by these two files.
+The table `table3` is the file `pcpo/tables/table3.py`. It has the record `RECORD`, with everything
+that other parts know about the table, and the function `make`. The paper's cells are in
+config/paper/table3.csv. Nothing else lists the tables: to add a table, add these two files.
 
     from pcpo.tables.build import build
 
     table = build("table3", experiments, {"per_prompt": ..., "selection": ...})
     table.write("results/demo/tables/table3")      # .csv, .md, .tex
 
-The Snakefile reads the records at every start: a table's file imports pandas and what draws with it
-inside `make` only.
+The Snakefile reads the records at every start. A table's file therefore imports pandas, and modules
+that need it, only inside `make`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pcpo.tables.record import Record
 
 __all__ = ["TABLES", "Record", "find"]
 
-_NAME = re.compile(r"table(\d+)(\w*)")  # table.py, and what tables share, are not tables
+_NAME = re.compile(r"table(\d+)(\w*)")  # table.py and the shared modules are not tables
 
 
 def find() -> dict[str, Record]:

@@ -1,6 +1,6 @@
-"""What Tables 5 and 9 share: alignment scores on prompts that were not trained on.
+"""Shared by Tables 5 and 9: alignment scores on prompts that were not trained on.
 
-The paper's rows are at the epochs that it compares. Table 5 has, in further rows, the pair of
+The paper's rows are at the epochs that it compares. Further rows of Table 5 have the pair of
 checkpoints matched in reward.
 """
 

@@ -17,7 +17,7 @@ from pcpo.tables.table import Table
 def needs(name: str) -> tuple[str, ...]:
     """The frames that `build(name, ...)` reads; ValueError for an unknown table.
 
-    They are those of `pcpo.records.frames`, and `published`, the paper's own table.
+    They are frames of `pcpo.records.frames`, and `published`, the paper's own table.
     """
     return _record(name).needs
 
@@ -31,9 +31,9 @@ def build(
 ) -> Table:
     """Make table `name`; `experiments` are `pcpo.config.Experiment`s of one scale.
 
-    `note` is the scale's own footnote (`pcpo.config.Scale.note`), a stock sentence without one; it
-    is added here, so that no table can forget it. `cuts` says by configuration number what the
-    scale changed (`pcpo.config.cuts`); the table lists those of its own configurations.
+    `note` is the scale's own footnote (`pcpo.config.Scale.note`); a default sentence replaces an
+    empty one. It is added here, so that no table can omit it. `cuts` lists by configuration number
+    what the scale changed (`pcpo.config.cuts`); the table prints those of its own configurations.
 
     Raises ValueError for an unknown table and for a frame that is needed and not given.
     """

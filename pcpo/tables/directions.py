@@ -45,7 +45,7 @@ def better_as_printed(paper: pd.DataFrame, row: str, column: str) -> int:
 
 
 def stated(direction: int, row: str = "") -> Direction:
-    """What the text says of PCPO's rows, or of one row, whatever the table prints."""
+    """What the text claims for PCPO's rows, or for one row, whatever the table prints."""
 
     def claimed(paper: pd.DataFrame, label: str, column: str) -> int:
         return direction if label.endswith(" pcpo") and row in ("", label) else 0

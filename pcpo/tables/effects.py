@@ -1,4 +1,4 @@
-"""What Tables 3 and 4 share: the mixed models of the per-prompt metrics."""
+"""Shared by Tables 3 and 4: the mixed models of the per-prompt metrics."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EFFECTS = {
 }
 _BATCHES = {1: "half", 2: "full", 3: "half", 4: "full"}
 _TASKS = {1: "aesthetic", 2: "aesthetic", 3: "bertscore", 4: "bertscore"}
-_DIFFERENT = 1e-4  # of a standard error: two fits of one model differ
+_DIFFERENT = 1e-4  # in standard errors: from here two fits of one model count as different
 
 P_VALUES = (
     "p-value: Wald z, as the paper's. p (t): Student's t with Satterthwaite's degrees of freedom, "
@@ -56,7 +56,7 @@ def p_columns() -> list[Column]:
 
 
 def correct(rows: list[dict[str, Any]], suffix: str = "") -> None:
-    """Holm over the metrics: adds `p_holm` to the rows of one effect."""
+    """Holm's correction over the metrics: adds `p_holm` to the rows of one effect."""
     adjusted = holm([row[f"p_satterthwaite{suffix}"] for row in rows])
     for row, p in zip(rows, adjusted, strict=True):
         row[f"p_holm{suffix}"] = p
@@ -93,7 +93,7 @@ def fit(data: pd.DataFrame, formula: str, effects: tuple[str, ...], skip: bool) 
 
 
 def fit_notes(fits: dict[str, pd.DataFrame]) -> list[str]:
-    """What the fits say of themselves, and where statsmodels and the profiled REML differ."""
+    """The fits' own notes, and where statsmodels and the profiled REML differ."""
     found = [f"{what}: {fit['note'].iloc[0]}." for what, fit in fits.items() if fit["note"].iloc[0]]
     compared, differing = 0, []
     for what, fit in fits.items():

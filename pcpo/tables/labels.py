@@ -1,4 +1,4 @@
-"""What names in frames and configuration are called in print."""
+"""Printed labels of the names in frames and configuration."""
 
 from __future__ import annotations
 
@@ -103,8 +103,8 @@ def setting(number: int, experiment: Any | None) -> str:
 
 
 def measured_label(slot: str, measured: Iterable[str]) -> str:
-    """What stands below the header of `slot`; empty where the header already says it."""
-    found = sorted({m for m in measured if isinstance(m, str)})  # NaN: not said
+    """The text below the header of `slot`; empty where the header already says it."""
+    found = sorted({m for m in measured if isinstance(m, str)})  # NaN: not given
     plain = {slot.lower(), METRICS.get(slot, slot).lower()}
     return " / ".join(m for m in found if m.lower() not in plain)
 

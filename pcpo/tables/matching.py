@@ -1,9 +1,9 @@
-"""Whether compared checkpoints have one reward, and what can be said where they do not.
+"""Whether compared checkpoints match in reward, and what follows where they do not.
 
-Training on for reward typically costs image quality. So an arm that has the higher reward and the
-better quality would be better at one reward too (thus the paper argues for DanceGRPO, Sec. 3.2:
-"the comparison was handicapped"), and one that has the lower reward and the worse quality would be
-worse. The other two outcomes say nothing.
+More training for reward typically costs image quality. So an arm with the higher reward and the
+better quality would be better at equal reward too (the paper argues so for DanceGRPO, Sec. 3.2:
+"the comparison was handicapped"), and an arm with the lower reward and the worse quality would be
+worse. The other two outcomes show nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Match(NamedTuple):
     side: int
 
     def decides(self, metric: str) -> int:
-        """The sign of a difference in quality that holds at one reward too; 0 if neither does."""
+        """The sign of a quality difference that also holds at equal reward; 0 if neither does."""
         return BETTER[metric] * self.side
 
 
@@ -35,10 +35,10 @@ MATCHED = Match("", 0)
 
 
 def reward_match(selection: pd.DataFrame, experiments: Sequence[str], arm: str = "pcpo") -> Match:
-    """How the checkpoints of `arm` stand to the baseline's, over experiments and training seeds.
+    """Compare the rewards of the checkpoints of `arm` and the baseline, over experiments and seeds.
 
-    selection: `frames.SELECTION`. The side is known where the baseline reached its level and every
-    pair that does not match differs in the same direction.
+    selection: `frames.SELECTION`. The side is known where the baseline reached its level and all
+    pairs that do not match differ in the same direction.
     """
     rows = selection[selection["experiment"].isin(list(experiments))]
     own = rows[rows["arm"] == arm]
@@ -54,7 +54,7 @@ def reward_match(selection: pd.DataFrame, experiments: Sequence[str], arm: str =
 
 
 def columns(selection: pd.DataFrame, experiments: Sequence[Any]) -> dict[str, Any]:
-    """What a table's frame says of it: `unmatched` (empty where rewards match) and `side`."""
+    """The columns of a table's frame: `unmatched` (empty where rewards match) and `side`."""
     used = [e for e in experiments if e is not None]
     each = {e.number: reward_match(selection, [e.name]) for e in used}
     numbers = [str(number) for number, match in each.items() if match.why]
@@ -65,6 +65,6 @@ def columns(selection: pd.DataFrame, experiments: Sequence[Any]) -> dict[str, An
 
 
 def recorded(row: pd.Series) -> Match:
-    """The match that `columns` wrote into a table's row; that of a row without it is MATCHED."""
+    """The match that `columns` wrote into a table's row; MATCHED for a row without it."""
     why = row.get("unmatched")
     return Match(why, int(row["side"])) if isinstance(why, str) and why else MATCHED

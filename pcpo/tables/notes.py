@@ -48,12 +48,12 @@ MODEL_4 = (
     "coefficient is PCPO minus baseline."
 )
 
-# Width of the feature networks, for frames that do not say it in a column `dimensions`.
+# Width of the feature networks, for frames without a column `dimensions`.
 _DIMENSIONS = {"inception": 2048, "dinov2": 1024}
 
 
 def scale_note(scale: str, note: str = "") -> list[str]:
-    """The scale's own `note` or a stock sentence; it always says so where not at paper scale."""
+    """The scale's own `note` or a default; says "not comparable" at every scale but `paper`."""
     if scale == "paper":
         return [note] if note else []
     if not note:
@@ -63,9 +63,9 @@ def scale_note(scale: str, note: str = "") -> list[str]:
 
 
 def cut_notes(cuts: Mapping[int, Sequence[str]]) -> list[str]:
-    """One line for what all configurations of a table differ in, then one for each further group.
+    """One line for the cuts that all configurations share, then one for each further group.
 
-    `cuts` maps a configuration's number to `pcpo.config.cuts.cuts` of it.
+    `cuts` maps a configuration's number to its `pcpo.config.cuts.cuts`.
     """
     if not any(cuts.values()):
         return []
@@ -122,7 +122,7 @@ def sample_notes(metrics: pd.DataFrame, what: str) -> list[str]:
 
 
 def selection_notes(selection: pd.DataFrame, experiments: Iterable[Any]) -> list[str]:
-    """Which checkpoints stand for the arms, and whether their rewards match: one per run."""
+    """Which checkpoints represent the arms, and whether their rewards match: one note per run."""
     notes = []
     for experiment in experiments:
         rows = selection[selection["experiment"] == experiment.name]
@@ -156,7 +156,7 @@ def selection_notes(selection: pd.DataFrame, experiments: Iterable[Any]) -> list
 
 
 def seed_note(frame: pd.DataFrame) -> list[str]:
-    """Say how many training seeds stand behind the trained arms."""
+    """How many training seeds the trained arms have."""
     trained = frame[frame["arm"] != "base"]
     if trained.empty:
         return []

@@ -1,4 +1,4 @@
-"""A table as it is printed: the one text of the Markdown file, the JSON file and the report."""
+"""A table as it is printed: Markdown file, JSON file and report share this text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class PrintedTable:
     """Title and notes are Markdown on one line each, all cells plain text.
 
     `numeric` says for each column whether it is aligned to the right. Raises ValueError where a
-    row has another number of cells than the header.
+    row and the header differ in their number of cells.
     """
 
     title: str

@@ -13,7 +13,7 @@ def read_published(folder: str | Path, name: str) -> pd.DataFrame:
     """<folder>/<name>.csv with the row labels of our table as its index.
 
     Raises FileNotFoundError where it is missing, and ValueError where it lacks a column, or where
-    the record's labels do not tell its rows apart.
+    two rows get the same label.
     """
     path = Path(folder) / f"{name}.csv"
     if not path.exists():

@@ -1,4 +1,4 @@
-"""What Tables 2a and 2b share: quality and diversity of images at a matched reward.
+"""Shared by Tables 2a and 2b: quality and diversity of images at a matched reward.
 
 Distance to the base model, Inception Score, LPIPS diversity.
 """
@@ -20,7 +20,7 @@ SLOTS = ("fid", "fd_dinov2", "is_star", "lpips_diversity")
 
 
 def _distance(value: Any, row: pd.Series) -> str:
-    """Two decimals as the paper prints; four below 1, where features of another scale lie."""
+    """Two decimals as in the paper; four below 1, for features of another scale."""
     return f"{value:.2f}" if abs(value) >= 1 else f"{value:.4f}"
 
 
@@ -43,8 +43,8 @@ def quality(
 ) -> Body:
     """`SLOTS` for each configuration of `cells` x method.
 
-    `cells` has for each configuration the columns that tell its rows from the others; `cell` of
-    them goes into the row's label. `key` is the printed one.
+    `cells` has for each configuration the columns that identify its rows; the column `cell` goes
+    into the row's label. `key` is the printed column.
     """
     numbered = {n: e for n, e in labels.by_number(experiments).items() if n in cells}
     names = [e.name for e in numbered.values()]
@@ -94,7 +94,7 @@ def quality(
 
 
 def _title(slot: str) -> str:
-    """The paper's header, or the title of the metric that a further slot is named after."""
+    """The paper's header; for a further slot, the title of the metric that it is named after."""
     return labels.METRICS.get(slot) or metrics.told(slot).title or slot
 
 

@@ -1,4 +1,4 @@
-"""What the other parts know about a table without drawing it.
+"""What the other parts know about a table without making it.
 
 This module and the records load neither pandas nor numpy: the Snakefile reads them at every start.
 """
@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     import pandas as pd
 
-# What is estimated in a judged cell, and with which columns of our table `pcpo.claims.cells` judges
-# it:
+# The estimate in a judged cell, and the columns of our table by which `pcpo.claims.cells` judges:
 #   speed-up      percent: speedup_low, speedup_high
 #   coefficient   of a mixed model: coef, p_value, converged
 #   pair          the row "... pcpo" minus the row "... baseline": <column>_prompt_difference,
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 #   gain          PCPO minus the base model, in one row: the same three columns
 Kind = Literal["speed-up", "coefficient", "pair", "gain"]
 # (the paper's table by row label, row, column) -> the sign of PCPO's effect that the paper claims
-# for this cell: 1, -1, or 0 for none. `pcpo.tables.directions` has those of the paper's tables.
+# for this cell: 1, -1, or 0 for none. `pcpo.tables.directions` has the functions of this kind.
 Direction = Callable[["pd.DataFrame", str, str], int]
 
 
@@ -34,11 +33,11 @@ class Record:
     """
 
     title: str
-    caption: str  # what it shows, in a sentence or two; how it was made is said in its notes
+    caption: str  # what it shows, in a sentence or two; its notes say how it was made
     experiments: tuple[int, ...]  # numbers of the configurations
     frames: tuple[str, ...]  # names of `pcpo.records.frames`
     kind: Kind
-    columns: Mapping[str, Direction]  # of the paper's and our table, compared cell by cell
+    columns: Mapping[str, Direction]  # in the paper's table and in ours, compared cell by cell
     labels: Callable[[pd.DataFrame], Iterable[str]]  # of the rows of config/paper/<name>.csv
     also: tuple[str, ...] = ()  # arms shown beside baseline and PCPO where a scale trains them
     quotes: bool = False  # whether rows of the paper that were not run are repeated

@@ -1,4 +1,4 @@
-"""What Tables 1 and 10 share: epochs to a reward level, and the speed-up."""
+"""Shared by Tables 1 and 10: epochs to a reward level, and the speed-up."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def of_reading(
 ) -> dict[str, float]:
     """epochs, speedup, low and high of an arm against the baseline; `known` where it was trained.
 
-    A run that ends below the level has no epochs, and a speed-up that is known as a bound alone:
-    at_least or at_most.
+    A run that ends below the level has no epochs. Its speed-up is known only as a bound: at_least
+    or at_most.
     """
     keys = ("epochs", "speedup", "at_least", "at_most", "low", "high", "run", "known")
     nothing = dict.fromkeys(keys, np.nan)
@@ -147,9 +147,9 @@ _ARMS = ("baseline", "pcpo")
 def _levels(
     experiment: Any | None, runs: dict[str, dict[int, np.ndarray]]
 ) -> tuple[tuple[float, ...], tuple[float, ...], str]:
-    """(levels, the shares that they lie at, why there is none); published levels have no shares.
+    """(levels, their shares, why there is none); published levels have no shares.
 
-    NaN for each level that a run would have to show first.
+    NaN for each level that is derived from a run that is not there.
     """
     if experiment is None:
         return (np.nan,) * len(LEVEL_FRACTIONS), (), ""
@@ -193,7 +193,7 @@ _NOTHING = dict.fromkeys(
 def _speedup(runs: dict[str, dict[int, np.ndarray]], level: float) -> dict[str, Any]:
     """The cells of a row.
 
-    `*_run` is the length of an arm's shortest run; `*_known` is what is printed: epochs or the
+    `*_run` is the length of an arm's shortest run. `*_known` is the printed value: epochs or the
     run's length, the speed-up or its bound.
     """
     if not all(runs.values()) or np.isnan(level):
@@ -224,7 +224,7 @@ def _speedup(runs: dict[str, dict[int, np.ndarray]], level: float) -> dict[str, 
 
 
 def _censored(frame: pd.DataFrame) -> pd.Series:
-    """Whether in a row a run ends below the level."""
+    """For each row, whether a run ends below the level."""
     reached = frame[["baseline_reached", "pcpo_reached"]].min(axis=1)
     return (frame["runs"] > 0) & (reached < frame["runs"])
 

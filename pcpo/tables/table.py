@@ -39,8 +39,8 @@ _LATEX = str.maketrans(
 class Column:
     """A printed column: the frame's column, its header, and a format ("{:.2f}") or a function.
 
-    The function gets the value and its row. `measured` goes below the header: what was really
-    computed, where that is not what the paper's header says. `group` leaves repeated labels out.
+    The function gets the value and its row. `measured` is printed below the header: what was really
+    computed, where it differs from the paper's header. `group` omits repeated labels.
     """
 
     name: str
@@ -68,8 +68,8 @@ class Body(NamedTuple):
 class Table:
     """`frame` has the paper's rows, in its order, a stable `row` label, and more than is printed.
 
-    Its columns carry the names of config/paper/<name>.csv where they mean the same, so that the
-    two can be laid side by side. `notes` are footnotes: whole sentences.
+    Its columns have the names of config/paper/<name>.csv where they mean the same, so that the
+    two can be compared. `notes` are footnotes: whole sentences.
     """
 
     name: str
@@ -94,7 +94,7 @@ class Table:
         return self.frame.to_csv(index=False)
 
     def printed(self) -> PrintedTable:
-        """What a reader sees, with a group's label on its first row only."""
+        """The printed table, with a group's label on its first row only."""
         return PrintedTable(
             without_html(self.title),
             tuple(c.header + (f" ({c.measured})" if c.measured else "") for c in self.columns),

@@ -32,7 +32,7 @@ RECORD = Record(
 
 
 def make(experiments: Sequence[Any], *, updates: pd.DataFrame) -> Body:
-    """Epochs are whole; the frame's `*_crossing` are interpolated, and speed-ups are of those."""
+    """Epochs are whole; the frame's `*_crossing` are interpolated, and speed-ups use these."""
     from pcpo.tables.speedups import EPOCHS, speedups
     from pcpo.tables.table import Body, Column
 

@@ -28,7 +28,7 @@ def _rows(numbers: Iterable[int], ranks: Iterable[int]) -> list[str]:
 
 
 def _labels(paper: pd.DataFrame) -> list[str]:
-    """The levels of a configuration are counted from its highest."""
+    """The levels of a configuration are numbered from its highest."""
     numbers = paper["setting"].map(_SETTINGS).fillna(paper["framework"].map(_FRAMEWORKS))
     ranks = paper.groupby(numbers)["reward_level"].rank(ascending=False)
     return _rows(numbers.astype(int), ranks.astype(int))
@@ -52,10 +52,10 @@ RECORD = Record(
 
 
 def make(experiments: Sequence[Any], *, updates: pd.DataFrame) -> Body:
-    """Beside it the speed-up of other readings of PCPO.
+    """Adds the speed-up of other readings of PCPO.
 
     Columns `<arm>_epochs`, `<arm>_speedup`, `<arm>_low`, `<arm>_high` of the arms `RECORD.also`
-    that were trained in some configuration, NaN where one was not.
+    that were trained in some configuration, NaN in the configurations without the arm.
     """
     from pcpo.analysis.curves import epoch_curves
     from pcpo.tables import notes

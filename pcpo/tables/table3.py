@@ -27,7 +27,7 @@ RECORD = Record(
 
 
 def make(experiments: Sequence[Any], *, per_prompt: pd.DataFrame, selection: pd.DataFrame) -> Body:
-    """value ~ algorithm * batch + (1 | prompt), configurations 1 and 2; beside it 1 to 4."""
+    """value ~ algorithm * batch + (1 | prompt), configurations 1 and 2; further columns: 1 to 4."""
     import pandas as pd
 
     from pcpo.stats.effect_fits import COLUMNS
@@ -59,8 +59,8 @@ def make(experiments: Sequence[Any], *, per_prompt: pd.DataFrame, selection: pd.
         for effect in effects.EFFECTS:
             effects.correct([rows[effect, slot] for slot in SLOTS], suffix)
     for row in rows.values():  # of the main columns
-        # "Algorithm" is PCPO's effect at half batch: the pair of configuration 1 alone. The others
-        # are of both, and a higher reward of PCPO says nothing of their sign.
+        # "Algorithm" is PCPO's effect at half batch: only the pair of configuration 1. The other
+        # effects use both pairs, and a higher reward of PCPO says nothing about their sign.
         alone = row["effect"] == "Algorithm"
         row |= matching.columns(selection, [numbered.get(n) for n in ((1,) if alone else (1, 2))])
         if not alone:

@@ -1,4 +1,4 @@
-"""Table 9: PCPO on SD1.5 beside DPO and self-play methods as they were published."""
+"""Table 9: PCPO on SD1.5 beside the published numbers of DPO and self-play methods."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def make(
     selection: pd.DataFrame,
     published: pd.DataFrame,
 ) -> Body:
-    """PCPO's rows are of configuration 7; those of other methods are the paper's."""
+    """PCPO's rows are from configuration 7; rows of other methods are the paper's."""
     import pandas as pd
 
     from pcpo.tables import notes
@@ -94,7 +94,7 @@ def make(
 
 
 def _matched_note(matched: pd.DataFrame, experiment: Any | None) -> list[str]:
-    """Table 9 has no second arm: the arms at one reward stand in a sentence below it."""
+    """Table 9 has no second arm: a note below it compares the arms at a matched reward."""
     if experiment is None or not {"baseline", "pcpo"} <= set(matched["arm"]):
         return []
     from pcpo.tables.alignment import means
