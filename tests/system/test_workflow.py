@@ -182,7 +182,7 @@ def test_from_an_empty_folder_to_every_table_and_figure(tmp_path):
         module.write("# edited\n")
     code, output = snakemake(tmp_path, "-n", *everything)
     assert code == 0
-    redone = {"all", "claims", "compare_tables", "report", "table", "total", *redrawn}
+    redone = {"all", "compare_tables", "report", "table", "total", *redrawn}
     assert set(jobs(output)) == redone
 
     # A value of one experiment trains its runs again, and what follows from them.
