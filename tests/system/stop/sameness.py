@@ -13,6 +13,7 @@ VARIES = (
     "logs/**", "benchmarks/**", "provenance/**", "report.html",
     "runs/*/*/*/history.jsonl", "runs/*/*/*/lock", "runs/*/*/*/resume/*/SHA256SUMS",
     "claims.*",  # speed-ups in seconds
+    ".*.lock", "selection/*/.*.lock", "tidy/*/.*.lock",  # who holds a file, or held it last
     "figures/figure7a.*", "figures/figure7d.*",  # the same, drawn
 )  # fmt: skip
 TIMED = "updates.parquet"  # compared without its column `seconds`
