@@ -47,7 +47,7 @@ def _kind(name: str) -> Kind:
 def _names() -> list[str]:
     """Modules with a caption; the others are not imported."""
     files = sorted(Path(__file__).parent.glob("*.py"))
-    return [f.stem for f in files if re.search("^CAPTION = ", f.read_text("utf-8"), re.M)]
+    return [f.stem for f in files if re.search("^CAPTION = ", f.read_text(encoding="utf-8"), re.M)]
 
 
 KINDS = {name: _kind(name) for name in _names()}

@@ -54,9 +54,10 @@ def new_files(paths: Sequence[str | Path], tidy: bool = True) -> Iterator[list[P
                 _give_mode(part, mode)
             for part, path in zip(parts, places, strict=True):
                 part.replace(path)
-    finally:
+    except BaseException:
         for part in parts:
             _unlink(part)
+        raise
 
 
 def write_bytes(path: str | Path, data: bytes, tidy: bool = True) -> None:
@@ -107,8 +108,9 @@ def new_folder(folder: Path, keep: bool = False) -> Iterator[Path]:
                 folder.rename(old)
             part.rename(folder)
             shutil.rmtree(old, ignore_errors=True)
-    finally:
+    except BaseException:
         shutil.rmtree(part, ignore_errors=True)  # a full disk needs the room
+        raise
 
 
 def delete_abandoned(folder: Path, name: str = "") -> None:
@@ -201,6 +203,7 @@ def _rename_if_first(part: Path, folder: Path) -> None:
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def _part(path: Path) -> Path:
