@@ -1,5 +1,6 @@
 # make demo    train the small models, align them with all ten configurations, make the tables
 # make test    everything that CI runs
+# make check   lint, types and the tests of single modules: for while you work
 # make test-slurm    the pipeline and its accidents on a real Slurm, brought up here (root, Debian)
 # make test-conda    the smoke pipeline with --use-conda, on a test double of conda
 # make soak    the smoke pipeline killed at random moments, and one that is not (KILLS=24 SEED=0)
@@ -20,7 +21,7 @@ RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" OMP_NUM_THREADS=1 \
 SOURCES := pcpo tests envs
 SNAKEFILES := Snakefile $(wildcard rules/*.smk)
 
-.PHONY: demo smoke test lint unit soak test-r test-slurm test-conda bench bench-gpu plan lock clean
+.PHONY: demo smoke test check lint unit soak test-r test-slurm test-conda bench bench-gpu plan lock clean
 
 SCALE ?= paper
 
@@ -35,6 +36,13 @@ smoke: $(READY)
 	$(RUN) snakemake --cores all --config scale=smoke
 
 test: lint unit
+
+# The pipeline as a whole, several processes, and costs at true size are left to `make test`.
+LONG := tests/system tests/cost tests/training/test_processes.py tests/policies/test_compile.py
+LONG += tests/archive/test_from_bundle.py tests/test_extend.py
+
+check: lint
+	$(RUN) pytest -n 2 --dist loadfile -m "not gpu and not slow" $(LONG:%=--ignore=%)
 
 lint: $(READY)
 	$(RUN) ruff check $(SOURCES)
