@@ -41,13 +41,26 @@ def test_every_value_in_a_command_is_quoted(file):
     assert unquoted(file.read_text()) == []
 
 
+def code(source):
+    """A Snakefile's tokens in one line, without its comments and the text of its strings."""
+    words = tokenize.generate_tokens(io.StringIO(source).readline)
+    return " ".join(
+        word.string for word in words if word.type not in (tokenize.COMMENT, tokenize.STRING)
+    )
+
+
 def test_every_command_is_looked_at():
-    text = "".join(file.read_text() for file in FILES)
+    text = " ".join(code(file.read_text()) for file in FILES)
     found = [command for file in FILES for _, command in commands(file.read_text())]
-    assert len(found) == text.count("shell:") > 20
+    assert len(found) == text.count(" shell :") > 20
     assert all("python -m pcpo.cli." in command for command in found)
-    for other in ("script:", "run:", "shell(", "wrapper:", "notebook:", "cwl:"):
+    for other in ("script :", "run :", "shell (", "wrapper :", "notebook :", "cwl :"):
         assert f" {other}" not in text, other
+
+
+def test_a_comment_is_not_a_command():
+    assert " run :" not in code("rule a:\n    # With the run: its folder.\n    input: 'run: a'\n")
+    assert " run :" in code("rule a:\n    run:\n        pass\n")
 
 
 def test_a_value_that_is_not_quoted_is_found():
