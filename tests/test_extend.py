@@ -83,7 +83,7 @@ from pcpo.figures import caption
 from pcpo.figures.kinds import KINDS
 from pcpo.samplers.ddim import ddim
 from pcpo.samplers.flow_sde import dance_sde
-from tests import synthetic
+from tests import fabricated
 from tests.evaluation.test_quality import ROWS, Toy, images
 from tests.rewards.tiny_models import BUILDERS, noise_images, prompts_for
 from tests.samplers.test_ddim import SD
@@ -117,8 +117,8 @@ said["spread"] = dict(zip(overall["arm"], overall["value"]))
 said["rows"] = len(per_prompt)
 
 curve = np.linspace(5, 6, 6)
-updates = synthetic.updates({"baseline": curve, "pcpo": curve}, 2)
-figure = KINDS["seconds"].draw(updates, synthetic.experiments((2,)))
+updates = fabricated.updates({"baseline": curve, "pcpo": curve}, 2)
+figure = KINDS["seconds"].draw(updates, fabricated.experiments((2,)))
 said["lines"] = len(figure.axes[0].get_lines())
 said["captions"] = [str(caption(name, [experiment], [0])) for name in ("seconds_11", "curves_11")]
 
@@ -202,9 +202,9 @@ import json
 import numpy as np
 from pcpo.tables.build import build
 from pcpo.tables.published import read_published
-from tests import synthetic
+from tests import fabricated
 curves = {"baseline": np.linspace(5, 6, 6), "pcpo": np.linspace(5, 7, 6)}
-made = build("table11", synthetic.experiments((2,)), {"updates": synthetic.updates(curves, 2)})
+made = build("table11", fabricated.experiments((2,)), {"updates": fabricated.updates(curves, 2)})
 paper = read_published("config/paper", "table11")
 print(json.dumps([made.cells(), list(made.frame["row"]), list(paper.index)]))
 """

@@ -10,7 +10,7 @@ from pcpo.claims.verdict import CELL_VERDICTS
 from pcpo.tables import TABLES
 from pcpo.tables.build import build, needs
 from pcpo.tables.published import read_published
-from tests import synthetic
+from tests import fabricated
 
 PUBLISHED = Path(__file__).parents[2] / "config" / "paper"
 
@@ -113,22 +113,22 @@ def test_verdicts_and_their_reasons(cell, verdict, reason):
 
 
 def tables(tmp_path):
-    """All tables of synthetic frames, as they come back from their .csv."""
-    overall, per_prompt = synthetic.metrics()
+    """All tables of fabricated frames, as they come back from their .csv."""
+    overall, per_prompt = fabricated.metrics()
     curves = {"baseline": np.linspace(1, 3, 60), "pcpo": np.linspace(1, 4, 60)}
     data = {
-        "updates": pd.concat([synthetic.updates(curves, n, noise=0.02) for n in (1, 2, 3, 5)]),
+        "updates": pd.concat([fabricated.updates(curves, n, noise=0.02) for n in (1, 2, 3, 5)]),
         "overall": overall,
         "per_prompt": per_prompt,
-        "selection": synthetic.selection(),
-        "alignment": synthetic.alignment(),
+        "selection": fabricated.selection(),
+        "alignment": fabricated.alignment(),
     }
     read = {}
     for name in TABLES:
         published = (
             {"published": read_published(PUBLISHED, name)} if "published" in needs(name) else {}
         )
-        build(name, synthetic.experiments(), data | published).write(tmp_path / name)
+        build(name, fabricated.experiments(), data | published).write(tmp_path / name)
         read[name] = pd.read_csv(tmp_path / f"{name}.csv")
     return read
 
@@ -145,7 +145,7 @@ def test_every_published_number_gets_a_verdict(tmp_path):
     fid = cells.loc["table2a", "full pcpo", "fid"]
     assert fid["paper"] == 22.06
     assert fid["verdict"] == "holds"
-    # The synthetic PCPO lowers all four metrics, which goes against the paper's LPIPS claim.
+    # The fabricated PCPO lowers all four metrics, which goes against the paper's LPIPS claim.
     assert cells.loc[("table2a", "full pcpo", "lpips_diversity"), "verdict"] == "fails"
     assert cells.loc[("table10", "config3 level4", "speedup_pct"), "verdict"] == "fails"
     assert cells.loc[("table10", "config1 level1", "speedup_pct"), "verdict"] == "holds"

@@ -1,4 +1,4 @@
-"""The commands of the report rules, run as functions on files of synthetic frames."""
+"""The commands of the report rules, run as functions on files of fabricated frames."""
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,7 @@ from pcpo.analysis.readings import readings
 from pcpo.cli import compare, figure, table
 from pcpo.paths import TABLE_SUFFIXES
 from pcpo.records import frames
-from tests import synthetic
+from tests import fabricated
 
 
 @pytest.fixture
@@ -17,14 +17,14 @@ def files(tmp_path):
 
 
 def written(folder, scale):
-    overall, per_prompt = synthetic.metrics()
+    overall, per_prompt = fabricated.metrics()
     curves = {"baseline": np.linspace(1, 3, 30), "pcpo": np.linspace(1, 4, 30)}
     data = {
-        "updates": (synthetic.updates(curves), frames.UPDATES),
+        "updates": (fabricated.updates(curves), frames.UPDATES),
         "overall": (overall, frames.METRICS_OVERALL),
         "per_prompt": (per_prompt, frames.METRICS_PER_PROMPT),
-        "selection": (synthetic.selection(), frames.SELECTION),
-        "alignment": (synthetic.alignment(), frames.ALIGNMENT),
+        "selection": (fabricated.selection(), frames.SELECTION),
+        "alignment": (fabricated.alignment(), frames.ALIGNMENT),
         "readings": (readings(), frames.READINGS),
     }
     paths = {}
@@ -77,7 +77,7 @@ def test_figures(files, tmp_path):
 
 def test_runs_of_two_epochs_are_drawn_and_what_they_lack_is_said(tmp_path):
     """The smoke scale: shorter than the trailing mean, so no reward level and no crossing."""
-    updates = synthetic.updates({"baseline": [1.0, 2.0], "pcpo": [1.0, 3.0]})
+    updates = fabricated.updates({"baseline": [1.0, 2.0], "pcpo": [1.0, 3.0]})
     path = str(tmp_path / "updates.parquet")
     frames.write(updates, frames.UPDATES, path, "smoke")
     given = ["--scale", "smoke", "--updates", path, "--out"]
@@ -107,7 +107,7 @@ def test_a_smoke_frame_makes_no_table_of_the_demo(files, tmp_path):
 
 def test_a_table_takes_no_frame_of_another_experiment(files, tmp_path):
     path = str(tmp_path / "five.parquet")
-    frames.write(synthetic.alignment([5]), frames.ALIGNMENT, path, "demo")
+    frames.write(fabricated.alignment([5]), frames.ALIGNMENT, path, "demo")
     given = ["--alignment", path, "--selection", files["selection"]]
     with pytest.raises(ValueError, match=r"five\.parquet: is of experiment '05_.*, where '07_"):
         table.main(["table9", "--scale", "demo", *given, "--out", str(tmp_path / "table9")])

@@ -5,7 +5,7 @@ import pytest
 from pcpo.figures import caption
 from pcpo.figures.kinds import KINDS
 from pcpo.paths import FIGURES
-from tests import synthetic
+from tests import fabricated
 
 
 @pytest.mark.parametrize("name", [*FIGURES, *KINDS])
@@ -18,7 +18,7 @@ def test_every_figure_and_kind_has_a_caption(name):
 
 
 def test_a_caption_says_what_how_and_over_which_seeds():
-    told = caption("figure3", synthetic.experiments((2, 6)), seeds=[0, 1], remarks=["A remark"],
+    told = caption("figure3", fabricated.experiments((2, 6)), seeds=[0, 1], remarks=["A remark"],
                    note="a note")  # fmt: skip
     text = told.text
     assert (told.figure, told.heading) == ("Figure 3, ours", "Training reward and clip fraction.")
@@ -34,13 +34,13 @@ def test_figure_5_says_how_its_validation_was_sampled():
     longer = SimpleNamespace(sampler="deterministic", steps=40)
     shorter = SimpleNamespace(sampler="native", steps=8)
     one, two = (
-        synthetic.experiment(5, validation=longer),
-        synthetic.experiment(6, validation=longer),
+        fabricated.experiment(5, validation=longer),
+        fabricated.experiment(6, validation=longer),
     )
     assert (
         "Validation images are sampled without noise in 40 steps (configuration 5, 6)."
     ) in caption("figure5", [one, two]).text
-    other = synthetic.experiment(6, validation=shorter)
+    other = fabricated.experiment(6, validation=shorter)
     assert (
         "sampled without noise in 40 steps (configuration 5); with the training's noise in 8 steps "
         "(configuration 6)."

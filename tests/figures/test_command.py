@@ -10,7 +10,7 @@ from pcpo.evaluation.images import write_images
 from pcpo.records import frames
 from pcpo.records.caption import Caption
 from pcpo.records.values import read_json
-from tests import synthetic
+from tests import fabricated
 
 PROMPTS = ["cat", "bear", "butterfly", "chicken", "bee", "camel", "dog"]
 
@@ -34,7 +34,7 @@ def images(folder, prompts=PROMPTS, seeds=2):
 @pytest.fixture
 def grid(tmp_path):
     """Arguments of a grid of configuration 2, whose PCPO is not matched."""
-    selection = synthetic.selection((2,), matched=False)
+    selection = fabricated.selection((2,), matched=False)
     frames.write(selection, frames.SELECTION, tmp_path / "selection.csv", "demo")
     rows = [f"--row={arm}={images(tmp_path / arm)}" for arm in ("base", "baseline", "pcpo")]
     return [

@@ -19,7 +19,7 @@ from pcpo.report import collect, render
 from pcpo.training.loop import train
 from pcpo.training.run import Run
 from pcpo.training.run_folder import RunFolder
-from tests import synthetic
+from tests import fabricated
 from tests.hostile_prompts import HOSTILE, write
 from tests.report.test_page import Reader
 from tests.small import brightness, experiment, policy
@@ -68,7 +68,7 @@ def test_index_figure_caption_frames_and_report_have_them_unchanged(
 ):
     assert read_index(images)["prompt"].tolist() == HOSTILE
     monkeypatch.setitem(GRIDS, "figure20", Grid(spread=COUNT, shown=COUNT))
-    frames.write(synthetic.selection((5,)), frames.SELECTION, tmp_path / "selection.csv", "demo")
+    frames.write(fabricated.selection((5,)), frames.SELECTION, tmp_path / "selection.csv", "demo")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         figure.main(

@@ -14,7 +14,7 @@ from pcpo.records import frames
 from pcpo.tables import TABLES
 from pcpo.tables.build import build
 from pcpo.tables.published import read_published
-from tests import synthetic
+from tests import fabricated
 
 PUBLISHED = Path(__file__).parents[2] / "config" / "paper"
 
@@ -61,7 +61,9 @@ def table11(tmp_path, monkeypatch):
 
 def test_one_file_and_one_csv_add_a_table(table11):
     assert list(tables.find()) == [*[name for name in TABLES if name != "table11"], "table11"]
-    table = build("table11", synthetic.experiments(), {"updates": synthetic.updates({"pcpo": [4]})})
+    table = build(
+        "table11", fabricated.experiments(), {"updates": fabricated.updates({"pcpo": [4]})}
+    )
     assert (table.name, table.title) == ("table11", "Mean reward of the first epoch.")
     assert table.cells() == [["4.0"]]
     compared = compare({"table11": table.frame}, table11, "demo")

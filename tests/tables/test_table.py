@@ -16,7 +16,7 @@ from pcpo.tables import TABLES
 from pcpo.tables.build import build, needs
 from pcpo.tables.published import read_published
 from pcpo.tables.table import Column, Table
-from tests import synthetic
+from tests import fabricated
 
 PUBLISHED = Path(__file__).parents[2] / "config" / "paper"
 SPECS = {
@@ -31,13 +31,13 @@ CURVES = {"baseline": np.linspace(5, 6.5, 60), "pcpo": np.linspace(5, 7.5, 60)}
 
 @pytest.fixture(scope="module")
 def data():
-    overall, per_prompt = synthetic.metrics()
+    overall, per_prompt = fabricated.metrics()
     return {
-        "updates": pd.concat([synthetic.updates(CURVES, n, noise=0.02) for n in range(1, 7)]),
+        "updates": pd.concat([fabricated.updates(CURVES, n, noise=0.02) for n in range(1, 7)]),
         "overall": overall,
         "per_prompt": per_prompt,
-        "selection": synthetic.selection(),
-        "alignment": synthetic.alignment(),
+        "selection": fabricated.selection(),
+        "alignment": fabricated.alignment(),
     }
 
 
@@ -45,14 +45,14 @@ def make(name, data, experiments=None, **options):
     given = dict(data)
     if "published" in needs(name):
         given["published"] = read_published(PUBLISHED, name)
-    return build(name, experiments or synthetic.experiments(), given, **options)
+    return build(name, experiments or fabricated.experiments(), given, **options)
 
 
 def with_levels(*levels):
-    return synthetic.experiments(evaluation=synthetic.evaluation(reward_levels=levels))
+    return fabricated.experiments(evaluation=fabricated.evaluation(reward_levels=levels))
 
 
-def test_the_synthetic_frames_are_valid(data):
+def test_the_fabricated_frames_are_valid(data):
     for name, frame in data.items():
         frames.check(frame, SPECS[name], name)
 
@@ -63,7 +63,7 @@ def test_every_table_has_the_papers_rows_and_columns(name, data):
     paper = read_published(PUBLISHED, name)
     further = [row for row in table.frame["row"] if row not in paper.index]
     assert [row for row in table.frame["row"] if row in paper.index] == list(paper.index)
-    matched = [f"{m} {a} matched" for m in ("SD1.4", "FLUX") for a in synthetic.ARMS]
+    matched = [f"{m} {a} matched" for m in ("SD1.4", "FLUX") for a in fabricated.ARMS]
     assert further == (matched if name.startswith("table5") else [])
     numbers = [c for c in paper.select_dtypes("number").columns if c != "batch_size"]
     assert set(numbers) <= set(table.frame.columns)
@@ -111,7 +111,7 @@ def test_speedups_recomputed_by_pandas(data):
 
 def test_other_readings_of_pcpo_stand_beside_it_in_table_10(data):
     """Trained in configuration 1 alone: as fast as PCPO, and one that never arrives."""
-    beside = synthetic.updates(
+    beside = fabricated.updates(
         {"pcpo_exact": CURVES["pcpo"], "reweight": np.full(60, 1.0)}, number=1
     )
     both = {**data, "updates": pd.concat([data["updates"], beside])}
@@ -134,7 +134,7 @@ def test_other_readings_of_pcpo_stand_beside_it_in_table_10(data):
 
 def test_a_run_that_ends_below_the_level_gives_a_bound(data):
     late = pd.concat(
-        synthetic.updates({"baseline": CURVES["baseline"][:30], "pcpo": CURVES["pcpo"]}, n)
+        fabricated.updates({"baseline": CURVES["baseline"][:30], "pcpo": CURVES["pcpo"]}, n)
         for n in range(1, 7)
     )
     table = make("table10", data | {"updates": late}, with_levels(6.4))
@@ -152,11 +152,11 @@ def test_a_run_that_ends_below_the_level_gives_a_bound(data):
 
 def test_speedups_of_several_seeds(data):
     seeds = [
-        synthetic.updates({a: c + 0.05 * k * (a == "pcpo") for a, c in CURVES.items()}, n, seed=k)
+        fabricated.updates({a: c + 0.05 * k * (a == "pcpo") for a, c in CURVES.items()}, n, seed=k)
         for n in range(1, 7)
         for k in range(3)
     ]
-    alone = synthetic.updates({"pcpo": CURVES["pcpo"]}, 1, seed=7)  # no baseline of this seed
+    alone = fabricated.updates({"pcpo": CURVES["pcpo"]}, 1, seed=7)  # no baseline of this seed
     given = data | {"updates": pd.concat([*seeds, alone])}
     table = make("table1", given, with_levels(6.0))
     row = table.frame.iloc[0]
@@ -175,15 +175,15 @@ def test_speedups_of_several_seeds(data):
 
 
 def test_levels_are_derived_where_none_are_published(data):
-    evaluation = synthetic.evaluation(level_fractions=(0.5, 1.0))
-    table = make("table10", data, synthetic.experiments(evaluation=evaluation))
+    evaluation = fabricated.evaluation(level_fractions=(0.5, 1.0))
+    table = make("table10", data, fabricated.experiments(evaluation=evaluation))
     rows = table.frame[table.frame["config"] == 1]
     smooth = pd.Series(CURVES["baseline"]).rolling(5).mean()
     start = max(curve[:5].mean() for curve in CURVES.values())
     np.testing.assert_allclose(rows["reward_level"], [smooth.max(), (smooth.max() + start) / 2])
     assert rows["baseline_epochs"].notna().all()
     assert any("100, 50 %" in note for note in table.notes)
-    first = make("table1", data, synthetic.experiments(evaluation=evaluation)).frame.iloc[0]
+    first = make("table1", data, fabricated.experiments(evaluation=evaluation)).frame.iloc[0]
     assert first["target_level"] == rows["reward_level"].iloc[0]
     crossings = [interpolated_crossing(c, first["target_level"]) for c in CURVES.values()]
     assert first["speedup_pct"] == speedup_percent(*crossings)
@@ -192,7 +192,7 @@ def test_levels_are_derived_where_none_are_published(data):
 def test_runs_shorter_than_the_trailing_mean_have_no_level_and_the_table_says_why(data):
     """The smoke scale's two epochs; also against a published level."""
     short = pd.concat(
-        synthetic.updates({a: c[:2] for a, c in CURVES.items()}, n) for n in range(1, 7)
+        fabricated.updates({a: c[:2] for a, c in CURVES.items()}, n) for n in range(1, 7)
     )
     table = make("table10", data | {"updates": short})
     assert table.cells()[0][-5:] == ["-"] * 5
@@ -208,13 +208,15 @@ def test_quality_table_holds_overall_values_and_paired_noise(data):
     overall, per_prompt = data["overall"], data["per_prompt"]
     rows = table.frame.set_index("row")
     for slot in ("fid", "fd_dinov2", "is_star"):
-        chosen = overall[(overall["experiment"] == synthetic.name(2)) & (overall["metric"] == slot)]
+        chosen = overall[
+            (overall["experiment"] == fabricated.name(2)) & (overall["metric"] == slot)
+        ]
         expected = chosen.set_index("arm")["value"]
         assert rows.loc["full pcpo", slot] == pytest.approx(expected["pcpo"])
         assert rows.loc["full baseline", slot] == pytest.approx(expected["baseline"])
     lpips = per_prompt[
-        (per_prompt["experiment"] == synthetic.name(1))
-        & (per_prompt["metric"] == synthetic.SLOTS[3])
+        (per_prompt["experiment"] == fabricated.name(1))
+        & (per_prompt["metric"] == fabricated.SLOTS[3])
     ].pivot(index="prompt_id", columns="arm", values="value")
     assert rows.loc["half pcpo", "lpips_diversity"] == pytest.approx(lpips["pcpo"].mean())
     difference = lpips["pcpo"] - lpips["baseline"]
@@ -237,10 +239,10 @@ def test_mixed_models_give_the_differences_of_cell_means(data):
     means = frame.groupby(["experiment", "arm", "metric"])["value"].mean()
 
     def cell(number, arm, slot):
-        return means[synthetic.name(number), arm, slot]
+        return means[fabricated.name(number), arm, slot]
 
     rows = make("table3", data).frame.set_index("row")
-    for slot in synthetic.SLOTS:
+    for slot in fabricated.SLOTS:
         algorithm = cell(1, "pcpo", slot) - cell(1, "baseline", slot)
         batch = cell(2, "baseline", slot) - cell(1, "baseline", slot)
         at_full = cell(2, "pcpo", slot) - cell(2, "baseline", slot)
@@ -270,12 +272,12 @@ def test_a_fit_that_failed_is_said_in_a_footnote(data):
 def test_alignment_tables_recomputed_by_pandas(data):
     alignment = data["alignment"]
     chosen = alignment[
-        (alignment["experiment"] == synthetic.name(6)) & (alignment["dataset"] == "mjhq")
+        (alignment["experiment"] == fabricated.name(6)) & (alignment["dataset"] == "mjhq")
     ]
     means = chosen.groupby(["arm", "checkpoint", "score"])["value"].mean()
     table = make("table5b", data)
     rows = table.frame.set_index("row")
-    for arm, checkpoint, *_ in synthetic.CHECKPOINTS:
+    for arm, checkpoint, *_ in fabricated.CHECKPOINTS:
         row = f"FLUX {arm}" + " matched" * (checkpoint == "matched")
         for score in ("hpsv2_1", "imagereward"):
             assert rows.loc[row, score] == pytest.approx(means[arm, checkpoint, score])
@@ -292,17 +294,17 @@ def test_epochs_that_stand_for_the_papers_are_said(data):
     half = SimpleNamespace(baseline=200, pcpo=140)
     for name, numbers in (("table5a", (5, 6)), ("table9", (7,))):
         assert "stand for them" not in " ".join(make(name, data).notes)
-        notes = make(name, data, synthetic.experiments(alignment_checkpoint=asked)).notes
+        notes = make(name, data, fabricated.experiments(alignment_checkpoint=asked)).notes
         for number in numbers:
             said = next(n for n in notes if n.startswith(f"Configuration {number}: the paper's"))
             assert "180 of the baseline and 120 of PCPO" in said
             assert "epochs 20 and 14: the paper's ratio of the two is not kept" in said
-    same = make("table5a", data, synthetic.experiments(alignment_checkpoint=half)).notes
+    same = make("table5a", data, fabricated.experiments(alignment_checkpoint=half)).notes
     assert any(note.endswith("epochs 20 and 14.") for note in same)
 
 
 def test_the_matched_pair_alone_is_judged_by_its_rewards(data):
-    unmatched = data | {"selection": synthetic.selection(matched=False)}
+    unmatched = data | {"selection": fabricated.selection(matched=False)}
     rows = make("table5a", unmatched).frame.set_index("row")["unmatched"]
     assert rows["SD1.4 pcpo"] == ""
     assert "rewards not matched" in rows["SD1.4 pcpo matched"]
@@ -323,8 +325,8 @@ def test_table_9_keeps_published_rows_apart(data):
 
 def test_the_algorithms_row_stands_on_the_pair_at_half_batch(data):
     """Configuration 1's; the other effects are of both pairs."""
-    selection = synthetic.selection()
-    second = (selection["experiment"] == synthetic.name(2)) & (selection["arm"] == "pcpo")
+    selection = fabricated.selection()
+    second = (selection["experiment"] == fabricated.name(2)) & (selection["arm"] == "pcpo")
     selection.loc[second, ["matched", "difference"]] = [False, 0.3]
     frame = make("table3", data | {"selection": selection}).frame.set_index("row")
     assert frame.loc["Algorithm fid", "unmatched"] == ""
@@ -334,12 +336,12 @@ def test_the_algorithms_row_stands_on_the_pair_at_half_batch(data):
 
 
 def test_unmatched_checkpoints_are_said(data):
-    unmatched = data | {"selection": synthetic.selection(matched=False)}
+    unmatched = data | {"selection": fabricated.selection(matched=False)}
     for name in ("table2a", "table3", "table4", "table5a", "table9"):
         notes = " ".join(make(name, unmatched).notes)
         assert "NOT matched (no checkpoint near the level)" in notes
         assert "NOT matched" not in " ".join(make(name, data).notes)
-    none = data | {"selection": synthetic.selection().assign(level=np.nan, level_reached=False)}
+    none = data | {"selection": fabricated.selection().assign(level=np.nan, level_reached=False)}
     assert "no reward level in common: baseline epoch 20" in " ".join(make("table4", none).notes)
 
 
@@ -354,16 +356,16 @@ def test_small_samples_are_said_where_the_width_is_known(data):
 def test_scale_notes(data):
     table = make("table4", data, note="small world")
     assert table.notes[0] == "small world. Not comparable with the paper."
-    paper = make("table4", data, synthetic.experiments(scale="paper"))
+    paper = make("table4", data, fabricated.experiments(scale="paper"))
     assert "comparable with the paper" not in " ".join(paper.notes)
 
 
 def test_errors_name_what_is_wrong(data):
     with pytest.raises(ValueError, match="unknown table 'table99'"):
-        build("table99", synthetic.experiments(), data)
+        build("table99", fabricated.experiments(), data)
     with pytest.raises(ValueError, match="needs the frames selection"):
-        build("table3", synthetic.experiments(), {"per_prompt": data["per_prompt"]})
-    mixed = [synthetic.experiment(5), synthetic.experiment(6, scale="paper")]
+        build("table3", fabricated.experiments(), {"per_prompt": data["per_prompt"]})
+    mixed = [fabricated.experiment(5), fabricated.experiment(6, scale="paper")]
     with pytest.raises(ValueError, match="one scale"):
         make("table4", data, mixed)
     gap = data["updates"][data["updates"]["epoch"] != 7]
@@ -407,7 +409,7 @@ def test_rendering_and_writing(tmp_path):
 
 
 def test_the_authors_count_takes_one_side_of_matching_arms_alone():
-    curves = epoch_curves(synthetic.updates({"baseline": [1.0, 2.0], "pcpo": [1.0, 2.0]}))
+    curves = epoch_curves(fabricated.updates({"baseline": [1.0, 2.0], "pcpo": [1.0, 2.0]}))
     for arm, share in (("baseline", 1.0), ("pcpo", 0.5)):  # of the frame one side is half of both
         own = curves[curves["arm"] == arm]
         for part in ("", "_on_policy", "_off_policy"):
@@ -421,8 +423,8 @@ def test_the_authors_count_takes_one_side_of_matching_arms_alone():
 def test_epoch_curves_recomputed_by_pandas():
     updates = pd.concat(
         [
-            synthetic.updates({"pcpo": [1.0, 2.0, 3.0]}, seed=0, noise=0.3),
-            synthetic.updates({"pcpo": [3.0, 4.0]}, seed=1, noise=0.4),
+            fabricated.updates({"pcpo": [1.0, 2.0, 3.0]}, seed=0, noise=0.3),
+            fabricated.updates({"pcpo": [3.0, 4.0]}, seed=1, noise=0.4),
         ]
     )
     curves = epoch_curves(updates)

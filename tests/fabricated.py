@@ -1,4 +1,4 @@
-"""Small tidy frames with known numbers, for the tests of tables, comparison and figures."""
+"""Fabricated frames: small, tidy, with known numbers, for the tests of tables, comparison and figures."""
 
 from types import SimpleNamespace
 
