@@ -101,7 +101,8 @@ class Paths:
     """Paths below results/<scale>/; `home` is the folder of an unpacked archive, with its slash.
 
     `sampler` is that of the evaluation images: what hangs on them lies in a folder of its own where
-    it is `own`, beside what is shared: world, runs, credit weights, the base model's images.
+    it is `own`, beside what is shared: synthetic data, runs, credit weights, the base
+    model's images.
     """
 
     scale: str
@@ -117,9 +118,9 @@ class Paths:
         """Root of all that hangs on the sampler of the evaluation images."""
         return self.root if self.sampler == "native" else f"{self.root}/{self.sampler}_sampler"
 
-    # the demo world
-    def world(self, part: str) -> str:
-        return f"{self.root}/world/{part}"
+    # synthetic data and models
+    def synthetic(self, part: str) -> str:
+        return f"{self.root}/synthetic/{part}"
 
     @property
     def embeddings(self) -> str:

@@ -8,7 +8,7 @@ rule report:
         compare=P.compare,
         tables=T.table_files(T.tables),
         figures=T.figure_files(T.figures, ("png", "md", "json")),
-        world=T.world_report,
+        synthetic=T.synthetic_report,
         templates=sorted(map(str, Path("pcpo/report/templates").glob("*"))),
         # The report lists figures that are not drawn, what a scale changes, and sampler names.
         code=code(

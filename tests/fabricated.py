@@ -1,4 +1,4 @@
-"""Fabricated frames: small, tidy, with known numbers, for the tests of tables, comparison and figures."""
+"""Fabricated frames: small, tidy, with known numbers, for tests of tables and figures."""
 
 from types import SimpleNamespace
 

@@ -42,7 +42,7 @@ def test_records_lie_with_the_outputs_of_their_rule():
     for rule in ("select", "generate", "evaluate", "align", "table", "claims", "report", "figure3"):
         assert OWN.log(rule) == f"results/demo/own_sampler/logs/{rule}/log.log"
         assert OWN.benchmark(rule, "seed").startswith("results/demo/own_sampler/benchmarks/")
-    for rule in ("train", "generate_base", "credit", "world_sd", "download", "plan"):
+    for rule in ("train", "generate_base", "credit", "synthetic_sd", "download", "plan"):
         assert OWN.log(rule) == NATIVE.log(rule)
         assert OWN.benchmark(rule) == NATIVE.benchmark(rule)
 

@@ -116,7 +116,7 @@ def _frames(
 def _records(paths: Paths, experiments: Sequence[Experiment], seeds: Sequence[int]) -> list[Path]:
     """Records of the run: logs, costs, provenance, histories, accuracy of the demo's models."""
     root = Path(paths.root)
-    found = [*root.glob("world/*.csv"), *root.glob("plan.*")]
+    found = [*root.glob("synthetic/*.csv"), *root.glob("plan.*")]
     for name in WRITTEN:
         found += [p for p in (root / name).glob("*/**/*") if p.relative_to(root).parts[1] != SELF]
     for experiment in experiments:

@@ -15,10 +15,10 @@ PAPER = "paper"
 def cuts(experiment: int | str, scale: str) -> list[str]:
     """Every difference from the paper's scale, as "epochs 300 -> 16", in the order of the keys.
 
-    Empty at the paper's scale, and where a demo world replaces the paper's models: there everything
-    differs, and the scale's note says so. Raises ConfigError like `load_experiment`.
+    Empty at the paper's scale, and where synthetic data replace the paper's models: there
+    everything differs, and the scale's note says so. Raises ConfigError like `load_experiment`.
     """
-    if scale == PAPER or load_scale(scale).world:
+    if scale == PAPER or load_scale(scale).synthetic:
         return []
     published, ours = (
         load_experiment(experiment, name).model_dump(mode="json", exclude=set(_UNTOLD))

@@ -103,9 +103,9 @@ class Scale(Record):
     features: dict[Name, str]  # module of pcpo/features -> folder of its weights
     quality: dict[Name, FeatureSource]  # slot of the tables -> what is measured
     alignment: dict[Name, dict[Name, Name]]  # prompt set -> column of Table 5 or 9 -> reward
-    world: dict[Name, Any] = Field(
+    synthetic: dict[Name, Any] = Field(
         default_factory=dict
-    )  # sizes of the demo world; empty if models are downloaded
+    )  # sizes of the synthetic models; empty if models are downloaded
     sizes: tuple[Overlay, ...]  # of the files that it extends, then of its own
 
     @model_validator(mode="after")
@@ -119,13 +119,13 @@ class Scale(Record):
         return self
 
     @model_validator(mode="after")
-    def _world_inside(self) -> Scale:
-        """A world deletes and rewrites its prompt sets, so they must be in its own folder."""
-        inside = f"results/{self.name}/world/"
-        for key, path in self.prompts.items() if self.world else ():
+    def _synthetic_inside(self) -> Scale:
+        """Synthetic prompt sets are deleted and rewritten, so they must be in their own folder."""
+        inside = f"results/{self.name}/synthetic/"
+        for key, path in self.prompts.items() if self.synthetic else ():
             if not path.startswith(inside) or ".." in path.split("/"):
                 raise ValueError(
-                    f"prompts.{key}: a scale with a world makes its prompt sets below {inside}; "
+                    f"prompts.{key}: synthetic prompt sets are made below {inside}; "
                     f"got {shown(path)}"
                 )
         return self

@@ -89,7 +89,7 @@ def make(
 
     Seconds to a minute: each distinct configuration is counted once.
     """
-    if scale.world:
+    if scale.synthetic:
         raise ValueError(
             f"scale {scale.name} trains its own small models, which the plan does not know; "
             "choose a scale of real weights (pilot, paper, original)"

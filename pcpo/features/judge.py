@@ -1,8 +1,8 @@
-"""The demo world's judge: a small classifier of colour, shape and activity, and its features.
+"""The demo's judge: a small classifier of colour, shape and activity, and its features.
 
 It stands in for Inception, DINOv2 and LPIPS where the images are 32 x 32 drawings: one network
 gives the embedding of the Frechet distance, the class probabilities of the Inception score and the
-layers of the perceptual distance. `pcpo.world.judge` trains it.
+layers of the perceptual distance. `pcpo.synthetic.judge` trains it.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def load_network(path: str | Path) -> JudgeNetwork:
     for name in ("config.json", "model.safetensors"):
         if not (folder / name).is_file():
             raise FileNotFoundError(
-                f"{folder / name} is missing; `python -m pcpo.cli.world judge` trains the judge."
+                f"{folder / name} is missing; `python -m pcpo.cli.synthetic judge` trains the judge."
             )
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     network = JudgeNetwork(tuple(config["channels"]), tuple(config["classes"]))

@@ -7,7 +7,7 @@ reward knows nothing of training: in a notebook,
     reward = pcpo.rewards.load("pickscore", "models/PickScore_v1", device="cuda")
     scores = reward(images, prompts)  # uint8 (B, 3, H, W), B strings -> float32 (B,)
 
-The published weights and the small ones of the demo world are read by the same classes from the
+The published weights and the small ones of the demo are read by the same classes from the
 same folder layouts.
 """
 

@@ -1,7 +1,7 @@
 """ImageReward's network out of transformers' BLIP classes.
 
 The published checkpoint names its tensors as the original BLIP code does; `to_transformers` renames
-them (outputs are bit-identical), `to_published` is the inverse, with which the demo world writes
+them (outputs are bit-identical), `to_published` is the inverse, with which `pcpo.synthetic` writes
 its small model. Depth, widths and patch size are read from the tensors' shapes.
 """
 

@@ -118,9 +118,9 @@ class Targets:
         return [place.format(figure=f, suffix=s) for f, s in product(figures, suffixes)]
 
     @property
-    def world_report(self) -> list[str]:
-        names = ("accuracy.csv", "rewards.csv") if self.scale.world else ()
-        return [self.paths.world(name) for name in names]
+    def synthetic_report(self) -> list[str]:
+        names = ("accuracy.csv", "rewards.csv") if self.scale.synthetic else ()
+        return [self.paths.synthetic(name) for name in names]
 
     def runs(self) -> dict[Path, tuple[Experiment, str, int]]:
         """Folder of each training run -> its experiment, arm and seed."""

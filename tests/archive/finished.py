@@ -52,8 +52,8 @@ def finish():
         names = [(i, f"prompt {i}", seed) for i in range(6) for seed in range(4)]
         write_images(Path(folder), names, list(noise))
     for name in ("accuracy", "rewards"):
-        put(P.world(f"{name}.csv"), pd.DataFrame({"model": ["sd14"], "colour": [0.5]}))
-    text(P.world("sd14/unet/weights.safetensors"), "weights")
+        put(P.synthetic(f"{name}.csv"), pd.DataFrame({"model": ["sd14"], "colour": [0.5]}))
+    text(P.synthetic("sd14/unet/weights.safetensors"), "weights")
     text(f"{P.root}/embeddings/x/prompt.safetensors", "features")
     text(f"{P.root}/tables/table1.csv", "of a run with other experiments\n")
     record("train", "04_ddpo_bertscore_pcpo_0", 1, "train", "04_ddpo_bertscore", "pcpo",

@@ -39,7 +39,7 @@ def test_everything_small_is_there(names):
     }
     expected |= {f"{P.table.format(table='table9')}.{s}" for s in ("csv", "md", "tex", "json")}
     expected |= {P.compare, P.report, P.credit, P.readings, f"{P.claims}.csv", f"{P.claims}.md"}
-    expected |= {P.alignment.format(experiment=NAMES[1], seed=0), f"{P.root}/world/rewards.csv"}
+    expected |= {P.alignment.format(experiment=NAMES[1], seed=0), f"{P.root}/synthetic/rewards.csv"}
     expected |= {p.format(experiment=n, seed=0) for p in (P.selection, P.overall) for n in NAMES}
     expected |= {f"{P.root}/{kind}" for kind in ("logs/table/table9.log",)}
     expected |= {f"{P.root}/provenance/train/04_ddpo_bertscore_pcpo_0.json"}
@@ -87,7 +87,8 @@ def test_a_damaged_frame_is_not_packed(run, tmp_path, monkeypatch, how):
 def test_no_weights_states_features_or_tables_of_other_experiments(run, names):
     left = {p.relative_to(run).as_posix() for p in run.rglob("*") if p.is_file()} - names
     assert {n for n in left if not n.endswith(".safetensors")} == {f"{P.root}/tables/table1.csv"}
-    assert len(left) == 1 + 2 * len(NAMES) * 2 + 2  # weights and states of two arms; world, prompts
+    # weights and states of two arms; weights and prompts of the synthetic data
+    assert len(left) == 1 + 2 * len(NAMES) * 2 + 2
     assert not [n for n in names if n.endswith((".safetensors", ".npy", ".pyc"))]
 
 

@@ -70,7 +70,7 @@ def a_prompt_set(entries):
         entries[name.replace("activity", bad, 1)] = entries.pop(name)
     edit(entries, FIRST, lambda experiment: experiment.update(prompts=bad))
     for scale in ("demo", "smoke"):
-        path = f"results/{scale}/world/prompts/activity.txt"
+        path = f"results/{scale}/synthetic/prompts/activity.txt"
         edit(
             entries,
             f"config/scale/{scale}.yaml",

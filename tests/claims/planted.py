@@ -1,4 +1,4 @@
-"""Frames of a world in which the paper is right (effect 1), wrong (-1), or nothing matters (0)."""
+"""Frames of runs in which the paper is right (effect 1), wrong (-1), or nothing matters (0)."""
 
 import numpy as np
 import pandas as pd

@@ -48,7 +48,7 @@ def experiments():
 
 
 @pytest.fixture(scope="module")
-def worlds(claims, experiments):
+def ledgers(claims, experiments):
     """Effect -> ledger, one training seed."""
     return {
         effect: evaluate(claims, Evidence(experiments, planted.frames(experiments, effect)))
@@ -71,8 +71,8 @@ def test_the_planted_frames_are_valid(experiments):
             frames.check(frame, SPECS[name], name)
 
 
-def test_every_claim_gets_a_row_for_each_of_its_parts(worlds, claims):
-    for ledger in worlds.values():
+def test_every_claim_gets_a_row_for_each_of_its_parts(ledgers, claims):
+    for ledger in ledgers.values():
         assert list(ledger.columns) == COLUMNS
         assert ledger["id"].is_unique
         assert list(ledger["claim_id"].unique()) == [claim.id for claim in claims]
@@ -83,8 +83,8 @@ def test_every_claim_gets_a_row_for_each_of_its_parts(worlds, claims):
         assert (absent["why"] != "").all()
 
 
-def test_a_planted_effect_holds(worlds):
-    ledger = worlds[1]
+def test_a_planted_effect_holds(ledgers):
+    ledger = ledgers[1]
     hidden = not_to_be_shown(ledger)
     wrong = ledger[~hidden & (ledger["verdict"] != "holds")]
     assert wrong.empty, wrong[["id", "estimate", "low", "high", "verdict", "why"]].to_string()
@@ -94,17 +94,17 @@ def test_a_planted_effect_holds(worlds):
     assert set(rest) == {"undecided", "not run at this scale"}
 
 
-def test_a_reversed_effect_fails(worlds):
-    ledger = worlds[-1]
+def test_a_reversed_effect_fails(ledgers):
+    ledger = ledgers[-1]
     blocked = ledger["quantity"].str.startswith("wall time") | (ledger["test"] == "not_measured")
     wrong = ledger[~blocked & (ledger["verdict"] != "fails")]
     assert wrong.empty, wrong[["id", "estimate", "low", "high", "verdict", "why"]].to_string()
     assert set(ledger.loc[ledger["quantity"].str.startswith("wall"), "verdict"]) == {"undecided"}
 
 
-def test_no_effect_is_undecided(worlds):
+def test_no_effect_is_undecided(ledgers):
     """But for one interval in twenty, which is what 95 % means."""
-    ledger = worlds[0]
+    ledger = ledgers[0]
     estimated = ledger[ledger["low"].notna()]
     assert len(estimated) > 80
     decided = estimated["verdict"].isin(["holds", "fails"])
@@ -337,15 +337,15 @@ def test_mistakes_in_the_file_are_named_with_file_and_key(tmp_path, old, new, me
     assert message in str(caught.value)
 
 
-def test_the_page_leads_with_verdicts(worlds):
-    text = to_markdown(worlds[1], "paper", "a note")
+def test_the_page_leads_with_verdicts(ledgers):
+    text = to_markdown(ledgers[1], "paper", "a note")
     lines = text.splitlines()
-    counts = worlds[1].drop_duplicates("claim_id")["claim_verdict"].value_counts()
+    counts = ledgers[1].drop_duplicates("claim_id")["claim_verdict"].value_counts()
     assert f"|  | {counts['holds']} | {counts['fails']} | {counts['undecided']} | 2 |" in lines
     first = next(line for line in lines if "substantial training acceleration" in line)
     assert first.startswith('| **holds** | "This stability')
     assert first.endswith("of 4 settings: holds 4. [more](#faster) |")
-    for name in worlds[1]["claim_id"].unique():
+    for name in ledgers[1]["claim_id"].unique():
         assert f"### {name}" in lines
     tables = [line.count(" | ") for line in lines if line.startswith("| ")]
     assert set(tables) == {2, 4, 5}

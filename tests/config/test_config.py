@@ -291,7 +291,7 @@ def test_scales_extend_scales(edited):
     # What extends wins over what is extended, even over what that says of one experiment.
     assert {e.epochs for e in load_experiments("night")} == {40}
     assert load_experiment(1, "night").images_per_iteration == 32
-    assert load_scale("smoke").models["flux"].path == "results/smoke/world/flux"
+    assert load_scale("smoke").models["flux"].path == "results/smoke/synthetic/flux"
     more = ("baseline", "pcpo", "reweight")  # the last one is not among the pilot's
     edited("scale/night.yaml", (*FIRST, "arms"), list(more))
     assert load_experiment(1, "night").arms == more

@@ -19,7 +19,7 @@ def leaves(data, prefix=""):
 
 
 @pytest.mark.parametrize("name", experiment_names())
-def test_nothing_is_cut_at_paper_scale_and_worlds_speak_for_themselves(name):
+def test_nothing_is_cut_at_the_papers_scale_nor_with_synthetic_data(name):
     assert cuts(name, "paper") == cuts(name, "demo") == cuts(name, "smoke") == []
 
 

@@ -107,7 +107,7 @@ def test_a_training_depends_on_the_method_and_not_on_how_its_records_are_written
         *("rewards/hps.py", "rewards/_open_clip.py", "rewards/_files.py"),
     }
     rooms = {name.split("/")[0] for name in found}
-    assert not rooms & {"config", "records", "cli", "cost", "assets", "world", "workflow"}
+    assert not rooms & {"config", "records", "cli", "cost", "assets", "synthetic", "workflow"}
     assert not found & {"training/run_folder.py", "rewards/ocr.py", "rewards/_blip.py"}
 
 

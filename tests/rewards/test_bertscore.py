@@ -17,7 +17,7 @@ from transformers import (
 )
 
 import pcpo.rewards
-from pcpo.world import drawing
+from pcpo.synthetic import drawing
 from tests.rewards.tiny_models import TOKENIZER, noise_images
 
 

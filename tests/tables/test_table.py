@@ -354,8 +354,8 @@ def test_small_samples_are_said_where_the_width_is_known(data):
 
 
 def test_scale_notes(data):
-    table = make("table4", data, note="small world")
-    assert table.notes[0] == "small world. Not comparable with the paper."
+    table = make("table4", data, note="small scale")
+    assert table.notes[0] == "small scale. Not comparable with the paper."
     paper = make("table4", data, fabricated.experiments(scale="paper"))
     assert "comparable with the paper" not in " ".join(paper.notes)
 

@@ -30,8 +30,8 @@ def test_only_what_the_chosen_experiments_suffice_for(two):
     assert two.tables == ["table9"]
     assert list(two.figures) == ["figure2", "samples_bertscore"]
     assert two.in_parts == {}
-    assert two.world_report == [P.world("accuracy.csv"), P.world("rewards.csv")]
-    assert targets(BERTSCORE, paths=Paths("paper")).world_report == []
+    assert two.synthetic_report == [P.synthetic("accuracy.csv"), P.synthetic("rewards.csv")]
+    assert targets(BERTSCORE, paths=Paths("paper")).synthetic_report == []
 
 
 def test_everything_where_all_are_chosen():

@@ -60,7 +60,7 @@ def test_a_run_killed_for_memory_comes_back_with_more(sources):
     """Besides: the small models that it needs, and a GPU that is asked for by its kind."""
     kind = ("train:gpu=1", "train:gpu_model=fake", "train:slurm_partition=gpu")
     finish(sources, manifest("pcpo"), asked=(*STARVED, *kind))
-    assert all(job["State"] == "COMPLETED" for job in jobs("world_.*"))
+    assert all(job["State"] == "COMPLETED" for job in jobs("synthetic_.*"))
     killed, again = jobs("train")
     # Where Slurm holds memory by cgroups the state is OUT_OF_MEMORY.
     assert killed["State"] == "FAILED" and "mem=600M" in killed["ReqTRES"]

@@ -40,7 +40,7 @@ def test_seeds_are_runs_side_by_side(copy):
     one, three = jobs(plans["[0]"]), jobs(plans["[0,1,2]"])
     for rule in ("train", "select", "evaluate", "align", "generate"):
         assert three[rule] == 3 * one[rule], rule
-    for rule in ("generate_base", "world_sd", "table", "compare_tables"):
+    for rule in ("generate_base", "synthetic_sd", "table", "compare_tables"):
         assert three[rule] == one[rule], rule
     trained = [runs(plans["[0,1,2]"], seed=seed) for seed in (0, 1, 2)]
     assert trained[0] == trained[1] == trained[2] == runs(plans["[0]"])

@@ -8,7 +8,7 @@ import pytest
 
 from tests.system.pipeline import copy_sources, snakemake
 
-JUDGE = ("--cores", "1", "--config", "scale=smoke", "--", "results/smoke/world/judge/config.json")
+JUDGE = ("--cores=1", "--config", "scale=smoke", "--", "results/smoke/synthetic/judge/config.json")
 
 # For Python's `site`: a renaming by a job takes effect when the job has been over for a while.
 LATE = """
@@ -33,14 +33,14 @@ if any(word.startswith("pcpo.") for word in sys.orig_argv):
 
 def made(folder):
     """Path -> digest of what the job leaves."""
-    world = folder / "results" / "smoke" / "world"
-    files = (p for p in world.rglob("*") if p.is_file())
-    return {p.relative_to(world): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+    root = folder / "results" / "smoke" / "synthetic"
+    files = (p for p in root.rglob("*") if p.is_file())
+    return {p.relative_to(root): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A folder with the demo world's judge, and what that is."""
+    """A folder with the demo's judge, and what that is."""
     folder = copy_sources(tmp_path_factory.mktemp("jobs"))
     code, output = snakemake(folder, *JUDGE)
     assert code == 0, output
@@ -63,7 +63,7 @@ def test_after_a_clock_was_set_back_nothing_is_done_again(finished):
     """Sources seem to be of the future, newer than all that was made; their contents decide."""
     folder, before = finished
     future = time.time() + 3600
-    for file in (folder / "pcpo" / "world").glob("*.py"):
+    for file in (folder / "pcpo" / "synthetic").glob("*.py"):
         os.utime(file, (future, future))
     code, output = snakemake(folder, *JUDGE)
     assert code == 0, output
