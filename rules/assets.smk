@@ -15,17 +15,17 @@ SYNTHETIC_MODULES = {
 }
 
 
-rule synthetic_judge:
+rule synthetic_quality_network:
     """The prompt sets, and the network that replaces Inception, DINOv2 and LPIPS."""
     input:
-        code=synthetic_code("pcpo.synthetic.prompts", "pcpo.synthetic.judge"),
+        code=synthetic_code("pcpo.synthetic.prompts", "pcpo.synthetic.quality_network"),
     output:
         sorted(set(SCALE.prompts.values())),
-        multiext(P.synthetic("judge/"), "config.json", "model.safetensors"),
+        multiext(P.synthetic("quality_network/"), "config.json", "model.safetensors"),
     log:
-        P.log("synthetic_judge"),
+        P.log("synthetic_quality_network"),
     benchmark:
-        P.benchmark("synthetic_judge")
+        P.benchmark("synthetic_quality_network")
     priority: 30
     conda:
         "../envs/train.yaml"
@@ -35,9 +35,9 @@ rule synthetic_judge:
     params:
         out=lambda wc: P.synthetic(""),
         scale_file=SYNTHETIC_SIZES,
-        sizes=SCALE.synthetic["judge"],
+        sizes=SCALE.synthetic["quality_network"],
     shell:
-        "python -m pcpo.cli.synthetic prompts judge --sizes {params.scale_file:q} --out {params.out:q} --log {log:q}"
+        "python -m pcpo.cli.synthetic prompts quality_network --sizes {params.scale_file:q} --out {params.out:q} --log {log:q}"
 
 
 for model in SYNTHETIC_MODELS:

@@ -143,7 +143,7 @@ def metrics(numbers=tuple(_FACTS), prompts=12, seed=0):
                     "arm": arm,
                     "seed": 0,
                     "metric": slot,
-                    "measured": f"judge {slot}",
+                    "measured": f"measured {slot}",
                     "value": values.mean() - 20,
                     "images": 32 * prompts,
                     "reference_images": 32 * prompts,

@@ -50,7 +50,7 @@ def config(tmp_path, monkeypatch):
 
 
 SCALE, EXPERIMENT = "scale/smoke.yaml", "experiments/05_dancegrpo_sd14_hps.yaml"
-QUALITY = {"features": "judge", "output": "pooled", "metric": "frechet", "measured": "x"}
+QUALITY = {"features": "quality_network", "output": "pooled", "metric": "frechet", "measured": "x"}
 
 
 @pytest.mark.parametrize("bad", FIELD)

@@ -1,6 +1,6 @@
-"""Make the synthetic data: the prompts, the judge and three small pipelines.
+"""Make the synthetic data: the prompts, the quality network and three small pipelines.
 
-    python -m pcpo.cli.synthetic prompts judge flux --sizes config/scale/demo.yaml \
+    python -m pcpo.cli.synthetic prompts quality_network flux --sizes config/scale/demo.yaml \
         --out results/demo/synthetic
     python -m pcpo.cli.synthetic sd --sizes ... --out ...          # writes sd14/ and sd15/
     python -m pcpo.cli.synthetic sd35m --sizes ... --out ...
@@ -29,11 +29,11 @@ def prompts(sizes: Mapping[str, Any], out: Path, seed: int) -> None:
     write_prompts(out / "prompts")
 
 
-def judge(sizes: Mapping[str, Any], out: Path, seed: int) -> None:
-    """<out>/judge: the network that measures quality."""
-    from pcpo.synthetic.judge import train_judge
+def quality_network(sizes: Mapping[str, Any], out: Path, seed: int) -> None:
+    """<out>/quality_network: the network that measures quality."""
+    from pcpo.synthetic.quality_network import train_quality_network
 
-    _call(train_judge, "judge", sizes, out / "judge", seed=seed)
+    _call(train_quality_network, "quality_network", sizes, out / "quality_network", seed=seed)
 
 
 def sd(sizes: Mapping[str, Any], out: Path, seed: int) -> None:
@@ -66,7 +66,7 @@ def accuracy(sizes: Mapping[str, Any], out: Path, seed: int) -> None:
     print(table.to_string(index=False), flush=True)
 
 
-STAGES = {stage.__name__: stage for stage in (prompts, judge, sd, sd35m, flux, accuracy)}
+STAGES = {stage.__name__: stage for stage in (prompts, quality_network, sd, sd35m, flux, accuracy)}
 
 
 def _call(

@@ -1,4 +1,4 @@
-"""How well the pretrained pipelines draw what a caption says, according to the judge.
+"""How well the pretrained pipelines draw what a caption says, according to the quality network.
 
 Images come from the plain diffusers pipeline call, so this also checks the saved folders.
 """
@@ -15,10 +15,10 @@ from diffusers import DiffusionPipeline, FluxPipeline, StableDiffusion3Pipeline
 from PIL import Image
 
 import pcpo.synthetic.vae  # noqa: F401  (from_pretrained looks the class up in this module)
-from pcpo.features.judge import load_network
+from pcpo.features.quality_network import load_network
 from pcpo.records.replace import new_file
 from pcpo.synthetic import drawing, words
-from pcpo.synthetic.judge import ATTRIBUTES, attribute_hits, held_out_accuracy
+from pcpo.synthetic.quality_network import ATTRIBUTES, attribute_hits, held_out_accuracy
 
 STEPS = 10
 COLUMNS = (
@@ -46,19 +46,21 @@ TRIALS = (
 
 def measure(folder: Path, images_per_caption: int, seed: int = 0) -> pd.DataFrame:
     """One row per model, guidance scale and attribute (columns: COLUMNS; no bar where none is
-    set), the judge's own accuracy on fresh drawings first. Writes `<folder>/samples_<model>.png`.
+    set), the quality network's own accuracy on fresh drawings first. Writes
+    `<folder>/samples_<model>.png`.
     """
     rows: list[tuple] = []
     drawings = 10 * len(drawing.CAPTIONS)
-    for attribute, accuracy in held_out_accuracy(folder / "judge", drawings, seed).items():
-        rows.append(("judge", attribute, None, None, drawings, accuracy, None, None))
-    judge = load_network(folder / "judge")
+    place = folder / "quality_network"
+    for attribute, accuracy in held_out_accuracy(place, drawings, seed).items():
+        rows.append(("quality_network", attribute, None, None, drawings, accuracy, None, None))
+    network = load_network(place)
     captions = list(drawing.CAPTIONS) * images_per_caption
     scenes = [drawing.parse_caption(text) for text in captions]
     for trial in TRIALS:
         pipeline = DiffusionPipeline.from_pretrained(folder / trial.model)
         images = generate(pipeline, captions, trial.guidance_scale, seed)
-        hits = attribute_hits(judge, images, scenes).mean(axis=0)
+        hits = attribute_hits(network, images, scenes).mean(axis=0)
         for attribute, accuracy in zip(ATTRIBUTES, hits.tolist(), strict=True):
             bar = trial.bars.get(attribute)
             passed = None if bar is None else accuracy >= bar

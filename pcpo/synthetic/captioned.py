@@ -57,7 +57,7 @@ def varied_layout(count: int, rng: np.random.Generator, share: float) -> drawing
 
 
 def appeal(layout: drawing.Layout) -> np.ndarray:
-    """How a synthetic judge likes each drawing, float32 (N,): vivid, large and centred is good.
+    """Synthetic rating of each drawing, float32 (N,): high where it is vivid, large, centred.
 
     z(saturation) + 0.7 z(area) - 0.7 z(distance from the centre), standardised.
     """

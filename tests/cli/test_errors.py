@@ -119,9 +119,9 @@ def test_synthetic_data_need_a_scale_that_has_them(command, tmp_path):
 
 def test_unknown_sizes_of_synthetic_models_are_named(command, tmp_path):
     sizes = tmp_path / "sizes.yaml"
-    sizes.write_text("synthetic: {judge: {steps: 3, stepz: 3}}\n")
-    message = only(command("synthetic", "judge", "--sizes", sizes, *OUT))
-    assert "synthetic.judge" in message
+    sizes.write_text("synthetic: {quality_network: {steps: 3, stepz: 3}}\n")
+    message = only(command("synthetic", "quality_network", "--sizes", sizes, *OUT))
+    assert "synthetic.quality_network" in message
     assert "stepz" in message
     assert "steps" in message
     assert not Path("out").exists()

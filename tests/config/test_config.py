@@ -197,8 +197,8 @@ OCR = ("experiments", "08_flowgrpo_ocr")
         (EXPERIMENT, ("alignment",), ["hpd"], ["'hpd' is unknown", "alignment.hpd", "known: coco"]),
         ("scale/demo.yaml", ("alignment", "coco", "clipscore"), "clipscor",
          ["demo.yaml", "alignment.coco.clipscore: no 'clipscor' below rewards:", "known: aes"]),
-        ("scale/demo.yaml", ("quality", "fid", "features"), "juge",
-         ["demo.yaml", "quality.fid.features: no 'juge' below features:; known: judge"]),
+        ("scale/demo.yaml", ("quality", "fid", "features"), "qualty",
+         ["demo.yaml", "quality.fid.features: no 'qualty' below", "known: quality_network"]),
         (PRESET, (*OCR, "learning_rat"), 1, [PRESET, "08_", "learning_rat", "unknown key"]),
         (PRESET, (*OCR, "sampler", "steps"), "ten", [PRESET, "sampler.steps", "ten"]),
         (PRESET, ("all", "clip_rnage"), 1, [f"{PRESET} (all)", "clip_rnage", "unknown key"]),
@@ -225,9 +225,9 @@ def test_mistakes_name_file_and_key(edited, file, path, value, words):
         ),
         (("rewards", "hps_v20", "implementation"), "hpz", "rewards.hps_v20: no 'hpz' below pcpo/"),
         (
-            ("features", "juge"),
+            ("features", "qualty"),
             "somewhere",
-            "features.juge: no 'juge' below pcpo/features/",
+            "features.qualty: no 'qualty' below pcpo/features/",
         ),
     ],
 )

@@ -9,7 +9,7 @@ from pcpo import features
 
 
 def test_the_folder_is_the_registry():
-    assert {"inception", "dinov2", "lpips", "judge"} == set(features.names())
+    assert {"inception", "dinov2", "lpips", "quality_network"} == set(features.names())
 
 
 @pytest.mark.parametrize("name", features.names())
@@ -27,13 +27,13 @@ def test_a_fingerprint_is_of_contents(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "weights.bin").write_bytes(b"12345")
     (tmp_path / "b/assets.json").write_text("when and from where")
-    first = features.fingerprint("judge", tmp_path / "a")
-    assert features.fingerprint("judge", tmp_path / "b") == first
+    first = features.fingerprint("quality_network", tmp_path / "a")
+    assert features.fingerprint("quality_network", tmp_path / "b") == first
     assert features.fingerprint("lpips", tmp_path / "a") != first
     (tmp_path / "b/weights.bin").write_bytes(b"12346")
-    assert features.fingerprint("judge", tmp_path / "b") != first
+    assert features.fingerprint("quality_network", tmp_path / "b") != first
     (tmp_path / "b/weights.bin").rename(tmp_path / "b/other.bin")
-    assert features.fingerprint("judge", tmp_path / "b") != first
+    assert features.fingerprint("quality_network", tmp_path / "b") != first
 
 
 def test_a_fingerprint_is_of_all_sources_of_an_extractor(tmp_path, monkeypatch):

@@ -39,9 +39,9 @@ def test_measures(value, text):
 
 def test_tables_of_synthetic_data(tmp_path):
     (tmp_path / "synthetic").mkdir()
-    rows = "a_model,accuracy,bar\nsd_14,0.98000,\njudge,1.0000,0.9500\n"
+    rows = "a_model,accuracy,bar\nsd_14,0.98000,\nquality_network,1.0000,0.9500\n"
     (tmp_path / "synthetic" / "accuracy.csv").write_text(rows)
     (table,) = read_synthetic(tmp_path).values()
     assert table.header == ("a model", "accuracy", "bar")
     assert table.numeric == (False, True, True)
-    assert table.rows == (("sd 14", "0.98", ""), ("judge", "1", "0.95"))
+    assert table.rows == (("sd 14", "0.98", ""), ("quality network", "1", "0.95"))

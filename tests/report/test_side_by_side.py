@@ -48,11 +48,12 @@ def test_every_number_of_the_papers_table_is_there(path, name):
 
 
 def test_what_was_measured_stands_by_the_metric(path):
-    compared, measured = read_compared(path), {"fid": "FD judge", "is_star": "IS judge"}
+    compared = read_compared(path)
+    measured = {"fid": "FD quality network", "is_star": "IS quality network"}
     columns = side_by_side("table2a", compared, PUBLISHED, measured, path).quantities
-    assert columns[0] == ("FID", "FD judge")
+    assert columns[0] == ("FID", "FD quality network")
     rows = side_by_side("table3", compared, PUBLISHED, measured, path).rows
-    assert rows[0][0][1] == ("FID", "FD judge")
+    assert rows[0][0][1] == ("FID", "FD quality network")
     assert rows[1][0][1] == ("FD-DINOv2", "")
 
 

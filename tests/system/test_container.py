@@ -90,7 +90,8 @@ def test_with_apptainer_a_job_is_handed_to_the_image_that_is_named(tmp_path):
     variables = environment(copy)
     done = subprocess.run(
         [sys.executable, "-m", "snakemake", "--cores", "1", "--sdm", "apptainer", "--config",
-         "scale=smoke", f"container={image}", "--", "results/smoke/synthetic/judge/config.json"],
+         "scale=smoke", f"container={image}", "--",
+         "results/smoke/synthetic/quality_network/config.json"],
         cwd=copy, capture_output=True, text=True,
         env=variables | {"PATH": f"{double.parent}{os.pathsep}{variables['PATH']}"},
     )  # fmt: skip

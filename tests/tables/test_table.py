@@ -224,7 +224,7 @@ def test_quality_table_holds_overall_values_and_paired_noise(data):
     assert found["lpips_diversity_prompt_difference"] == pytest.approx(difference.mean())
     assert found["lpips_diversity_prompt_difference_se"] == pytest.approx(difference.sem())
     assert list(table.frame["batch_size"]) == [16, 16, 32, 32]
-    assert "FID (judge fid)" in table.printed().to_markdown()
+    assert "FID (measured fid)" in table.printed().to_markdown()
 
 
 def test_training_seeds_are_averaged(data):
@@ -348,7 +348,7 @@ def test_unmatched_checkpoints_are_said(data):
 def test_small_samples_are_said_where_the_width_is_known(data):
     wide = data | {"overall": data["overall"].assign(dimensions=500)}
     notes = " ".join(make("table2a", wide).notes)
-    assert "judge fid: 384 images for 500 features" in notes
+    assert "measured fid: 384 images for 500 features" in notes
     enough = data | {"overall": data["overall"].assign(dimensions=64)}
     assert "singular" not in " ".join(make("table2a", enough).notes)
 

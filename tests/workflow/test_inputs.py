@@ -49,7 +49,7 @@ GRIDS |= {"samples_bertscore", "samples_ocr"}
         ("evaluation/generation.py", {"generate_base", "generate", "align"}),
         ("evaluation/score_cache.py", {"select"}),
         ("metrics/frechet.py", {"evaluate"}),
-        ("features/judge.py", {"evaluate"}),
+        ("features/quality_network.py", {"evaluate"}),
         ("features/inception.py", set()),  # of no quality at this scale
         ("rewards/clipscore.py", {"align"}),
         ("rewards/ocr.py", set()),  # of trainings alone

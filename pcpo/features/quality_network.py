@@ -1,8 +1,8 @@
-"""The demo's judge: a small classifier of colour, shape and activity, and its features.
+"""The demo's quality network: a small classifier of colour, shape and activity, and its features.
 
 It stands in for Inception, DINOv2 and LPIPS where the images are 32 x 32 drawings: one network
 gives the embedding of the Frechet distance, the class probabilities of the Inception score and the
-layers of the perceptual distance. `pcpo.synthetic.judge` trains it.
+layers of the perceptual distance. `pcpo.synthetic.quality_network` trains it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch.nn import functional
 from pcpo.features import check_images, float32_convolutions
 
 
-class JudgeNetwork(nn.Module):
+class QualityNetwork(nn.Module):
     """Four convolutions (maps of 16, 8, 4 and 4 pixels), a global mean, three linear heads."""
 
     def __init__(
@@ -62,16 +62,17 @@ class JudgeNetwork(nn.Module):
         return [head(pooled) for head in self.heads]
 
 
-def load_network(path: str | Path) -> JudgeNetwork:
-    """The judge in the folder `path` (config.json, model.safetensors), in evaluation mode."""
+def load_network(path: str | Path) -> QualityNetwork:
+    """The network in the folder `path` (config.json, model.safetensors), in evaluation mode."""
     folder = Path(path)
     for name in ("config.json", "model.safetensors"):
         if not (folder / name).is_file():
             raise FileNotFoundError(
-                f"{folder / name} is missing; `python -m pcpo.cli.synthetic judge` trains the judge."
+                f"{folder / name} is missing; "
+                "`python -m pcpo.cli.synthetic quality_network` trains it."
             )
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    network = JudgeNetwork(tuple(config["channels"]), tuple(config["classes"]))
+    network = QualityNetwork(tuple(config["channels"]), tuple(config["classes"]))
     network.load_state_dict(load_file(folder / "model.safetensors"))
     return network.eval()
 
@@ -108,7 +109,9 @@ class Features:
     def __call__(self, images: torch.Tensor) -> dict[str, np.ndarray]:
         check_images(images)
         if images.shape[2:] != (32, 32):
-            raise ValueError(f"The judge sees 32 x 32 images, not {tuple(images.shape[2:])}.")
+            raise ValueError(
+                f"The quality network takes 32 x 32 images, not {tuple(images.shape[2:])}."
+            )
         with float32_convolutions():
             batches = [self._batch(part) for part in images.split(self.batch_size)]
         return {name: np.concatenate([batch[name] for batch in batches]) for name in self.wanted}

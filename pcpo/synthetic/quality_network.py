@@ -1,4 +1,4 @@
-"""Training of the judge (`pcpo.features.judge`) on drawings of its own."""
+"""Training of the quality network (`pcpo.features.quality_network`) on drawings of its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional
 
-from pcpo.features.judge import JudgeNetwork, load_network
+from pcpo.features.quality_network import QualityNetwork, load_network
 from pcpo.records.replace import new_folder
 from pcpo.synthetic import drawing
 from pcpo.synthetic.pretraining import generators, warm_then_decay
@@ -19,7 +19,7 @@ from pcpo.synthetic.vae import from_uint8
 ATTRIBUTES = ("colour", "shape", "activity")
 
 
-def train_judge(
+def train_quality_network(
     folder: Path,
     steps: int,
     batch: int = 96,
@@ -29,14 +29,14 @@ def train_judge(
 ) -> None:
     """Train for `steps` batches and write `config.json` and `model.safetensors` into `folder`.
 
-    Noise on the pixels keeps the judge from relying on details that generated images lack.
+    Noise on the pixels keeps the network from relying on details that generated images lack.
     """
     rng, generator = generators("judge", seed)
     scenes = [drawing.parse_caption(drawing.CAPTIONS[k % 180]) for k in range(drawings)]
     pixels, labels = from_uint8(drawing.draw(scenes, rng)), attribute_labels(scenes)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network = JudgeNetwork()
+        network = QualityNetwork()
     optimizer = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=0.01)
     schedule = warm_then_decay(optimizer, steps, warm_up=min(20, steps), hold=0.3)
     for _ in range(steps):
@@ -69,15 +69,15 @@ def attribute_labels(scenes: list[drawing.Scene]) -> torch.Tensor:
 
 @torch.no_grad()
 def attribute_hits(
-    network: JudgeNetwork, images: torch.Tensor, scenes: list[drawing.Scene]
+    network: QualityNetwork, images: torch.Tensor, scenes: list[drawing.Scene]
 ) -> np.ndarray:
-    """bool (N, 3): whether the judge sees the colour, the shape and the activity of each scene."""
+    """bool (N, 3): the network sees the colour, the shape and the activity of each scene."""
     seen = torch.stack([out.argmax(dim=1) for out in network(from_uint8(images))], dim=1)
     return (seen == attribute_labels(scenes)).numpy()
 
 
 def held_out_accuracy(folder: Path, count: int = 1800, seed: int = 0) -> dict[str, float]:
-    """The judge's accuracy on drawings that it was not trained on."""
+    """The network's accuracy on drawings that it was not trained on."""
     rng, _ = generators("judge held out", seed)
     scenes = [drawing.parse_caption(drawing.CAPTIONS[k % 180]) for k in range(count)]
     hits = attribute_hits(load_network(folder), drawing.draw(scenes, rng), scenes)

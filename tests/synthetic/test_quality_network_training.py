@@ -1,14 +1,19 @@
 import numpy as np
 import torch
 
-from pcpo.features.judge import load_network
+from pcpo.features.quality_network import load_network
 from pcpo.synthetic import drawing
-from pcpo.synthetic.judge import attribute_hits, attribute_labels, held_out_accuracy, train_judge
+from pcpo.synthetic.quality_network import (
+    attribute_hits,
+    attribute_labels,
+    held_out_accuracy,
+    train_quality_network,
+)
 
 
 def test_a_short_training_beats_chance_and_repeats(tmp_path):
     for name in ("one", "two"):
-        train_judge(tmp_path / name, steps=20, batch=64, drawings=900)
+        train_quality_network(tmp_path / name, steps=20, batch=64, drawings=900)
     accuracy = held_out_accuracy(tmp_path / "one", count=360)
     assert set(accuracy) == {"colour", "shape", "activity"}
     assert accuracy["colour"] > 0.6  # chance is 0.2
@@ -32,8 +37,8 @@ def test_hits_compare_the_most_likely_class_with_the_caption():
     assert hits.tolist() == [[True, True, True], [False, False, False]]
 
 
-def test_the_saved_judge_is_the_trained_one(tmp_path):
-    train_judge(tmp_path / "judge", steps=1, batch=8, drawings=180)
-    network = load_network(tmp_path / "judge")
+def test_the_saved_network_is_the_trained_one(tmp_path):
+    train_quality_network(tmp_path / "quality_network", steps=1, batch=8, drawings=180)
+    network = load_network(tmp_path / "quality_network")
     assert not network.training
     assert [head.out_features for head in network.heads] == [5, 9, 4]

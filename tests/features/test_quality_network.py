@@ -6,15 +6,15 @@ import torch
 from safetensors.torch import save_file
 
 import pcpo.features
-from pcpo.features.judge import JudgeNetwork
+from pcpo.features.quality_network import QualityNetwork
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp("judge")
+    path = tmp_path_factory.mktemp("quality_network")
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = JudgeNetwork()
+        network = QualityNetwork()
     config = {"channels": [24, 48, 64, 64], "classes": [5, 9, 4]}
     (path / "config.json").write_text(json.dumps(config))
     save_file(network.state_dict(), path / "model.safetensors")
@@ -28,7 +28,7 @@ def images():
 
 
 def test_shapes_types_and_probabilities(folder, images):
-    features = pcpo.features.load("judge", folder)(images)
+    features = pcpo.features.load("quality_network", folder)(images)
     assert set(features) == {"pooled", "middle", "logits", "perceptual"}
     assert all(value.dtype == np.float32 and len(value) == 7 for value in features.values())
     assert features["pooled"].shape == (7, 64)
@@ -37,7 +37,7 @@ def test_shapes_types_and_probabilities(folder, images):
 
 
 def test_joint_class_order_is_colour_then_shape_then_activity(folder, images):
-    extractor = pcpo.features.load("judge", folder)
+    extractor = pcpo.features.load("quality_network", folder)
     logits = extractor(images)["logits"].reshape(7, 5, 9, 4)
     with torch.no_grad():
         heads = extractor.network(images.float() / 127.5 - 1)
@@ -48,7 +48,7 @@ def test_joint_class_order_is_colour_then_shape_then_activity(folder, images):
 
 def test_perceptual_distance_is_that_of_lpips(folder, images):
     """LPIPS as its paper writes it: unit-length channels, squared difference, mean over places."""
-    extractor = pcpo.features.load("judge", folder)
+    extractor = pcpo.features.load("quality_network", folder)
     vectors = extractor(images)["perceptual"]
     with torch.no_grad():
         maps = extractor.network.maps(images.float() / 127.5 - 1)[:3]
@@ -60,20 +60,20 @@ def test_perceptual_distance_is_that_of_lpips(folder, images):
 
 
 def test_images_are_scored_independently_of_the_batch(folder, images):
-    whole = pcpo.features.load("judge", folder)(images)["pooled"]
-    single = pcpo.features.load("judge", folder)(images[3:4])["pooled"]
+    whole = pcpo.features.load("quality_network", folder)(images)["pooled"]
+    single = pcpo.features.load("quality_network", folder)(images[3:4])["pooled"]
     np.testing.assert_allclose(whole[3:4], single, atol=1e-5)
 
 
 def test_unknown_name_lists_the_folder(folder):
-    with pytest.raises(ValueError, match="judge"):
+    with pytest.raises(ValueError, match="quality_network"):
         pcpo.features.load("no_such_extractor", folder)
 
 
 def test_missing_weights_and_wrong_images_are_refused(folder, images, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"config\.json"):
-        pcpo.features.load("judge", tmp_path)
-    extractor = pcpo.features.load("judge", folder)
+        pcpo.features.load("quality_network", tmp_path)
+    extractor = pcpo.features.load("quality_network", folder)
     with pytest.raises(ValueError, match="uint8"):
         extractor(images.float())
     with pytest.raises(ValueError, match="32 x 32"):
@@ -86,4 +86,4 @@ def test_damaged_weights_are_named(folder, tmp_path):
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(ValueError, match=str(tmp_path)):
-        pcpo.features.load("judge", tmp_path)
+        pcpo.features.load("quality_network", tmp_path)
