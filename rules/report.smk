@@ -8,7 +8,7 @@ rule table:
         code=lambda wc: code(
             "pcpo.cli.table",
             "pcpo.records.frames",
-            "pcpo.config.cuts",
+            "pcpo.config.scale_differences",
             f"pcpo.tables.{wc.table}",
         ),
         published=lambda wc: f"{HOME}config/paper/{wc.table}.csv",
@@ -29,7 +29,7 @@ rule table:
         scale=SCALE.name,
         sampler=SAMPLER,
         note=SCALE.note,
-        cuts=lambda wc: T.table_cuts(wc.table),
+        scale_differences=lambda wc: T.table_differences(wc.table),
         compared=lambda wc: T.table_compared(wc.table),
         frames=lambda wc, input: frame_options(input),
         out=lambda wc: P.table.format(**wc),

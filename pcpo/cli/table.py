@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
 
     from pcpo.config import load_experiments, load_scale
-    from pcpo.config.cuts import cuts
+    from pcpo.config.scale_differences import scale_differences
     from pcpo.config.settings import evaluated_by
 
     record = TABLES[arguments.name]
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             files_of_need, spec = getattr(arguments, need), frames.BY_NAME[need]
             given[need] = frames.read(files_of_need, spec, arguments.scale, shown)
     scale = evaluated_by(load_scale(arguments.scale), arguments.evaluation_sampler)
-    told = {e.number: cuts(e.name, arguments.scale) for e in experiments}
+    told = {e.number: scale_differences(e.name, arguments.scale) for e in experiments}
     build(arguments.name, experiments, given, scale.note, told).write(arguments.out)
 
 

@@ -62,29 +62,29 @@ def scale_note(scale: str, note: str = "") -> list[str]:
     return [note.rstrip(". ") + "." + comparable]
 
 
-def cut_notes(cuts: Mapping[int, Sequence[str]]) -> list[str]:
-    """One line for the cuts that all configurations share, then one for each further group.
+def difference_notes(differences: Mapping[int, Sequence[str]]) -> list[str]:
+    """One line for the differences that all configurations share, then one for each further group.
 
-    `cuts` maps a configuration's number to its `pcpo.config.cuts.cuts`.
+    `differences` maps a configuration's number to its `pcpo.config.scale_differences`.
     """
-    if not any(cuts.values()):
+    if not any(differences.values()):
         return []
-    first = next(iter(cuts.values()))
-    shared = [cut for cut in first if all(cut in own for own in cuts.values())]
+    first = next(iter(differences.values()))
+    shared = [one for one in first if all(one in own for own in differences.values())]
     groups: dict[tuple[str, ...], list[int]] = {}
-    for number, own in cuts.items():
-        groups.setdefault(tuple(cut for cut in own if cut not in shared), []).append(number)
+    for number, own in differences.items():
+        groups.setdefault(tuple(one for one in own if one not in shared), []).append(number)
     if len(groups) == 1:
-        return [_cut_line(cuts, first)]
-    lines = [_cut_line(cuts, shared)] if shared else []
-    return lines + [_cut_line(n, rest) for rest, n in groups.items() if rest or not shared]
+        return [_difference_line(differences, first)]
+    lines = [_difference_line(differences, shared)] if shared else []
+    return lines + [_difference_line(n, rest) for rest, n in groups.items() if rest or not shared]
 
 
-def _cut_line(numbers: Iterable[int], cuts: Sequence[str]) -> str:
+def _difference_line(numbers: Iterable[int], differences: Sequence[str]) -> str:
     who = f"Configuration {', '.join(map(str, numbers))}"
-    if not cuts:
+    if not differences:
         return f"{who}: as at the paper's scale."
-    return f"{who}, unlike the paper's scale: {'; '.join(cuts)}."
+    return f"{who}, unlike the paper's scale: {'; '.join(differences)}."
 
 
 def missing_note(numbers: Iterable[int]) -> list[str]:

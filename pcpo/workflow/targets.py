@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pcpo.config import Experiment, Scale
-from pcpo.config.cuts import cuts
+from pcpo.config.scale_differences import scale_differences
 from pcpo.paths import (
     CAPTION_SUFFIXES,
     FIGURE_SUFFIXES,
@@ -234,10 +234,10 @@ class Targets:
             for frame in table.frames
         }
 
-    def table_cuts(self, table: str) -> dict[str, list[str]]:
+    def table_differences(self, table: str) -> dict[str, list[str]]:
         """The line on its experiments' sizes below a table: a change redraws the table."""
         chosen = self._chosen(TABLES[table].experiments)
-        return {e.name: cuts(e.name, self.scale.name) for e in chosen}
+        return {e.name: scale_differences(e.name, self.scale.name) for e in chosen}
 
     def table_compared(self, table: str) -> list[str]:
         return self.compared_at(TABLES[table].experiments)

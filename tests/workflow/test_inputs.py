@@ -44,7 +44,7 @@ GRIDS |= {"samples_bertscore", "samples_ocr"}
         ("report/templates/page.html", {"report"}),
         ("archive/crate.py", {"archive"}),
         ("cost/speed.py", {"plan"}),
-        ("config/cuts.py", {"table", "report"}),
+        ("config/scale_differences.py", {"table", "report"}),
         ("evaluation/selection.py", {"select"}),
         ("evaluation/generation.py", {"generate_base", "generate", "align"}),
         ("evaluation/score_cache.py", {"select"}),

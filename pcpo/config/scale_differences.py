@@ -12,7 +12,7 @@ _UNTOLD = ("scale", "execution")
 PAPER = "paper"
 
 
-def cuts(experiment: int | str, scale: str) -> list[str]:
+def scale_differences(experiment: int | str, scale: str) -> list[str]:
     """Every difference from the paper's scale, as "epochs 300 -> 16", in the order of the keys.
 
     Empty at the paper's scale, and where synthetic data replace the paper's models: there

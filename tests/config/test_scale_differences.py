@@ -1,12 +1,12 @@
-"""What a scale cuts from the paper is said, all of it, and below every table."""
+"""Every difference of a scale from the paper is printed below every table."""
 
 import shutil
 
 import pytest
 
 from pcpo.config import experiment_names, files, load_experiment
-from pcpo.config.cuts import cuts
-from pcpo.tables.notes import cut_notes
+from pcpo.config.scale_differences import scale_differences
+from pcpo.tables.notes import difference_notes
 
 
 def leaves(data, prefix=""):
@@ -19,8 +19,8 @@ def leaves(data, prefix=""):
 
 
 @pytest.mark.parametrize("name", experiment_names())
-def test_nothing_is_cut_at_the_papers_scale_nor_with_synthetic_data(name):
-    assert cuts(name, "paper") == cuts(name, "demo") == cuts(name, "smoke") == []
+def test_no_difference_at_the_papers_scale_nor_with_synthetic_data(name):
+    assert [scale_differences(name, scale) for scale in ("paper", "demo", "smoke")] == [[], [], []]
 
 
 @pytest.mark.parametrize("scale", ["pilot", "original"])
@@ -32,7 +32,7 @@ def test_every_changed_leaf_is_named_and_no_other(name, scale):
         for s in ("paper", scale)
     )
     changed = {k for k in before | after if before.get(k) != after.get(k)}
-    named = [cut.split(" ")[0] for cut in cuts(name, scale)]
+    named = [difference.split(" ")[0] for difference in scale_differences(name, scale)]
     assert len(named) == len(set(named))
     for key in changed:
         assert any(key == n or key.startswith(f"{n}.") for n in named), key
@@ -43,60 +43,60 @@ def test_every_changed_leaf_is_named_and_no_other(name, scale):
 
 
 def test_the_words():
-    first = cuts("01_ddpo_aesthetic_half", "pilot")
+    first = scale_differences("01_ddpo_aesthetic_half", "pilot")
     assert "epochs 300 -> 14" in first
     assert "batch.images_per_iteration 256 -> 32" in first
     assert "evaluation.reward_levels [6, 6.3, 6.6, 6.9] -> none" in first
     adapter = "lora none -> rank 128, alpha 256, init kaiming, target_modules [to_k, to_q, to_v, "
-    assert any(cut.startswith(adapter) for cut in cuts(10, "pilot"))
-    assert "reward.options.jpeg_quality none -> 75" in cuts(5, "original")
+    assert any(difference.startswith(adapter) for difference in scale_differences(10, "pilot"))
+    assert "reward.options.jpeg_quality none -> 75" in scale_differences(5, "original")
 
 
 def test_an_edited_size_changes_the_words(tmp_path, monkeypatch):
-    before = cuts(8, "pilot")
+    before = scale_differences(8, "pilot")
     shutil.copytree("config", tmp_path / "config")
     monkeypatch.setattr(files, "CONFIG", tmp_path / "config")
     file = tmp_path / "config" / "scale" / "pilot.yaml"
     file.write_text(file.read_text().replace("epochs: 16", "epochs: 24"))
-    after = cuts(8, "pilot")
+    after = scale_differences(8, "pilot")
     assert [c.replace("-> 16", "-> 24") if c.startswith("epochs") else c for c in before] == after
     assert before != after
 
 
 def test_notes_group_what_is_equal():
     one = {1: ["epochs 300 -> 16", "seeds 9 -> 2"]}
-    assert cut_notes(one) == [
+    assert difference_notes(one) == [
         "Configuration 1, unlike the paper's scale: epochs 300 -> 16; seeds 9 -> 2."
     ]
     equal = one | {2: one[1]}
-    assert cut_notes(equal) == [
+    assert difference_notes(equal) == [
         "Configuration 1, 2, unlike the paper's scale: epochs 300 -> 16; seeds 9 -> 2."
     ]
     mixed = equal | {3: ["seeds 9 -> 2", "lora none -> rank 4"], 4: ["seeds 9 -> 2"]}
-    assert cut_notes(mixed) == [
+    assert difference_notes(mixed) == [
         "Configuration 1, 2, 3, 4, unlike the paper's scale: seeds 9 -> 2.",
         "Configuration 1, 2, unlike the paper's scale: epochs 300 -> 16.",
         "Configuration 3, unlike the paper's scale: lora none -> rank 4.",
     ]
     apart = {1: ["epochs 300 -> 16"], 2: []}
-    assert cut_notes(apart) == [
+    assert difference_notes(apart) == [
         "Configuration 1, unlike the paper's scale: epochs 300 -> 16.",
         "Configuration 2: as at the paper's scale.",
     ]
-    assert cut_notes({}) == cut_notes({1: [], 2: []}) == []
+    assert difference_notes({}) == difference_notes({1: [], 2: []}) == []
 
 
-def test_no_cut_is_lost_in_the_notes():
-    by_number = {n: cuts(n, "pilot") for n in range(1, 7)}
+def test_no_difference_is_lost_in_the_notes():
+    by_number = {n: scale_differences(n, "pilot") for n in range(1, 7)}
     said = {n: set() for n in by_number}
-    for line in cut_notes(by_number):
+    for line in difference_notes(by_number):
         who, what = line.removesuffix(".").split(", unlike the paper's scale: ")
         for number in who.removeprefix("Configuration ").split(", "):
             said[int(number)] |= set(what.split("; "))
     assert said == {number: set(own) for number, own in by_number.items()}
 
 
-def test_a_table_lists_the_cuts_of_its_own_configurations():
+def test_a_table_lists_the_differences_of_its_own_configurations():
     from pcpo.config import load_experiments
     from pcpo.records import frames
     from pcpo.tables.build import build
@@ -105,10 +105,10 @@ def test_a_table_lists_the_cuts_of_its_own_configurations():
         "per_prompt": frames.read([], frames.METRICS_PER_PROMPT),
         "selection": frames.read([], frames.SELECTION),
     }
-    told = {n: cuts(n, "pilot") for n in range(1, 11)}
+    told = {n: scale_differences(n, "pilot") for n in range(1, 11)}
     table = build("table4", load_experiments("pilot"), empty, "pilot", told)
     lines = [note for note in table.notes if "unlike the paper's scale" in note]
-    assert lines == cut_notes({5: told[5], 6: told[6]})
+    assert lines == difference_notes({5: told[5], 6: told[6]})
     assert len(lines) > 1
     plain = build("table4", load_experiments("pilot"), empty, "pilot")
     assert plain.notes == tuple(n for n in table.notes if n not in lines)
