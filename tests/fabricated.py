@@ -14,7 +14,7 @@ _FACTS = {
     6: ("06_dancegrpo_flux_hps", "dancegrpo", "flux", 24),
     7: ("07_dancegrpo_sd15_pickscore", "dancegrpo", "sd15", 32),
 }
-SLOTS = ("fid", "fd_dinov2", "is_star", "lpips_diversity")
+METRIC_COLUMNS = ("fid", "fd_dinov2", "is_star", "lpips_diversity")
 SCORES = ("hpsv2_1", "hpsv2", "aesthetic", "clipscore", "pickscore", "imagereward")
 ARMS = ("baseline", "pcpo")
 # (arm, checkpoint, epoch, what the arm gains) of the alignment scores
@@ -135,21 +135,21 @@ def metrics(numbers=tuple(_FACTS), prompts=12, seed=0):
     shift = rng.normal(0, 8, size=prompts)
     for number in numbers:
         for arm in ARMS:
-            for slot in SLOTS:
+            for metric in METRIC_COLUMNS:
                 mean = 60 - 3 * (arm == "pcpo") - 5 * (number % 2 == 0)
                 values = mean + shift + rng.normal(0, 1, size=prompts)
                 row = {
                     "experiment": name(number),
                     "arm": arm,
                     "seed": 0,
-                    "metric": slot,
-                    "measured": f"measured {slot}",
+                    "metric": metric,
+                    "measured": f"measured {metric}",
                     "value": values.mean() - 20,
                     "images": 32 * prompts,
                     "reference_images": 32 * prompts,
                     "dimensions": 64,
                 }
-                if slot != "lpips_diversity":
+                if metric != "lpips_diversity":
                     overall.append(row)
                 for prompt_id, value in enumerate(values):
                     images = {"images": 32, "reference_images": 32, "prompt_id": prompt_id}

@@ -28,10 +28,10 @@ def main() -> None:
     resolved(experiment=experiment, scale=scale, seed=args.seed)
     device = Processes.start(args.device or scale.device).device
     wanted: dict[str, set[str]] = {}
-    for slot, source in scale.quality.items():
+    for column, source in scale.quality.items():
         if source.features not in scale.features:
             raise ValueError(
-                f"config/scale/{scale.name}.yaml: quality.{slot}: features.{source.features} is "
+                f"config/scale/{scale.name}.yaml: quality.{column}: features.{source.features} is "
                 "missing"
             )
         wanted.setdefault(source.features, set()).add(source.output)

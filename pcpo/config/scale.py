@@ -82,7 +82,7 @@ class RewardSource(Record):
 
 
 class FeatureSource(Record):
-    """One slot of the paper's quality tables: which features fill it at this scale."""
+    """A metric column of the quality tables: what is measured for it at this scale."""
 
     features: Name  # a module of pcpo/features
     output: Name  # a key of its result
@@ -101,7 +101,7 @@ class Scale(Record):
     prompts: dict[Name, str]
     rewards: dict[Name, RewardSource]
     features: dict[Name, str]  # module of pcpo/features -> folder of its weights
-    quality: dict[Name, FeatureSource]  # slot of the tables -> what is measured
+    quality: dict[Name, FeatureSource]  # metric column -> what is measured
     alignment: dict[Name, dict[Name, Name]]  # prompt set -> column of Table 5 or 9 -> reward
     synthetic: dict[Name, Any] = Field(
         default_factory=dict
@@ -114,8 +114,8 @@ class Scale(Record):
         for dataset, columns in self.alignment.items():
             for column, reward in columns.items():
                 _known(reward, self.rewards, f"alignment.{dataset}.{column}", "rewards:")
-        for slot, measured in self.quality.items():
-            _known(measured.features, self.features, f"quality.{slot}.features", "features:")
+        for column, measured in self.quality.items():
+            _known(measured.features, self.features, f"quality.{column}.features", "features:")
         return self
 
     @model_validator(mode="after")
@@ -143,7 +143,7 @@ def check_modules(scale: Scale) -> None:
     named = [(source.implementation or key, "rewards", f"rewards.{key}")
              for key, source in scale.rewards.items()]  # fmt: skip
     named += [(key, "features", f"features.{key}") for key in scale.features]
-    named += [(m.metric, "metrics", f"quality.{slot}.metric") for slot, m in scale.quality.items()]
+    named += [(m.metric, "metrics", f"quality.{key}.metric") for key, m in scale.quality.items()]
     for name, folder, key in named:
         modules = (Path(__file__).parents[1] / folder).glob("[!_]*.py")
         where = f"{files.CONFIG / 'scale' / scale.name}.yaml (or what it extends): {key}"

@@ -67,11 +67,11 @@ class ImageSet:
             )
         images = fingerprint(folder, self.index)
         wanted: dict[Path, _KeptRows | _PromptValues] = {}
-        for slot, source in quality.items():
+        for column, source in quality.items():
             extractor, metric = extractors[source.features], metrics.load(source.metric)
             if source.output not in extractor.outputs:
                 raise ValueError(
-                    f"quality.{slot}: pcpo/features/{source.features}.py gives no "
+                    f"quality.{column}: pcpo/features/{source.features}.py gives no "
                     f"'{source.output}', only {', '.join(extractor.outputs)}"
                 )
             made_from = {"images": images, "extractor": extractor.fingerprint}

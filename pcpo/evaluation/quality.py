@@ -1,6 +1,6 @@
 """Quality of a policy's images against the base model's: overall and per prompt (Tables 2-4).
 
-The scale's file decides which features and which metric fill a table's slot (`quality:`); metrics
+The scale's file names the features and the metric of each metric column (`quality:`); metrics
 are the functions of `pcpo.metrics`.
 """
 
@@ -34,13 +34,13 @@ def measure(
     per_prompt: list[dict[str, Any]] = []
     for arm, images in sets.items():
         _check_same_images(images, base)
-        for slot, source in quality.items():
+        for column, source in quality.items():
             key = source.features, source.output
             row = {
                 "experiment": experiment,
                 "arm": arm,
                 "seed": seed,
-                "metric": slot,
+                "metric": column,
                 "measured": source.measured,
                 "dimensions": images.dimensions[key],
             }

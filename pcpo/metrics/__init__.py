@@ -36,7 +36,7 @@ class Running(Protocol):
     def value(self) -> float: ...
 
 
-class Told(NamedTuple):
+class ColumnText(NamedTuple):
     """A column's header, and a sentence without its end on which values are better."""
 
     title: str = ""
@@ -68,12 +68,12 @@ def load(name: str) -> Metric:
     return metric
 
 
-def told(slot: str) -> Told:
-    """What the metric of a slot's name says of its column; nothing where the names differ."""
-    if slot not in names():
-        return Told()
-    module = import_module(f"pcpo.metrics.{slot}")
-    return Told(getattr(module, "TITLE", ""), getattr(module, "BETTER", ""))
+def column_text(column: str) -> ColumnText:
+    """The texts of the metric with the column's name; empty ones where there is none."""
+    if column not in names():
+        return ColumnText()
+    module = import_module(f"pcpo.metrics.{column}")
+    return ColumnText(getattr(module, "TITLE", ""), getattr(module, "BETTER", ""))
 
 
 def as_rows(features: ArrayLike) -> np.ndarray:

@@ -162,7 +162,7 @@ SELECTION = FrameSpec(
 )
 
 # Metrics of a policy's evaluation images against the base model's, one row per metric.
-# arm is "base", "baseline", "pcpo", ...; `metric` is the slot of the paper's table
+# arm is "base", "baseline", "pcpo", ...; `metric` is the column of the paper's table
 # (fid, fd_dinov2, is_star, lpips_diversity), `measured` names the metric that was computed.
 _METRIC = _RUN | {
     "metric": "s",

@@ -105,7 +105,7 @@ def collect(
         missing.append(
             Missing("compare", "The paper's numbers", "not made yet: run `snakemake compare`")
         )
-    measured = {slot: source.measured for slot, source in chosen.quality.items()}
+    measured = {column: source.measured for column, source in chosen.quality.items()}
     tables = read_tables(evaluated, numbers, compared, published, measured)
     missing += [Missing(t.name, t.title, t.missing) for t in tables if t.missing]
 

@@ -10,7 +10,7 @@ import pandas as pd
 from pcpo.stats.effect_fits import SEVERAL_RUNS, fit_effects, no_fit
 from pcpo.stats.holm import holm
 from pcpo.tables import labels, notes
-from pcpo.tables.quality import SLOTS
+from pcpo.tables.quality import METRIC_COLUMNS
 from pcpo.tables.table import Column
 
 # The paper's row -> statsmodels' name of the coefficient.
@@ -63,7 +63,7 @@ def correct(rows: list[dict[str, Any]], suffix: str = "") -> None:
 
 
 def metric_column() -> Column:
-    return Column("metric", "Metric", lambda slot, _row: labels.METRICS[slot], group=True)
+    return Column("metric", "Metric", lambda metric, _row: labels.METRICS[metric], group=True)
 
 
 def design(
@@ -138,11 +138,11 @@ def data_notes(
     if dropped:
         found.append(f"{dropped} values that could not be computed are left out.")
     measured = metrics.groupby("metric")["measured"].unique()
-    for slot in SLOTS:
-        if slot in measured.index:
-            label = labels.measured_label(slot, measured[slot])
+    for metric in METRIC_COLUMNS:
+        if metric in measured.index:
+            label = labels.measured_label(metric, measured[metric])
             if label:
-                found.append(f"{labels.METRICS[slot]} here: {label}.")
+                found.append(f"{labels.METRICS[metric]} here: {label}.")
     found += notes.sample_notes(metrics, "Per prompt")
     found += notes.selection_notes(selection, used)
     seeds = [_SEEDS] if _several_runs(data) else []

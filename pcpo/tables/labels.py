@@ -102,10 +102,10 @@ def setting(number: int, experiment: Any | None) -> str:
     return f"{reward} ({images}/{images // updates})" if algorithm == "ddpo" else reward
 
 
-def measured_label(slot: str, measured: Iterable[str]) -> str:
-    """The text below the header of `slot`; empty where the header already says it."""
+def measured_label(metric: str, measured: Iterable[str]) -> str:
+    """The text below the header of column `metric`; empty where the header has the same words."""
     found = sorted({m for m in measured if isinstance(m, str)})  # NaN: not given
-    plain = {slot.lower(), METRICS.get(slot, slot).lower()}
+    plain = {metric.lower(), METRICS.get(metric, metric).lower()}
     return " / ".join(m for m in found if m.lower() not in plain)
 
 

@@ -30,7 +30,7 @@ def make(experiments: Sequence[Any], *, per_prompt: pd.DataFrame, selection: pd.
 
     from pcpo.stats.effect_fits import COLUMNS
     from pcpo.tables import effects, matching, notes
-    from pcpo.tables.quality import SLOTS
+    from pcpo.tables.quality import METRIC_COLUMNS
     from pcpo.tables.table import Body, Column
 
     numbered = labels.by_number(experiments)
@@ -41,16 +41,16 @@ def make(experiments: Sequence[Any], *, per_prompt: pd.DataFrame, selection: pd.
     for number in RECORD.experiments:
         model = labels.model_label(number, numbered.get(number))
         block: list[dict[str, Any]] = []
-        for slot in SLOTS:
-            values = data[(data["config"] == number) & (data["metric"] == slot)]
+        for metric in METRIC_COLUMNS:
+            values = data[(data["config"] == number) & (data["metric"] == metric)]
             effect = effects.EFFECTS["Algorithm"]
             fit = effects.fit(values, "value ~ algorithm", (effect,), skip=number in absent)
-            fits[f"{model} {labels.METRICS[slot]}"] = fit
+            fits[f"{model} {labels.METRICS[metric]}"] = fit
             row: dict[str, Any] = {
-                "row": f"{model} {slot}",
+                "row": f"{model} {metric}",
                 "config": number,
                 "model": model,
-                "metric": slot,
+                "metric": metric,
             }
             row |= matching.columns(selection, [numbered.get(number)])
             row |= {str(k): v for k, v in fit.loc[effect, COLUMNS].items()}

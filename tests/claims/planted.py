@@ -112,12 +112,12 @@ def metrics(experiments, effect, seeds, rng):
             }
             spread = {"fid": 0.5, "fd_dinov2": 5.0, "is_star": 0.1, "lpips_diversity": 0.002}
             for seed in seeds:
-                for slot, mean in means.items():
-                    mean = effect * mean + 0.01 * (wrong and pcpo and slot == "lpips_diversity")
-                    values = 100 + mean + rng.normal(0, spread[slot], PROMPTS)
+                for metric, mean in means.items():
+                    mean = effect * mean + 0.01 * (wrong and pcpo and metric == "lpips_diversity")
+                    values = 100 + mean + rng.normal(0, spread[metric], PROMPTS)
                     row = {
-                        "experiment": e.name, "arm": arm, "seed": seed, "metric": slot,
-                        "measured": slot, "images": 32, "reference_images": 32, "dimensions": 8,
+                        "experiment": e.name, "arm": arm, "seed": seed, "metric": metric,
+                        "measured": metric, "images": 32, "reference_images": 32, "dimensions": 8,
                     }  # fmt: skip
                     overall.append(row | {"value": values.mean()})
                     per_prompt += [

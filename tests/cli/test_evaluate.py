@@ -85,10 +85,10 @@ def test_the_quality_networks_numbers_are_those_of_arrays_in_memory(root, comman
 
     for arm, own in whole.items():
         base, within = whole["base"], []
-        for slot, output in {"fid": "pooled", "fd_dinov2": "middle"}.items():
+        for metric, output in {"fid": "pooled", "fd_dinov2": "middle"}.items():
             kept = np.load(root / arm / f"features/quality_network.{output}.npy")
             np.testing.assert_array_equal(kept, own[output], strict=True)
-            assert overall[arm, slot] == same(frechet_distance(own[output], base[output]))
+            assert overall[arm, metric] == same(frechet_distance(own[output], base[output]))
         assert overall[arm, "is_star"] == same(inception_score(own["logits"])[0])
         for i in range(PROMPTS):
             rows = slice(SEEDS * i, SEEDS * i + SEEDS)

@@ -35,8 +35,8 @@ def extract(images):
 
 
 QUALITY = {
-    slot: FeatureSource(features="toy", output=output, metric=metric, measured=f"toy {slot}")
-    for slot, output, metric in [
+    column: FeatureSource(features="toy", output=output, metric=metric, measured=f"toy {column}")
+    for column, output, metric in [
         ("fid", "means", "frechet"),
         ("is_star", "logits", "inception_score"),
         ("lpips_diversity", "means", "diversity"),

@@ -36,14 +36,14 @@ def test_table_4_is_the_paired_t_test_and_holm_over_its_metrics(per_prompt):
     rows = table.frame.set_index("row")
     for number, model in ((5, "SD1.4"), (6, "FLUX")):
         expected = []
-        for slot in fabricated.SLOTS:
+        for metric in fabricated.METRIC_COLUMNS:
             chosen = per_prompt[
                 (per_prompt["experiment"] == fabricated.name(number))
-                & (per_prompt["metric"] == slot)
+                & (per_prompt["metric"] == metric)
             ]
             wide = chosen.pivot(index="prompt_id", columns="arm", values="value")
             expected.append(stats.ttest_rel(wide["pcpo"], wide["baseline"]).pvalue)
-        found = rows.loc[[f"{model} {slot}" for slot in fabricated.SLOTS]]
+        found = rows.loc[[f"{model} {metric}" for metric in fabricated.METRIC_COLUMNS]]
         np.testing.assert_allclose(found["p_satterthwaite"], expected, rtol=1e-6)
         np.testing.assert_allclose(found["p_holm"], holm(expected), rtol=1e-6)
         assert (found["p_value"] < found["p_satterthwaite"]).all()  # z against t

@@ -207,16 +207,16 @@ def test_quality_table_holds_overall_values_and_paired_noise(data):
     table = make("table2a", data)
     overall, per_prompt = data["overall"], data["per_prompt"]
     rows = table.frame.set_index("row")
-    for slot in ("fid", "fd_dinov2", "is_star"):
+    for metric in ("fid", "fd_dinov2", "is_star"):
         chosen = overall[
-            (overall["experiment"] == fabricated.name(2)) & (overall["metric"] == slot)
+            (overall["experiment"] == fabricated.name(2)) & (overall["metric"] == metric)
         ]
         expected = chosen.set_index("arm")["value"]
-        assert rows.loc["full pcpo", slot] == pytest.approx(expected["pcpo"])
-        assert rows.loc["full baseline", slot] == pytest.approx(expected["baseline"])
+        assert rows.loc["full pcpo", metric] == pytest.approx(expected["pcpo"])
+        assert rows.loc["full baseline", metric] == pytest.approx(expected["baseline"])
     lpips = per_prompt[
         (per_prompt["experiment"] == fabricated.name(1))
-        & (per_prompt["metric"] == fabricated.SLOTS[3])
+        & (per_prompt["metric"] == fabricated.METRIC_COLUMNS[3])
     ].pivot(index="prompt_id", columns="arm", values="value")
     assert rows.loc["half pcpo", "lpips_diversity"] == pytest.approx(lpips["pcpo"].mean())
     difference = lpips["pcpo"] - lpips["baseline"]
@@ -238,19 +238,19 @@ def test_mixed_models_give_the_differences_of_cell_means(data):
     frame = data["per_prompt"]
     means = frame.groupby(["experiment", "arm", "metric"])["value"].mean()
 
-    def cell(number, arm, slot):
-        return means[fabricated.name(number), arm, slot]
+    def cell(number, arm, metric):
+        return means[fabricated.name(number), arm, metric]
 
     rows = make("table3", data).frame.set_index("row")
-    for slot in fabricated.SLOTS:
-        algorithm = cell(1, "pcpo", slot) - cell(1, "baseline", slot)
-        batch = cell(2, "baseline", slot) - cell(1, "baseline", slot)
-        at_full = cell(2, "pcpo", slot) - cell(2, "baseline", slot)
-        assert rows.loc[f"Algorithm {slot}", "coef"] == pytest.approx(algorithm)
-        assert rows.loc[f"Batch Size {slot}", "coef"] == pytest.approx(batch)
-        assert rows.loc[f"Interaction {slot}", "coef"] == pytest.approx(at_full - algorithm)
-        other = cell(3, "pcpo", slot) - cell(3, "baseline", slot)
-        both = rows.loc[f"Algorithm {slot}", "coef_two_tasks"]
+    for metric in fabricated.METRIC_COLUMNS:
+        algorithm = cell(1, "pcpo", metric) - cell(1, "baseline", metric)
+        batch = cell(2, "baseline", metric) - cell(1, "baseline", metric)
+        at_full = cell(2, "pcpo", metric) - cell(2, "baseline", metric)
+        assert rows.loc[f"Algorithm {metric}", "coef"] == pytest.approx(algorithm)
+        assert rows.loc[f"Batch Size {metric}", "coef"] == pytest.approx(batch)
+        assert rows.loc[f"Interaction {metric}", "coef"] == pytest.approx(at_full - algorithm)
+        other = cell(3, "pcpo", metric) - cell(3, "baseline", metric)
+        both = rows.loc[f"Algorithm {metric}", "coef_two_tasks"]
         assert both == pytest.approx((algorithm + other) / 2)
     assert (rows["n_obs"] == 48).all()
     assert (rows["n_obs_two_tasks"] == 96).all()
