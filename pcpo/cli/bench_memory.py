@@ -54,7 +54,7 @@ def main() -> None:
         "lpips_diversity": source("vectors", "diversity"),
     }
     with tempfile.TemporaryDirectory() as folder:
-        rows = [(p, f"prompt {p}", seed) for p in range(PROMPTS) for seed in range(count)]
+        rows = [(p, f"prompt {p}", image) for p in range(PROMPTS) for image in range(count)]
         noise = (rng.integers(0, 256, (3, 32, 32), dtype=np.uint8) for _ in rows)
         write_images(Path(folder), rows, noise)
         images = ImageSet(Path(folder), {"random": Random()}, quality)  # type: ignore[dict-item]

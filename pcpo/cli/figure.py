@@ -154,7 +154,7 @@ def _sample_grid(
 
 def _prompts(shown: pd.DataFrame, grid: Grid, published: bool) -> str:
     texts = "; ".join(f"“{escaped(text)}”" for text in shown["prompt"].drop_duplicates())
-    seeds = ", ".join(map(str, sorted(shown["seed"].unique())))
+    seeds = ", ".join(map(str, sorted(shown["image_seed"].unique())))
     why = "the paper's are not among them" if grid.prompts else "the paper names none"
     source = "of Appendix G" if published else f"spread evenly over the evaluation prompts ({why})"
     return f"Prompts {source}, image seeds {seeds}: {texts}"

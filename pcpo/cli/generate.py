@@ -54,7 +54,7 @@ def main() -> None:
             encoding="utf-8"
         )
         log(f"{experiment.name} {args.arm}: checkpoint of epoch {epoch}")
-    rows = evaluation_rows(experiment, scale, experiment.evaluation.seeds)
+    rows = evaluation_rows(experiment, scale, experiment.evaluation.images_per_prompt)
     # What the images depend on: images of anything else are made anew.
     about = [
         experiment.identity("sampler", "precision"),
@@ -74,7 +74,7 @@ def main() -> None:
             policy,
             sampler,
             experiment.sampler.guidance_scale,
-            [(prompt, seed) for _, prompt, seed in missing],
+            [(prompt, image_seed) for _, prompt, image_seed in missing],
             experiment.evaluation.batch,
         )
         write_images(args.out, rows, (image.numpy() for image in images), made_by)

@@ -46,9 +46,10 @@ def main() -> None:
     resolved(experiment=experiment, scale=scale, seed=args.seed)
     if len(args.run) < 2:
         raise ValueError("--run: give the baseline's folder and at least one other arm's")
-    rows = evaluation_rows(experiment, scale, experiment.evaluation.validation_seeds)
-    items = [(prompt, seed) for _, prompt, seed in rows]
-    screened = np.array([seed < experiment.evaluation.screening_seeds for _, seed in items])
+    rows = evaluation_rows(experiment, scale, experiment.evaluation.selection_images_per_prompt)
+    items = [(prompt, image_seed) for _, prompt, image_seed in rows]
+    few = experiment.evaluation.screening_images_per_prompt
+    screened = np.array([image_seed < few for _, image_seed in items])
     device = device_of(args, scale)
     policy, native = load_policy(experiment, scale, device)
     reward = load_reward(scale, experiment.reward.name, device, **experiment.reward.options)

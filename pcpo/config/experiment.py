@@ -152,9 +152,9 @@ class Execution(Record):
 
 class Evaluation(Record):
     prompts: int = Field(gt=0)  # at most so many of the experiment's prompts
-    seeds: int = Field(gt=1)  # images per prompt
-    validation_seeds: int = Field(gt=1)  # images per prompt that selection scores
-    screening_seeds: int = Field(gt=0)  # how many of them screen the candidates
+    images_per_prompt: int = Field(gt=1)
+    selection_images_per_prompt: int = Field(gt=1)  # selection scores them
+    screening_images_per_prompt: int = Field(gt=0)  # how many of them screen the candidates
     batch: int = Field(gt=0)
     # Levels of the training reward at which runs are compared (Table 10), in rising order. If no
     # level is published for the scale: fractions of the range that both arms cover. If both are
@@ -305,7 +305,7 @@ class Experiment(Record):
         s, e = self.sampler, self.evaluation
         return (
             f"{self.model}_{self.prompts}_{s.kind}{s.steps}_cfg{s.guidance_scale:g}"
-            f"_{e.prompts}x{e.seeds}_{self.digest('sampler', 'precision')[:6]}"
+            f"_{e.prompts}x{e.images_per_prompt}_{self.digest('sampler', 'precision')[:6]}"
         )
 
     @property

@@ -204,7 +204,9 @@ def selection_images(experiment: Experiment, scale: Scale) -> int:
     others = len(e.measured) - 1
     full = 1 + others * min(candidates, 3)  # the baseline's checkpoint, at most three of another's
     screened = others * candidates if candidates > 3 else 0
-    return prompts * (full * v.validation_seeds + screened * v.screening_seeds)
+    return prompts * (
+        full * v.selection_images_per_prompt + screened * v.screening_images_per_prompt
+    )
 
 
 def alignment_checkpoints(experiment: Experiment) -> int:
@@ -219,7 +221,7 @@ def _evaluation(
     """Selection, images of the base model and of each measured arm, and the alignment tables."""
     e, v = experiment, experiment.evaluation
     prompts = min(v.prompts, prompt_count(e.prompts, scale))
-    kept = prompts * v.seeds * (runs * len(e.measured) + with_base)
+    kept = prompts * v.images_per_prompt * (runs * len(e.measured) + with_base)
     asked = {name: len(_alignment_prompts(e, name, scale)) for name in e.alignment}
     tests = sum(asked.values()) * v.alignment_images
     reward = own_reward(e).tflop

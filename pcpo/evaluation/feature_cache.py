@@ -40,7 +40,7 @@ PIECE = 2**26  # bytes of a prompt's features that are joined for a running metr
 class ImageSet:
     """A folder of images with the features that `quality` needs.
 
-    - `index`: DataFrame of prompt_id, prompt, seed, shard, file, grouped by prompt
+    - `index`: DataFrame of prompt_id, prompt, image_seed, shard, file, grouped by prompt
     - `rows[features, output]`: `Rows` (N, d), one per row of the index, for metrics of rows
     - `values[features, output, metric]`: {prompt_id: value} of running metrics
     - `dimensions[features, output]`: d
@@ -123,7 +123,7 @@ class ImageSet:
                                 raise ValueError(
                                     f"{self.folder}: features {name}.{part.output} are NaN or "
                                     f"infinite, first for prompt {image['prompt_id']} "
-                                    f"({shown(image['prompt'])}) seed {image['seed']}"
+                                    f"({shown(image['prompt'])}) image seed {image['image_seed']}"
                                 )
                             part.add(values, batch["prompt_id"].to_numpy())
 

@@ -20,7 +20,7 @@ from pcpo.stats.speedup import WINDOW, first_crossing
 
 SCREENED = 3  # checkpoints that remain after a screening on fewer images
 
-# epoch -> rewards of that checkpoint's validation images, in one fixed order of (prompt, seed)
+# epoch -> rewards of that checkpoint's images, in one fixed order of (prompt, image_seed)
 Validate = Callable[[int], NDArray[np.float64]]
 
 

@@ -3,8 +3,8 @@
 A metric named `frechet` is `pcpo/metrics/frechet.py`. For the tables the module defines one of
 
 - `metric(own, base) -> float`: of the features (N, d) of a policy's images and of the base model's
-  with the same prompts and seeds, which are kept on disk: `own[a:b]` reads rows, `np.asarray(own)`
-  all of them. It is taken over all images and over each prompt's.
+  with the same prompts and image seeds, which are kept on disk: `own[a:b]` reads rows,
+  `np.asarray(own)` all of them. It is taken over all images and over each prompt's.
 - `Running`: a class whose `update(features)` is given a prompt's features piece by piece and whose
   `value()` is the prompt's value, for features that are too long to be kept. Over all images it
   counts as the mean of the prompts' values.

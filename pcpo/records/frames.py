@@ -152,7 +152,7 @@ SELECTION = FrameSpec(
         "epoch": "i",  # the selected checkpoint
         "validation_reward": "f",
         "validation_se": "f",
-        "difference": "f",  # to the baseline's validation reward, paired by (prompt, seed)
+        "difference": "f",  # to the baseline's validation reward, paired by (prompt, image seed)
         "difference_se": "f",
         "tolerance": "f",
         "matched": "b",
@@ -193,7 +193,7 @@ ALIGNMENT = FrameSpec(
         "dataset": "s",  # coco, mjhq, pick_eval
         "score": "s",  # hpsv2_1, hpsv2, aesthetic, clipscore, pickscore, imagereward
         "prompt_id": "i",
-        "image": "i",  # image number (seed) within the prompt
+        "image": "i",  # image seed within the prompt
         "value": "f",
     },
 )

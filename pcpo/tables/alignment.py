@@ -159,5 +159,7 @@ def score_notes(chosen: pd.DataFrame, missing: Sequence[int], used: Sequence[Any
     if len(chosen):
         prompts = chosen["prompt_id"].nunique()
         images = chosen[["prompt_id", "image"]].drop_duplicates().shape[0]
-        found.append(f"{images} images of {prompts} prompts per model, the same seeds for each.")
+        found.append(
+            f"{images} images of {prompts} prompts per model, the same image seeds for each."
+        )
     return found + _epochs_note(chosen, used) + notes.seed_note(chosen)

@@ -76,7 +76,12 @@ def test_kept_scores_and_images_are_of_the_sampler_that_made_them(command, tmp_p
     monkeypatch.setattr(evaluation, "score", counting)
     runs = ("--run", "baseline", "--run", "pcpo", "--out", "selection.csv")
     own = ("--evaluation-sampler", "own")
-    sizes = {"validation_seeds": 2, "screening_seeds": 1, "candidate_window": 10, "seeds": 2}
+    sizes = {
+        "selection_images_per_prompt": 2,
+        "screening_images_per_prompt": 1,
+        "candidate_window": 10,
+        "images_per_prompt": 2,
+    }
     command(select, *runs, **sizes)
     [native] = set(made)
     made.clear()

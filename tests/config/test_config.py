@@ -328,7 +328,7 @@ def test_the_pilot_changes_sizes_and_what_its_preset_says():
                 for may in SCALE_MAY_CHANGE
             )
             assert sized or key.split(".")[0] in method, (paper.name, key)
-        assert {"epochs", "evaluation.seeds"} <= changed
+        assert {"epochs", "evaluation.images_per_prompt"} <= changed
     assert list(preset.experiments) == ["10_dancegrpo_flux_uniform"]
 
 

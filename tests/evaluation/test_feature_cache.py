@@ -189,14 +189,14 @@ def test_nan_is_named_with_its_image(folder):
             values["pixels"][7, 3] = np.nan
             return values
 
-    with pytest.raises(ValueError, match=r"colours\.pixels are NaN .*'prompt 1'\) seed 2"):
+    with pytest.raises(ValueError, match=r"colours\.pixels are NaN .*'prompt 1'\) image seed 2"):
         ImageSet(folder, {"colours": Broken()}, QUALITY)
 
 
 def test_a_mixed_up_index_is_refused(folder):
     path = folder / "index.csv"
     index = pd.read_csv(path)
-    index.sort_values(["seed", "prompt_id"]).to_csv(path, index=False)
+    index.sort_values(["image_seed", "prompt_id"]).to_csv(path, index=False)
     with pytest.raises(ValueError, match=r"index\.csv: a prompt's images do not follow"):
         ImageSet(folder, {"colours": Colours()}, QUALITY)
     pd.concat([index, index.iloc[[4]]]).sort_values("prompt_id").to_csv(path, index=False)

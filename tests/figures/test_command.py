@@ -106,7 +106,9 @@ def test_a_grid_names_the_sampler_of_its_images(grid, tmp_path):
 
 def test_rows_of_other_images_are_refused(grid, tmp_path):
     fewer = images(tmp_path / "fewer", PROMPTS[:3])
-    with pytest.raises(ValueError, match=r"fewer/index\.csv: prompt 3 \('chicken'\), seed 0 is mi"):
+    with pytest.raises(
+        ValueError, match=r"fewer/index\.csv: prompt 3 \('chicken'\), image seed 0 is mi"
+    ):
         figure.main([*grid, f"--row=uniform={fewer}", "--out", str(tmp_path / "figure1a")])
     with pytest.raises(ValueError, match="give every arm once for each experiment"):
         figure.main([*grid, f"--row=base={fewer}", "--out", str(tmp_path / "figure1a")])

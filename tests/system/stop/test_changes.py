@@ -98,7 +98,7 @@ NO_CHANGES = {
     "how it runs": {"execution": Execution(gpus=2, compile=True, activation_checkpointing=True)},
     "how often it saves": {"checkpoint_every": 1},
     "a longer run": {"epochs": 30},
-    "the evaluation": {"evaluation": {"batch": 1, "seeds": 9}},
+    "the evaluation": {"evaluation": {"batch": 1, "images_per_prompt": 9}},
     "words": {"description": "another"},
 }
 
