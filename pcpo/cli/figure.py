@@ -170,14 +170,14 @@ def _labels(arms: Sequence[str], selection: pd.DataFrame) -> dict[str, str]:
 
 
 def _checkpoints(selection: pd.DataFrame) -> list[str]:
-    """Which checkpoints, their validation reward, and whether it is matched."""
+    """Which checkpoints, their selection reward, and whether it is matched."""
     remarks = []
     for name, rows in selection.groupby("experiment", sort=False):
         each = "; ".join(
-            f"{style.LABELS.get(arm, arm)} epoch {epoch} (validation reward {reward:.4g}, "
+            f"{style.LABELS.get(arm, arm)} epoch {epoch} (selection reward {reward:.4g}, "
             f"{'matched' if matched else 'NOT matched'})"
             for arm, epoch, reward, matched in zip(
-                rows["arm"], rows["epoch"], rows["validation_reward"], rows["matched"], strict=True
+                rows["arm"], rows["epoch"], rows["selection_reward"], rows["matched"], strict=True
             )
         )
         remarks.append(f"Checkpoints of {name}: {each}")

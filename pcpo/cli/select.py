@@ -80,7 +80,7 @@ def main() -> None:
         for arm, sampler in samplers.items()
     }
 
-    def validate(arm: str, epoch: int, screening: bool = False) -> np.ndarray:
+    def measure(arm: str, epoch: int, screening: bool = False) -> np.ndarray:
         chosen = [item for item, few in zip(items, screened, strict=True) if few or not screening]
 
         def scored() -> np.ndarray:
@@ -89,24 +89,24 @@ def main() -> None:
 
         name = f"{arm}_epoch_{epoch:05d}_{'few' if screening else 'all'}"
         values = kept[arm].of(name, manifests[arm][epoch], scored)
-        log(f"{arm} epoch {epoch}: validation reward {values.mean():.5g} on {len(values)} images")
+        log(f"{arm} epoch {epoch}: selection reward {values.mean():.5g} on {len(values)} images")
         return values
 
     first, others = names[0], names[1:]
     level = pair_level(experiment.evaluation, updates)
-    validate_first = cache(partial(validate, first))
-    baseline = select_baseline(updates[first], level, sorted(manifests[first]), validate_first)
-    reference = validate_first(baseline.epoch)
+    measure_first = cache(partial(measure, first))
+    baseline = select_baseline(updates[first], level, sorted(manifests[first]), measure_first)
+    reference = measure_first(baseline.epoch)
     chosen = {first: baseline}
     for arm in others:
         chosen[arm] = select_matched(
             updates[arm],
             baseline,
             sorted(manifests[arm]),
-            partial(validate, arm),
+            partial(measure, arm),
             reference,
             experiment.evaluation,
-            partial(validate, arm, screening=True),
+            partial(measure, arm, screening=True),
             screened,
         )
     for arm, selected in chosen.items():

@@ -162,7 +162,7 @@ class Evaluation(Record):
     reward_levels: tuple[float, ...] = ()
     level_fractions: tuple[float, ...] = ()
     matched_level: float | None = None  # level of Tables 2-4; None: the highest
-    tolerance: float = Field(ge=0)  # |difference of validation rewards| that counts as matched
+    tolerance: float = Field(ge=0)  # |difference of selection rewards| that counts as matched
     candidate_window: int = 10  # epochs on either side of PCPO's crossing that are screened
     alignment_images: int = Field(default=1, gt=0)  # images per prompt for Tables 5 and 9
     # At most so many prompts of each alignment set, evenly spread; None: all of them.

@@ -196,7 +196,7 @@ def _training(scale: Scale, experiment: Experiment, arm: Arm, runs: int, speed: 
 
 
 def selection_images(experiment: Experiment, scale: Scale) -> int:
-    """The most validation images that selection generates for the measured arms of one seed."""
+    """The most images that selection generates for the measured arms of one seed."""
     e, v = experiment, experiment.evaluation
     prompts = min(v.prompts, prompt_count(e.prompts, scale))
     near = 2 * (v.candidate_window // e.checkpoint_every) + 1

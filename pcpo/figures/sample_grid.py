@@ -15,7 +15,7 @@ TITLE = "Samples of the base model, the baseline and PCPO"
 CAPTION = (
     "The images of a column have the same prompt and the same noise. They are the first images of "
     "their prompts; none was chosen by its looks. Baseline and PCPO are the checkpoints that were "
-    "selected for an equal validation reward; how well it is matched stands below."
+    "selected for an equal selection reward; the notes below state how well it is matched."
 )
 COLUMNS = 6  # in a page's width; more are wrapped
 

@@ -150,9 +150,9 @@ SELECTION = FrameSpec(
         "level_reached": "b",
         "crossing_epoch": "i",  # first crossing of the trailing mean; -1 if never
         "epoch": "i",  # the selected checkpoint
-        "validation_reward": "f",
-        "validation_se": "f",
-        "difference": "f",  # to the baseline's validation reward, paired by (prompt, image seed)
+        "selection_reward": "f",
+        "selection_reward_se": "f",
+        "difference": "f",  # to the baseline's selection reward, paired by (prompt, image seed)
         "difference_se": "f",
         "tolerance": "f",
         "matched": "b",

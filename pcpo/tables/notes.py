@@ -145,8 +145,8 @@ def selection_notes(selection: pd.DataFrame, experiments: Iterable[Any]) -> list
             notes.append(
                 f"Configuration {experiment.number}, seed {seed}, {level}: "
                 f"baseline epoch {baseline['epoch']} "
-                f"(validation reward {baseline['validation_reward']:.4g}), PCPO epoch "
-                f"{pcpo['epoch']} ({pcpo['validation_reward']:.4g}); difference "
+                f"(selection reward {baseline['selection_reward']:.4g}), PCPO epoch "
+                f"{pcpo['epoch']} ({pcpo['selection_reward']:.4g}); difference "
                 f"{pcpo['difference']:+.3g} +- {pcpo['difference_se']:.2g}, tolerance "
                 f"{pcpo['tolerance']:.2g}: {verdict}"
                 + (f" ({pcpo['reason']})" if isinstance(pcpo["reason"], str) else "")

@@ -84,7 +84,7 @@ def test_a_grid_names_its_prompts_and_checkpoints(grid, tmp_path):
     text = (tmp_path / "figure1a.md").read_text()
     listed = "“cat”; “bear”; “butterfly”; “chicken”; “bee”; “camel”"
     assert f"Prompts of Appendix G, image seeds 0: {listed}. " in text
-    assert "PCPO epoch 14 (validation reward 6.01, NOT matched)" in text
+    assert "PCPO epoch 14 (selection reward 6.01, NOT matched)" in text
     assert "One training run per arm" not in text
     figure.main([*grid, "--out", str(tmp_path / "figure15")])
     text = (tmp_path / "figure15.md").read_text()
