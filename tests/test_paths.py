@@ -82,7 +82,7 @@ def test_nothing_is_both_and_there_are_no_other_figures():
 def test_panels_that_table_6_gives_a_configuration_are_drawn():
     """Of figures in parts: 7(a, b) of configuration 1, 7(d) of 10; 7(c) and 8 have none."""
     with (CONFIG / "paper" / "table6.csv").open(newline="") as handle:
-        listed = {int(row["config"]): row["figures"] for row in csv.DictReader(handle)}
+        listed = {int(row["number"]): row["figures"] for row in csv.DictReader(handle)}
     panels, mentioned = set(), set()
     for number, text in listed.items():
         for figure, letters in re.findall(r"(\d+)(?:\(([a-z, ]+)\))?", text):

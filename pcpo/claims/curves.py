@@ -56,7 +56,7 @@ def speedup(
     """
     evidence.name(number)
     table = evidence.table("table10")
-    rows = table[table["config"] == number]
+    rows = table[table["number"] == number]
     if rows.empty or not (rows["runs"] > 0).any():
         why = "".join(f": {reason}" for reason in rows["no_level"].unique() if reason)
         raise NotRun(f"configuration {number} has no reward level to compare the arms at{why}")

@@ -108,7 +108,7 @@ def mixed_model(
         label, table = f"{effect} {metric}", evidence.table("table3")
     elif numbers in ((5,), (6,)):
         table = evidence.table("table4")
-        rows = table[(table["config"] == numbers[0]) & (table["metric"] == metric)]
+        rows = table[(table["number"] == numbers[0]) & (table["metric"] == metric)]
         label = str(rows.index[0])
     else:
         raise ValueError(f"configurations {list(numbers)}: no mixed model; it has [1, 2], 5 and 6")

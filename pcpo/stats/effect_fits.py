@@ -39,7 +39,7 @@ def fit_effects(
 ) -> pd.DataFrame:
     """Fit `formula` with a random intercept per `prompt`; one row for each of `effects`, the index.
 
-    `frame` has `prompt`, `config`, `algorithm`, `run` (one training) and what the formula names.
+    `frame` has `prompt`, `number`, `algorithm`, `run` (one training) and what the formula names.
     Columns, all in `COLUMNS`:
 
     - `coef` to `note`: the paper's model by statsmodels (`fit_mixed_model`). Where a cell has
@@ -53,7 +53,7 @@ def fit_effects(
     A model that the data do not determine gives NaN and its reason in `note`. Raises ValueError
     for a missing column, NaN, or a formula that cannot be read.
     """
-    cells = frame[["config", "algorithm"]].drop_duplicates()
+    cells = frame[["number", "algorithm"]].drop_duplicates()
     several = frame["run"].nunique() > len(cells)
     crossed = "run" if several else ""
     try:

@@ -53,7 +53,7 @@ def models_and_methods(
             matched = pair == "matched"
             row: dict[str, Any] = {
                 "row": f"{model} {arm}" + " matched" * matched,
-                "config": number,
+                "number": number,
                 "dataset": printed,
                 "model": model,
                 "checkpoint": "base" if arm == "base" else pair,

@@ -69,17 +69,17 @@ def metric_column() -> Column:
 def design(
     numbered: dict[int, Any], per_prompt: pd.DataFrame, numbers: Sequence[int]
 ) -> pd.DataFrame:
-    """Long table of the two arms: config, metric, algorithm, batch, prompt, run, value."""
+    """Long table of the two arms: number, metric, algorithm, batch, prompt, run, value."""
     names = {numbered[n].name: n for n in numbers if n in numbered}
     chosen = per_prompt[
         per_prompt["experiment"].isin(names) & per_prompt["arm"].isin(["baseline", "pcpo"])
     ]
     keys = ["experiment", "arm", "seed", "metric", "prompt_id"]
     data = chosen.dropna(subset="value")[[*keys, "value"]].reset_index(drop=True)
-    data["config"] = data["experiment"].map(names).astype("int64")
+    data["number"] = data["experiment"].map(names).astype("int64")
     data["algorithm"] = pd.Categorical(data["arm"], ["baseline", "pcpo"])
-    data["batch"] = pd.Categorical(data["config"].map(_BATCHES), ["half", "full"])
-    task = data["config"].map(_TASKS).fillna("")
+    data["batch"] = pd.Categorical(data["number"].map(_BATCHES), ["half", "full"])
+    task = data["number"].map(_TASKS).fillna("")
     data["prompt"] = task.astype(str) + ":" + data["prompt_id"].astype(str)
     data["run"] = data["experiment"] + ":" + data["arm"] + ":" + data["seed"].astype(str)
     return data
@@ -128,7 +128,7 @@ def fit_notes(fits: dict[str, pd.DataFrame]) -> list[str]:
 def data_notes(
     data: pd.DataFrame, numbered: dict[int, Any], selection: pd.DataFrame, per_prompt: pd.DataFrame
 ) -> list[str]:
-    used = [numbered[n] for n in sorted(set(data["config"]))]
+    used = [numbered[n] for n in sorted(set(data["number"]))]
     names = [e.name for e in used]
     metrics = per_prompt[
         per_prompt["experiment"].isin(names) & per_prompt["arm"].isin(["baseline", "pcpo"])
@@ -150,4 +150,4 @@ def data_notes(
 
 
 def _several_runs(data: pd.DataFrame) -> bool:
-    return bool(data["run"].nunique() > len(data[["config", "arm"]].drop_duplicates()))
+    return bool(data["run"].nunique() > len(data[["number", "arm"]].drop_duplicates()))

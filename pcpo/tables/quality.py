@@ -57,7 +57,7 @@ def quality(
     for number, fields in cells.items():
         experiment = numbered.get(number)
         for arm, method in _METHODS.items():
-            row = {"row": f"{fields['cell']} {arm}", "config": number} | fields
+            row = {"row": f"{fields['cell']} {arm}", "number": number} | fields
             row |= {"method": method}
             for metric in shown:
                 value, averaged = _value(overall, per_prompt, experiment, arm, metric)

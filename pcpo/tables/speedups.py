@@ -109,7 +109,7 @@ def speedups(
         for rank, level in enumerate(levels, 1):
             rows.append(
                 {
-                    "config": number,
+                    "number": number,
                     "level_rank": rank,
                     "baseline": labels.algorithm_label(number, experiment)
                     + (f" ({labels.model_label(number, experiment)})" if number in (5, 6) else ""),

@@ -44,13 +44,13 @@ def make(experiments: Sequence[Any], *, per_prompt: pd.DataFrame, selection: pd.
         for effect in effects.EFFECTS
         for metric in METRIC_COLUMNS
     }
-    absent = [n for n in RECORD.experiments if n not in set(data["config"])]
+    absent = [n for n in RECORD.experiments if n not in set(data["number"])]
     fits = {}
     for suffix, numbers in blocks.items():
         what = "two tasks" if suffix else "one task"
         incomplete = any(number in absent for number in numbers)
         for metric in METRIC_COLUMNS:
-            values = data[data["config"].isin(numbers) & (data["metric"] == metric)]
+            values = data[data["number"].isin(numbers) & (data["metric"] == metric)]
             fit = effects.fit(values, formula, tuple(effects.EFFECTS.values()), skip=incomplete)
             fits[f"{labels.METRICS[metric]} ({what})"] = fit
             for effect, coefficient in effects.EFFECTS.items():

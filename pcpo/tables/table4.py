@@ -35,20 +35,20 @@ def make(experiments: Sequence[Any], *, per_prompt: pd.DataFrame, selection: pd.
 
     numbered = labels.by_number(experiments)
     data = effects.design(numbered, per_prompt, RECORD.experiments)
-    absent = [n for n in RECORD.experiments if n not in set(data["config"])]
+    absent = [n for n in RECORD.experiments if n not in set(data["number"])]
     rows: list[dict[str, Any]] = []
     fits = {}
     for number in RECORD.experiments:
         model = labels.model_label(number, numbered.get(number))
         block: list[dict[str, Any]] = []
         for metric in METRIC_COLUMNS:
-            values = data[(data["config"] == number) & (data["metric"] == metric)]
+            values = data[(data["number"] == number) & (data["metric"] == metric)]
             effect = effects.EFFECTS["Algorithm"]
             fit = effects.fit(values, "value ~ algorithm", (effect,), skip=number in absent)
             fits[f"{model} {labels.METRICS[metric]}"] = fit
             row: dict[str, Any] = {
                 "row": f"{model} {metric}",
-                "config": number,
+                "number": number,
                 "model": model,
                 "metric": metric,
             }

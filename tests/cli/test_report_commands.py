@@ -90,7 +90,7 @@ def test_runs_of_two_epochs_are_drawn_and_what_they_lack_is_said(tmp_path):
     assert "2: a run of 2 epochs is shorter than" in (tmp_path / "table1.md").read_text()
     compare.main([*given[:2], "--tables", str(tmp_path / "table1.csv"), "--out", path + ".csv"])
     compared = pd.read_csv(path + ".csv").set_index(["table", "row", "column"])
-    cell = compared.loc["table1", "config2", "speedup_pct"]
+    cell = compared.loc["table1", "configuration 2", "speedup_pct"]
     assert cell["verdict"] == "not measured"
     assert cell["reason"].startswith("a run of 2 epochs is shorter")
 

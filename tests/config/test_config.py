@@ -79,7 +79,7 @@ def test_every_row_of_table7_is_compared():
 @pytest.mark.parametrize("number", range(1, 11))
 @pytest.mark.parametrize("row", ROWS)
 def test_paper_scale_is_table7_cell_by_cell(number, row):
-    published = TABLE7.loc[row, f"config_{number}"]
+    published = TABLE7.loc[row, f"configuration_{number}"]
     ours = ROWS[row](load_experiment(number, "paper"))
     if isinstance(ours, int | float):
         assert ours == pytest.approx(float(published))

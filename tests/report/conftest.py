@@ -19,7 +19,7 @@ CLAIMS = ("id", "group", "claim", "source", "quantity", "setting", "estimate", "
 CLAIMS += ("verdict", "why", "claim_id", "claim_verdict", "claimed", "paper", "remark")
 TABLE1 = pd.DataFrame(
     {
-        "row": ["config2", "config4", "config5", "config6"],
+        "row": ["configuration 2", "configuration 4", "configuration 5", "configuration 6"],
         "target_level": [5.8157, 0.44066, 0.75, 0.9],
         "baseline_epochs": [17, 20, 18, 17],
         "pcpo_epochs": [12, 19, 20, 16],

@@ -62,7 +62,11 @@ def test_what_was_measured_stands_by_the_metric(path):
     [
         ("undecided", "maybe", "row 4, verdict: 'maybe'|row 8, verdict: 'maybe'"),
         ("table,row", "tabel,row", "columns table are missing"),
-        ("table1,config4,baseline_epochs", "table1,config2,baseline_epochs", "occurs twice"),
+        (
+            "table1,configuration 4,baseline_epochs",
+            "table1,configuration 2,baseline_epochs",
+            "occurs twice",
+        ),
     ],
 )
 def test_a_comparison_that_is_not_one_is_refused(path, old, new, message):
@@ -74,7 +78,11 @@ def test_a_comparison_that_is_not_one_is_refused(path, old, new, message):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("table1,config2,", "table1,config11,", "row 'config11', which the paper's lacks"),
+        (
+            "table1,configuration 2,",
+            "table1,configuration 11,",
+            "row 'configuration 11', which the paper's lacks",
+        ),
         ("24.6,41.666667", "24.6,fast", "row 4, ours: 'fast' is no number"),
     ],
 )

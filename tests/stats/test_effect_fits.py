@@ -12,9 +12,9 @@ FORMULA = "value ~ algorithm * batch"
 
 
 def configured(frame):
-    frame = frame.assign(config=np.where(frame["batch"] == "half", 1, 2))
+    frame = frame.assign(number=np.where(frame["batch"] == "half", 1, 2))
     if "run" not in frame:
-        frame["run"] = frame["config"].astype(str) + frame["algorithm"].astype(str)
+        frame["run"] = frame["number"].astype(str) + frame["algorithm"].astype(str)
     return frame
 
 

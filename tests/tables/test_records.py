@@ -117,9 +117,11 @@ def test_a_papers_table_that_does_not_fit_is_named(tmp_path, old, new, message):
 
 def test_labels_are_those_of_our_rows():
     """Of all tables in tests/tables/test_table.py; here those that are counted."""
-    assert list(read_published(PUBLISHED, "table1").index) == [f"config{n}" for n in (2, 4, 5, 6)]
+    assert list(read_published(PUBLISHED, "table1").index) == [
+        f"configuration {n}" for n in (2, 4, 5, 6)
+    ]
     levels = read_published(PUBLISHED, "table10")
-    highest = levels[levels.index.str.endswith("level1")]["reward_level"]
+    highest = levels[levels.index.str.endswith("level 1")]["reward_level"]
     of_each = levels.groupby(levels.index.str.split().str[0])["reward_level"].max()
     pd.testing.assert_series_equal(
         highest.set_axis(highest.index.str.split().str[0]), of_each, check_names=False

@@ -86,7 +86,7 @@ def test_every_table_survives_without_data(name):
 
 def test_speedups_recomputed_by_pandas(data):
     table = make("table10", data, with_levels(5.5, 6.0, 6.4, 9.0))
-    rows = table.frame[table.frame["config"] == 3]
+    rows = table.frame[table.frame["number"] == 3]
     assert list(rows["reward_level"]) == [9.0, 6.4, 6.0, 5.5]
     for row in rows.itertuples():
         expected, between = [], []
@@ -118,16 +118,19 @@ def test_other_readings_of_pcpo_stand_beside_it_in_table_10(data):
     table = make("table10", both, with_levels(5.5, 6.0, 6.4))
     headers = [column.header for column in table.columns]
     assert headers[-2:] == ["PCPO, Eq. (6) solved", "PCPO, native sampler"]
-    first = table.frame[table.frame["config"] == 1]
+    first = table.frame[table.frame["number"] == 1]
     np.testing.assert_allclose(first["pcpo_exact_speedup"], first["speedup_pct"])
     np.testing.assert_allclose(first["pcpo_exact_epochs"], first["pcpo_epochs"])
     assert first["reweight_epochs"].isna().all()
     shown = dict(zip(table.frame["row"], table.cells(), strict=True))
-    assert shown["config1 level1"][-2].startswith(f"{first['pcpo_epochs'].iloc[0]:.0f}, ")
+    assert shown["configuration 1 level 1"][-2].startswith(f"{first['pcpo_epochs'].iloc[0]:.0f}, ")
     low = first["reweight_low"].iloc[0]
     bound = first["reweight_at_most"].iloc[0]
-    assert shown["config1 level1"][-1] == f"> 60, at most {bound:.1f} % ({low:.1f} to {bound:.1f})"
-    assert shown["config2 level1"][-2:] == ["-", "-"]
+    assert (
+        shown["configuration 1 level 1"][-1]
+        == f"> 60, at most {bound:.1f} % ({low:.1f} to {bound:.1f})"
+    )
+    assert shown["configuration 2 level 1"][-2:] == ["-", "-"]
     assert any("as the paper's text has it" in note for note in table.notes)
     assert [c.header for c in make("table10", data).columns][-1] == "95 % interval"
 
@@ -177,7 +180,7 @@ def test_speedups_of_several_seeds(data):
 def test_levels_are_derived_where_none_are_published(data):
     evaluation = fabricated.evaluation(level_fractions=(0.5, 1.0))
     table = make("table10", data, fabricated.experiments(evaluation=evaluation))
-    rows = table.frame[table.frame["config"] == 1]
+    rows = table.frame[table.frame["number"] == 1]
     smooth = pd.Series(CURVES["baseline"]).rolling(5).mean()
     start = max(curve[:5].mean() for curve in CURVES.values())
     np.testing.assert_allclose(rows["reward_level"], [smooth.max(), (smooth.max() + start) / 2])
