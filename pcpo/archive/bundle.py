@@ -27,7 +27,7 @@ from pcpo.records.replace import delete_abandoned, new_file, new_folder
 
 MANIFEST = "manifest-sha256.txt"  # as `sha256sum --check` reads it
 ABOUT = "archive.json"
-FORMAT = 2  # 1: its frames had no checksums
+FORMAT = 3  # 2: other names of columns, folders and settings. 1: frames without checksums
 # Below results/<scale>/: files that are made again from an archive, with their side products.
 MADE = ("tables", "figures", "compare.csv", "claims.csv", "claims.md", "report.html")
 WRITTEN = ("logs", "benchmarks", "provenance")

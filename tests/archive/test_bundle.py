@@ -114,8 +114,8 @@ def listed(name, data):
         (lambda e: e.update({"archive.json": b"{"}), "cannot be understood"),
         (lambda e: e.update({"archive.json": b"[]"}), "cannot be understood"),
         (
-            lambda e: e.update({"archive.json": e["archive.json"].replace(b"2", b"1")}),
-            "an archive of format 1, this version reads 2",
+            lambda e: e.update({"archive.json": e["archive.json"].replace(b"3", b"2")}),
+            "an archive of format 2, this version reads 3",
         ),
         (
             lambda e: e.update({"archive.json": e["archive.json"].replace(b"demo", b"../x")}),
