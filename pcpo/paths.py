@@ -77,7 +77,7 @@ _UNTOLD = (
 )
 _GUIDANCE = "samples under implicit reward guidance (appendix F), which is not reproduced here"
 NOT_DRAWN = {
-    "figure4": "a preference study with people (appendix B.3.3), which no run can stand for",
+    "figure4": "a preference study with people (appendix B.3.3), which no run can replace",
     "figure7c": _UNTOLD,
     "figure8": _UNTOLD,
     "figure13": _GUIDANCE,

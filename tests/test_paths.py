@@ -29,7 +29,7 @@ def test_what_hangs_on_the_sampler_has_a_place_of_its_own(name):
 
 
 def test_no_two_patterns_meet():
-    """No file of one pattern can be one of another's, whatever stands for the wildcards."""
+    """No file of one pattern can be one of another's, whatever the wildcards are."""
     files = [n for n in PATTERNS if re.search(r"\.(csv|parquet|html|zip)$", getattr(OWN, n))]
     shown = {getattr(p, n) for p in (NATIVE, OWN) for n in files}
     assert len(shown) == 2 * len(files) - len(SHARED & set(files))

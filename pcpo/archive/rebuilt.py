@@ -20,7 +20,9 @@ class Rebuilt:
 
     def __str__(self) -> str:
         there = len(self.same) + len(self.other)
-        told = f"{len(self.same)} of {there} files made anew are those of the archive, byte by byte"
+        told = (
+            f"{len(self.same)} of {there} files made again are those of the archive, byte by byte"
+        )
         if self.other:
             more = len(self.other) - _NAMED
             told += f"; not: {', '.join(self.other[:_NAMED])}"

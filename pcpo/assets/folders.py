@@ -184,7 +184,7 @@ def _check_in_place(
     raise AssetError(
         f"{row.name} is damaged: it has {size} bytes, and {lock_file} says {locked.bytes} bytes "
         f"and sha256 {locked.sha256}. It is now {aside}: delete it, and run the command again to "
-        "download the file anew."
+        "download the file again."
     )
 
 

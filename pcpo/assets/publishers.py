@@ -135,7 +135,7 @@ def download(row: Row, said: Headers, staging: Path, most: int) -> Path:
             if _size(part) <= before:
                 break
     raise AssetError(
-        f"The connection broke during {row.name}: run the command again, it goes on there."
+        f"The connection broke during {row.name}: run the command again, it resumes there."
     )
 
 

@@ -23,7 +23,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    look = commands.add_parser("preflight", parents=[common], help="what stands in the way, if any")
+    look = commands.add_parser(
+        "preflight", parents=[common], help="what prevents a download, if anything"
+    )
     look.add_argument("--assets", nargs="*", help="of config/assets.csv; all without it")
     look.add_argument("--out", type=Path, help="file for the report")
     get = commands.add_parser("fetch", parents=[common], help="download and check")

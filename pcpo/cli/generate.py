@@ -55,7 +55,7 @@ def main() -> None:
         )
         log(f"{experiment.name} {args.arm}: checkpoint of epoch {epoch}")
     rows = evaluation_rows(experiment, scale, experiment.evaluation.images_per_prompt)
-    # What the images depend on: images of anything else are made anew.
+    # What the images depend on: images of anything else are made again.
     about = [
         experiment.identity("sampler", "precision"),
         sigmas(sampler),

@@ -28,7 +28,7 @@ from pcpo.config.files import (
 from pcpo.config.overlay import OF_EXPERIMENTS, Layer, Overlay
 from pcpo.names import shown
 
-# Dotted keys that a scale may set; `x.*` stands for every key below x. Everything else is method.
+# Dotted keys that a scale may set; `x.*` means every key below x. Everything else is method.
 SCALE_MAY_CHANGE = (
     "sampler.steps",
     "sampler.resolution",

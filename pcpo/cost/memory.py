@@ -56,7 +56,7 @@ REWARDS = {
 
 
 def counted_as(module: str) -> tuple[str, ...]:
-    """The rewards of `REWARDS` that stand for a module of pcpo/rewards: () where none does.
+    """The rewards of `REWARDS` that a module of pcpo/rewards is counted as: () where there is none.
 
     Itself, or those whose modules it imports: what starts from them has their networks.
     """
@@ -68,7 +68,7 @@ def counted_as(module: str) -> tuple[str, ...]:
 
 
 def reward_cost(module: str) -> Reward:
-    """What a module of pcpo/rewards costs: 0 where nothing counted stands for it."""
+    """What a module of pcpo/rewards costs: 0 where it is counted as none."""
     parts = [REWARDS[name] for name in counted_as(module)]
     return Reward(sum(part.bytes for part in parts), sum(part.tflop for part in parts))
 

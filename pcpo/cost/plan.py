@@ -5,7 +5,7 @@ a floor: of a sampled image, a forward of the denoiser for each step (two with g
 decoder and the reward; of a trained image and step, the forward and the gradient with respect to
 activations (2 forwards with LoRA), that with respect to weights (3, where all are trained), and the
 reference model's forward (1 more, with a KL term). The recomputation of activation checkpointing
-stands apart.
+is counted separately.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ def _training(scale: Scale, experiment: Experiment, arm: Arm, runs: int, speed: 
     counted = counts(e)
     trained = counted.trained * FP32
     checkpoints = len({*range(e.checkpoint_every, e.epochs + 1, e.checkpoint_every), e.epochs})
-    # To go on from: weights, moments, average; the newest and the one before it.
+    # To resume from: weights, moments, average; the newest and the one before it.
     state = 2 * trained * (3 + (e.ema is not None))
     return Row(
         experiment=e.name,

@@ -63,7 +63,7 @@ class ImageSet:
         if (prompts != prompts.shift()).sum() != prompts.nunique():
             raise ValueError(
                 f"{folder / 'index.csv'}: a prompt's images do not follow one another; delete the "
-                "file so that the workflow makes the images anew"
+                "file so that the workflow makes the images again"
             )
         images = fingerprint(folder, self.index)
         wanted: dict[Path, _KeptRows | _PromptValues] = {}

@@ -25,7 +25,7 @@ MADE_BY = "made_by"  # digest of the shards' inputs, to resume a generation that
 COLUMNS = ("prompt_id", "prompt", "image_seed", "shard", "file")
 LARGEST_IMAGE = 2**26  # bytes of a PNG: 16 times one of 1024 x 1024 without any compression
 _DATE = (2026, 1, 1, 0, 0, 0)  # of every entry, so that equal images give equal shards
-_ANEW = "delete the file so that the workflow makes the images anew"
+_AGAIN = "delete the file so that the workflow makes the images again"
 _SHARD = r"prompt_[0-9]+\.zip"
 
 
@@ -112,25 +112,25 @@ def read_index(folder: Path) -> pd.DataFrame:
     try:
         index = pd.read_csv(path, dtype=str, na_filter=False)
     except ValueError as error:  # pandas' parser errors and bad UTF-8 are ValueErrors
-        raise ValueError(f"{path}: cannot be read as a table ({error}); {_ANEW}") from error
+        raise ValueError(f"{path}: cannot be read as a table ({error}); {_AGAIN}") from error
     if lost := [column for column in COLUMNS if column not in index]:
-        raise ValueError(f"{path}: the column {lost[0]} is missing; {_ANEW}")
+        raise ValueError(f"{path}: the column {lost[0]} is missing; {_AGAIN}")
     for column in ("prompt_id", "image_seed"):
         try:
             index[column] = index[column].astype("int64")
         except (ValueError, OverflowError) as error:
-            raise ValueError(f"{path}: {column}: {error}; {_ANEW}") from error
+            raise ValueError(f"{path}: {column}: {error}; {_AGAIN}") from error
     foreign = index.loc[~index["shard"].str.fullmatch(_SHARD), "shard"]
     if len(foreign):
         told = f"{shown(foreign.iloc[0])} in line {foreign.index[0] + 2} is no shard of images"
-        raise ValueError(f"{path}: {told}; {_ANEW}")
+        raise ValueError(f"{path}: {told}; {_AGAIN}")
     twice = index.index[index.duplicated(["prompt_id", "image_seed"])]
     if len(twice):
         first = index.loc[twice[0]]
         raise ValueError(
             f"{path}: {len(twice)} images are there twice, first prompt {first['prompt_id']} "
             f"({shown(first['prompt'])}) image seed {first['image_seed']} in line {twice[0] + 2}; "
-            f"{_ANEW}"
+            f"{_AGAIN}"
         )
     return index
 
@@ -199,5 +199,5 @@ def _opened(folder: Path, shard: str) -> Iterator[zipfile.ZipFile]:
     except (zipfile.BadZipFile, KeyError, OSError, Image.DecompressionBombError) as error:
         raise ValueError(
             f"{folder / shard}: the shard is missing or damaged ({error}); delete "
-            f"{folder / INDEX} so that the workflow makes the images anew"
+            f"{folder / INDEX} so that the workflow makes the images again"
         ) from error

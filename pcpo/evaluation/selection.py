@@ -73,7 +73,7 @@ def select_baseline(
     epoch = _checkpoint_at(crossing if crossing is not None else len(rewards), epochs)
     values = measure(epoch)
     if crossing is None:
-        reason = f"{_why_not(rewards, level)}; the last checkpoint stands"
+        reason = f"{_why_not(rewards, level)}; the last checkpoint is selected"
     elif epoch == crossing:
         reason = f"first epoch whose trailing mean reaches {level:.4g}"
     else:

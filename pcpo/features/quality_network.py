@@ -1,6 +1,6 @@
 """The demo's quality network: a small classifier of colour, shape and activity, and its features.
 
-It stands in for Inception, DINOv2 and LPIPS where the images are 32 x 32 drawings: one network
+It replaces Inception, DINOv2 and LPIPS where the images are 32 x 32 drawings: one network
 gives the embedding of the Frechet distance, the class probabilities of the Inception score and the
 layers of the perceptual distance. `pcpo.synthetic.quality_network` trains it.
 """

@@ -77,5 +77,5 @@ def column_text(column: str) -> ColumnText:
 
 
 def as_rows(features: ArrayLike) -> np.ndarray:
-    """An array (N, d), or what stands for one on disk and gives its rows: that is left there."""
+    """An array (N, d), or `evaluation.rows.Rows`, which stay on disk."""
     return cast(np.ndarray, features if hasattr(features, "shape") else np.asarray(features))

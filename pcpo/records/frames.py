@@ -235,7 +235,7 @@ def check(frame: pd.DataFrame, spec: FrameSpec, source: str | Path) -> None:
     if missing:
         raise ValueError(
             f"{source}: the frame '{spec.name}' lacks the columns {missing}; "
-            "delete the file so that the workflow makes it anew"
+            "delete the file so that the workflow makes it again"
         )
     for column, kind in spec.columns.items():
         dtype = frame[column].dtype
@@ -377,7 +377,7 @@ def _read_one(
     except Exception as error:
         raise ValueError(
             f"{path}: cannot be read as the frame '{spec.name}' ({error}); "
-            "delete the file so that the workflow makes it anew"
+            "delete the file so that the workflow makes it again"
         ) from error
     check(frame, spec, path)
     _check_whose(path, frame, said, spec, scale, experiments)
@@ -418,7 +418,7 @@ def _of_another(
     names = [", ".join(f"'{n}'" for n in sorted(some)[:3]) for some in (found, needed)]
     return ValueError(
         f"{path}: is of {key} {names[0]}, where {names[1]} is needed; if it lies in the place of "
-        "another, delete it so that the workflow makes that anew"
+        "another, delete it so that the workflow makes that again"
     )
 
 

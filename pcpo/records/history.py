@@ -99,9 +99,9 @@ def seconds_held(events: list[dict[str, Any]]) -> list[tuple[float, int]]:
     The time of a killed process after its last save is not included.
     """
     starts = [n for n, e in enumerate(events) if e["event"] == "started"]
-    anew = [n for n in starts if not events[n]["epoch"]]
+    fresh = [n for n in starts if not events[n]["epoch"]]
     held = []
-    for n in (n for n in starts if not anew or n >= anew[-1]):
+    for n in (n for n in starts if not fresh or n >= fresh[-1]):
         own = events[n]["process"]
         last = max(k for k in range(n, len(events)) if events[k]["process"] == own)
         first, end = (datetime.fromisoformat(events[k]["time"]) for k in (n, last))

@@ -68,5 +68,5 @@ def _last_epoch(manifest: Path) -> int:
     cells = read_rows(manifest, ["epoch", "folder"])["epoch"]
     epochs = [number(cell, manifest, n, "epoch") for n, cell in enumerate(cells, 1)]
     if any(math.isnan(epoch) for epoch in epochs):
-        raise ValueError(f"{manifest}: an epoch is missing; train the run anew")
+        raise ValueError(f"{manifest}: an epoch is missing; train the run again")
     return int(max(epochs, default=0))

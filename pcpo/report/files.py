@@ -31,13 +31,13 @@ def read_rows(path: Path, columns: Iterable[str], separator: str = ",") -> pd.Da
     try:
         frame = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False)
     except ValueError as error:  # pandas' parser errors and bad UTF-8 are ValueErrors
-        raise ValueError(f"{path}: cannot be read as a table ({error}); make it anew") from error
+        raise ValueError(f"{path}: cannot be read as a table ({error}); make it again") from error
     missing = [column for column in columns if column not in frame.columns]
     if missing:
         found = ", ".join(map(str, frame.columns))
         raise ValueError(
             f"{path}: the columns {', '.join(missing)} are missing (there are {found}); "
-            "make it anew"
+            "make it again"
         )
     return frame
 

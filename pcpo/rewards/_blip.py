@@ -80,7 +80,7 @@ def load_scorer(
     """The network of a checkpoint with the published names.
 
     `med_config` is the BERT configuration beside it (`med_config.json`); the optional key
-    `vision_num_attention_heads` stands for 64 channels per head otherwise.
+    `vision_num_attention_heads` replaces the default, 64 channels per head.
 
     Raises:
         ValueError: a tensor is missing, left over or of the wrong shape; names `source`.

@@ -37,7 +37,7 @@ class RandomTerm:
 
     @cached_property
     def matrix(self) -> np.ndarray:
-        """Z, (N, L * c): the c columns of a level stand together."""
+        """Z, (N, L * c): the c columns of a level are adjacent."""
         rows, c = self.columns.shape
         z = np.zeros((rows, self.n_levels, c))
         z[np.arange(rows), self.levels] = self.columns

@@ -6,8 +6,8 @@ training runs. Ratios are averaged as logarithms: half and twice the epochs aver
 
 One pair: a moving-block bootstrap. Each reward curve is smoothed, blocks of consecutive residuals
 are drawn with replacement and laid on the smooth curve, and the crossings of these curves give the
-percentile interval. It covers the noise of the epochs' mean rewards (images and prompts drawn
-anew, and what lasts up to a block's length), not another training run. The smooth curve carries
+percentile interval. It covers the noise of the epochs' mean rewards (new images and
+prompts, and what lasts up to a block's length), not another training run. The smooth curve carries
 some of that noise itself, so that the interval is rather too wide than too narrow.
 
 Epochs are whole, as the paper prints them; speed-ups and intervals are of crossings interpolated

@@ -147,8 +147,8 @@ def _epochs_note(chosen: pd.DataFrame, used: Sequence[Any]) -> list[str]:
         )
         found.append(
             f"Configuration {experiment.number}: the paper's epochs are {asked['baseline']} of the "
-            f"baseline and {asked['pcpo']} of PCPO; here the last checkpoints up to them stand for "
-            f"them, epochs {ends['baseline']} and {ends['pcpo']}"
+            f"baseline and {asked['pcpo']} of PCPO; here the last checkpoints up to them are "
+            f"used, epochs {ends['baseline']} and {ends['pcpo']}"
             + ("." if kept else ": the paper's ratio of the two is not kept.")
         )
     return found

@@ -89,7 +89,7 @@ def other_runs(runs: Mapping[Path, tuple[Experiment, str, int]]) -> str:
     return "\n".join(
         [
             f"{len(changed)} runs are of another configuration than config/. Where one is trained "
-            "anew, what is there is set aside beside it, not deleted:",
+            "again, what is there is set aside beside it, not deleted:",
             *changed[:5],
             *more,
             "  to list, restore or delete what is set aside: python -m pcpo.cli.aside",

@@ -75,7 +75,7 @@ def test_tables_claims_and_comparison_are_those_of_the_archive_byte_by_byte(arch
         for name in text:
             assert (folder / name).read_bytes() == opened.read(name), name
     assert NOTE in (folder / f"{P.table.format(table='table9')}.md").read_text()
-    assert "17 of 17 files made anew are those of the archive, byte by byte" in output
+    assert "17 of 17 files made again are those of the archive, byte by byte" in output
 
 
 def test_the_figure_shows_the_same_pixels(archive, redrawn):

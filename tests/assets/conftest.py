@@ -26,7 +26,7 @@ class Publisher:
     files: dict = field(default_factory=dict)
     gated: set = field(default_factory=set)  # repositories
     requests: list = field(default_factory=list)  # (method, path, Range header)
-    commits: list = field(default_factory=lambda: [COMMIT])  # that branches stand at, in turn
+    commits: list = field(default_factory=lambda: [COMMIT])  # that branches point to, in turn
     lie: dict = field(default_factory=dict)  # path -> what is sent instead of the content
     break_at: int | None = None  # bytes after which every transfer ends
     store: str = ""  # another host, to which the hub sends downloads on

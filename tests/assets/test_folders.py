@@ -255,7 +255,7 @@ def test_an_interrupted_download_goes_on(shop, monkeypatch, name):
     publisher.files["plain/rev1/head a+b.pth"] = bytes(200_000)
     publisher.break_at = 100_000
     monkeypatch.setattr("pcpo.assets.publishers.RETRIES", 1)
-    with pytest.raises(AssetError, match="The connection broke during .*it goes on there"):
+    with pytest.raises(AssetError, match="The connection broke during .*it resumes there"):
         get(shop, name)
     assert not (root / name / "assets.json").exists()
     publisher.break_at = None

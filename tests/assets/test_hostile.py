@@ -78,7 +78,7 @@ def test_a_file_of_unknown_size_has_the_tables_for_a_bound(shop):
         get(shop, "rewards/r")
 
 
-def test_a_part_that_is_too_large_already_is_begun_anew(shop, monkeypatch):
+def test_a_part_that_is_too_large_already_is_begun_again(shop, monkeypatch):
     publisher, _, _, root = shop
     publisher.files[HEAD] = bytes(200_000)
     publisher.break_at = 100_000

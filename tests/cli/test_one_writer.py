@@ -40,5 +40,5 @@ def test_one_process_makes_a_file_and_another_waits(name, tmp_path):
     rest, _ = job.communicate(timeout=120)
     if name == "synthetic":
         assert job.returncode == 0 and (tmp_path / "synthetic" / "prompts").is_dir(), rest
-    else:  # it went on, and found that it was not told enough
+    else:  # it continued, and found that arguments are missing
         assert job.returncode in (1, 2) and "error: " in rest

@@ -85,7 +85,7 @@ def test_kept_scores_and_images_are_of_the_sampler_that_made_them(command, tmp_p
     command(select, *runs, **sizes)
     [native] = set(made)
     made.clear()
-    # PCPO's checkpoints are scored anew, the baseline's, whose sampler is native, are not.
+    # PCPO's checkpoints are scored again, the baseline's, whose sampler is native, are not.
     command(select, *runs, *own, **sizes)
     assert len(set(made)) == 1 and native not in made
     made.clear()

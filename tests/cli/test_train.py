@@ -29,7 +29,7 @@ def test_out_of_memory_names_the_setting_and_the_size_that_fits(monkeypatch):
 
 def test_a_lost_gpu_says_how_to_go_on():
     with (
-        pytest.raises(ValueError, match="start again: the run goes on from its last saved state"),
+        pytest.raises(ValueError, match="start again: the run resumes from its last saved state"),
         out_of_memory(load_experiment(1, "paper")),
     ):
         raise torch.AcceleratorError("CUDA error: unspecified launch failure", 719)

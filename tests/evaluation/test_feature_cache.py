@@ -115,7 +115,7 @@ def test_other_images_with_the_same_prompts_and_seeds_are_seen(folder):
 
 
 @pytest.mark.parametrize("damage", ["truncated", "missing", "no note", "half a note", "weights"])
-def test_what_is_damaged_or_of_other_weights_is_computed_anew(folder, damage):
+def test_what_is_damaged_or_of_other_weights_is_computed_again(folder, damage):
     before = ImageSet(folder, {"colours": Colours()}, QUALITY).rows["colours", "means"][:]
     array = folder / "features/colours.means.npy"
     note = folder / "features/colours.means.json"
@@ -140,7 +140,7 @@ def test_what_is_damaged_or_of_other_weights_is_computed_anew(folder, damage):
     ("file", "again"),
     [("means.npy", "means"), ("means.json", "means"), ("pixels.diversity.json", "pixels")],
 )
-def test_a_flipped_bit_anywhere_is_computed_anew(folder, file, again):
+def test_a_flipped_bit_anywhere_is_computed_again(folder, file, again):
     before = ImageSet(folder, {"colours": Colours()}, QUALITY)
     path = folder / f"features/colours.{file}"
     whole = path.read_bytes()

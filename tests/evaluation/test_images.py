@@ -186,7 +186,7 @@ def test_an_index_without_a_column_is_named(tmp_path, expected):
 
 @pytest.mark.parametrize("kind", ["packed", "of another format", "of too many pixels"])
 def test_an_image_is_a_stored_png(tmp_path, expected, kind):
-    """Pillow opens some formats with other programs, and small files can stand for large images."""
+    """Pillow opens some formats with other programs, and small files can hold large images."""
     write_images(tmp_path, ROWS, iter(expected))
     picture = Image.new("1", (2**15, 2**15)) if "pixels" in kind else Image.new("RGB", (32, 32))
     buffer = io.BytesIO()

@@ -107,10 +107,10 @@ def test_the_crossing_lies_between_candidates_even_if_the_window_holds_one():
 def test_a_level_that_is_never_reached():
     base, own = choose(rising(0.01), rising(0.04))
     assert base.crossing_epoch == -1
-    assert base.epoch == 60  # the last checkpoint stands
+    assert base.epoch == 60  # the last checkpoint
     assert not base.matched
     assert not base.level_reached
-    assert "its trailing mean never reaches 6; the last checkpoint stands" in base.reason
+    assert "its trailing mean never reaches 6; the last checkpoint is selected" in base.reason
     assert own.level_reached
     assert not own.matched  # nothing is matched to a baseline that did not get there
 
@@ -131,7 +131,7 @@ def test_sparse_checkpoints():
     )
     assert (base.crossing_epoch, base.epoch) == (52, 60)
     assert "first checkpoint after the crossing" in base.reason
-    # The arm crosses at 27; no checkpoint is within the window, so those on either side stand:
+    # The arm crosses at 27; no checkpoint is within the window, so those on either side are candidates:
     # epoch 20 at 5.8 and epoch 40 at 6.62, 0.42 above the baseline's 6.2.
     assert own.epoch == 40
     assert own.bracketed

@@ -61,7 +61,7 @@ def timesteps():
 
 @pytest.fixture(scope="session")
 def validation():
-    """Configuration 6 (which stands for 8 and 9), both arms, seeds 0 to 2, every 8 epochs."""
+    """Configuration 6 (in the place of 8 and 9), both arms, seeds 0 to 2, every 8 epochs."""
     rows = [
         {
             "experiment": fabricated.name(6),

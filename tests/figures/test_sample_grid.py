@@ -31,7 +31,7 @@ def test_many_columns_are_folded_evenly():
     assert figure.axes[0].get_subplotspec().get_gridspec().get_geometry() == (4, 4)
     values = [axes.images[0].get_array()[0, 0, 0] for axes in figure.axes]
     assert values == [0, 1, 2, 3] * 2 + [4, 5, 6, 7] * 2
-    assert [axes.get_title() for axes in figure.axes[:4]] == ["x", "", "a", "b"]  # x stands once
+    assert [axes.get_title() for axes in figure.axes[:4]] == ["x", "", "a", "b"]  # x is there once
 
 
 def test_the_papers_prompts_are_taken_where_all_are_there():

@@ -109,7 +109,7 @@ def test_the_tidy_tables_take_their_own_rows(tmp_path):
 
 @pytest.mark.parametrize("kind", ["rows", "texts", "lists", "codec"])
 def test_a_small_file_does_not_become_a_large_frame(tmp_path, kind, monkeypatch):
-    """Constant columns take no room in Parquet: some kB can stand for any number of rows."""
+    """Constant columns take no room in Parquet: some kB can hold any number of rows."""
     rows = 10**7 if kind == "rows" else 1000
     column = pa.array(np.zeros(rows, np.int64))
     if kind == "texts":

@@ -78,7 +78,7 @@ def test_index_figure_caption_frames_and_report_have_them_unchanged(
         )  # fmt: skip
     caption = Path(results.root, "figures/figure20.md").read_text(encoding="utf-8")
     assert "<b>" not in caption and "<script" not in caption and "</script" not in caption
-    assert "stands for a character that no installed font has: U+" in caption
+    assert "replaces a character that no installed font has: U+" in caption
     page = render(collect(results.root, "demo", results.experiments, [0]))
     text = Reader(page).text
     assert [prompt for prompt in HOSTILE if f"“{prompt}”" not in text] == []

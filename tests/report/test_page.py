@@ -150,7 +150,7 @@ def test_each_arm_by_its_own_sampler_is_a_page_of_its_own(results):
     ):
         assert text in read.text
     work = re.search(r"Work done\s*(.*)summed over jobs", read.text)[1]
-    assert work == "30.0 s"  # of this page; the trainings stand with the configurations
+    assert work == "30.0 s"  # of this page; the trainings are with the configurations
     for link in read.links:
         assert link.startswith("#") or link in ("data:,", "../plan.md") or (own / link).exists()
     assert "evaluation images by each arm's own" not in page(results).text

@@ -83,7 +83,7 @@ def test_another_lock_is_installed_and_a_kill_then_is_mended_too(make, tmp_path)
     assert make() == (0, [])
 
 
-def test_an_environment_whose_python_is_gone_is_made_anew(make, tmp_path):
+def test_an_environment_whose_python_is_gone_is_made_again(make, tmp_path):
     make()
     (tmp_path / ".venv/bin/python").unlink()
     (tmp_path / ".venv/bin/python").symlink_to("/usr/bin/python0.0")

@@ -127,7 +127,7 @@ def test_an_edit_of_a_rewards_parent_flags_the_runs_that_it_trained(tmp_path, re
     edit(rewards / "_base.py")
     assert changed_sources(runs["plain"]) == ("rewards/_base.py",)
     history.append(runs["plain"], "started", epoch=0, code=trained_code.code_digests("ring"))
-    assert changed_sources(runs["plain"]) == ()  # anew, by another reward
+    assert changed_sources(runs["plain"]) == ()  # again, by another reward
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_a_line_that_a_full_disk_tore_costs_no_other(tmp_path):
 
 
 def test_a_flipped_bit_in_a_history_loses_no_event_in_silence(tmp_path):
-    """It is named, or stands within a value that is still one of its kind."""
+    """It is named, or is within a value that is still one of its kind."""
     code = {"training/loop.py": "ab12"}
     history.append(tmp_path, "started", epoch=0, gpus=1, code=code)
     history.append(tmp_path, "finished", epoch=1)

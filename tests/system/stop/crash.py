@@ -59,7 +59,7 @@ def _in_child(work, folder, meet, after=lambda: None):
 
     def hook(event, arguments):
         if event in EVENTS and str(arguments[0]).startswith(str(folder)):
-            own = f".{_host()}-{os.getpid()}.part"  # else each process names it anew
+            own = f".{_host()}-{os.getpid()}.part"  # else each process names it again
             meet(f"{event} {arguments[0]}".replace(own, ".part"))
 
     code = 1

@@ -1,4 +1,4 @@
-"""What a change runs again, and that nothing goes on from a run of other values."""
+"""What a change runs again, and that nothing resumes from a run of other values."""
 
 import json
 import os
@@ -169,7 +169,7 @@ def test_the_command_never_goes_on_from_a_run_of_other_values(tmp_path, command)
     """With one learning rate, and then with another, in one folder."""
     logs = [command(optimizer={"learning_rate": rate}) for rate in (1e-3, 1e-3, 2e-3)]
     assert "starting over" not in logs[0] + logs[1]
-    assert "going on after epoch 1" in logs[1]
+    assert "resuming after epoch 1" in logs[1]
     assert "(experiment.optimizer.learning_rate was 0.001 and is 0.002); starting over" in logs[2]
     starts = [e["epoch"] for e in history.read(tmp_path / "run") if e["event"] == "started"]
     assert starts == [0, 1, 0]
@@ -183,7 +183,7 @@ def test_the_command_goes_on_with_a_smaller_forward(tmp_path, command):
     assert "starting over" not in command(batch={"micro_batch": 4})
     log = command(batch={"micro_batch": 2}, epochs=2)
     assert "batch.micro_batch was 4 and is 2; sums differ in their last bits from here on" in log
-    assert "going on after epoch 1" in log
+    assert "resuming after epoch 1" in log
     starts = [e for e in history.read(tmp_path / "run") if e["event"] == "started"]
     assert [e["sizes"]["batch.micro_batch"] for e in starts] == [4, 2]
 
@@ -199,7 +199,7 @@ def test_the_command_goes_on_with_the_same_weights_downloaded_again(tmp_path, co
     download(1_700_000_000)
     command()
     download(1_800_000_000)
-    assert "going on after epoch 1" in command()
+    assert "resuming after epoch 1" in command()
     [weights] = (tmp_path / "model" / "unet").glob("*.safetensors")
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1

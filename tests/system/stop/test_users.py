@@ -1,4 +1,4 @@
-"""Two users of one group folder go on with each other's runs; a missing right is called that."""
+"""Two users of one group folder resume each other's runs; an error names a missing right."""
 
 import shutil
 import stat
@@ -54,7 +54,7 @@ def test_another_user_of_the_group_goes_on_with_a_run(reachable, place):
         said.write_text("\n".join(lines))
 
     assert as_user(BOB, go_on) == 0
-    assert said.read_text().startswith("going on after epoch 1")
+    assert said.read_text().startswith("resuming after epoch 1")
     assert sorted(read_manifest(path / "checkpoints.csv")) == [1, 2]
     files = [file for file in path.rglob("*") if file.is_file()]
     assert {file.stat().st_uid for file in files} == {ALICE, BOB}
