@@ -1,4 +1,4 @@
-"""Who may import whom, read from the sources: the boundaries that keep the parts apart."""
+"""Which modules may import which, read from the sources."""
 
 import sys
 

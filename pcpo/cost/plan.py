@@ -211,7 +211,7 @@ def selection_images(experiment: Experiment, scale: Scale) -> int:
 
 def alignment_checkpoints(experiment: Experiment) -> int:
     """The most checkpoints whose alignment images one seed makes: of a published and a matched pair
-    of arms, which may be the same; the base model apart."""
+    of arms, which may be the same; without the base model."""
     return len(ALIGNED) * (1 + (experiment.alignment_checkpoint is not None))
 
 

@@ -1,4 +1,4 @@
-"""Random effects of a mixed model, and whether the data can tell their variances apart.
+"""Random effects of a mixed model, and whether the data can separate their variances.
 
 A term is lme4's `(columns | group)`: for each level of the group a vector of `c` coefficients,
 normal with covariance s^2 L L^T, where s^2 is the residual variance and L a lower triangle whose
@@ -122,4 +122,4 @@ def check_identifiable(design: Design, terms: Sequence[RandomTerm]) -> None:
             raise design.refuse(f"({name}) varies only with the fixed effects")
     if np.linalg.eigvalsh(gram / np.outer(size, size))[0] < 1e-10:
         names = ", ".join(f"({term.name})" for term in terms)
-        raise design.refuse(f"the variances of {names} and of the residual cannot be told apart")
+        raise design.refuse(f"the variances of {names} and of the residual cannot be separated")

@@ -24,7 +24,7 @@ from pcpo.synthetic.tokenizers import MAX_TOKENS, clip_tokenizer
 
 ONE_WRONG = 0.7  # share of the wrong captions that differ from the right one in one attribute
 WRONG_CAPTIONS = 4  # for each drawing of a training batch
-# Which attribute that is, in training: shapes are the hardest to tell apart.
+# Which attribute that is, in training: shapes are the hardest to distinguish.
 COLOUR_SHAPE_ACTIVITY = (0.2, 0.6, 0.2)
 
 

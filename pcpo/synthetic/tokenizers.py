@@ -2,7 +2,7 @@
 
 A trained BPE vocabulary is not the same in every process (ties are broken by hash order), so these
 are spelled out: sorted, and equal everywhere. Words of the captions are single tokens, a drawn
-word is one token per letter, and any other word falls apart into letters.
+word is one token per letter, and any other word is split into letters.
 """
 
 from __future__ import annotations

@@ -127,7 +127,7 @@ def test_unknown_sizes_of_synthetic_models_are_named(command, tmp_path):
     assert not Path("out").exists()
 
 
-def test_the_error_stands_in_the_log_too(command, tmp_path):
+def test_the_error_is_in_the_log_too(command, tmp_path):
     log = tmp_path / "logs" / "train.log"
     message = command("train", "1", "pcpo", "--scale", "smoke", *OUT, "--log", log)
     assert log.read_text().endswith(message)

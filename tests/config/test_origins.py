@@ -35,7 +35,7 @@ def line_of(file, text):
 
 
 def written(setting):
-    """The line that is said to hold a value."""
+    """The line that holds a value by its origin."""
     return Path(setting.origin.file).read_text().splitlines()[setting.origin.line - 1]
 
 

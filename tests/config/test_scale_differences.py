@@ -78,8 +78,8 @@ def test_notes_group_what_is_equal():
         "Configuration 1, 2, unlike the paper's scale: epochs 300 -> 16.",
         "Configuration 3, unlike the paper's scale: lora none -> rank 4.",
     ]
-    apart = {1: ["epochs 300 -> 16"], 2: []}
-    assert difference_notes(apart) == [
+    different = {1: ["epochs 300 -> 16"], 2: []}
+    assert difference_notes(different) == [
         "Configuration 1, unlike the paper's scale: epochs 300 -> 16.",
         "Configuration 2: as at the paper's scale.",
     ]

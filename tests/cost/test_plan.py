@@ -120,7 +120,7 @@ def test_alignment_images_are_of_two_pairs_and_the_base_model():
     assert images[0] - images[1] == 2 * 2048  # Table 9's 2,048 prompts, one image each
 
 
-def test_recomputation_stands_apart():
+def test_recomputation_is_counted_separately():
     e = experiment(1, arms=("pcpo",))
     checkpointed = e.execution.model_copy(update={"activation_checkpointing": True})
     again = plan.make(

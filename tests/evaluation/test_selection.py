@@ -131,7 +131,7 @@ def test_sparse_checkpoints():
     )
     assert (base.crossing_epoch, base.epoch) == (52, 60)
     assert "first checkpoint after the crossing" in base.reason
-    # The arm crosses at 27; no checkpoint is within the window, so those on either side are candidates:
+    # The arm crosses at 27; no checkpoint is within the window, candidates are those on either side:
     # epoch 20 at 5.8 and epoch 40 at 6.62, 0.42 above the baseline's 6.2.
     assert own.epoch == 40
     assert own.bracketed
@@ -169,7 +169,7 @@ def test_only_checkpoints_within_the_window_are_scored():
     assert scored == list(range(24, 31))
 
 
-def test_without_a_common_level_the_last_checkpoint_stands():
+def test_without_a_common_level_the_last_checkpoint_is_selected():
     base, own = choose(rising(0.02), rising(0.04), level=math.nan)
     assert base.epoch == 60
     assert not base.level_reached

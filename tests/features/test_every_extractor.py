@@ -1,4 +1,4 @@
-"""What every extractor of the folder keeps to, and what tells features of equal weights apart."""
+"""The rules that every extractor of the folder follows, and what distinguishes equal weights."""
 
 import importlib
 

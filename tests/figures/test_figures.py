@@ -102,7 +102,7 @@ def test_training_curves_show_the_frames_numbers_and_a_band_over_seeds(updates):
     assert clip.get_ylim()[0] < 0.0 < 0.15 < clip.get_ylim()[1]
 
 
-def test_the_authors_count_stands_below_and_takes_one_side_of_matching_arms(updates):
+def test_the_authors_count_is_below_and_takes_one_side_of_matching_arms(updates):
     figure = training_curves(updates, fabricated.experiments((1,)), window=1)
     _, alike, authors = figure.axes
     both, own = (lines(panel, "pcpo")[0].get_ydata() for panel in (alike, authors))

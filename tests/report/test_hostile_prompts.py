@@ -32,7 +32,7 @@ def prompts(tmp_path_factory):
     return read_prompts(write(tmp_path_factory.mktemp("prompts") / "mine.txt"))
 
 
-def test_training_gives_the_reward_what_stands_in_the_file(models, prompts, tmp_path):
+def test_training_gives_the_reward_the_text_of_the_file(models, prompts, tmp_path):
     """Each prompt twice, on one step of the sampler."""
     seen = []
 

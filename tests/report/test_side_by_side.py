@@ -17,7 +17,7 @@ def path(tmp_path):
     return tmp_path / "compare.csv"
 
 
-def test_the_papers_number_stands_as_printed_and_ours_beside_it(path):
+def test_the_papers_number_is_as_printed_and_ours_beside_it(path):
     table = side_by_side("table1", read_compared(path), PUBLISHED, {}, path)
     labels, cells = table.rows[0]
     assert [label.text for label in labels] == ["DDPO", "Aesthetics"]
@@ -47,7 +47,7 @@ def test_every_number_of_the_papers_table_is_there(path, name):
     assert len(table.rows) == len(lines) - 1
 
 
-def test_what_was_measured_stands_by_the_metric(path):
+def test_what_was_measured_is_beside_the_metric(path):
     compared = read_compared(path)
     measured = {"fid": "FD quality network", "is_star": "IS quality network"}
     columns = side_by_side("table2a", compared, PUBLISHED, measured, path).quantities

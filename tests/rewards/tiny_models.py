@@ -23,7 +23,7 @@ WIDTH = 32
 
 
 def random_clip(seed: int = 0):
-    """A random CLIPModel whose text tower tells captions apart clearly."""
+    """A random CLIPModel whose text tower distinguishes captions clearly."""
     model = new_clip(TOKENIZER, WIDTH, seed)
     with torch.no_grad():
         model.text_model.embeddings.token_embedding.weight.mul_(20)

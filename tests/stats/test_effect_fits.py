@@ -50,7 +50,7 @@ def test_several_runs_a_cell_get_an_intercept_each():
     assert (fit["optimizer"] == SEVERAL_RUNS).all()
     assert (fit["run_variance"] > 100).all()
     assert (fit["df"] < 12).all()  # of 12 runs, not of 20 prompts
-    # Averaging the runs first would take the luck of three runs for an effect.
+    # Averaging the runs first would take the chance of three runs for an effect.
     averaged = frame.groupby(["prompt", "algorithm", "batch"], observed=True, as_index=False)
     naive = fit_mixed_model(averaged["value"].mean(), FORMULA, "prompt").set_index("effect")
     assert (fit["std_error"] > 1.5 * naive.loc[list(EFFECTS), "std_error"]).all()

@@ -179,7 +179,7 @@ def test_the_command_never_goes_on_from_a_run_of_other_values(tmp_path, command)
 
 
 def test_the_command_goes_on_with_a_smaller_forward(tmp_path, command):
-    """As our own advice against too little memory says; and what it did is said."""
+    """As our own advice against too little memory asks; the log records it."""
     assert "starting over" not in command(batch={"micro_batch": 4})
     log = command(batch={"micro_batch": 2}, epochs=2)
     assert "batch.micro_batch was 4 and is 2; sums differ in their last bits from here on" in log
