@@ -71,15 +71,15 @@ FIGURES = {
     "samples_ocr": FigureInput("sample_grid", (8,), _SAMPLES),
 }
 # Figures and panels of the paper that are not drawn, and why: the report lists them.
-_UNTOLD = (
+_UNKNOWN = (
     "no sentence of the paper refers to it and its Table 6 names no configuration for it, so that "
     "no run is known to hold its data"
 )
 _GUIDANCE = "samples under implicit reward guidance (appendix F), which is not reproduced here"
 NOT_DRAWN = {
     "figure4": "a preference study with people (appendix B.3.3), which no run can replace",
-    "figure7c": _UNTOLD,
-    "figure8": _UNTOLD,
+    "figure7c": _UNKNOWN,
+    "figure8": _UNKNOWN,
     "figure13": _GUIDANCE,
     "figure14": _GUIDANCE,
 }

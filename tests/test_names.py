@@ -102,9 +102,9 @@ def test_a_files_stem_is_a_name_with_a_number(config, stem):
     shutil.copy(config / EXPERIMENT, config / "experiments" / f"{stem}.yaml")
     with pytest.raises(
         ConfigError, match=r"file name: .*(is no name|begins with a number)"
-    ) as told:
+    ) as caught:
         experiment_names()
-    assert stem in str(told.value)
+    assert stem in str(caught.value)
     with pytest.raises(ConfigError):
         load_experiment(5, "smoke")
 

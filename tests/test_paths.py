@@ -47,7 +47,7 @@ def test_records_lie_with_the_outputs_of_their_rule():
         assert OWN.benchmark(rule) == NATIVE.benchmark(rule)
 
 
-def test_an_archives_folder_stands_before_all():
+def test_an_archives_folder_comes_before_all():
     home = Paths("demo", home="unpacked/")
     assert [field.name for field in fields(Paths)] == ["scale", "home", "sampler"]
     assert home.selection == f"unpacked/{NATIVE.selection}"

@@ -198,8 +198,8 @@ def _check_bounds(path: Path, sizes: Sequence[int]) -> None:
     if len(sizes) > MOST_FILES:
         raise _Refused(f"{path}: has {len(sizes):,} files, an archive {MOST_FILES:,} at most")
     if (total := sum(sizes)) > LARGEST:
-        told = f"{total / 1e9:.1f} GB unpacked, an archive {LARGEST / 1e9:.0f} at most"
-        raise _Refused(f"{path}: has {told}")
+        most = f"an archive {LARGEST / 1e9:.0f} at most"
+        raise _Refused(f"{path}: has {total / 1e9:.1f} GB unpacked, {most}")
 
 
 def _is_inside(name: str) -> bool:

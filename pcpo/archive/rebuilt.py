@@ -20,14 +20,14 @@ class Rebuilt:
 
     def __str__(self) -> str:
         there = len(self.same) + len(self.other)
-        told = (
+        sentence = (
             f"{len(self.same)} of {there} files made again are those of the archive, byte by byte"
         )
         if self.other:
             more = len(self.other) - _NAMED
-            told += f"; not: {', '.join(self.other[:_NAMED])}"
-            told += f" and {more} more" if more > 0 else ""
-        return told + (f"; {len(self.missing)} were not made" if self.missing else "")
+            sentence += f"; not: {', '.join(self.other[:_NAMED])}"
+            sentence += f" and {more} more" if more > 0 else ""
+        return sentence + (f"; {len(self.missing)} were not made" if self.missing else "")
 
 
 def compare_rebuilt(archive: Archive) -> Rebuilt:

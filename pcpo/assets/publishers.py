@@ -116,20 +116,20 @@ def headers(row: Row, revision: str) -> Headers:
     return Headers(found.size, sha256, found.commit_hash or revision, location)
 
 
-def download(row: Row, said: Headers, staging: Path, most: int) -> Path:
+def download(row: Row, published: Headers, staging: Path, most: int) -> Path:
     """Download into a folder, resuming an earlier try; returns the file there.
 
     Raises AssetError, and leaves nothing, as soon as there are more than `most` bytes.
     huggingface_hub gives the location of the bytes, but does not download them: its current
     releases restart a broken download from the beginning, and the largest file has 10 GB.
     """
-    key = "\n".join((row.repository, said.revision, row.file))
+    key = "\n".join((row.repository, published.revision, row.file))
     file = staging / hashlib.sha256(key.encode()).hexdigest()[:16]
     part = file.with_suffix(".part")
     for _ in range(RETRIES):
         before = _size(part)
         try:
-            _transfer(row, said.location, part, most)
+            _transfer(row, published.location, part, most)
             return part.replace(file)
         except _Broken:
             if _size(part) <= before:

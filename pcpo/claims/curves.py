@@ -157,8 +157,8 @@ def epoch_mean(
             return Estimate(math.nan, blocked=f"'{of}' is 0 in some epochs: no ratio", null=1.0)
         series.append(np.log(both[0] / both[1]) if compare == "ratio" else both[0] - both[1])
     found = over_epochs(series)
-    if phase == "near" and (said := instead(phases, {})):
-        found = replace(found, why="; ".join(filter(None, [found.why, said])))
+    if phase == "near" and (exception := instead(phases, {})):
+        found = replace(found, why="; ".join(filter(None, [found.why, exception])))
     if of == "seconds" and len(series) == 1:
         found = replace(found, blocked="one run per arm tells as much of what else the machine did")
     if compare == "ratio":

@@ -52,7 +52,7 @@ def sampler_of(
 
 
 def sigmas(sampler: Sampler) -> list[str]:
-    """What distinguishes the samplers of an experiment's arms, for digests: the same on any machine."""
+    """What distinguishes an experiment's samplers, for digests: the same on any machine."""
     return [f"{sigma:.9g}" for sigma in sampler.sigma.tolist()]
 
 

@@ -77,11 +77,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         remarks += _phases(given[0], chosen) if kind.phases else []
     save(figure, arguments.out)
     scale = evaluated_by(load_scale(arguments.scale), arguments.evaluation_sampler)
-    said = caption(
+    below = caption(
         name if name in FIGURES else arguments.kind,
         chosen, seeds, remarks, note=scale.note,
     )  # fmt: skip
-    texts = {".md": said.to_markdown(), ".json": to_json(said)}
+    texts = {".md": below.to_markdown(), ".json": to_json(below)}
     write_texts({Path(arguments.out + suffix): text for suffix, text in texts.items()})
 
 
@@ -113,8 +113,8 @@ def _phases(updates: pd.DataFrame, experiments: Sequence[Any]) -> list[str]:
     remarks = []
     for e in experiments:
         runs = find_phases(updates[updates["experiment"] == e.name], e.evaluation)
-        if said := instead(runs, style.LABELS):
-            remarks.append(f"Near convergence in configuration {e.number}: {said}")
+        if exceptions := instead(runs, style.LABELS):
+            remarks.append(f"Near convergence in configuration {e.number}: {exceptions}")
     return remarks
 
 

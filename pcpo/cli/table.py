@@ -42,8 +42,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             files_of_need, spec = getattr(arguments, need), frames.BY_NAME[need]
             given[need] = frames.read(files_of_need, spec, arguments.scale, shown)
     scale = evaluated_by(load_scale(arguments.scale), arguments.evaluation_sampler)
-    told = {e.number: scale_differences(e.name, arguments.scale) for e in experiments}
-    build(arguments.name, experiments, given, scale.note, told).write(arguments.out)
+    differences = {e.number: scale_differences(e.name, arguments.scale) for e in experiments}
+    build(arguments.name, experiments, given, scale.note, differences).write(arguments.out)
 
 
 if __name__ == "__main__":

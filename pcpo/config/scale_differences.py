@@ -8,7 +8,7 @@ from pcpo.config.resolve import load_experiment
 from pcpo.config.scale import load_scale
 
 # These keys are about the machine and the scale's name, not about the method.
-_UNTOLD = ("scale", "execution")
+_LEFT_OUT = ("scale", "execution")
 PAPER = "paper"
 
 
@@ -21,7 +21,7 @@ def scale_differences(experiment: int | str, scale: str) -> list[str]:
     if scale == PAPER or load_scale(scale).synthetic:
         return []
     published, ours = (
-        load_experiment(experiment, name).model_dump(mode="json", exclude=set(_UNTOLD))
+        load_experiment(experiment, name).model_dump(mode="json", exclude=set(_LEFT_OUT))
         for name in (PAPER, scale)
     )
     return _differences(published, ours)

@@ -122,8 +122,8 @@ def read_index(folder: Path) -> pd.DataFrame:
             raise ValueError(f"{path}: {column}: {error}; {_AGAIN}") from error
     foreign = index.loc[~index["shard"].str.fullmatch(_SHARD), "shard"]
     if len(foreign):
-        told = f"{shown(foreign.iloc[0])} in line {foreign.index[0] + 2} is no shard of images"
-        raise ValueError(f"{path}: {told}; {_AGAIN}")
+        problem = f"{shown(foreign.iloc[0])} in line {foreign.index[0] + 2} is no shard of images"
+        raise ValueError(f"{path}: {problem}; {_AGAIN}")
     twice = index.index[index.duplicated(["prompt_id", "image_seed"])]
     if len(twice):
         first = index.loc[twice[0]]

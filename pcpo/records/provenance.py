@@ -25,7 +25,7 @@ from pcpo.paths import PACKAGE
 from pcpo.records.durable import sha256
 from pcpo.records.git import NoAnswer, ask
 from pcpo.records.history import process
-from pcpo.records.programs import said_by_driver
+from pcpo.records.programs import driver_lines
 from pcpo.records.replace import write_text
 from pcpo.records.values import read_json
 
@@ -180,8 +180,8 @@ def run_of(record: Path) -> Run:
     unknown = "which run was trained is not known"
     if not record.exists():
         raise ValueError(f"{record}: there is no such record; {unknown}")
-    told = read_json(record, _Training, unknown).resolved
-    return Run(told.experiment.name, told.arm.name, told.seed)
+    run = read_json(record, _Training, unknown).resolved
+    return Run(run.experiment.name, run.arm.name, run.seed)
 
 
 @dataclass(frozen=True)
@@ -241,5 +241,5 @@ def _memory() -> float:
 
 
 def _gpus() -> tuple[str, ...]:
-    lines = said_by_driver("--query-gpu=name,memory.total,driver_version", "--format=csv,noheader")
+    lines = driver_lines("--query-gpu=name,memory.total,driver_version", "--format=csv,noheader")
     return tuple(", ".join(re.split(r"\s*,\s*", line.strip())) for line in lines)

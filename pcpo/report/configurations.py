@@ -58,8 +58,8 @@ def configuration(
     shown = experiment.model_dump(mode="json", exclude={"description"})
     settings = yaml.safe_dump(shown, sort_keys=False, default_flow_style=None, width=90)
     arms = {arm: load_arm(arm) for arm in experiment.arms}
-    told = tuple(scale_differences(experiment.name, experiment.scale))
-    return Configuration(experiment, arms, tuple(runs), settings, told)
+    differences = tuple(scale_differences(experiment.name, experiment.scale))
+    return Configuration(experiment, arms, tuple(runs), settings, differences)
 
 
 def _last_epoch(manifest: Path) -> int:

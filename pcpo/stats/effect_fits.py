@@ -1,7 +1,7 @@
 """All fits of one metric of Tables 3 and 4: the paper's own, the exact one, and its sensitivity.
 
-Several training seeds: the values of one training run share its random effect, so that the run (one arm,
-configuration and seed) gets a random intercept of its own, crossed with the prompt's. Runs are not
+Several training seeds: the values of one training run share its random effect. The run (one arm,
+configuration and seed) therefore gets a random intercept, crossed with the prompt's. Runs are not
 paired by their seed number: two arms with one seed share initial noise, not a trajectory. The
 number of runs, not of prompts, then limits the degrees of freedom, as it must.
 """

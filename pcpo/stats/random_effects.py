@@ -86,7 +86,7 @@ def check_identifiable(design: Design, terms: Sequence[RandomTerm]) -> None:
         if term.matrix.shape[1] >= n:
             raise design.refuse(
                 f"({term.name}) has {term.matrix.shape[1]} random effects for {n} rows: "
-                "they cannot be told from the residual"
+                "they cannot be separated from the residual"
             )
     z = np.hstack([term.matrix for term in terms])
     if np.linalg.matrix_rank(np.hstack([design.exog, z])) >= n:

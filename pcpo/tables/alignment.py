@@ -122,7 +122,7 @@ def _method_text(method: str, row: pd.Series) -> str:
 
 _MATCHED = (
     "Rows without 'matched' are at the epochs that the paper compares; verdicts are of these. Rows "
-    "with it are of the checkpoints selected at one reward level; whether they match is noted below."
+    "with it are of the checkpoints selected at one reward level; a note below has the match."
 )
 
 

@@ -77,7 +77,7 @@ def make(experiments: Sequence[Any], *, per_prompt: pd.DataFrame, selection: pd.
 
 
 _SLOPE_4 = (
-    "A random slope for the algorithm cannot be told from the residual with one value per prompt "
-    "and arm; with complete pairs the standard error is that of the paired comparison and "
+    "A random slope for the algorithm cannot be separated from the residual with one value per "
+    "prompt and arm; with complete pairs the standard error is that of the paired comparison and "
     "contains it."
 )

@@ -60,7 +60,7 @@ def test_derived_levels_are_shares_of_what_all_runs_gain():
         ([], "no runs"),
     ],
 )
-def test_where_there_is_no_level_the_reason_is_said(runs, why):
+def test_where_there_is_no_level_the_reason_is_given(runs, why):
     assert reward_levels(evaluation(), runs) == ()
     assert math.isnan(matched_level(evaluation(), runs))
     assert why in why_none(runs)

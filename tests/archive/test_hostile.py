@@ -86,8 +86,8 @@ def zipped(path, entries):
 
 
 def draw(checkout, archive, *targets):
-    told = ("--cores", "1", "--config", f"from_bundle={archive}", "--", *targets)
-    return snakemake(checkout, *told)
+    arguments = ("--cores", "1", "--config", f"from_bundle={archive}", "--", *targets)
+    return snakemake(checkout, *arguments)
 
 
 @pytest.mark.parametrize("plant", [a_file_stem, an_arm, a_prompt_set])

@@ -20,8 +20,8 @@ def no_problem(message):
 
 
 def step(tmp_path, rule, *command):
-    told = {"rule": rule, "job": "x", "command": ["python", "-m", f"pcpo.cli.{rule}", *command]}
-    (tmp_path / "x.json").write_text(json.dumps(told | {"start": "1", "end": "2"}))
+    record = {"rule": rule, "job": "x", "command": ["python", "-m", f"pcpo.cli.{rule}", *command]}
+    (tmp_path / "x.json").write_text(json.dumps(record | {"start": "1", "end": "2"}))
     return read_steps(["x.json"], tmp_path, no_problem)[0]
 
 
@@ -53,9 +53,9 @@ def test_a_step_names_its_module_and_its_line(tmp_path):
 def test_a_broken_record_is_named_and_costs_no_other(tmp_path, content):
     one = step(tmp_path, "table")
     (tmp_path / "y.json").write_bytes(content)
-    said = []
-    assert read_steps(["y.json", "x.json"], tmp_path, said.append) == [one]
-    [message] = said
+    printed = []
+    assert read_steps(["y.json", "x.json"], tmp_path, printed.append) == [one]
+    [message] = printed
     assert f"{tmp_path / 'y.json'}: no record of a job" in message
 
 
@@ -66,5 +66,5 @@ def test_a_flipped_bit_stops_no_archive(tmp_path):
         damaged = bytearray(whole)
         damaged[position // 8] ^= 1 << position % 8
         (tmp_path / "x.json").write_bytes(damaged)
-        said = []
-        assert len(read_steps(["x.json"], tmp_path, said.append)) + len(said) == 1
+        printed = []
+        assert len(read_steps(["x.json"], tmp_path, printed.append)) + len(printed) == 1

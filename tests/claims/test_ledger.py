@@ -235,11 +235,11 @@ def test_gradients_are_compared_in_the_phases_of_figure_11(claims, experiments):
     assert not two["why"].str.contains("last epochs").any()
     given["updates"] = updates.assign(reward_mean=updates["reward_mean"] - 100)
     ledger = evaluate(chosen[:1], Evidence(experiments, given))
-    said = ledger.loc[ledger["configurations"] == "2", "why"]
-    assert said.str.contains("epochs 56 to 60: never at the level 6.9").all()
+    reasons = ledger.loc[ledger["configurations"] == "2", "why"]
+    assert reasons.str.contains("epochs 56 to 60: never at the level 6.9").all()
 
 
-def test_runs_shorter_than_the_trailing_mean_are_said_to_be(claims):
+def test_runs_shorter_than_the_trailing_mean_are_noted(claims):
     """The smoke scale's two epochs."""
     smoke = load_experiments("smoke")
     given = planted.frames(smoke, 1)

@@ -52,7 +52,7 @@ def test_tables_then_comparison(files, tmp_path, capsys):
 
 
 def test_what_is_by_each_arms_own_sampler_says_so(tmp_path):
-    told = "evaluation images by each arm's own sampler, the base model's by the native one"
+    sentence = "evaluation images by each arm's own sampler, the base model's by the native one"
     for scale, sampler in (("demo", "own"), ("demo", "native"), ("paper", "own")):
         files = written(tmp_path, scale)
         given = [f"--{f.replace('_', '-')}={files[f]}" for f in ("per_prompt", "selection")]
@@ -61,7 +61,7 @@ def test_what_is_by_each_arms_own_sampler_says_so(tmp_path):
         frame = ["--updates", files["updates"]]
         figure.main(["training_curves", *frame, *options, str(tmp_path / "figure3")])
         for file in ("table3.md", "table3.tex", "figure3.md"):
-            assert (told in (tmp_path / file).read_text()) == (sampler == "own")
+            assert (sentence in (tmp_path / file).read_text()) == (sampler == "own")
         assert "not comparable" in (tmp_path / "table3.md").read_text().lower() or scale == "paper"
 
 
@@ -75,7 +75,7 @@ def test_figures(files, tmp_path):
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_runs_of_two_epochs_are_drawn_and_what_they_lack_is_said(tmp_path):
+def test_runs_of_two_epochs_are_drawn_and_what_they_lack_is_noted(tmp_path):
     """The smoke scale: shorter than the trailing mean, so no reward level and no crossing."""
     updates = fabricated.updates({"baseline": [1.0, 2.0], "pcpo": [1.0, 3.0]})
     path = str(tmp_path / "updates.parquet")
@@ -84,8 +84,10 @@ def test_runs_of_two_epochs_are_drawn_and_what_they_lack_is_said(tmp_path):
     for kind, name in (("gradient_statistics", "figure11"), ("ratio_distribution", "figure10")):
         figure.main([kind, *given, str(tmp_path / name)])
         text = (tmp_path / f"{name}.md").read_text()
-        said = "last epochs instead for Baseline, seed 0 (epochs 2 to 2: no level); PCPO, seed 0"
-        assert f"Near convergence in configuration 2: the run's {said}" in text
+        exceptions = (
+            "last epochs instead for Baseline, seed 0 (epochs 2 to 2: no level); PCPO, seed 0"
+        )
+        assert f"Near convergence in configuration 2: the run's {exceptions}" in text
     table.main(["table1", *given, str(tmp_path / "table1")])
     assert "2: a run of 2 epochs is shorter than" in (tmp_path / "table1.md").read_text()
     compare.main([*given[:2], "--tables", str(tmp_path / "table1.csv"), "--out", path + ".csv"])

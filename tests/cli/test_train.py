@@ -40,8 +40,8 @@ def test_prompts_that_clip_cuts_are_counted_and_refused_where_the_paper_drops_th
     short = ["red circle", "blue star"]
     long = [*short, "circle " * 100]
     assert cut_prompts(model, "hpd", "hpd.txt", short) == ""
-    told = cut_prompts(model, "hpd", "hpd.txt", long)
-    assert told.startswith("hpd.txt: 1 of 3 prompts have more than")
-    assert "line 3" in told
+    message = cut_prompts(model, "hpd", "hpd.txt", long)
+    assert message.startswith("hpd.txt: 1 of 3 prompts have more than")
+    assert "line 3" in message
     with pytest.raises(ValueError, match=r"mjhq.txt: more than 77 CLIP tokens in line 3"):
         cut_prompts(model, "mjhq", "mjhq.txt", long)

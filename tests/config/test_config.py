@@ -1,4 +1,4 @@
-"""The ten configurations against Table 7, and what a wrong configuration is told."""
+"""The ten configurations against Table 7, and the errors of a wrong configuration."""
 
 import importlib
 import inspect

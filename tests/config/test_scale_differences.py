@@ -88,12 +88,12 @@ def test_notes_group_what_is_equal():
 
 def test_no_difference_is_lost_in_the_notes():
     by_number = {n: scale_differences(n, "pilot") for n in range(1, 7)}
-    said = {n: set() for n in by_number}
+    printed = {n: set() for n in by_number}
     for line in difference_notes(by_number):
         who, what = line.removesuffix(".").split(", unlike the paper's scale: ")
         for number in who.removeprefix("Configuration ").split(", "):
-            said[int(number)] |= set(what.split("; "))
-    assert said == {number: set(own) for number, own in by_number.items()}
+            printed[int(number)] |= set(what.split("; "))
+    assert printed == {number: set(own) for number, own in by_number.items()}
 
 
 def test_a_table_lists_the_differences_of_its_own_configurations():
@@ -105,10 +105,10 @@ def test_a_table_lists_the_differences_of_its_own_configurations():
         "per_prompt": frames.read([], frames.METRICS_PER_PROMPT),
         "selection": frames.read([], frames.SELECTION),
     }
-    told = {n: scale_differences(n, "pilot") for n in range(1, 11)}
-    table = build("table4", load_experiments("pilot"), empty, "pilot", told)
+    of_all = {n: scale_differences(n, "pilot") for n in range(1, 11)}
+    table = build("table4", load_experiments("pilot"), empty, "pilot", of_all)
     lines = [note for note in table.notes if "unlike the paper's scale" in note]
-    assert lines == difference_notes({5: told[5], 6: told[6]})
+    assert lines == difference_notes({5: of_all[5], 6: of_all[6]})
     assert len(lines) > 1
     plain = build("table4", load_experiments("pilot"), empty, "pilot")
     assert plain.notes == tuple(n for n in table.notes if n not in lines)

@@ -131,7 +131,7 @@ def test_sparse_checkpoints():
     )
     assert (base.crossing_epoch, base.epoch) == (52, 60)
     assert "first checkpoint after the crossing" in base.reason
-    # The arm crosses at 27; no checkpoint is within the window, candidates are those on either side:
+    # The arm crosses at 27; no checkpoint is within the window. Candidates are on either side:
     # epoch 20 at 5.8 and epoch 40 at 6.62, 0.42 above the baseline's 6.2.
     assert own.epoch == 40
     assert own.bracketed

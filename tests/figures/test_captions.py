@@ -18,11 +18,11 @@ def test_every_figure_and_kind_has_a_caption(name):
 
 
 def test_a_caption_says_what_how_and_over_which_seeds():
-    told = caption("figure3", fabricated.experiments((2, 6)), seeds=[0, 1], remarks=["A remark"],
+    made = caption("figure3", fabricated.experiments((2, 6)), seeds=[0, 1], remarks=["A remark"],
                    note="a note")  # fmt: skip
-    text = told.text
-    assert (told.figure, told.heading) == ("Figure 3, ours", "Training reward and clip fraction.")
-    assert told.to_markdown() == f"**Figure 3, ours: Training reward and clip fraction.** {text}\n"
+    text = made.text
+    assert (made.figure, made.heading) == ("Figure 3, ours", "Training reward and clip fraction.")
+    assert made.to_markdown() == f"**Figure 3, ours: Training reward and clip fraction.** {text}\n"
     assert "Moving average of 5 epochs." in text
     assert "(a) 2, DDPO (SD1.5), Aesthetics; (b) 6, DanceGRPO (FLUX), HPSv2.1." in text
     assert "means over the training seeds 0, 1, bands run from the lowest" in text
@@ -53,6 +53,6 @@ def test_a_figure_that_the_paper_does_not_have_says_so():
     assert caption("figure1a").figure == "Figure 1(a), ours"
 
 
-def test_an_unknown_name_is_told_what_there_is():
+def test_the_error_of_an_unknown_name_lists_the_known_ones():
     with pytest.raises(ValueError, match=r"no figure is called 'figure99'; known: figure1a, .*"):
         caption("figure99")

@@ -76,7 +76,7 @@ def test_a_wrong_frame_is_refused_with_its_name(name, given):
 
 
 @pytest.mark.parametrize("name", [k for k in KINDS if k not in ("sample_grid", "credit_weights")])
-def test_an_experiment_without_rows_is_said_to_have_none(name, given):
+def test_an_experiment_without_rows_is_noted(name, given):
     frames = [given[spec.name] for spec in KINDS[name].frames]
     figure = KINDS[name].draw(*frames, fabricated.experiments((4,)))
     figure.canvas.draw()

@@ -216,6 +216,8 @@ def test_a_frame_in_the_place_of_another_run_is_refused(tmp_path):
             if not wrong:
                 assert len(frames.read(path, frames.VALIDATION, "demo", ["05_a"])) == len(frame)
                 continue
-            told = rf"validation\.parquet: is of {key} '{run[key]}', where '{value}' is needed"
-            with pytest.raises(ValueError, match=told):
+            expected_error = (
+                rf"validation\.parquet: is of {key} '{run[key]}', where '{value}' is needed"
+            )
+            with pytest.raises(ValueError, match=expected_error):
                 frames.read(path, frames.VALIDATION)

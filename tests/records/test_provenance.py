@@ -87,9 +87,9 @@ def test_a_record_is_of_the_start_of_its_job(monkeypatch, tmp_path):
     with provenance.recorded(log, {"seed": 0}):
         pass
     record = tmp_path / "results" / "demo" / "provenance" / "train" / "a.json"
-    told = json.loads(record.read_text())
-    assert (told["git"], told["rule"], told["job"]) == ("at the start", "train", "a")
-    assert told["resolved"] == {"seed": 0} and told["seconds"] >= 0
+    content = json.loads(record.read_text())
+    assert (content["git"], content["rule"], content["job"]) == ("at the start", "train", "a")
+    assert content["resolved"] == {"seed": 0} and content["seconds"] >= 0
     with pytest.raises(RuntimeError), provenance.recorded(log.with_name("b.log"), {}):
         raise RuntimeError
     assert not record.with_name("b.json").exists()
@@ -98,8 +98,8 @@ def test_a_record_is_of_the_start_of_its_job(monkeypatch, tmp_path):
 def test_the_run_of_a_training_is_in_its_record(tmp_path):
     log = tmp_path / "results" / "demo" / "logs" / "train" / "a.log"
     found = {"experiment": load_experiment(2, "smoke"), "arm": load_arm("pcpo_exact")}
-    told = {name: part.model_dump(mode="json") for name, part in found.items()}
-    with provenance.recorded(log, told | {"seed": 3}):
+    content = {name: part.model_dump(mode="json") for name, part in found.items()}
+    with provenance.recorded(log, content | {"seed": 3}):
         pass
     run = provenance.run_of(provenance.record_path(log))
     assert run == provenance.Run("02_ddpo_aesthetic", "pcpo_exact", 3)

@@ -108,7 +108,7 @@ def test_several_seeds_are_paired():
     assert "not every one of 3 runs" in some.method
 
 
-def test_what_cannot_be_compared_is_said():
+def test_what_cannot_be_compared_is_an_error():
     with pytest.raises(ValueError, match="no training seed has both arms"):
         compare_runs({0: [1.0]}, {1: [1.0]}, 1.0)
     six = compare_runs({0: [0, 0, 0, 0, 0, 5.0]}, {0: [0, 0, 0, 0, 5.0, 5.0]}, 0.5)

@@ -48,7 +48,7 @@ def test_table_4_is_the_paired_t_test_and_holm_over_its_metrics(per_prompt):
         np.testing.assert_allclose(found["p_holm"], holm(expected), rtol=1e-6)
         assert (found["p_value"] < found["p_satterthwaite"]).all()  # z against t
     assert "p_random_slope" not in [column.name for column in table.columns]
-    assert any("cannot be told from the residual" in note for note in table.notes)
+    assert any("cannot be separated from the residual" in note for note in table.notes)
 
 
 def test_table_3_corrects_each_effect_over_the_metrics(per_prompt):

@@ -45,7 +45,7 @@ def make(experiments, *, updates):
 
 @pytest.fixture
 def table11(tmp_path, monkeypatch):
-    """A further table: one file in the folder of tables (or its equivalent) and one of the paper's."""
+    """A further table: one file as in the folder of tables, and one of the paper's."""
     (tmp_path / "table11.py").write_text(OWN)
     (tmp_path / "table11.csv").write_text("who,reward\nPCPO,2.5\n")
     for name in TABLES:

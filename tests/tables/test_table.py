@@ -264,7 +264,7 @@ def test_mixed_models_give_the_differences_of_cell_means(data):
         assert fourth.loc[f"{model} fid", "coef"] == pytest.approx(expected)
 
 
-def test_a_fit_that_failed_is_said_in_a_footnote(data):
+def test_a_fit_that_failed_has_a_footnote(data):
     flat = data | {"per_prompt": data["per_prompt"].assign(value=1.0)}
     table = make("table4", flat)
     assert table.frame["p_value"].isna().all()
@@ -292,16 +292,18 @@ def test_alignment_tables_recomputed_by_pandas(data):
     assert "at the epochs that the paper compares" in " ".join(table.notes)
 
 
-def test_epochs_that_stand_for_the_papers_are_said(data):
+def test_epochs_that_replace_the_papers_are_noted(data):
     asked = SimpleNamespace(baseline=180, pcpo=120)
     half = SimpleNamespace(baseline=200, pcpo=140)
     for name, numbers in (("table5a", (5, 6)), ("table9", (7,))):
         assert "up to them are used" not in " ".join(make(name, data).notes)
         notes = make(name, data, fabricated.experiments(alignment_checkpoint=asked)).notes
         for number in numbers:
-            said = next(n for n in notes if n.startswith(f"Configuration {number}: the paper's"))
-            assert "180 of the baseline and 120 of PCPO" in said
-            assert "epochs 20 and 14: the paper's ratio of the two is not kept" in said
+            epochs_note = next(
+                n for n in notes if n.startswith(f"Configuration {number}: the paper's")
+            )
+            assert "180 of the baseline and 120 of PCPO" in epochs_note
+            assert "epochs 20 and 14: the paper's ratio of the two is not kept" in epochs_note
     same = make("table5a", data, fabricated.experiments(alignment_checkpoint=half)).notes
     assert any(note.endswith("epochs 20 and 14.") for note in same)
 
@@ -326,7 +328,7 @@ def test_table_9_keeps_published_rows_apart(data):
     assert difference == pytest.approx(0.2, abs=0.06)  # of the pair at one reward: 0.6 - 0.4
 
 
-def test_the_algorithms_row_stands_on_the_pair_at_half_batch(data):
+def test_the_algorithms_row_uses_the_pair_at_half_batch(data):
     """Configuration 1's; the other effects are of both pairs."""
     selection = fabricated.selection()
     second = (selection["experiment"] == fabricated.name(2)) & (selection["arm"] == "pcpo")
@@ -338,7 +340,7 @@ def test_the_algorithms_row_stands_on_the_pair_at_half_batch(data):
         assert frame.loc[f"{effect} fid", "side"] == 0
 
 
-def test_unmatched_checkpoints_are_said(data):
+def test_unmatched_checkpoints_are_noted(data):
     unmatched = data | {"selection": fabricated.selection(matched=False)}
     for name in ("table2a", "table3", "table4", "table5a", "table9"):
         notes = " ".join(make(name, unmatched).notes)
@@ -348,7 +350,7 @@ def test_unmatched_checkpoints_are_said(data):
     assert "no reward level in common: baseline epoch 20" in " ".join(make("table4", none).notes)
 
 
-def test_small_samples_are_said_where_the_width_is_known(data):
+def test_small_samples_are_noted_where_the_width_is_known(data):
     wide = data | {"overall": data["overall"].assign(dimensions=500)}
     notes = " ".join(make("table2a", wide).notes)
     assert "measured fid: 384 images for 500 features" in notes
@@ -453,8 +455,8 @@ def test_what_else_a_scale_measures_is_a_column(data, monkeypatch):
     assert table.frame["spread"].tolist() == table.frame["fid"].tolist()
     assert table.notes == before.notes
     monkeypatch.setattr(metrics, "names", lambda: ["spread"])
-    told = SimpleNamespace(TITLE="Spread", BETTER="higher is better")
-    monkeypatch.setattr(metrics, "import_module", lambda name: told)
+    module = SimpleNamespace(TITLE="Spread", BETTER="higher is better")
+    monkeypatch.setattr(metrics, "import_module", lambda name: module)
     table = make("table2b", data | more)
     assert table.columns[-1].header == "Spread"
     assert set(table.notes) - set(before.notes) == {"Spread: higher is better."}

@@ -211,22 +211,22 @@ def test_a_manifest_that_cannot_be_used_is_named(tmp_path):
 
 
 def test_a_second_writer_waits_for_the_first(tmp_path):
-    said, order = [], []
+    messages, order = [], []
 
     def second():
-        with RunFolder(tmp_path, "two").lock(said.append):
+        with RunFolder(tmp_path, "two").lock(messages.append):
             order.append("second")
 
     with RunFolder(tmp_path, "one").lock():
         thread = threading.Thread(target=second)
         thread.start()
-        while not said:
+        while not messages:
             time.sleep(0.01)
         order.append("first")
     thread.join()
     assert order == ["first", "second"]
-    assert f"process {os.getpid()} on " in said[0]
-    assert "trains this run; waiting" in said[0]
+    assert f"process {os.getpid()} on " in messages[0]
+    assert "trains this run; waiting" in messages[0]
 
 
 def test_the_history_tells_starts_saves_and_the_end(models, tmp_path):
@@ -239,8 +239,8 @@ def test_the_history_tells_starts_saves_and_the_end(models, tmp_path):
     with pytest.raises(InterruptedError):
         run(models, tmp_path, chosen, report=terminate)
     run(models, tmp_path, chosen)
-    told = [(event["event"], event["epoch"]) for event in history.read(tmp_path)]
-    assert told == [
+    events = [(event["event"], event["epoch"]) for event in history.read(tmp_path)]
+    assert events == [
         ("started", 0), ("saved", 1), ("stopped", 1),
         ("started", 1), ("saved", 2), ("saved", 3), ("finished", 3),
     ]  # fmt: skip

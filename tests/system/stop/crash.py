@@ -19,9 +19,9 @@ def touched(work, folder):
     code = _in_child(work, folder, seen.append, lambda: _send(writing, seen))
     os.close(writing)
     with os.fdopen(reading) as handle:
-        told = handle.read()
+        content = handle.read()
     assert code == 0
-    return json.loads(told)
+    return json.loads(content)
 
 
 def killed_at(number, work, folder):

@@ -56,12 +56,12 @@ def test_a_dry_run_names_what_is_to_be_set_aside(copy):
         state.mkdir(parents=True)
         saved = {"identity": configuration(trained, load_arm(arm), 0) | {"model": "any"}}
         (state / "state.json").write_text(json.dumps(saved))
-    code, said = snakemake(copy, "-n", "--config", "scale=smoke", "experiments=[1]")
-    assert code == 0, said
-    assert "1 runs are of another configuration than config/" in said
+    code, output = snakemake(copy, "-n", "--config", "scale=smoke", "experiments=[1]")
+    assert code == 0, output
+    assert "1 runs are of another configuration than config/" in output
     changed = f"experiment.clip_range was 0.123 and is {chosen.clip_range}"
-    assert f"{chosen.name}/pcpo/seed0: {changed}" in said
-    assert "set aside beside it, not deleted" in said
+    assert f"{chosen.name}/pcpo/seed0: {changed}" in output
+    assert "set aside beside it, not deleted" in output
     shutil.rmtree(copy / "results")
 
 
@@ -71,11 +71,11 @@ def test_a_dry_run_names_a_damaged_history_and_goes_on(copy):
     (run / "checkpoints.csv").write_text("epoch,folder\n")
     (run / history.FILE).write_bytes(b'{"event": "sta\xffted"}\n')
     (run / "resume/epoch_00001/state.json").write_bytes(b"[\xff]")
-    code, said = snakemake(copy, "-n", "--config", "scale=smoke", "experiments=[2]")
-    assert code == 0, said
+    code, output = snakemake(copy, "-n", "--config", "scale=smoke", "experiments=[2]")
+    assert code == 0, output
     place = run.relative_to(copy) / history.FILE
-    assert f"which code trained a run is not known: {place}: line 1 is damaged" in said
-    assert "Traceback" not in said
+    assert f"which code trained a run is not known: {place}: line 1 is damaged" in output
+    assert "Traceback" not in output
     shutil.rmtree(run)
 
 
@@ -119,17 +119,19 @@ def test_what_no_result_hangs_on_makes_no_other_run(models, tmp_path, what):
 
 def identity_of(models, weights, **changes):
     changes = dict(changes)
-    told = {key: changes.pop(key, value) for key, value in SAME.items()}
-    chosen = load_experiment(told["number"], "smoke")
+    values = {key: changes.pop(key, value) for key, value in SAME.items()}
+    chosen = load_experiment(values["number"], "smoke")
     for key, value in changes.items():
         if isinstance(value, dict):
             value = getattr(chosen, key).model_copy(update=value)
         chosen = chosen.model_copy(update={key: value})
     base = policies.digest(models[chosen.model].path)
     weights.mkdir()
-    (weights / "head").write_text(told["head"])
-    reward = RewardSource(path=str(weights), **told["reward"])
-    return identity(chosen, load_arm(told["arm"]), told["seed"], base, told["prompts"], reward)
+    (weights / "head").write_text(values["head"])
+    reward = RewardSource(path=str(weights), **values["reward"])
+    return identity(
+        chosen, load_arm(values["arm"]), values["seed"], base, values["prompts"], reward
+    )
 
 
 @pytest.fixture

@@ -223,9 +223,9 @@ def test_two_processes_on_one_run_take_turns(models, whole, tmp_path):
     assert second.stdout is not None
     assert "trains this run; waiting" in second.stdout.readline()
     first.send_signal(signal.SIGCONT)
-    said, _ = second.communicate(timeout=240)
+    output, _ = second.communicate(timeout=240)
     assert [first.wait(), second.returncode] == [0, 0]
-    assert "resuming after epoch 3" in said
+    assert "resuming after epoch 3" in output
     assert_same_run(tmp_path / "run", whole)
     events = [e["event"] for e in history.read(tmp_path / "run")]
     assert events == ["started", *["saved"] * 3, "finished", "started", "finished"]
