@@ -174,8 +174,8 @@ def _refuse_more(row: Row, part: Path, size: int, most: int) -> None:
     if size > most:
         part.unlink()
         raise AssetError(
-            f"{row.name} from {row.repository} has more than the {most} bytes that "
-            "config/assets.lock, or else its publisher, says: it was not taken."
+            f"{row.name} from {row.repository} has more than the {most} bytes of "
+            "config/assets.lock, or else of its publisher: it was not taken."
         )
 
 

@@ -160,7 +160,7 @@ def epoch_mean(
     if phase == "near" and (exception := instead(phases, {})):
         found = replace(found, why="; ".join(filter(None, [found.why, exception])))
     if of == "seconds" and len(series) == 1:
-        found = replace(found, blocked="one run per arm tells as much of what else the machine did")
+        found = replace(found, blocked="with one run per arm, other load can cause the difference")
     if compare == "ratio":
         ends = np.exp([found.value, found.low, found.high])
         found = replace(found, value=ends[0], low=ends[1], high=ends[2], null=1.0)

@@ -96,7 +96,7 @@ _resolved: dict[str, Any] = {}
 
 
 def run(main: Callable[[], None], printing: bool = False, alone: str = "") -> None:
-    """Run a command; what the user can mend ends in one message and exit code 1.
+    """Run a command; what the user can correct ends in one message and exit code 1.
 
     A job of the workflow (`--log results/<scale>/logs/<rule>/<name>.log`) leaves a record.
     printing: the command knows no `--log`; what it prints goes there.

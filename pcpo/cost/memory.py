@@ -43,7 +43,7 @@ class Reward:
 
 # CLIP sizes and FLOPs are counted (a test counts again); the others are their publishers' sizes.
 # Qwen's FLOPs: 2 x weights x about 500 tokens; 64 of them are generated one by one, which takes
-# longer than its FLOPs say. `reward_cost` is what the plan asks: any reward has one.
+# longer than its FLOPs alone. `reward_cost` is what the plan asks: any reward has one.
 REWARDS = {
     "aesthetic": Reward(4 * 427.6e6, 0.17),  # CLIP ViT-L/14
     "hps": Reward(4 * 986.1e6, 0.38),  # open_clip ViT-H/14

@@ -61,7 +61,9 @@ class Speed:
         with table.open(newline="", encoding="utf-8") as handle:
             rows = [row for row in csv.DictReader(handle) if row.get("order") == "ours"]
         if any(row.get("toy") == "True" for row in rows):
-            raise ValueError(f"{table}: measured with toy sizes (--tiny), which say nothing")
+            raise ValueError(
+                f"{table}: measured with toy sizes (--tiny), which are not representative"
+            )
         try:
             device, rate = rows[0]["device"], float(rows[0]["matrix_tflops"])
             shares: dict[str, dict[str, float]] = {}

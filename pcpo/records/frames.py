@@ -327,7 +327,7 @@ def _description(metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
     text = metadata.get(_IN_PARQUET.encode(), b"")
     described = json.loads(text) if len(text) <= 10_000 else None
     if not isinstance(described, dict):
-        raise ValueError("it does not say what it is")
+        raise ValueError("it has no description of its content")
     return described
 
 
@@ -417,7 +417,7 @@ def _of_another(
 ) -> ValueError:
     names = [", ".join(f"'{n}'" for n in sorted(some)[:3]) for some in (found, needed)]
     return ValueError(
-        f"{path}: is of {key} {names[0]}, where {names[1]} is needed; if it lies in the place of "
+        f"{path}: is of {key} {names[0]}, where {names[1]} is needed; if it is in the place of "
         "another, delete it so that the workflow makes that again"
     )
 

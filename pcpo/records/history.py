@@ -59,8 +59,8 @@ def read(folder: Path) -> list[dict[str, Any]]:
                 events.append(_event(line))
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise DamagedHistory(
-                f"{path}: line {number} is damaged ({error!r}); to count what the others tell, "
-                "take the line out"
+                f"{path}: line {number} is damaged ({error!r}); to count the other lines, "
+                "delete this one"
             ) from error
     return events
 

@@ -51,9 +51,10 @@ class Speedup:
     """Speed-up in percent with its interval; NaN where it cannot be estimated.
 
     `percent` is NaN where a run ends below the level; `at_least` or `at_most` then holds the bound
-    that one pair of runs gives. `low` and `high` may be -100 (PCPO may never arrive) and inf (the
-    baseline may never). Epochs (of first crossing, whole for one run) and crossings (interpolated,
-    of which the speed-up is taken) are geometric means over the runs, NaN where one never arrives.
+    that one pair of runs gives. `low` may be -100 (PCPO may never reach the level) and
+    `high` inf (the baseline may never). Epochs (of first crossing, whole for one run) and crossings
+    (interpolated, of which the speed-up is taken) are geometric means over the runs, NaN where one
+    never reaches the level.
     """
 
     percent: float

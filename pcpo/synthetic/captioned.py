@@ -1,4 +1,4 @@
-"""Drawings grouped by caption, for the small reward models, with what their layouts say."""
+"""Drawings grouped by caption, for the small reward models, with ratings of their layouts."""
 
 from __future__ import annotations
 

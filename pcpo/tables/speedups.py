@@ -257,5 +257,5 @@ _SEEDS = (
 )
 _CENSORED = (
     "'> 20': a run of 20 epochs ends below the level, so that its speed-up is known as a bound "
-    "alone; an interval end of -100 or inf says that the run may never arrive."
+    "alone; an interval end of -100 or inf means that the run may never reach the level."
 )

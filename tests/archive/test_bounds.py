@@ -54,7 +54,7 @@ def test_a_long_archive_json_is_not_read(tmp_path):
         refused(archive, tmp_path / "into", r"archive\.json (cannot be|has more than 100,000)")
 
 
-def test_no_more_is_unpacked_than_the_zip_says(tmp_path):
+def test_no_more_is_unpacked_than_the_zip_states(tmp_path):
     """Its directory says 10 bytes of an entry that unpacks to 100 MB."""
     archive = zipped(tmp_path / "archive.zip", {"archive.json": b" " * 10**8})
     data = archive.read_bytes()

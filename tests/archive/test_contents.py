@@ -175,8 +175,8 @@ def test_records_are_without_hosts_and_folders(run, tmp_path, monkeypatch):
         "process": f"process 12 on {HOST} (Slurm job 3)",
         "python": "/opt/team/bin/python",
     }
-    packed_text["command"] += ["--published", f"{run}/config/paper"]
-    record.write_text(json.dumps(packed_text))
+    step["command"] += ["--published", f"{run}/config/paper"]
+    record.write_text(json.dumps(step))
     log.write_text(f"{HOST}: {run}/x.csv, /scratch/team/sd15/unet.bin, https://a.b/c/d, 3/4\n")
     try:
         with zipfile.ZipFile(pack(tmp_path / "archive.zip")) as archive:

@@ -250,7 +250,7 @@ def test_a_table_that_contradicts_the_lock(shop):
 
 
 @pytest.mark.parametrize("name", BOTH)
-def test_an_interrupted_download_goes_on(shop, monkeypatch, name):
+def test_an_interrupted_download_resumes(shop, monkeypatch, name):
     publisher, _, lock, root = shop
     publisher.files["plain/rev1/head a+b.pth"] = bytes(200_000)
     publisher.break_at = 100_000

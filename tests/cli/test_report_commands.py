@@ -51,7 +51,7 @@ def test_tables_then_comparison(files, tmp_path, capsys):
     assert "undecided" in capsys.readouterr().out
 
 
-def test_what_is_by_each_arms_own_sampler_says_so(tmp_path):
+def test_what_is_by_each_arms_own_sampler_has_a_note(tmp_path):
     sentence = "evaluation images by each arm's own sampler, the base model's by the native one"
     for scale, sampler in (("demo", "own"), ("demo", "native"), ("paper", "own")):
         files = written(tmp_path, scale)

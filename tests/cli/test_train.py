@@ -27,7 +27,7 @@ def test_out_of_memory_names_the_setting_and_the_size_that_fits(monkeypatch):
     assert "config/scale/paper.yaml" in str(caught.value)
 
 
-def test_a_lost_gpu_says_how_to_go_on():
+def test_a_lost_gpu_is_an_error_with_how_to_resume():
     with (
         pytest.raises(ValueError, match="start again: the run resumes from its last saved state"),
         out_of_memory(load_experiment(1, "paper")),

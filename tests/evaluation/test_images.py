@@ -72,7 +72,7 @@ def test_a_generation_that_stops_leaves_no_index(tmp_path, expected):
         read_index(tmp_path)
 
 
-def test_a_stopped_generation_goes_on_after_its_whole_shards(tmp_path, expected):
+def test_a_stopped_generation_resumes_after_its_whole_shards(tmp_path, expected):
     def make(rows, stop=None):
         places = [ROWS.index(row) for row in rows]
         yield from expected[places[:stop]]

@@ -47,7 +47,7 @@ def test_figure_5_says_how_its_validation_was_sampled():
     ) in caption("figure5", [one, other]).text
 
 
-def test_a_figure_that_the_paper_does_not_have_says_so():
+def test_the_caption_of_a_figure_that_the_paper_does_not_have_notes_it():
     assert "This figure is not in the paper." in caption("curves_7_to_10").text
     assert "not in the paper" not in caption("figure1a").text
     assert caption("figure1a").figure == "Figure 1(a), ours"

@@ -70,7 +70,7 @@ def test_weights_are_held_as_the_originals_hold_them(published, number):
 
 @pytest.mark.parametrize("device", DEVICES)
 @each_configuration
-def test_it_trains_stops_goes_on_and_generates(published, tmp_path, number, device):
+def test_it_trains_stops_resumes_and_generates(published, tmp_path, number, device):
     chosen = at_paper_scale(number)
 
     def run(path, epochs, report=lambda row: None):

@@ -107,7 +107,7 @@ def test_a_table_of_a_run_that_now_leaves_it_out_is_not_shown(results):
     assert "Table 9: needs configuration 7" in read.text
 
 
-def test_an_empty_folder_gives_a_page_that_says_so(tmp_path, results):
+def test_an_empty_folder_gives_a_page_that_lists_what_is_missing(tmp_path, results):
     results.root = tmp_path / "nothing"
     read = page(results)
     for text in ("The ledger is not made yet", "No figure was drawn yet", "No benchmark files"):

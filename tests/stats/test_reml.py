@@ -154,7 +154,7 @@ def test_derivatives_of_the_likelihood():
     np.testing.assert_allclose(state.hessian, curves, rtol=1e-6, atol=1e-6)
 
 
-def test_what_random_terms_cannot_tell_apart_is_refused():
+def test_what_random_terms_cannot_separate_is_refused():
     frame = factorial(0, prompt_sd=30, n=10)
     pair = frame[frame["batch"] == "full"]
     with pytest.raises(UnidentifiableError, match="20 random effects for 20 rows"):

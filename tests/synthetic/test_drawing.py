@@ -38,7 +38,7 @@ def test_the_centre_of_a_square_has_its_colour():
         assert image[list(channels)].min() > image[others].max() + 20
 
 
-def test_marks_darken_where_their_activity_says():
+def test_marks_darken_where_their_activity_is():
     layout = drawing.sample_layout(1, np.random.default_rng(0))
     plain = drawing.render([Scene(0, 0)], layout)[0].int()
     darkened = [

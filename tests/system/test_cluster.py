@@ -37,7 +37,7 @@ def asked(folder, monkeypatch, *arguments):
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_every_job_says_what_it_needs_and_more_when_it_comes_back(copy, monkeypatch, profile):
+def test_every_job_states_what_it_needs_and_more_when_it_is_retried(copy, monkeypatch, profile):
     options = ("--profile", f"profiles/{profile}")
     first = asked(copy, monkeypatch, *options)
     again = asked(copy, monkeypatch, *options, "--attempt", "2")

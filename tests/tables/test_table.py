@@ -192,7 +192,7 @@ def test_levels_are_derived_where_none_are_published(data):
     assert first["speedup_pct"] == speedup_percent(*crossings)
 
 
-def test_runs_shorter_than_the_trailing_mean_have_no_level_and_the_table_says_why(data):
+def test_runs_shorter_than_the_trailing_mean_have_no_level_and_the_table_notes_why(data):
     """The smoke scale's two epochs; also against a published level."""
     short = pd.concat(
         fabricated.updates({a: c[:2] for a, c in CURVES.items()}, n) for n in range(1, 7)

@@ -94,7 +94,7 @@ def test_sigterm_is_the_callers_again_afterwards(models, tmp_path):
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_another_configuration_starts_over_and_says_so(models, tmp_path):
+def test_another_configuration_starts_over_and_logs_it(models, tmp_path):
     run(models, tmp_path, experiment(1, epochs=2))
     log = []
     other = experiment(1, epochs=1, optimizer={"learning_rate": 1e-3})
@@ -229,7 +229,7 @@ def test_a_second_writer_waits_for_the_first(tmp_path):
     assert "trains this run; waiting" in messages[0]
 
 
-def test_the_history_tells_starts_saves_and_the_end(models, tmp_path):
+def test_the_history_has_starts_saves_and_the_end(models, tmp_path):
     chosen = experiment(1, epochs=3, checkpoint_every=2)
 
     def terminate(row):
@@ -308,7 +308,7 @@ def manifest(path):
     return list(read_manifest(path / "checkpoints.csv"))
 
 
-def test_a_longer_run_goes_on_and_a_shorter_one_ends_earlier(models, tmp_path):
+def test_a_longer_run_resumes_and_a_shorter_one_ends_earlier(models, tmp_path):
     def trained(name, epochs, **options):
         chosen = experiment(1, epochs=epochs, checkpoint_every=2, validation=HELD_OUT)
         updates = run(models, tmp_path / name, chosen, **options)

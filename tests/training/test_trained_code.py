@@ -48,7 +48,7 @@ def test_a_changed_source_is_named_until_it_is_accepted(tmp_path, here, trained)
     assert changed_sources(trained) == ("training/loop.py",)
 
 
-def test_a_run_that_went_on_with_newer_code_is_older_in_part(here, trained):
+def test_a_run_that_resumed_with_newer_code_is_older_in_part(here, trained):
     here["credit.py"] = "new"
     history.append(trained, "started", epoch=1, code=dict(here))
     assert changed_sources(trained) == ("credit.py",)

@@ -123,7 +123,7 @@ def long_runs(sources):
     ],
     ids=["killed", "warned"],
 )  # fmt: skip
-def test_a_run_past_its_wall_time_goes_on_from_its_state(long_runs, seed, state, asked):
+def test_a_run_past_its_wall_time_resumes_from_its_state(long_runs, seed, state, asked):
     before = len(jobs("train"))
     finish(long_runs, manifest("pcpo", seed), asked=asked)
     first, *_, last = own = jobs("train")[before:]

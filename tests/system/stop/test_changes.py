@@ -65,7 +65,7 @@ def test_a_dry_run_names_what_is_to_be_set_aside(copy):
     shutil.rmtree(copy / "results")
 
 
-def test_a_dry_run_names_a_damaged_history_and_goes_on(copy):
+def test_a_dry_run_names_a_damaged_history_and_continues(copy):
     run = copy / "results/smoke/runs/02_ddpo_aesthetic/pcpo/seed0"
     (run / "resume/epoch_00001").mkdir(parents=True)
     (run / "checkpoints.csv").write_text("epoch,folder\n")
@@ -167,7 +167,7 @@ def command(models, tmp_path, monkeypatch):
     return start
 
 
-def test_the_command_never_goes_on_from_a_run_of_other_values(tmp_path, command):
+def test_the_command_never_resumes_a_run_of_other_values(tmp_path, command):
     """With one learning rate, and then with another, in one folder."""
     logs = [command(optimizer={"learning_rate": rate}) for rate in (1e-3, 1e-3, 2e-3)]
     assert "starting over" not in logs[0] + logs[1]
@@ -180,7 +180,7 @@ def test_the_command_never_goes_on_from_a_run_of_other_values(tmp_path, command)
     assert (kept / "checkpoints" / "epoch_00001").is_dir()
 
 
-def test_the_command_goes_on_with_a_smaller_forward(tmp_path, command):
+def test_the_command_resumes_with_a_smaller_forward(tmp_path, command):
     """As our own advice against too little memory asks; the log records it."""
     assert "starting over" not in command(batch={"micro_batch": 4})
     log = command(batch={"micro_batch": 2}, epochs=2)
@@ -190,7 +190,7 @@ def test_the_command_goes_on_with_a_smaller_forward(tmp_path, command):
     assert [e["sizes"]["batch.micro_batch"] for e in starts] == [4, 2]
 
 
-def test_the_command_goes_on_with_the_same_weights_downloaded_again(tmp_path, command):
+def test_the_command_resumes_with_the_same_weights_downloaded_again(tmp_path, command):
     def download(seconds):
         """As `pcpo.assets.fetch` leaves a folder: files of now, and a note of their times."""
         for folder in (tmp_path / "model", tmp_path / "aesthetic"):

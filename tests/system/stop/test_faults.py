@@ -231,7 +231,7 @@ def test_two_processes_on_one_run_take_turns(models, whole, tmp_path):
     assert events == ["started", *["saved"] * 3, "finished", "started", "finished"]
 
 
-def test_a_process_that_waits_goes_on_where_the_first_was_killed(models, whole, tmp_path):
+def test_a_process_that_waits_resumes_where_the_first_was_killed(models, whole, tmp_path):
     arguments = [sys.executable, "-uc", TWICE, models[CHOSEN.model].path, tmp_path / "run"]
     root, folder = Path(__file__).parents[3], tmp_path / "run"
     first = subprocess.Popen(arguments, cwd=root, stdout=subprocess.DEVNULL)

@@ -44,7 +44,7 @@ def begun(models, path):
     return work
 
 
-def test_another_user_of_the_group_goes_on_with_a_run(reachable, place):
+def test_another_user_of_the_group_resumes_a_run(reachable, place):
     path, output = place / "runs" / "run", place / "output"
     assert as_user(ALICE, begun(reachable, path)) == 0
 
