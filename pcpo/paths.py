@@ -56,7 +56,7 @@ FIGURES = {
     "figure18": FigureInput("sample_grid", (5,), _SAMPLES),
     "figure19": FigureInput("sample_grid", (6,), _SAMPLES),
     "figure20": FigureInput("sample_grid", (6,), _SAMPLES),
-    # Not in the paper: the other configurations' training, so that none goes unseen.
+    # Not in the paper: the other configurations' training, so that each is shown.
     "curves_7_to_10": FigureInput("training_curves", (7, 8, 9, 10)),
     "ablation_of_credit": FigureInput(
         "credit_ablation",
@@ -84,7 +84,7 @@ NOT_DRAWN = {
     "figure14": _GUIDANCE,
 }
 
-# Rules whose outputs hang on the sampler of the evaluation images; the figures besides.
+# Rules whose outputs depend on the sampler of the evaluation images; the figures besides.
 _EVALUATED = (
     *("select", "generate", "evaluate", "align"),
     *("table", "compare_tables", "claims", "report", "archive"),
@@ -100,7 +100,7 @@ def table_files() -> list[str]:
 class Paths:
     """Paths below results/<scale>/; `home` is the folder of an unpacked archive, with its slash.
 
-    `sampler` is that of the evaluation images: what hangs on them lies in a folder of its own where
+    `sampler` is that of the evaluation images: what depends on them is in a folder of its own where
     it is `own`, beside what is shared: synthetic data, runs, credit weights, the base
     model's images.
     """
@@ -115,7 +115,7 @@ class Paths:
 
     @property
     def evaluated(self) -> str:
-        """Root of all that hangs on the sampler of the evaluation images."""
+        """Root of all that depends on the sampler of the evaluation images."""
         return self.root if self.sampler == "native" else f"{self.root}/{self.sampler}_sampler"
 
     # synthetic data and models

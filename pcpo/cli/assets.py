@@ -1,4 +1,4 @@
-"""Real weights and prompt sets: look before downloading, download, make prompt files.
+"""Real weights and prompt sets: check before downloading, download, make prompt files.
 
 python -m pcpo.cli.assets preflight --assets models/sd15 rewards/aesthetic
 python -m pcpo.cli.assets fetch models/sd15

@@ -79,7 +79,7 @@ def experiment_parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def sampler_option(parser: argparse.ArgumentParser) -> None:
-    """Have a command on evaluation images, or on what hangs on them, take their sampler."""
+    """Have a command on evaluation images, or on what depends on them, take their sampler."""
     parser.add_argument(
         "--evaluation-sampler", choices=EVALUATION_SAMPLERS, default=NATIVE,
         help="of the evaluation images: the experiment's native one, or each arm's own",
@@ -87,7 +87,7 @@ def sampler_option(parser: argparse.ArgumentParser) -> None:
 
 
 def resolved(**parts: BaseModel | int | str) -> None:
-    """Note what the command found its configuration to be, for the job's record."""
+    """Record the resolved configuration of the command, for the job's record."""
     for name, part in parts.items():
         _resolved[name] = part.model_dump(mode="json") if isinstance(part, BaseModel) else part
 
@@ -100,8 +100,8 @@ def run(main: Callable[[], None], printing: bool = False, alone: str = "") -> No
 
     A job of the workflow (`--log results/<scale>/logs/<rule>/<name>.log`) leaves a record.
     printing: the command knows no `--log`; what it prints goes there.
-    alone: an option whose file one process makes at a time, as in `--out`. The other one is what a
-    killed driver left behind: this one waits for its end, and finds what it kept.
+    alone: an option whose file one process makes at a time, as in `--out`. A killed
+    Snakemake may have left one running: this one waits for its end, and uses what it kept.
     """
     log = _after("--log")
     try:

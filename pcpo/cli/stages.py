@@ -46,7 +46,7 @@ def read_sizes(file: Path) -> Sizes:
 
 
 def lock_of(folder: Path, stage: str) -> Path:
-    """What one process holds while it trains a stage: a killed driver may have left another."""
+    """The lock of the process that trains a stage; a killed Snakemake may have left one running."""
     return beside(folder.with_name(f"{folder.name}.{stage}"))
 
 

@@ -72,7 +72,7 @@ STAGES = {stage.__name__: stage for stage in (prompts, quality_network, sd, sd35
 def _call(
     function: Callable[..., Any], stage: str, sizes: Mapping[str, Any], *places: Path, seed: int
 ) -> Any:
-    """`function(*places, seed=seed, **sizes[stage])`; a wrong key is an error of the user's."""
+    """`function(*places, seed=seed, **sizes[stage])`; ValueError for a wrong key."""
     values = dict(sizes.get(stage) or {})
     where = getattr(sizes.get(stage), "where", f"synthetic.{stage}")
     try:

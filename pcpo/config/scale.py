@@ -91,7 +91,7 @@ class FeatureSource(Record):
 
 
 class Scale(Record):
-    """Where a scale's things come from, and the sizes that its files lay over experiments."""
+    """Where the models and data of a scale come from, and the sizes that it sets in experiments."""
 
     name: Name
     note: str  # printed below every table of the scale

@@ -1,4 +1,4 @@
-"""Seconds of a training iteration by its phases, read off the package's own loop."""
+"""Seconds of a training iteration by its phases, measured in the package's own loop."""
 
 from __future__ import annotations
 

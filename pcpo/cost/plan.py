@@ -1,6 +1,6 @@
 """What the runs of a scale cost, before anything is spent: GPU-hours, memory, disk, images.
 
-GPU-hours are counted FLOPs divided by the rate at which a GPU is thought to do them. The FLOPs are
+GPU-hours are counted FLOPs divided by the measured or assumed rate of a GPU. The FLOPs are
 a floor: of a sampled image, a forward of the denoiser for each step (two with guidance), the VAE's
 decoder and the reward; of a trained image and step, the forward and the gradient with respect to
 activations (2 forwards with LoRA), that with respect to weights (3, where all are trained), and the

@@ -37,7 +37,7 @@ _NOTES = (
 
 
 def notes(plan: Plan) -> list[str]:
-    """What the numbers rest on; assumptions are called that."""
+    """The basis of the numbers; assumptions are marked."""
     found = [f"Speed: {plan.speed.source}.", *_NOTES]
     if plan.approximate:
         found.append(

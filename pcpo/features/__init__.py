@@ -6,8 +6,8 @@ from the folder of its weights and called with uint8 (B, 3, H, W) RGB images:
     features = load("inception", "data/features/inception", device="cuda")
     features(images)["pooled"]        # float32 (B, 2048)
 
-Row k of an array depends on image k alone, up to floating-point rounding. How many images fit in
-one call is the caller's business.
+Row k of an array depends on image k alone, up to floating-point rounding. The caller decides how
+many images are in one call.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def load(
         raise ValueError(
             f"pcpo/features/{name}.py gives no '{unknown[0]}', only {', '.join(extractor.outputs)}"
         )
-    # Networks are initialised at random before their weights are read: leave no trace of that in
+    # Networks are initialised at random before their weights are read. This must not change
     # the caller's random state.
     with torch.random.fork_rng(devices=[]):
         try:

@@ -37,7 +37,7 @@ class Running(Protocol):
 
 
 class ColumnText(NamedTuple):
-    """A column's header, and a sentence without its end on which values are better."""
+    """A column's header, and a sentence without full stop on which values are better."""
 
     title: str = ""
     better: str = ""

@@ -5,10 +5,10 @@ epochs, and Student's t interval of the log ratios over pairs. It covers the var
 training runs. Ratios are averaged as logarithms: half and twice the epochs average to no speed-up.
 
 One pair: a moving-block bootstrap. Each reward curve is smoothed, blocks of consecutive residuals
-are drawn with replacement and laid on the smooth curve, and the crossings of these curves give the
+are drawn with replacement and added to the smooth curve, and the crossings of these curves give the
 percentile interval. It covers the noise of the epochs' mean rewards (new images and
 prompts, and what lasts up to a block's length), not another training run. The smooth curve carries
-some of that noise itself, so that the interval is rather too wide than too narrow.
+some of that noise itself, so that the interval tends to be too wide, not too narrow.
 
 Epochs are whole, as the paper prints them; speed-ups and intervals are of crossings interpolated
 between epochs (`pcpo.stats.speedup`).
@@ -37,7 +37,7 @@ from pcpo.stats.speedup import (
 )
 
 # Epochs of the quadratic smoother. Much wider than the trailing mean: residuals around a mean over
-# five epochs have lost the very noise that moves a crossing.
+# five epochs no longer contain the noise that moves a crossing.
 SPAN = 15
 BLOCK = 5  # epochs
 FEWEST = 10  # epochs of a run that can be resampled

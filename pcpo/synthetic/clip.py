@@ -1,7 +1,7 @@
 """A small CLIP, trained contrastively on the captioned drawings (transformers' CLIPModel).
 
-The base of the demo's PickScore, HPS and aesthetic models, its CLIPScore, and the eye of the
-stand-in captioner.
+The base of the demo's PickScore, HPS and aesthetic models, its CLIPScore, and the encoder
+of the stand-in captioner.
 """
 
 from __future__ import annotations

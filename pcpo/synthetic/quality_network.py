@@ -31,7 +31,7 @@ def train_quality_network(
 
     Noise on the pixels keeps the network from relying on details that generated images lack.
     """
-    rng, generator = generators("judge", seed)
+    rng, generator = generators("judge", seed)  # names the random stream: another name, other data
     scenes = [drawing.parse_caption(drawing.CAPTIONS[k % 180]) for k in range(drawings)]
     pixels, labels = from_uint8(drawing.draw(scenes, rng)), attribute_labels(scenes)
     with torch.random.fork_rng():

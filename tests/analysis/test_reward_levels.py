@@ -1,4 +1,4 @@
-"""One rule for the levels at which arms are compared, and it knows nothing of torch."""
+"""One rule for the levels at which arms are compared, and it does not import torch."""
 
 import math
 from types import SimpleNamespace

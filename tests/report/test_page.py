@@ -129,7 +129,7 @@ def test_command_and_its_errors(results, capsys, monkeypatch):
 
 
 def test_each_arm_by_its_own_sampler_is_a_page_of_its_own(results):
-    """What hangs on evaluation images is read there, the trainings where they are."""
+    """What depends on evaluation images is read there, the trainings where they are."""
     own = results.root / "own_sampler"
     own.mkdir()
     for name in ("tables", "figures", "claims.csv", "compare.csv"):

@@ -148,7 +148,7 @@ def test_a_killed_snakemake_leaves_no_two_writers(long_runs, profile):
         driver.wait()
     finally:
         end(driver)
-    (left,) = queued()  # Slurm knows nothing of Snakemake's end
+    (left,) = queued()  # Slurm is not informed of Snakemake's end
     code, output = snakemake(long_runs, *arguments(target, profile=profile, options=["--unlock"]))
     assert code == 0, output
     finish(long_runs, target, profile=profile)
