@@ -45,7 +45,7 @@ def _way_out() -> str:
     if os.environ.get(OFFLINE):
         return f"{OFFLINE} is set; unset it"
     if proxies := list(_proxies()):
-        return f"a proxy is set ({', '.join(proxies)}); see that it runs, or unset it"
+        return f"a proxy is set ({', '.join(proxies)}); check that it runs, or unset it"
     return "connect to a network"
 
 
@@ -279,7 +279,7 @@ def _open(row: Row, request: urllib.request.Request) -> Any:
             raise _NoSuchRange from error
         raise AssetError(
             f"{_host(request.full_url)} answers {error.code} {error.reason} for {row.name} "
-            f"({row.repository}): the file is not there, or may not be had."
+            f"({row.repository}): the file is not there, or may not be downloaded."
         ) from error
     except (OSError, http.client.HTTPException) as error:
         raise NoAnswer(_host(request.full_url)) from error

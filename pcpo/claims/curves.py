@@ -113,7 +113,7 @@ def largest_step(evidence: Evidence, number: int, *, chain: tuple[str, ...]) -> 
     draws = np.array([resampled_crossings(run, level, rng) for run in every])
     lost = float(np.isinf(draws).any(axis=0).mean())
     if lost > 0.025:
-        blocked = f"in {100 * lost:.0f} % of the resamples an arm never arrives"
+        blocked = f"in {100 * lost:.0f} % of the resamples an arm does not reach it"
         return Estimate(points[0], n=n, blocked=blocked, why=why)
     steps = _steps(draws[:, np.isfinite(draws).all(axis=0)])
     low, high = np.quantile(steps, [0.025, 0.975])

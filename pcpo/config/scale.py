@@ -206,7 +206,7 @@ def _chain(name: str) -> list[tuple[str, Keys]]:
     while parent is not None:
         if parent in names:
             raise ConfigError(
-                f"{chain[0][0]}: extends: goes round in a circle: {' -> '.join([*names, parent])}"
+                f"{chain[0][0]}: extends: the scales form a circle: {' -> '.join([*names, parent])}"
             )
         where = f"{chain[0][0]}: extends" if chain else "scale"
         names.append(known_name(parent, where))

@@ -115,7 +115,7 @@ def sample_notes(metrics: pd.DataFrame, what: str) -> list[str]:
         elif images < dimensions:
             notes.append(
                 f"{measured}: {images} images for {dimensions} features, so that the covariances "
-                "are singular and the Fréchet distance carries a large upward bias; compare it at "
+                "are singular and the Fréchet distance has a large upward bias; compare it at "
                 "equal sample size only."
             )
     return notes

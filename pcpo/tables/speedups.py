@@ -256,6 +256,6 @@ _SEEDS = (
     "on the log ratio of epochs of the two arms of a seed; epochs and speed-up are geometric means."
 )
 _CENSORED = (
-    "'> 20': a run of 20 epochs ends below the level, so that its speed-up is known as a bound "
-    "alone; an interval end of -100 or inf means that the run may never reach the level."
+    "'> 20': a run of 20 epochs ends below the level, so that its speed-up is known only as a "
+    "bound; an interval end of -100 or inf means that the run may never reach the level."
 )

@@ -102,7 +102,7 @@ def _saved_state(run: Run, folder: RunFolder, learner: Learner, log: Log) -> Run
         log(f"{stale}; starting over")
         run.processes.barrier()
         if run.processes.is_main and (kept := set_aside(folder.path, str(stale))):
-            log(f"nothing is lost of the run that was here: {commands(kept)}")
+            log(f"the run that was here: {commands(kept)}")
         return None
 
 

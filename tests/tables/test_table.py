@@ -110,7 +110,7 @@ def test_speedups_recomputed_by_pandas(data):
 
 
 def test_other_readings_of_pcpo_stand_beside_it_in_table_10(data):
-    """Trained in configuration 1 alone: as fast as PCPO, and one that never arrives."""
+    """Trained in configuration 1 alone: as fast as PCPO, and one that never reaches the level."""
     beside = fabricated.updates(
         {"pcpo_exact": CURVES["pcpo"], "reweight": np.full(60, 1.0)}, number=1
     )
