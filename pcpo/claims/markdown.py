@@ -27,8 +27,8 @@ def to_markdown(ledger: pd.DataFrame, scale: str, note: str = "") -> str:
         "*holds*: in every setting that is listed the 95 % interval excludes no effect on the "
         "claimed side, or the statement is exactly true. *fails*: in one of them it excludes it on "
         "the other side; a claim of ten settings fails if one of them does, so read each. "
-        "*undecided*: neither, or the checkpoints do not match in reward. With one training run per arm an "
-        "interval leaves out the variation between runs.",
+        "*undecided*: neither, or the checkpoints do not match in reward. With one training run "
+        "per arm an interval leaves out the variation between runs.",
         "",
     ]
     for group, of_group in ledger.groupby("group", sort=False):
