@@ -200,10 +200,6 @@ class Paths:
         return self.table + ".{suffix}"
 
     @property
-    def table_csv(self) -> str:
-        return self.table + ".csv"
-
-    @property
     def figure(self) -> str:
         return self.evaluated + "/figures/{figure}"
 
