@@ -93,11 +93,6 @@ _EVALUATED = (
 )
 
 
-def table_files() -> list[str]:
-    """Sources of the tables: an edit redraws them."""
-    return sorted(str(p.relative_to(PACKAGE.parent)) for p in (PACKAGE / "tables").glob("*.py"))
-
-
 @dataclass(frozen=True)
 class Paths:
     """Paths below results/<scale>/; `home` is the folder of an unpacked archive, with its slash.
