@@ -6,7 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from pcpo.cli.console import Log, experiment_parser, resolved, run, sampler_option, setup
+from pcpo.cli.console import Log, experiment_parser, resolved, run, sampler_option, setup, uses
 from pcpo.config import load_experiment, load_scale
 
 
@@ -18,6 +18,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     sampler_option(parser)
     args = parser.parse_args()
+    uses(read=[args.run, args.selection], wrote=[args.out])
 
     from pcpo import policies
     from pcpo.cli.evaluation import (
