@@ -125,8 +125,11 @@ class Targets:
 
     def experiment_files(self, experiment: Experiment) -> list[str]:
         """All files of an experiment: its arms, their selection, and their measurements."""
-        frames = ("selection", "overall", "per_prompt", "alignment")
-        measured = [file for f in frames for file in self.measured_frames(f, [experiment])]
+        measured = [
+            file
+            for frame in EXPERIMENT_FRAMES
+            for file in self.measured_frames(frame, [experiment])
+        ]
         return self.run_frames("manifest", [experiment]) + measured
 
     # --- frames ------------------------------------------------------------------------------
