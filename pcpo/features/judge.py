@@ -90,7 +90,7 @@ class Features:
     """
 
     outputs = ("pooled", "middle", "logits", "perceptual")
-    fingerprint = ""
+    digest = ""
 
     def __init__(
         self,

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from pcpo.paths import PACKAGE
-from pcpo.records.durable import sha256
+from pcpo.records.digest import of_file
 from pcpo.records.git import NoAnswer, ask
 from pcpo.records.history import process
 from pcpo.records.programs import said_by_driver
@@ -125,7 +125,7 @@ def origin() -> dict[str, Any]:
     lock = REPOSITORY / "requirements.lock"
     return {
         "git": asdict(git()),
-        "requirements_lock_sha256": sha256(lock) if lock.exists() else "",
+        "requirements_lock_sha256": of_file(lock) if lock.exists() else "",
         "packages": {package.name: package.installed for package in packages()},
         "machine": asdict(machine()),
     }

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator
 from functools import cache
 from pathlib import Path
 
-from pcpo.records.durable import sha256
+from pcpo.records.digest import SHORT, of_file
 
 PACKAGE = Path(__file__).resolve().parents[1]
 NAME = "pcpo"
@@ -68,8 +68,8 @@ def exists(module: str) -> bool:
 
 @cache
 def digests(files: tuple[str, ...]) -> dict[str, str]:
-    """File, as `sources_of` names it -> the first 16 digits of its SHA-256."""
-    return {name: sha256(PACKAGE / name)[:16] for name in files}
+    """File, as `sources_of` names it -> the first digits of its digest."""
+    return {name: of_file(PACKAGE / name)[:SHORT] for name in files}
 
 
 def members(package: str) -> tuple[str, ...]:
