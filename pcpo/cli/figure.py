@@ -35,9 +35,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--arms", nargs="*", metavar="ARM", help="arms to draw; default: the kind's"
     )
-    drawn = (frames.UPDATES, frames.TIMESTEPS, frames.VALIDATION, frames.CREDIT, frames.READINGS)
-    for spec in drawn:
-        parser.add_argument(f"--{spec.name}", nargs="*", default=[], metavar="FILE")
+    drawn = sorted({spec.name for kind in KINDS.values() for spec in kind.frames})
+    for frame in drawn:
+        parser.add_argument(f"--{frame}", nargs="*", default=[], metavar="FILE")
     parser.add_argument("--selection", nargs="*", default=[], metavar="FILE", help="of the images")
     parser.add_argument(
         "--row", action="append", default=[], metavar="ARM=FOLDER",
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", required=True, help="path without suffix")
     sampler_option(parser)
     arguments = parser.parse_args(argv)
-    read = [file for spec in (*drawn, frames.SELECTION) for file in getattr(arguments, spec.name)]
+    read = [file for frame in (*drawn, "selection") for file in getattr(arguments, frame)]
     rows = [_row(row) for row in arguments.row]
     uses(read=[*read, *(folder for _, folder in rows)], wrote=[arguments.out])
 
