@@ -16,12 +16,7 @@ rule report:
             *("pcpo.config.settings", *members("pcpo.tables")),
         ),
     output:
-        report(
-            P.report,
-            category="Report",
-            caption="../pcpo/report/templates/report.rst",
-            labels={"what": "the report of this workflow"},
-        ),
+        P.report,
     log:
         P.log("report"),
     # It reads the state of git and of the machine, so it runs where the workflow is started.

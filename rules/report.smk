@@ -13,13 +13,7 @@ rule table:
         ),
         published=lambda wc: f"{HOME}config/paper/{wc.table}.csv",
     output:
-        report(
-            P.table_csv,
-            caption="../pcpo/report/templates/table.rst",
-            category="Tables",
-            labels={"table": "{table}"},
-        ),
-        multiext(P.table, ".md", ".tex", ".json"),
+        multiext(P.table, ".csv", ".md", ".tex", ".json"),
     log:
         P.log("table", "table"),
     localrule: True
@@ -63,12 +57,8 @@ for figure, spec in T.figures.items():
                 "pcpo.cli.figure", "pcpo.records.frames", f"pcpo.figures.{spec.kind}"
             ),
         output:
-            multiext(P.figure.format(figure=figure), ".pdf", ".svg", ".md", ".json"),
-            report(
-                P.figure.format(figure=figure) + ".png",
-                caption="../pcpo/report/templates/figure.rst",
-                category="Figures",
-                labels={"figure": figure},
+            multiext(
+                P.figure.format(figure=figure), ".pdf", ".png", ".svg", ".md", ".json"
             ),
         log:
             P.log(figure),

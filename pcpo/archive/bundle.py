@@ -8,7 +8,6 @@ read. Nothing in it names a file outside its folder or becomes part of a command
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
@@ -17,12 +16,13 @@ import shutil
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from pcpo.names import checked_name, is_seed, shown
+from pcpo.records.digest import of_bytes, of_file, of_parts
 from pcpo.records.replace import delete_abandoned, new_file, new_folder
 
 MANIFEST = "manifest-sha256.txt"  # as `sha256sum --check` reads it
@@ -265,18 +265,18 @@ def _opened(source: Path | bytes) -> IO[bytes]:
 
 
 def _digest(source: Path | bytes) -> str:
-    with _opened(source) as handle:
-        return _copy(handle)
+    return of_bytes(source) if isinstance(source, bytes) else of_file(source)
 
 
-def _copy(source: IO[bytes], target: IO[bytes] | None = None) -> str:
-    """Copy all of `source`. Returns the SHA-256 of the bytes read."""
-    digest = hashlib.sha256()
-    while block := source.read(_BLOCK):
-        digest.update(block)
-        if target:
+def _copy(source: IO[bytes], target: IO[bytes]) -> str:
+    """Copy all of `source`. Returns the digest of the bytes read."""
+
+    def blocks() -> Iterator[bytes]:
+        while block := source.read(_BLOCK):
             target.write(block)
-    return digest.hexdigest()
+            yield block
+
+    return of_parts(blocks())
 
 
 class _Refused(ValueError):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 from pcpo.archive.bundle import MADE, MANIFEST, Archive, read_manifest
+from pcpo.records.digest import of_file
 
 _NAMED = 6  # the others are counted
 
@@ -46,7 +46,7 @@ def compare_rebuilt(archive: Archive) -> Rebuilt:
         path = archive.folder / name
         if not path.exists():
             missing.append(name)
-        elif hashlib.sha256(path.read_bytes()).hexdigest() == digest:
+        elif of_file(path) == digest:
             same.append(name)
         else:
             other.append(name)

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pcpo.assets import publishers
-from pcpo.assets.lock import LOCK, Lock, Locked, read_lock, record, sha256_of
+from pcpo.assets.lock import LOCK, Lock, Locked, read_lock, record
 from pcpo.assets.table import ASSETS, COMMIT, AssetError, Row, read_assets, rows_of
+from pcpo.records.digest import of_file
 from pcpo.records.lock import alone_in
 from pcpo.records.replace import write_text
 
@@ -152,7 +153,7 @@ def _download(
         locked.bytes if locked else published.bytes or int(2e9 * row.gigabytes) + publishers.CHUNK
     )
     file = publishers.download(row, published, folder / STAGING, most)
-    found = Locked(file.stat().st_size, sha256_of(file), published.revision)
+    found = Locked(file.stat().st_size, of_file(file), published.revision)
     if _differs(found, published) or not found.sha256.startswith(row.stated_sha256):
         file.unlink()
         raise AssetError(
@@ -179,7 +180,7 @@ def _check_in_place(
 ) -> None:
     """Refuse an existing file that is not the recorded one, and move it away."""
     size = target.stat().st_size
-    if size == locked.bytes and sha256_of(target) == locked.sha256:
+    if size == locked.bytes and of_file(target) == locked.sha256:
         return
     manifest.unlink(missing_ok=True)
     aside = target.replace(target.with_name(target.name + ".wrong"))

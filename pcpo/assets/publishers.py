@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import http.client
 import os
 import re
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 
 from pcpo.assets.lock import SHA256
 from pcpo.assets.table import AssetError, Row
+from pcpo.records.digest import SHORT, of_text
 from pcpo.records.replace import naming
 
 WEB = ("http", "https")
@@ -124,7 +124,7 @@ def download(row: Row, published: Headers, staging: Path, most: int) -> Path:
     releases restart a broken download from the beginning, and the largest file has 10 GB.
     """
     key = "\n".join((row.repository, published.revision, row.file))
-    file = staging / hashlib.sha256(key.encode()).hexdigest()[:16]
+    file = staging / of_text(key)[:SHORT]
     part = file.with_suffix(".part")
     for _ in range(RETRIES):
         before = _size(part)

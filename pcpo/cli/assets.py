@@ -11,7 +11,7 @@ import argparse
 import json
 from pathlib import Path
 
-from pcpo.cli.console import Log, run
+from pcpo.cli.console import Log, run, uses
 from pcpo.records.replace import write_text
 
 
@@ -45,6 +45,7 @@ def main() -> None:
             f"{len(report['files'])} files, {report['gigabytes']} GB to download; "
             f"{report['free_gigabytes']} GB free; nothing in the way"
         )
+        uses(wrote=[args.out])
         if args.out:
             write_text(args.out, json.dumps(report, indent=1) + "\n")
     elif args.command == "fetch":

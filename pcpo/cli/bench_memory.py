@@ -37,7 +37,7 @@ def main() -> None:
 
     class Random:
         outputs = ("pooled", "logits", "vectors")
-        fingerprint = "bench"
+        digest = "bench"
 
         def __call__(self, images: torch.Tensor) -> dict[str, np.ndarray]:
             pixels = images.flatten(1).numpy().astype(np.float32) / 255 - 0.5

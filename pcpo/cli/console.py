@@ -8,7 +8,7 @@ import io
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any, TextIO
@@ -92,7 +92,17 @@ def resolved(**parts: BaseModel | int | str) -> None:
         _resolved[name] = part.model_dump(mode="json") if isinstance(part, BaseModel) else part
 
 
+def uses(read: Iterable[str | Path | None] = (), wrote: Iterable[str | Path | None] = ()) -> None:
+    """Note the files and folders that the command line names, for the job's record.
+
+    A path without its suffix in `wrote` means all files that begin so.
+    """
+    _files["read"] = [str(Path(path)) for path in read if path is not None]
+    _files["wrote"] = [str(Path(path)) for path in wrote if path is not None]
+
+
 _resolved: dict[str, Any] = {}
+_files: dict[str, list[str]] = {"read": [], "wrote": []}
 
 
 def run(main: Callable[[], None], printing: bool = False, alone: str = "") -> None:
@@ -106,7 +116,7 @@ def run(main: Callable[[], None], printing: bool = False, alone: str = "") -> No
     log = _after("--log")
     try:
         with (
-            recorded(log, _resolved),
+            recorded(log, _resolved, _files),
             _printed_to(log) if printing else nullcontext(),
             _alone(_after(alone)) if alone else nullcontext(),
         ):

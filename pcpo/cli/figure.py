@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pcpo.analysis.phases import find_phases, instead
-from pcpo.cli.console import sampler_option
+from pcpo.cli.console import sampler_option, uses
 from pcpo.config.settings import NATIVE
 from pcpo.figures import caption, save, style
 from pcpo.figures.grid_prompts import GRIDS, Grid, same_images
@@ -35,9 +35,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--arms", nargs="*", metavar="ARM", help="arms to draw; default: the kind's"
     )
-    drawn = (frames.UPDATES, frames.TIMESTEPS, frames.VALIDATION, frames.CREDIT, frames.READINGS)
-    for spec in drawn:
-        parser.add_argument(f"--{spec.name}", nargs="*", default=[], metavar="FILE")
+    drawn = sorted({spec.name for kind in KINDS.values() for spec in kind.frames})
+    for frame in drawn:
+        parser.add_argument(f"--{frame}", nargs="*", default=[], metavar="FILE")
     parser.add_argument("--selection", nargs="*", default=[], metavar="FILE", help="of the images")
     parser.add_argument(
         "--row", action="append", default=[], metavar="ARM=FOLDER",
@@ -46,6 +46,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", required=True, help="path without suffix")
     sampler_option(parser)
     arguments = parser.parse_args(argv)
+    read = [file for frame in (*drawn, "selection") for file in getattr(arguments, frame)]
+    rows = [_row(row) for row in arguments.row]
+    uses(read=[*read, *(folder for _, folder in rows)], wrote=[arguments.out])
 
     from pcpo.config import load_experiments, load_scale
     from pcpo.config.settings import evaluated_by
@@ -60,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments.kind == "sample_grid":
         seeds: list[int] = []
         selection = frames.read(arguments.selection, frames.SELECTION, *of)
-        figure, remarks = _sample_grid(arguments.row, GRIDS.get(name, Grid()), chosen, selection)
+        figure, remarks = _sample_grid(rows, GRIDS.get(name, Grid()), chosen, selection)
         if arguments.evaluation_sampler == NATIVE:  # else the scale's note says it
             remarks.append("The sampler is the experiment's native one for every row")
     else:
@@ -118,18 +121,25 @@ def _phases(updates: pd.DataFrame, experiments: Sequence[Any]) -> list[str]:
     return remarks
 
 
+def _row(word: str) -> tuple[str, Path]:
+    arm, separator, folder = word.partition("=")
+    if not separator:
+        raise ValueError(f"--row {word}: expected ARM=FOLDER")
+    return arm, Path(folder)
+
+
 def _sample_grid(
-    rows: Sequence[str], grid: Grid, experiments: Sequence[Any], selection: pd.DataFrame
+    rows: Sequence[tuple[str, Path]],
+    grid: Grid,
+    experiments: Sequence[Any],
+    selection: pd.DataFrame,
 ) -> tuple[Any, list[str]]:
     """The figure, and what its caption says of prompts and checkpoints."""
     from pcpo.evaluation.images import read_images, read_index
 
     folders: dict[str, list[Path]] = {}
-    for row in rows:
-        arm, separator, folder = row.partition("=")
-        if not separator:
-            raise ValueError(f"--row {row}: expected ARM=FOLDER")
-        folders.setdefault(arm, []).append(Path(folder))
+    for arm, folder in rows:
+        folders.setdefault(arm, []).append(folder)
     blocks = max((len(each) for each in folders.values()), default=0)
     if not blocks or any(len(each) != blocks for each in folders.values()):
         raise ValueError("--row ARM=FOLDER: give every arm once for each experiment of the figure")

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
 
-from pcpo.cli.console import Log, experiment_parser, resolved, run, sampler_option, setup
+from pcpo.cli.console import Log, experiment_parser, resolved, run, sampler_option, setup, uses
 from pcpo.config import load_experiment, load_scale
 
 
@@ -17,6 +17,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     sampler_option(parser)
     args = parser.parse_args()
+    uses(read=args.run, wrote=[args.out])
 
     import numpy as np
     import pandas as pd
@@ -35,7 +36,7 @@ def main() -> None:
     from pcpo.evaluation.score_cache import KeptScores
     from pcpo.evaluation.selection import select_baseline, select_matched
     from pcpo.records import frames
-    from pcpo.records.durable import contents
+    from pcpo.records.digest import of_folder
     from pcpo.records.sources import digests
     from pcpo.training.run_folder import read_manifest
     from pcpo.training.trained_code import image_sources, reward_sources
@@ -69,7 +70,7 @@ def main() -> None:
         "experiment": experiment.digest("sampler", "precision", "model", "prompts", "reward"),
         "images": items,
         "screened": screened.tolist(),
-        "reward": [source.model_dump(mode="json", exclude={"path"}), contents(source.path)],
+        "reward": [source.model_dump(mode="json", exclude={"path"}), of_folder(source.path)],
         "code": digests((*image_sources(), *reward_sources(module))),
     }
     samplers = {

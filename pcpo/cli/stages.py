@@ -66,6 +66,7 @@ def run_stages(description: str | None, stages: Mapping[str, Stage]) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the synthetic data")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
+    console.uses(read=[arguments.sizes], wrote=[arguments.out])
     console.setup()
     sizes = read_sizes(arguments.sizes)
     for name in arguments.stages:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from pcpo.cli.console import sampler_option
+from pcpo.cli.console import sampler_option, uses
 from pcpo.config import files
 from pcpo.records import frames
 from pcpo.tables import TABLES
@@ -26,6 +26,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", required=True, help="path without suffix")
     sampler_option(parser)
     arguments = parser.parse_args(argv)
+    read = [file for frame in frames.BY_NAME for file in getattr(arguments, frame)]
+    uses(read=read, wrote=[arguments.out])
 
     from pcpo.config import load_experiments, load_scale
     from pcpo.config.scale_differences import scale_differences

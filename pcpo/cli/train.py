@@ -10,7 +10,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from pcpo.cli.console import Log, experiment_parser, resolved, run, setup
+from pcpo.cli.console import Log, experiment_parser, resolved, run, setup, uses
 from pcpo.config import Experiment, load_arm, load_experiment, load_scale
 from pcpo.training.identity import identity
 
@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("arm", help="a key of config/arms.yaml")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     args = parser.parse_args()
+    uses(wrote=[args.out])
     experiment, arm = load_experiment(args.experiment, args.scale), load_arm(args.arm)
     scale = load_scale(args.scale)
     resolved(experiment=experiment, arm=arm, scale=scale, seed=args.seed)

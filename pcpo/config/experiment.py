@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -11,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from pcpo.config.arms import Arm, load_arm
 from pcpo.config.declared import Declarations
 from pcpo.config.files import Name, Record
+from pcpo.records.digest import SHORT, of_json
 
 
 class Reward(Record):
@@ -323,11 +322,11 @@ class Experiment(Record):
         return self.model_dump(mode="json", include=set(sections), exclude=_OF_THE_MACHINE)
 
     def digest(self, *sections: str) -> str:
-        """Short hash of the experiment, or of only the named fields."""
+        """Short digest of the experiment, or of only the named fields."""
         data = self.model_dump(mode="json")
         if sections:
             data = {key: data[key] for key in sections}
-        return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
+        return of_json(data)[:SHORT]
 
 
 _OF_THE_MACHINE: Any = {

@@ -11,7 +11,6 @@ model. Damaged files are computed again.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -23,11 +22,11 @@ import torch
 
 from pcpo import metrics
 from pcpo.config import FeatureSource
-from pcpo.evaluation.images import fingerprint, read_images, read_index
+from pcpo.evaluation.images import image_digest, read_images, read_index
 from pcpo.evaluation.rows import Rows, RowWriter
 from pcpo.features import FeatureExtractor
 from pcpo.names import shown
-from pcpo.records.durable import sha256
+from pcpo.records.digest import of_file
 from pcpo.records.lock import alone
 from pcpo.records.replace import write_bytes
 from pcpo.records.sealed import UNSEALED, check_seal, seal
@@ -65,7 +64,7 @@ class ImageSet:
                 f"{folder / 'index.csv'}: a prompt's images do not follow one another; delete the "
                 "file so that the workflow makes the images again"
             )
-        images = fingerprint(folder, self.index)
+        images = image_digest(folder, self.index)
         wanted: dict[Path, _KeptRows | _PromptValues] = {}
         for column, source in quality.items():
             extractor, metric = extractors[source.features], metrics.load(source.metric)
@@ -74,7 +73,7 @@ class ImageSet:
                     f"quality.{column}: pcpo/features/{source.features}.py gives no "
                     f"'{source.output}', only {', '.join(extractor.outputs)}"
                 )
-            made_from = {"images": images, "extractor": extractor.fingerprint}
+            made_from = {"images": images, "extractor": extractor.digest}
             part = (
                 _KeptRows(folder, source, made_from, len(self.index))
                 if metric.running is None
@@ -142,7 +141,7 @@ class _KeptRows:
         """Load the file; False if it is missing, damaged, or of other images."""
         try:
             origin = _read_json(self.path.with_suffix(".json"))
-            if origin != self.made_from | {"rows": sha256(self.path)}:
+            if origin != self.made_from | {"rows": of_file(self.path)}:
                 return False
             self.rows = Rows(self.path)
         except (FileNotFoundError, ValueError):
@@ -155,7 +154,7 @@ class _KeptRows:
         note.unlink(missing_ok=True)
         with RowWriter(self.path, self.count) as self._writer:
             yield
-        _write_json(note, self.made_from | {"rows": sha256(self.path)})
+        _write_json(note, self.made_from | {"rows": of_file(self.path)})
         self.rows = Rows(self.path)
 
     def add(self, values: np.ndarray, prompts: np.ndarray) -> None:
@@ -179,8 +178,8 @@ class _PromptValues:
         self.features, self.output, self.metric = source.features, source.output, source.metric
         name = f"{source.features}.{source.output}.{source.metric}.json"
         self.path = folder / "features" / name
-        code = (Path(metrics.__file__).parent / f"{source.metric}.py").read_bytes()
-        self.made_from = made_from | {"metric": hashlib.sha256(code).hexdigest()}
+        code = Path(metrics.__file__).parent / f"{source.metric}.py"
+        self.made_from = made_from | {"metric": of_file(code)}
         self.make = metric
         self.values: dict[int, float] = {}
         self.dimensions = 0

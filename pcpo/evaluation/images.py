@@ -5,7 +5,6 @@ Images are numpy arrays here, so that metrics, tables and figures read them with
 
 from __future__ import annotations
 
-import hashlib
 import io
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pcpo.names import shown
+from pcpo.records.digest import of_text
 from pcpo.records.replace import new_file, write_text
 
 INDEX = "index.csv"
@@ -154,18 +154,18 @@ def read_images(folder: Path, index: pd.DataFrame) -> NDArray[np.uint8]:
     return np.stack([images[position] for position in range(len(index))])
 
 
-def fingerprint(folder: Path, index: pd.DataFrame) -> str:
-    """A digest of the images that `index` names, from the checksums in the shards' directories.
+def image_digest(folder: Path, index: pd.DataFrame) -> str:
+    """Digest of the images that `index` names, from the checksums in the shards' directories.
 
     Raises ValueError for a shard that is missing or damaged.
     """
-    digest = hashlib.sha256(index.to_csv(index=False).encode())
+    parts = [index.to_csv(index=False)]
     for shard, rows in index.groupby("shard", sort=False):
         with _opened(folder, str(shard)) as archive:
             for file in rows["file"]:
                 entry = archive.getinfo(file)
-                digest.update(f"{entry.filename} {entry.file_size} {entry.CRC}\n".encode())
-    return digest.hexdigest()
+                parts.append(f"{entry.filename} {entry.file_size} {entry.CRC}\n")
+    return of_text("".join(parts))
 
 
 def partial_shard(folder: Path, shard: str, files: Sequence[str]) -> bytes:

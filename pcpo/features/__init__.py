@@ -12,7 +12,6 @@ many images are in one call.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import pickle
 from collections.abc import Collection, Iterator
@@ -21,7 +20,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from pcpo.records.durable import contents
+from pcpo.records.digest import of_folder, of_text
 from pcpo.records.sources import digests, sources_of
 
 if TYPE_CHECKING:
@@ -32,11 +31,11 @@ if TYPE_CHECKING:
 class FeatureExtractor(Protocol):
     """What a module of this folder calls `Features`.
 
-    `outputs` names the arrays that it can give; `fingerprint` is set by `load`.
+    `outputs` names the arrays that it can give; `digest` is set by `load`.
     """
 
     outputs: tuple[str, ...]
-    fingerprint: str
+    digest: str
 
     def __init__(
         self, path: str | Path, device: str = "cpu", outputs: Collection[str] | None = None
@@ -82,17 +81,17 @@ def load(
             raise ValueError(
                 f"Feature extractor '{name}': the weights in {path} cannot be loaded: {error}"
             ) from error
-    loaded.fingerprint = fingerprint(name, path)
+    loaded.digest = digest(name, path)
     return loaded
 
 
-def fingerprint(name: str, path: str | Path) -> str:
-    """A digest of the extractor's sources and of its weights: features of equal ones are equal.
+def digest(name: str, path: str | Path) -> str:
+    """Digest of the extractor's sources and of its weights: features of equal ones are equal.
 
     Only contents count, not times: a folder that was copied gives the same digest.
     """
     code = json.dumps(digests(sources_of(f"pcpo.features.{name}")))
-    return hashlib.sha256((code + contents(path)).encode()).hexdigest()
+    return of_text(code + of_folder(path))
 
 
 def check_images(images: torch.Tensor) -> None:

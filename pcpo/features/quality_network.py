@@ -83,7 +83,7 @@ class Features:
     - `pooled` (B, 64): the embedding before the heads, for the Frechet distance.
     - `middle` (B, 112): spatial means of the second and third layer, a second feature space.
     - `logits` (B, 180): log-probabilities of the joint class, colour-major, then shape, then
-      activity (`Scene.joint_class`); their exponentials sum to 1.
+      activity, of which none is the last; their exponentials sum to 1.
     - `perceptual` (B, P): vectors whose squared Euclidean distance is an LPIPS-style distance
       (unit-length channels at each place of the first three layers, averaged over places).
 
@@ -91,7 +91,7 @@ class Features:
     """
 
     outputs = ("pooled", "middle", "logits", "perceptual")
-    fingerprint = ""
+    digest = ""
 
     def __init__(
         self,

@@ -13,7 +13,7 @@ import re
 import sys
 import time
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from pcpo.paths import PACKAGE
-from pcpo.records.durable import sha256
+from pcpo.records.digest import of_file
 from pcpo.records.git import NoAnswer, ask
 from pcpo.records.history import process
 from pcpo.records.programs import driver_lines
@@ -125,18 +125,21 @@ def origin() -> dict[str, Any]:
     lock = REPOSITORY / "requirements.lock"
     return {
         "git": asdict(git()),
-        "requirements_lock_sha256": sha256(lock) if lock.exists() else "",
+        "requirements_lock_sha256": of_file(lock) if lock.exists() else "",
         "packages": {package.name: package.installed for package in packages()},
         "machine": asdict(machine()),
     }
 
 
 @contextmanager
-def recorded(log: Path | None, resolved: Mapping[str, Any]) -> Iterator[None]:
+def recorded(
+    log: Path | None, resolved: Mapping[str, Any], files: Mapping[str, Sequence[str]]
+) -> Iterator[None]:
     """Write the record of the job whose log is `log`, if the block ends without an error.
 
-    `resolved`, the job's resolved configuration, is read at the end. Only the first process of a
-    job writes it. GPU-hours are hours in use: wall time times processes on a GPU.
+    `resolved`, the job's resolved configuration, and `files`, the paths under "read" and "wrote",
+    are read at the end. Only the first process of a job writes it. GPU-hours are hours in use: wall
+    time times processes on a GPU.
     """
     record = None if log is None or os.environ.get("RANK", "0") != "0" else record_path(log)
     if record is None:
@@ -151,6 +154,8 @@ def recorded(log: Path | None, resolved: Mapping[str, Any]) -> Iterator[None]:
         "rule": record.parent.name,
         "job": record.stem,
         "command": ["python", *_command()],
+        "read": list(files["read"]),
+        "wrote": list(files["wrote"]),
         "process": process(),
         "python": sys.executable,
         "start": started.isoformat(timespec="seconds"),

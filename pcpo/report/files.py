@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+
+from pcpo.records.digest import of_file
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,7 @@ class Artefact:
 
     @classmethod
     def of(cls, path: Path, root: Path) -> Artefact:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        return cls(path.relative_to(root).as_posix(), digest)
+        return cls(path.relative_to(root).as_posix(), of_file(path))
 
 
 def read_rows(path: Path, columns: Iterable[str], separator: str = ",") -> pd.DataFrame:

@@ -157,7 +157,6 @@ def render(page: Page) -> str:
     )
     environment.filters |= {
         "inline": markup.inline,
-        "blocks": markup.blocks,
         "duration": duration,
         "measure": measure,
         "anchor": ledger.anchor,

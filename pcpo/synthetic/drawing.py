@@ -41,12 +41,6 @@ class Scene:
     shape: int
     activity: int | None = None
 
-    @property
-    def joint_class(self) -> int:
-        """Index in [0, 180): colour-major, then shape, then activity with NO_ACTIVITY last."""
-        activity = NO_ACTIVITY if self.activity is None else self.activity
-        return (self.colour * len(SHAPES) + self.shape) * (len(ACTIVITIES) + 1) + activity
-
 
 def caption(scene: Scene) -> str:
     """The prompt that describes `scene`; the inverse of `parse_caption`."""

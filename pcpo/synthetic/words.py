@@ -55,18 +55,6 @@ def prompt(word: str) -> str:
     return f'the word "{word}"'
 
 
-def parse_prompt(text: str) -> str:
-    """The word that a prompt asks for (the text in double quotes, as Flow-GRPO reads it).
-
-    Raises:
-        ValueError: if there is no quoted text.
-    """
-    parts = text.split('"')
-    if len(parts) < 3 or not parts[1]:
-        raise ValueError(f"No word in double quotes in the prompt '{text}'.")
-    return parts[1]
-
-
 def draw_words(words: Sequence[str], rng: np.random.Generator) -> torch.Tensor:
     """Random images of `words` (two or three letters of LETTERS each).
 

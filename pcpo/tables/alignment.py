@@ -18,11 +18,10 @@ from pcpo.tables.table import Body, Column
 
 FORMATS = {"hpsv2_1": "{:.3f}", "hpsv2": "{:.3f}", "clipscore": "{:.3f}"}
 _ARMS = ("base", "baseline", "pcpo")
-PAIRS = ("published", "matched")  # `checkpoint` of `pcpo.records.frames.ALIGNMENT`
 
 
 def of_pair(alignment: pd.DataFrame, pair: str) -> pd.DataFrame:
-    """The rows of one pair of checkpoints (one of `PAIRS`), and of the base model."""
+    """The rows of a pair of checkpoints, "published" or "matched", and of the base model."""
     return alignment[alignment["checkpoint"].isin([pair, "base"])]
 
 

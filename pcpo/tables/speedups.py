@@ -111,10 +111,9 @@ def speedups(
                 {
                     "number": number,
                     "level_rank": rank,
-                    "baseline": labels.algorithm_label(number, experiment)
-                    + (f" ({labels.model_label(number, experiment)})" if number in (5, 6) else ""),
+                    "baseline": labels.baseline(number, experiment, numbers),
                     "framework": labels.framework(number, experiment),
-                    "reward": "HPS" if number in (5, 6) else labels.REWARDS[number],
+                    "reward": labels.SHORT_REWARDS[number],
                     "setting": labels.setting(number, experiment),
                     "reward_level": level,
                     "no_level": why,

@@ -22,7 +22,7 @@ class Colours:
     """A toy extractor: colour means, and every pixel as a long vector."""
 
     outputs = ("means", "pixels")
-    fingerprint = "colours 1"
+    digest = "colours 1"
 
     def __init__(self):
         self.batches = []
@@ -129,7 +129,7 @@ def test_what_is_damaged_or_of_other_weights_is_computed_again(folder, damage):
     elif damage == "half a note":
         note.write_text(note.read_text()[:20])
     else:
-        extractor.fingerprint = "colours 2"
+        extractor.digest = "colours 2"
     again = ImageSet(folder, {"colours": extractor}, QUALITY)
     others = ["colours.pixels"] if damage == "weights" else []
     assert again.computed == ["colours.means", *others]

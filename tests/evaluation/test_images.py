@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pcpo.evaluation.images import fingerprint, missing_rows, read_images, read_index, write_images
+from pcpo.evaluation.images import image_digest, missing_rows, read_images, read_index, write_images
 from tests.hostile_prompts import HOSTILE
 
 PROMPTS = ("red circle", "blue star", "green moon")
@@ -128,10 +128,10 @@ def test_a_grey_image_is_refused(tmp_path, expected):
         read_images(tmp_path, read_index(tmp_path))
 
 
-def test_a_fingerprint_is_of_the_pictures(tmp_path, expected):
+def test_a_digest_is_of_the_pictures(tmp_path, expected):
     def digest(name, rows, pixels):
         write_images(tmp_path / name, rows, iter(pixels))
-        return fingerprint(tmp_path / name, read_index(tmp_path / name))
+        return image_digest(tmp_path / name, read_index(tmp_path / name))
 
     first = digest("one", ROWS, expected)
     assert digest("two", ROWS, expected) == first
@@ -142,7 +142,7 @@ def test_a_fingerprint_is_of_the_pictures(tmp_path, expected):
     assert digest("two", seeds, expected) != first
     (tmp_path / "two/prompt_008.zip").unlink()
     with pytest.raises(ValueError, match=r"prompt_008\.zip.*delete .*index\.csv"):
-        fingerprint(tmp_path / "two", read_index(tmp_path / "two"))
+        image_digest(tmp_path / "two", read_index(tmp_path / "two"))
 
 
 def test_an_image_that_is_there_twice_is_named(tmp_path, expected):

@@ -19,7 +19,7 @@ ROWS = [(i, prompt, seed) for i, prompt in enumerate(PROMPTS) for seed in range(
 
 class Toy:
     outputs = ("means", "logits")
-    fingerprint = "toy"
+    digest = "toy"
 
     def __call__(self, images):
         return extract(images)

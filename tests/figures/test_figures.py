@@ -47,10 +47,10 @@ def stand_ins(numbers):
 def test_every_figure_draws_from_its_frames_and_changes_none(name, given):
     spec = FIGURES[name]
     kind = KINDS[spec.kind]
-    assert tuple(f.name for f in kind.frames) == spec.frames
-    before = [given[frame].copy() for frame in spec.frames]
+    frames = [frame.name for frame in kind.frames]
+    before = [given[frame].copy() for frame in frames]
     figure = kind.draw(
-        *(given[frame] for frame in spec.frames),
+        *(given[frame] for frame in frames),
         stand_ins(spec.experiments),
         arms=(*spec.arms, *spec.also),
     )
@@ -60,7 +60,7 @@ def test_every_figure_draws_from_its_frames_and_changes_none(name, given):
     for experiment in stand_ins(spec.experiments):
         assert style.title(experiment) in titles
     assert any(axes.has_data() for axes in figure.axes)
-    for frame, was in zip(spec.frames, before, strict=True):
+    for frame, was in zip(frames, before, strict=True):
         assert given[frame].equals(was)
 
 

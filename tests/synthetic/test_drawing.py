@@ -12,7 +12,7 @@ def test_captions_are_45_nouns_and_135_activity_prompts_and_round_trip():
     assert len(set(drawing.CAPTIONS)) == 180
     scenes = [drawing.parse_caption(text) for text in drawing.CAPTIONS]
     assert [drawing.caption(scene) for scene in scenes] == list(drawing.CAPTIONS)
-    assert sorted(scene.joint_class for scene in scenes) == list(range(180))
+    assert len(set(scenes)) == 180
 
 
 @pytest.mark.parametrize("text", ["cat", "red", "a red circle", "red circle under a dot", ""])

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from pcpo.prompts.needs import quoted_text
 from pcpo.synthetic import words
 
 
@@ -11,10 +12,8 @@ def test_words_use_the_letters_and_have_two_or_three_of_them():
     assert set("".join(words.WORDS)) == set(words.LETTERS)
 
 
-def test_prompt_round_trip_and_missing_quotes():
-    assert [words.parse_prompt(words.prompt(word)) for word in words.WORDS] == list(words.WORDS)
-    with pytest.raises(ValueError, match="double quotes"):
-        words.parse_prompt("the word AB")
+def test_the_reward_reads_the_word_of_a_prompt():
+    assert [quoted_text(words.prompt(word)) for word in words.WORDS] == list(words.WORDS)
 
 
 def test_letters_differ():

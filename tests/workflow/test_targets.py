@@ -4,9 +4,10 @@ import pytest
 from snakemake.iocontainers import InputFiles, Wildcards
 
 from pcpo.config import load_experiment, load_scale
+from pcpo.figures.kinds import KINDS
 from pcpo.paths import FIGURES, Paths
 from pcpo.tables import TABLES
-from pcpo.workflow.targets import Targets, frame_options
+from pcpo.workflow.targets import Targets, frame_options, frames_of
 
 P = Paths("smoke")
 BERTSCORE, PICKSCORE = "04_ddpo_bertscore", "07_dancegrpo_sd15_pickscore"
@@ -43,6 +44,11 @@ def test_everything_where_all_are_chosen():
     assert f"{P.table.format(table='table5b')}.tex" in whole.in_parts["table5"]
     assert f"{P.figure.format(figure='figure7d')}.md" in whole.in_parts["figure7"]
     assert len(whole.runs()) == 29
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_frames_of_a_figure_are_read_from_its_source(name):
+    assert frames_of(name) == tuple(frame.name for frame in KINDS[name].frames)
 
 
 def test_an_experiments_files_are_its_runs_and_what_was_measured(two):
