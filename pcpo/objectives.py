@@ -34,11 +34,19 @@ class Objective:
     gated_fraction: Tensor
 
 
+def clipped_terms(
+    log_ratio: Tensor, advantages: Tensor, clip_range: float
+) -> tuple[Tensor, Tensor]:
+    """Which terms `clip_fraction` counts, and which `gated_fraction` counts: bool, as log_ratio.
+
+    Of the advantages only the sign matters.
+    """
+    return log_ratio.abs() > clip_range, advantages.sign() * log_ratio > clip_range
+
+
 def _clipping(log_ratio: Tensor, advantages: Tensor, clip_range: float) -> tuple[Tensor, Tensor]:
-    log_ratio = log_ratio.detach()
-    clipped = (log_ratio.abs() > clip_range).float().mean()
-    gated = (advantages.sign() * log_ratio > clip_range).float().mean()
-    return clipped, gated
+    clipped, gated = clipped_terms(log_ratio.detach(), advantages, clip_range)
+    return clipped.float().mean(), gated.float().mean()
 
 
 def matching_log_ratio(

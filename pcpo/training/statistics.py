@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
+
+from pcpo.objectives import clipped_terms
 
 QUANTILES = (0, 1, 5, 25, 50, 75, 95, 99, 100)  # of the log-ratios, in percent
 
@@ -40,18 +43,20 @@ def step_statistics(
     terms: `log_ratio`, `sign` (of the advantage) and `step`, each `(processes, forwards, B)`.
     timesteps: of the sampler, `(T,)`. The fractions are those of `objectives.Objective`.
     """
-    ratios, signs = _flat(terms["log_ratio"].double()), _flat(terms["sign"])
-    steps = _flat(terms["step"])
+    log_ratio = terms["log_ratio"].double()
+    clipped, gated = map(_flat, clipped_terms(log_ratio, terms["sign"], clip_range))
+    ratios, steps = _flat(log_ratio), _flat(terms["step"])
     rows = []
     for step in np.unique(steps):
-        own, sign = ratios[steps == step], signs[steps == step]
+        at_step = steps == step
+        own = ratios[at_step]
         rows.append(
             {
                 "terms": len(own),
                 "log_ratio_mean": float(own.mean()),
                 "log_ratio_std": float(own.std()),
-                "clip_fraction": float((np.abs(own) > clip_range).mean()),
-                "gated_fraction": float((sign * own > clip_range).mean()),
+                "clip_fraction": float(clipped[at_step].mean()),
+                "gated_fraction": float(gated[at_step].mean()),
                 "step": int(step),
                 "timestep": float(timesteps[step]),
             }
@@ -59,5 +64,5 @@ def step_statistics(
     return rows
 
 
-def _flat(values: Tensor) -> NDArray[np.float64]:
+def _flat(values: Tensor) -> NDArray[Any]:
     return values.flatten().numpy()
