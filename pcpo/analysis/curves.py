@@ -24,9 +24,9 @@ def epoch_curves(updates: pd.DataFrame) -> pd.DataFrame:
     Raises ValueError if a run does not count its epochs 1, 2, 3, ... without a gap.
     """
     updates = updates.sort_values([*RUN, "epoch", "update"])
-    matched = updates["ratio_from"] == "matching"
+    by_matching = updates["ratio_from"] == "matching"
     updates["authors_clip_fraction"] = updates["gated_fraction"].where(
-        matched, updates["clip_fraction"]
+        by_matching, updates["clip_fraction"]
     )
     keys = [*RUN, "epoch"]
     on_policy = updates["update"] == 1

@@ -46,7 +46,7 @@ UPDATES = FrameSpec(
     ("experiment", "arm", "seed", "epoch", "update"),
     _RUN
     | {
-        "epoch": "i",  # 1-based; one epoch is one iteration of sampling and updates
+        "epoch": "i",  # 1-based; sampling and the gradient updates on it: the paper's iteration
         "update": "i",  # 1-based within the epoch; update 1 is on-policy
         "loss": "f",
         "reward_mean": "f",  # over all images of the epoch (the same in each of its updates)

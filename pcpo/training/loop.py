@@ -1,9 +1,9 @@
 """The training loop: sample, score, advantage, update, log, checkpoint.
 
-One loop serves all three baselines and every arm. What differs between them is a value of the
-configuration (`Run.experiment`); baseline and PCPO differ in two values of the arm: its credit
-schedule and its objective (`Run.arm`). An epoch is one rollout (rollout.py) and the gradient
-updates on it (update.py).
+One loop serves all three baselines and every arm. The baselines differ by the configuration
+(`Run.experiment`). Within a configuration, arms differ by the keys of config/arms.yaml (`Run.arm`);
+baseline and PCPO differ in objective, log_ratio, credit and storage. An epoch is one rollout
+(rollout.py) and the gradient updates on it (update.py).
 
 Deliberate differences from the originals:
 - rollout and update share one forward with one batch shape, and an update repeats the rollout's
