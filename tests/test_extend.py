@@ -185,6 +185,13 @@ def test_the_metric_is_measured(results):
     assert results["rows"] == 6
 
 
+def test_the_metric_passes_the_test_of_every_metric(extended):
+    """It reads blocks, however large the features are."""
+    registry = "tests/metrics/test_registry.py"
+    done = run(extended, sys.executable, "-m", "pytest", "-vv", registry, "-k", "spread")
+    assert "test_blocks_and_files_give_the_value_of_the_whole[spread]" in done
+
+
 def test_the_figures_are_drawn_and_captioned(results):
     assert results["lines"] == 2
     seconds, curves = results["captions"]
