@@ -52,7 +52,7 @@ def trained(experiment: Experiment) -> Sequence[str]:
 class Targets:
     """The files of a workflow; `experiments` are those chosen, by name.
 
-    Tables compare single runs of the first seed; the files of other seeds lie beside them.
+    Tables are over all training seeds; grids of images show the first.
     """
 
     scale: Scale
@@ -228,11 +228,15 @@ class Targets:
             return [*COMPARED, *(arm for arm in table.also if arm in experiment.arms)]
 
         return {
-            frame: self.run_frames(frame, chosen, arms, self._first_seed)
+            frame: self.run_frames(frame, chosen, arms)
             if frame == "updates"
-            else self.measured_frames(frame, chosen, self._first_seed)
+            else self.measured_frames(frame, chosen)
             for frame in table.frames
         }
+
+    def published(self, table: str, home: str) -> list[str]:
+        """The paper's own table; none for a table that it does not have."""
+        return [f"{home}config/paper/{table}.csv"] if TABLES[table].printed else []
 
     def table_cuts(self, table: str) -> dict[str, list[str]]:
         """The line on its experiments' sizes below a table: a change redraws the table."""
@@ -272,6 +276,8 @@ class Targets:
             return [getattr(self.paths, frame)]
         if frame == "selection":  # images are of one training seed
             return self.measured_frames(frame, chosen, self._first_seed)
+        if frame == "per_prompt":
+            return self.measured_frames(frame, chosen)
         return self.run_frames(frame, chosen, lambda experiment: self._figure_arms(spec))
 
     def _figure_arms(self, spec: FigureInput) -> list[str]:

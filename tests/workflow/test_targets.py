@@ -55,12 +55,14 @@ def test_an_experiments_files_are_its_runs_and_what_was_measured(two):
     assert P.alignment.format(experiment=PICKSCORE, seed=3) in aligned
 
 
-def test_a_table_compares_single_runs_of_its_experiments(two):
+def test_a_table_is_of_every_seed_of_its_experiments(two):
     found = two.table_inputs(wildcards(table="table9"))
     assert found == {
-        "alignment": [P.alignment.format(experiment=PICKSCORE, seed=3)],
-        "selection": [P.selection.format(experiment=PICKSCORE, seed=3)],
+        "alignment": [P.alignment.format(experiment=PICKSCORE, seed=s) for s in (3, 5)],
+        "selection": [P.selection.format(experiment=PICKSCORE, seed=s) for s in (3, 5)],
     }
+    assert two.published("table9", "") == ["config/paper/table9.csv"]
+    assert two.published("table_aa", "") == []
 
 
 def test_a_table_shows_further_arms_where_they_are_trained():
