@@ -67,6 +67,7 @@ FIGURES = {
             "inverse_square",
         ),
     ),
+    "a_a": FigureInput("null_pairs", (1, 2, 5, 6), ("per_prompt",)),
     "samples_bertscore": FigureInput("sample_grid", (4,), _SAMPLES),
     "samples_ocr": FigureInput("sample_grid", (8,), _SAMPLES),
 }

@@ -38,6 +38,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     drawn = (frames.UPDATES, frames.TIMESTEPS, frames.VALIDATION, frames.CREDIT, frames.READINGS)
     for spec in drawn:
         parser.add_argument(f"--{spec.name}", nargs="*", default=[], metavar="FILE")
+    parser.add_argument(
+        "--per-prompt", nargs="*", default=[], metavar="FILE", dest=frames.METRICS_PER_PROMPT.name
+    )
     parser.add_argument("--selection", nargs="*", default=[], metavar="FILE", help="of the images")
     parser.add_argument(
         "--row", action="append", default=[], metavar="ARM=FOLDER",

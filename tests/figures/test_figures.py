@@ -14,6 +14,7 @@ from pcpo.figures.timestep_credit import timestep_credit
 from pcpo.figures.training_curves import training_curves
 from pcpo.figures.validation_and_kl import validation_and_kl
 from pcpo.paths import FIGURES
+from pcpo.records.frames import BY_NAME
 from tests import synthetic
 
 DRAWN = [name for name in FIGURES if FIGURES[name].kind != "sample_grid"]
@@ -47,7 +48,7 @@ def stand_ins(numbers):
 def test_every_figure_draws_from_its_frames_and_changes_none(name, given):
     spec = FIGURES[name]
     kind = KINDS[spec.kind]
-    assert tuple(f.name for f in kind.frames) == spec.frames
+    assert kind.frames == tuple(BY_NAME[frame] for frame in spec.frames)
     before = [given[frame].copy() for frame in spec.frames]
     figure = kind.draw(
         *(given[frame] for frame in spec.frames),
