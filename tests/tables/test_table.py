@@ -351,6 +351,16 @@ def test_the_algorithms_row_stands_on_the_pair_at_half_batch(data):
         assert "configuration 2: rewards not matched" in frame.loc[f"{effect} fid", "unmatched"]
 
 
+def test_many_seeds_have_one_note_on_their_checkpoints(data):
+    selection = pd.concat(synthetic.selection().assign(seed=seed) for seed in range(4))
+    odd = (selection["seed"] == 2) & (selection["arm"] == "pcpo")
+    selection.loc[odd, ["matched", "difference", "epoch"]] = [False, 0.045, 17]
+    notes = [n for n in make("table2b", data | {"selection": selection}).notes if "seeds:" in n]
+    assert len(notes) == 2  # configurations
+    assert "4 seeds: baseline epochs 20, PCPO epochs 14 to 17" in notes[0]
+    assert "+0.005 to +0.045, mean +0.015, tolerance 0.02; NOT matched in seed 2." in notes[0]
+
+
 def test_unmatched_checkpoints_are_said(data):
     unmatched = data | {"selection": synthetic.selection(matched=False)}
     for name in ("table2a", "table3", "table4", "table5a", "table9"):
