@@ -13,7 +13,7 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends gcc git libc6-dev \
     && rm -rf /var/lib/apt/lists/*
 
-# A layer of its own: it is made anew only when the lock changes. pip takes the index that it is
+# A layer of its own: it is made again only when the lock changes. pip takes the index that it is
 # configured with, and what it installs from there must have the locked hashes.
 COPY requirements.lock /pcpo/
 RUN python -m pip install --no-cache-dir --root-user-action=ignore --require-hashes \

@@ -27,8 +27,8 @@ SCALE ?= paper
 
 demo: $(READY)
 	$(RUN) snakemake --cores all --config scale=demo
-	@echo; echo "How well the base models follow their prompts (results/demo/world/accuracy.csv):"
-	@cat results/demo/world/accuracy.csv
+	@echo; echo "How well the base models follow their prompts (results/demo/synthetic/accuracy.csv):"
+	@cat results/demo/synthetic/accuracy.csv
 	@echo; echo "The report, one page for a browser: results/demo/report.html"
 	@echo "Tables: results/demo/tables   Figures: results/demo/figures   Paper beside ours: results/demo/compare.csv"
 

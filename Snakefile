@@ -37,7 +37,7 @@ if ARCHIVE:
 
     include: "rules/from_bundle.smk"
 
-elif SCALE.world:
+elif SCALE.synthetic:
 
     include: "rules/assets.smk"
 
@@ -68,7 +68,7 @@ if not ARCHIVE and SAMPLER == NATIVE:
 rule all:
     default_target: True
     input:
-        T.world_report,
+        T.synthetic_report,
         rules.tables.input,
         rules.figures.input,
         rules.compare.input,

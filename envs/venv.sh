@@ -4,7 +4,7 @@
 #     envs/venv.sh PYTHON FOLDER
 #
 # `.unfinished` lies in the folder while it is made, `.locked` from then on. After a kill all beside
-# `.unfinished` is deleted and made anew: pip takes a package for installed of which it had written
+# `.unfinished` is deleted and made again: pip takes a package for installed of which it had written
 # the first files. A folder with neither of them is the user's own: it gets the packages, and nothing
 # in it is deleted.
 set -euo pipefail

@@ -8,10 +8,10 @@ import os
 
 __version__ = "0.1.0"
 
-# Libraries that tell their makers of their use, unless told not to before they are loaded: here, as
-# whatever of ours loads one loads this first, and a job has the Snakefile's variables. ONNX Runtime
-# would also keep a number for this machine in the user's folder of caches.
-NOT_TELLING = ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK")
-for _variable in NOT_TELLING:
+# Variables that switch off the usage statistics of libraries. They must be set before a library is
+# loaded. Every module of ours loads this one first, and a job gets the Snakefile's variables. ONNX
+# Runtime would also keep a number for this machine in the user's folder of caches.
+NO_STATISTICS = ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK")
+for _variable in NO_STATISTICS:
     if not os.environ.get(_variable):
         os.environ[_variable] = "1"

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "cli"
-USAGE = "usage: python -m pcpo COMMAND ...   (COMMAND --help says more)"
+USAGE = "usage: python -m pcpo COMMAND ...   (COMMAND --help for more)"
 
 
 def commands() -> dict[str, str]:

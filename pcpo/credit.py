@@ -308,7 +308,10 @@ def flow_weights(t: Tensor, dt: Tensor, sigma: Tensor) -> Tensor:
 
 
 def proportional_flow_weights(t: Tensor, dt: Tensor, sigma: Tensor) -> Tensor:
-    """Eq. (9): w' = zeta dt, zeta = sum(w) / sum(dt), over the given steps."""
+    """Eq. (9): w' = zeta dt, zeta = sum(w) / sum(dt), over the given steps.
+
+    For scripts; the rule below takes the published `zeta`, which is that of all steps.
+    """
     return flow_weights(t, dt, sigma).sum() / dt.sum() * dt
 
 

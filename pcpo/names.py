@@ -11,7 +11,7 @@ import re
 
 LONGEST = 64  # a job's log joins three of them; file systems allow 255
 RULE = f"letters, digits, _ and -, a letter or digit first, at most {LONGEST}"
-# Training seeds, as text: torch takes more, but they stand in file names and tables.
+# Training seeds, as text: torch takes more, but they are in file names and tables.
 LARGEST_SEED = 10**9 - 1
 
 PATTERN = rf"[A-Za-z0-9][A-Za-z0-9_-]{{0,{LONGEST - 1}}}"

@@ -12,31 +12,33 @@ FIGURE_SUFFIXES = ("pdf", "png", "svg")
 CAPTION_SUFFIXES = ("md", "json")  # beside a figure; the last for the report
 PACKAGE = Path(__file__).resolve().parent
 
+# Frames by what a file of them belongs to: a training run, an experiment and a training seed, the
+# whole workflow. `Paths` has a place of the same name for each.
+RUN_FRAMES = ("updates", "timesteps", "validation")
+EXPERIMENT_FRAMES = ("overall", "per_prompt", "selection", "alignment")
+SINGLE_FRAMES = ("credit", "readings")
+
 
 class FigureInput(NamedTuple):
-    """A figure: its kind (a module of pcpo/figures), its panels, its frames and the arms drawn.
+    """A figure: its kind (a module of pcpo/figures, which says what it reads), panels and arms.
 
     `also` are arms that are drawn too where the scale's experiment trains them.
     """
 
     kind: str
     experiments: tuple[int, ...]
-    frames: tuple[str, ...] = ("updates",)
     arms: tuple[str, ...] = ("baseline", "pcpo")
     also: tuple[str, ...] = ()
 
 
-_SAMPLES = ("selection",)  # besides the images: which checkpoints they are of
 # The paper's figures that are drawn from data; `NOT_DRAWN` has the others.
 FIGURES = {
-    "figure1a": FigureInput("sample_grid", (2,), _SAMPLES),
-    "figure1b": FigureInput("sample_grid", (6,), _SAMPLES),
+    "figure1a": FigureInput("sample_grid", (2,)),
+    "figure1b": FigureInput("sample_grid", (6,)),
     # Of the paper's own samplers, whatever is run.
-    "figure2": FigureInput(
-        "credit_weights", (), ("readings",), also=("pcpo_exact", "inverse_square")
-    ),
+    "figure2": FigureInput("credit_weights", (), also=("pcpo_exact", "inverse_square")),
     "figure3": FigureInput("training_curves", (2, 4, 5, 6)),
-    "figure5": FigureInput("validation_and_kl", (8, 9), ("updates", "validation")),
+    "figure5": FigureInput("validation_and_kl", (8, 9)),
     "figure6": FigureInput(
         "ablation",
         (1,),
@@ -44,19 +46,19 @@ FIGURES = {
         also=("pcpo_exact", "reweight"),
     ),
     "figure7a": FigureInput("heuristics", (1,), also=("half_timesteps",)),
-    "figure7b": FigureInput("sample_grid", (1,), _SAMPLES, also=("half_timesteps",)),
+    "figure7b": FigureInput("sample_grid", (1,), also=("half_timesteps",)),
     "figure7d": FigureInput("heuristics", (10,), also=("uniform",)),
     "figure9": FigureInput("training_curves", (1, 3)),
     "figure10": FigureInput("ratio_distribution", (2, 6)),
     "figure11": FigureInput("gradient_statistics", (2, 6)),
-    "figure12": FigureInput("timestep_credit", (2, 6), ("timesteps", "credit")),
-    "figure15": FigureInput("sample_grid", (2,), _SAMPLES),
-    "figure16": FigureInput("sample_grid", (2,), _SAMPLES),
-    "figure17": FigureInput("sample_grid", (4, 2), _SAMPLES),
-    "figure18": FigureInput("sample_grid", (5,), _SAMPLES),
-    "figure19": FigureInput("sample_grid", (6,), _SAMPLES),
-    "figure20": FigureInput("sample_grid", (6,), _SAMPLES),
-    # Not in the paper: the other configurations' training, so that none goes unseen.
+    "figure12": FigureInput("timestep_credit", (2, 6)),
+    "figure15": FigureInput("sample_grid", (2,)),
+    "figure16": FigureInput("sample_grid", (2,)),
+    "figure17": FigureInput("sample_grid", (4, 2)),
+    "figure18": FigureInput("sample_grid", (5,)),
+    "figure19": FigureInput("sample_grid", (6,)),
+    "figure20": FigureInput("sample_grid", (6,)),
+    # Not in the paper: the other configurations' training, so that each is shown.
     "curves_7_to_10": FigureInput("training_curves", (7, 8, 9, 10)),
     "ablation_of_credit": FigureInput(
         "credit_ablation",
@@ -67,42 +69,38 @@ FIGURES = {
             "inverse_square",
         ),
     ),
-    "a_a": FigureInput("null_pairs", (1, 2, 5, 6), ("per_prompt",)),
-    "samples_bertscore": FigureInput("sample_grid", (4,), _SAMPLES),
-    "samples_ocr": FigureInput("sample_grid", (8,), _SAMPLES),
+    "a_a": FigureInput("null_pairs", (1, 2, 5, 6)),
+    "samples_bertscore": FigureInput("sample_grid", (4,)),
+    "samples_ocr": FigureInput("sample_grid", (8,)),
 }
 # Figures and panels of the paper that are not drawn, and why: the report lists them.
-_UNTOLD = (
+_UNKNOWN = (
     "no sentence of the paper refers to it and its Table 6 names no configuration for it, so that "
     "no run is known to hold its data"
 )
 _GUIDANCE = "samples under implicit reward guidance (appendix F), which is not reproduced here"
 NOT_DRAWN = {
-    "figure4": "a preference study with people (appendix B.3.3), which no run can stand for",
-    "figure7c": _UNTOLD,
-    "figure8": _UNTOLD,
+    "figure4": "a preference study with people (appendix B.3.3), which no run can replace",
+    "figure7c": _UNKNOWN,
+    "figure8": _UNKNOWN,
     "figure13": _GUIDANCE,
     "figure14": _GUIDANCE,
 }
 
-# Rules whose outputs hang on the sampler of the evaluation images; the figures besides.
+# Rules whose outputs depend on the sampler of the evaluation images; the figures besides.
 _EVALUATED = (
     *("select", "generate", "evaluate", "align"),
     *("table", "compare_tables", "claims", "report", "archive"),
 )
 
 
-def table_files() -> list[str]:
-    """Sources of the tables: an edit redraws them."""
-    return sorted(str(p.relative_to(PACKAGE.parent)) for p in (PACKAGE / "tables").glob("*.py"))
-
-
 @dataclass(frozen=True)
 class Paths:
     """Paths below results/<scale>/; `home` is the folder of an unpacked archive, with its slash.
 
-    `sampler` is that of the evaluation images: what hangs on them lies in a folder of its own where
-    it is `own`, beside what is shared: world, runs, credit weights, the base model's images.
+    `sampler` is that of the evaluation images: what depends on them is in a folder of its own where
+    it is `own`, beside what is shared: synthetic data, runs, credit weights, the base
+    model's images.
     """
 
     scale: str
@@ -115,12 +113,12 @@ class Paths:
 
     @property
     def evaluated(self) -> str:
-        """Root of all that hangs on the sampler of the evaluation images."""
+        """Root of all that depends on the sampler of the evaluation images."""
         return self.root if self.sampler == "native" else f"{self.root}/{self.sampler}_sampler"
 
-    # the demo world
-    def world(self, part: str) -> str:
-        return f"{self.root}/world/{part}"
+    # synthetic data and models
+    def synthetic(self, part: str) -> str:
+        return f"{self.root}/synthetic/{part}"
 
     @property
     def embeddings(self) -> str:
@@ -201,10 +199,6 @@ class Paths:
         return self.table + ".{suffix}"
 
     @property
-    def table_csv(self) -> str:
-        return self.table + ".csv"
-
-    @property
     def figure(self) -> str:
         return self.evaluated + "/figures/{figure}"
 
@@ -258,10 +252,4 @@ def _pattern(place: str) -> str:
 
 
 _ANY = Paths("any")
-_OF_RUNS = [
-    _pattern(place)
-    for place in (
-        *(_ANY.updates, _ANY.timesteps, _ANY.validation, _ANY.selection),
-        *(_ANY.overall, _ANY.per_prompt, _ANY.alignment),
-    )
-]
+_OF_RUNS = [_pattern(getattr(_ANY, frame)) for frame in (*RUN_FRAMES, *EXPERIMENT_FRAMES)]

@@ -10,7 +10,7 @@ rule archive:
         rules.claims.output,
         rules.report.output,
         rules.compare.input,
-        T.world_report,
+        T.synthetic_report,
         manifests=T.run_frames("manifest"),
         images=T.grid_images(),
         code=code("pcpo.cli.archive"),

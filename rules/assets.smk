@@ -1,31 +1,31 @@
 # Base models, reward models, features and prompts. At the demo scale they are trained here, from
 # scratch; at the real scales they are downloaded (downloads.smk).
 
-WORLD_SIZES = f"config/scale/{SCALE.name}.yaml"
-WORLD_MODELS = (
+SYNTHETIC_SIZES = f"config/scale/{SCALE.name}.yaml"
+SYNTHETIC_MODELS = (
     "sd",
     "sd35m",
     "flux",
 )  # each one training run; `sd` leaves two checkpoints
-WORLD_FOLDERS = {"sd": ("sd14", "sd15"), "sd35m": ("sd35m",), "flux": ("flux",)}
-WORLD_MODULES = {
-    "sd": "pcpo.world.stable_diffusion",
-    "sd35m": "pcpo.world.stable_diffusion_3",
-    "flux": "pcpo.world.flux",
+SYNTHETIC_FOLDERS = {"sd": ("sd14", "sd15"), "sd35m": ("sd35m",), "flux": ("flux",)}
+SYNTHETIC_MODULES = {
+    "sd": "pcpo.synthetic.stable_diffusion",
+    "sd35m": "pcpo.synthetic.stable_diffusion_3",
+    "flux": "pcpo.synthetic.flux",
 }
 
 
-rule world_judge:
+rule synthetic_quality_network:
     """The prompt sets, and the network that replaces Inception, DINOv2 and LPIPS."""
     input:
-        code=world_code("pcpo.world.prompts", "pcpo.world.judge"),
+        code=synthetic_code("pcpo.synthetic.prompts", "pcpo.synthetic.quality_network"),
     output:
         sorted(set(SCALE.prompts.values())),
-        multiext(P.world("judge/"), "config.json", "model.safetensors"),
+        multiext(P.synthetic("quality_network/"), "config.json", "model.safetensors"),
     log:
-        P.log("world_judge"),
+        P.log("synthetic_quality_network"),
     benchmark:
-        P.benchmark("world_judge")
+        P.benchmark("synthetic_quality_network")
     priority: 30
     conda:
         "../envs/train.yaml"
@@ -33,26 +33,29 @@ rule world_judge:
         mem_mb=memory(2000),
         runtime=hours(1),
     params:
-        out=lambda wc: P.world(""),
-        scale_file=WORLD_SIZES,
-        sizes=SCALE.world["judge"],
+        out=lambda wc: P.synthetic(""),
+        scale_file=SYNTHETIC_SIZES,
+        sizes=SCALE.synthetic["quality_network"],
     shell:
-        "python -m pcpo.cli.world prompts judge --sizes {params.scale_file:q} --out {params.out:q} --log {log:q}"
+        "python -m pcpo.cli.synthetic prompts quality_network --sizes {params.scale_file:q} --out {params.out:q} --log {log:q}"
 
 
-for model in WORLD_MODELS:
+for model in SYNTHETIC_MODELS:
 
     rule:
         name:
-            f"world_{model}"
+            f"synthetic_{model}"
         input:
-            code=world_code(WORLD_MODULES[model]),
+            code=synthetic_code(SYNTHETIC_MODULES[model]),
         output:
-            [P.world(f"{folder}/model_index.json") for folder in WORLD_FOLDERS[model]],
+            [
+                P.synthetic(f"{folder}/model_index.json")
+                for folder in SYNTHETIC_FOLDERS[model]
+            ],
         log:
-            P.log(f"world_{model}"),
+            P.log(f"synthetic_{model}"),
         benchmark:
-            P.benchmark(f"world_{model}")
+            P.benchmark(f"synthetic_{model}")
         priority: 20
         conda:
             "../envs/train.yaml"
@@ -60,33 +63,33 @@ for model in WORLD_MODELS:
             mem_mb=memory(3000),
             runtime=hours(1),
         params:
-            out=lambda wc: P.world(""),
-            scale_file=WORLD_SIZES,
-            sizes=SCALE.world[model],
+            out=lambda wc: P.synthetic(""),
+            scale_file=SYNTHETIC_SIZES,
+            sizes=SCALE.synthetic[model],
             model=model,
         shell:
-            "python -m pcpo.cli.world {params.model:q} --sizes {params.scale_file:q} --out {params.out:q} --log {log:q}"
+            "python -m pcpo.cli.synthetic {params.model:q} --sizes {params.scale_file:q} --out {params.out:q} --log {log:q}"
 
 
-rule world_clip_rewards:
+rule synthetic_clip_rewards:
     """The rewards that are based on a CLIP."""
     input:
-        code=world_code(
-            "pcpo.world.aesthetic_head",
-            "pcpo.world.bert_embeddings",
-            "pcpo.world.clip",
-            "pcpo.world.open_clip_layout",
-            "pcpo.world.preference",
+        code=synthetic_code(
+            "pcpo.synthetic.aesthetic_head",
+            "pcpo.synthetic.bert_embeddings",
+            "pcpo.synthetic.clip",
+            "pcpo.synthetic.open_clip_layout",
+            "pcpo.synthetic.preference",
         ),
     output:
         [
-            P.world(f"rewards/{name}/accuracy.csv")
+            P.synthetic(f"rewards/{name}/accuracy.csv")
             for name in ("pickscore", "hps", "aesthetic", "bertscore", "clipscore")
         ],
     log:
-        P.log("world_clip_rewards"),
+        P.log("synthetic_clip_rewards"),
     benchmark:
-        P.benchmark("world_clip_rewards")
+        P.benchmark("synthetic_clip_rewards")
     priority: 30
     conda:
         "../envs/train.yaml"
@@ -94,39 +97,39 @@ rule world_clip_rewards:
         mem_mb=memory(3000),
         runtime=hours(1),
     params:
-        out=lambda wc: P.world(""),
-        scale_file=WORLD_SIZES,
-        sizes={key: SCALE.world[key] for key in ("clip", "preference", "aesthetic")},
+        out=lambda wc: P.synthetic(""),
+        scale_file=SYNTHETIC_SIZES,
+        sizes={key: SCALE.synthetic[key] for key in ("clip", "preference", "aesthetic")},
     shell:
-        "python -m pcpo.cli.world_rewards clip preference aesthetic bertscore clipscore"
+        "python -m pcpo.cli.synthetic_rewards clip preference aesthetic bertscore clipscore"
         " --sizes {params.scale_file:q} --out {params.out:q} --log {log:q}"
 
 
-rule world_other_rewards:
+rule synthetic_other_rewards:
     """ImageReward's ranker and the text recogniser."""
     input:
-        code=world_code("pcpo.world.blip", "pcpo.world.recogniser"),
+        code=synthetic_code("pcpo.synthetic.blip", "pcpo.synthetic.recogniser"),
     output:
-        [P.world(f"rewards/{name}/accuracy.csv") for name in ("imagereward", "ocr")],
+        [P.synthetic(f"rewards/{name}/accuracy.csv") for name in ("imagereward", "ocr")],
     log:
-        P.log("world_other_rewards"),
+        P.log("synthetic_other_rewards"),
     benchmark:
-        P.benchmark("world_other_rewards")
+        P.benchmark("synthetic_other_rewards")
     conda:
         "../envs/train.yaml"
     resources:
         mem_mb=memory(3000),
         runtime=hours(1),
     params:
-        out=lambda wc: P.world(""),
-        scale_file=WORLD_SIZES,
-        sizes={key: SCALE.world[key] for key in ("imagereward", "ocr")},
+        out=lambda wc: P.synthetic(""),
+        scale_file=SYNTHETIC_SIZES,
+        sizes={key: SCALE.synthetic[key] for key in ("imagereward", "ocr")},
     shell:
-        "python -m pcpo.cli.world_rewards imagereward ocr"
+        "python -m pcpo.cli.synthetic_rewards imagereward ocr"
         " --sizes {params.scale_file:q} --out {params.out:q} --log {log:q}"
 
 
-rule world_report:
+rule synthetic_report:
     """How well the base models follow their prompts, and how good the rewards are."""
     input:
         [f"{source.path}/model_index.json" for source in SCALE.models.values()],
@@ -134,19 +137,19 @@ rule world_report:
         inputs.reward_files(
             SCALE, (name for name, r in SCALE.rewards.items() if not r.implementation)
         ),
-        code=world_code("pcpo.world.accuracy"),
+        code=synthetic_code("pcpo.synthetic.accuracy"),
     output:
-        T.world_report,
+        T.synthetic_report,
     log:
-        P.log("world_report"),
+        P.log("synthetic_report"),
     conda:
         "../envs/evaluate.yaml"
     resources:
         mem_mb=memory(2000),
         runtime=hours(1),
     params:
-        out=lambda wc: P.world(""),
-        scale_file=WORLD_SIZES,
+        out=lambda wc: P.synthetic(""),
+        scale_file=SYNTHETIC_SIZES,
     shell:
-        "python -m pcpo.cli.world accuracy --sizes {params.scale_file:q} --out {params.out:q} --log {log:q}"
-        " && python -m pcpo.cli.world_rewards table --sizes {params.scale_file:q} --out {params.out:q} >> {log:q}"
+        "python -m pcpo.cli.synthetic accuracy --sizes {params.scale_file:q} --out {params.out:q} --log {log:q}"
+        " && python -m pcpo.cli.synthetic_rewards table --sizes {params.scale_file:q} --out {params.out:q} >> {log:q}"

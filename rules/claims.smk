@@ -8,13 +8,7 @@ rule claims:
         claims=f"{HOME}config/claims.yaml",
         code=code("pcpo.cli.claims", "pcpo.records.frames"),
     output:
-        report(
-            f"{P.claims}.csv",
-            caption="../pcpo/report/templates/claims.rst",
-            category="Claims",
-            labels={"what": "the ledger"},
-        ),
-        f"{P.claims}.md",
+        multiext(P.claims, ".csv", ".md"),
     log:
         P.log("claims"),
     localrule: True

@@ -29,7 +29,7 @@ from pcpo.training.identity import other_runs
 from pcpo.workflow import inputs, resources
 from pcpo.workflow.devices import visible
 from pcpo.workflow.executor import executes_here
-from pcpo.workflow.inputs import code, measuring_code, world_code
+from pcpo.workflow.inputs import code, measuring_code, synthetic_code
 from pcpo.workflow.targets import Targets, frame_options
 
 # Jobs keep matplotlib's list of fonts with the run: the user's own folder may be missing, not

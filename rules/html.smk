@@ -8,20 +8,15 @@ rule report:
         compare=P.compare,
         tables=T.table_files(T.tables),
         figures=T.figure_files(T.figures, ("png", "md", "json")),
-        world=T.world_report,
+        synthetic=T.synthetic_report,
         templates=sorted(map(str, Path("pcpo/report/templates").glob("*"))),
         # The report lists figures that are not drawn, what a scale changes, and sampler names.
         code=code(
-            *("pcpo.cli.report", "pcpo.paths", "pcpo.config.cuts"),
+            *("pcpo.cli.report", "pcpo.paths", "pcpo.config.scale_differences"),
             *("pcpo.config.settings", *members("pcpo.tables")),
         ),
     output:
-        report(
-            P.report,
-            category="Report",
-            caption="../pcpo/report/templates/report.rst",
-            labels={"what": "the report of this workflow"},
-        ),
+        P.report,
     log:
         P.log("report"),
     # It reads the state of git and of the machine, so it runs where the workflow is started.

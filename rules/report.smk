@@ -8,18 +8,12 @@ rule table:
         code=lambda wc: code(
             "pcpo.cli.table",
             "pcpo.records.frames",
-            "pcpo.config.cuts",
+            "pcpo.config.scale_differences",
             f"pcpo.tables.{wc.table}",
         ),
         published=lambda wc: T.published(wc.table, HOME),
     output:
-        report(
-            P.table_csv,
-            caption="../pcpo/report/templates/table.rst",
-            category="Tables",
-            labels={"table": "{table}"},
-        ),
-        multiext(P.table, ".md", ".tex", ".json"),
+        multiext(P.table, ".csv", ".md", ".tex", ".json"),
     log:
         P.log("table", "table"),
     localrule: True
@@ -29,7 +23,7 @@ rule table:
         scale=SCALE.name,
         sampler=SAMPLER,
         note=SCALE.note,
-        cuts=lambda wc: T.table_cuts(wc.table),
+        scale_differences=lambda wc: T.table_differences(wc.table),
         compared=lambda wc: T.table_compared(wc.table),
         frames=lambda wc, input: frame_options(input),
         out=lambda wc: P.table.format(**wc),
@@ -63,12 +57,8 @@ for figure, spec in T.figures.items():
                 "pcpo.cli.figure", "pcpo.records.frames", f"pcpo.figures.{spec.kind}"
             ),
         output:
-            multiext(P.figure.format(figure=figure), ".pdf", ".svg", ".md", ".json"),
-            report(
-                P.figure.format(figure=figure) + ".png",
-                caption="../pcpo/report/templates/figure.rst",
-                category="Figures",
-                labels={"figure": figure},
+            multiext(
+                P.figure.format(figure=figure), ".pdf", ".png", ".svg", ".md", ".json"
             ),
         log:
             P.log(figure),

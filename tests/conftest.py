@@ -18,8 +18,8 @@ MAY_MOUNT = os.geteuid() == 0 and shutil.which("mount") is not None
 def models(tmp_path_factory):
     """`ModelSource` of each base model by its name, in the layout that `policies.load` reads."""
     from pcpo.config import ModelSource
-    from pcpo.world import drawing, flux, stable_diffusion, stable_diffusion_3
-    from pcpo.world.vae import PatchLinearVAE
+    from pcpo.synthetic import drawing, flux, stable_diffusion, stable_diffusion_3
+    from pcpo.synthetic.vae import PatchLinearVAE
 
     root = tmp_path_factory.mktemp("models")
     scenes = [drawing.parse_caption(caption) for caption in drawing.CAPTIONS]

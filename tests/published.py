@@ -14,7 +14,7 @@ VAES = {"sd14": (32, 4), "sd15": (32, 4), "sd35m": (8, 3), "flux": (8, 3)}
 
 
 def save_pipeline(models: dict[str, ModelSource], name: str, folder: Path) -> None:
-    """A pipeline of conftest.py with an AutoencoderKL in place of the demo world's VAE."""
+    """A pipeline of conftest.py with an AutoencoderKL in place of the demo's VAE."""
     channels, blocks = VAES[name]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(channels + blocks)

@@ -71,5 +71,5 @@ def brightness(images: Tensor, prompts: Sequence[str]) -> Tensor:
 
 
 def newest_state(run):
-    """Folder of the state that a run would go on from."""
+    """Folder of the state that a run would resume from."""
     return max((run / "resume").glob("epoch_*"))

@@ -83,29 +83,29 @@ from pcpo.figures import caption
 from pcpo.figures.kinds import KINDS
 from pcpo.samplers.ddim import ddim
 from pcpo.samplers.flow_sde import dance_sde
-from tests import synthetic
+from tests import fabricated
 from tests.evaluation.test_quality import ROWS, Toy, images
 from tests.rewards.tiny_models import BUILDERS, noise_images, prompts_for
 from tests.samplers.test_ddim import SD
 
-folder, said = Path(tempfile.mkdtemp()), {}
+folder, results = Path(tempfile.mkdtemp()), {}
 
 experiment = load_experiment(11, "smoke")
-said["arms"], said["measured"] = experiment.arms, experiment.measured
+results["arms"], results["measured"] = experiment.arms, experiment.measured
 for scale in ("smoke", "paper"):
     check_modules(load_scale(scale))
 
 options = BUILDERS["clip_margin"](folder / "reward")
 reward = rewards.load("clip_margin", folder / "reward", **options)
-said["scores"] = reward(noise_images(3), prompts_for("clip_margin", 3)).tolist()
+results["scores"] = reward(noise_images(3), prompts_for("clip_margin", 3)).tolist()
 
 arm = load_arm("mine")
 for name, sampler in {"ddim": ddim(SD, 10), "flow": dance_sde(16, 3.0, 0.3)}.items():
     native = credit.native_weights(sampler)
     made = credit.credit_schedule(arm.credit, sampler, skip_last=False, over=arm.over)
-    said[name] = [native.tolist(), made.weights.tolist()]
+    results[name] = [native.tolist(), made.weights.tolist()]
 ranks = advantages.build(Advantage(kind="ranks", epsilon=0, clip=5))
-said["ranks"] = ranks(np.array([0, 1, 0, 0, 1, 2]), np.array([3.0, 9, 1, 2, 7, 5])).tolist()
+results["ranks"] = ranks(np.array([0, 1, 0, 0, 1, 2]), np.array([3.0, 9, 1, 2, 7, 5])).tolist()
 
 quality = {"spread": FeatureSource(features="toy", output="means", metric="spread", measured="s")}
 sets = {}
@@ -113,86 +113,88 @@ for name, pixels in {"base": images(0), "pcpo": images(1) // 2}.items():
     write_images(folder / name, ROWS, iter(pixels))
     sets[name] = ImageSet(folder / name, {"toy": Toy()}, quality)
 overall, per_prompt = measure(sets, sets["base"], quality, "02_ddpo_aesthetic", 0)
-said["spread"] = dict(zip(overall["arm"], overall["value"]))
-said["rows"] = len(per_prompt)
+results["spread"] = dict(zip(overall["arm"], overall["value"]))
+results["rows"] = len(per_prompt)
 
 curve = np.linspace(5, 6, 6)
-updates = synthetic.updates({"baseline": curve, "pcpo": curve}, 2)
-figure = KINDS["seconds"].draw(updates, synthetic.experiments((2,)))
-said["lines"] = len(figure.axes[0].get_lines())
-said["captions"] = [str(caption(name, [experiment], [0])) for name in ("seconds_11", "curves_11")]
+updates = fabricated.updates({"baseline": curve, "pcpo": curve}, 2)
+figure = KINDS["seconds"].draw(updates, fabricated.experiments((2,)))
+results["lines"] = len(figure.axes[0].get_lines())
+results["captions"] = [str(caption(n, [experiment], [0])) for n in ("seconds_11", "curves_11")]
 
 paper, margin = load_scale("paper"), load_experiment(11, "paper")
 made = plan.make(paper, [margin], [0], Speed.assumed("H100"))
 as_parent = margin.model_copy(update={"reward": Reward(name="clipscore")})
-said["gigabytes"] = [memory.peak_gigabytes(e) for e in (margin, as_parent)]
-said["tflop"] = [plan.sampling_tflop(e) for e in (margin, as_parent)]
-said["downloads"], said["plan"] = made.shared_gb["downloads"], plan_table.markdown(made)
+results["gigabytes"] = [memory.peak_gigabytes(e) for e in (margin, as_parent)]
+results["tflop"] = [plan.sampling_tflop(e) for e in (margin, as_parent)]
+results["downloads"], results["plan"] = made.shared_gb["downloads"], plan_table.markdown(made)
 
-said["adapter"] = policies.adapter_of("sd21").__module__
-said["model"] = load_scale("paper").models["sd21"].path
-print(json.dumps(said))
+results["adapter"] = policies.adapter_of("sd21").__module__
+results["model"] = load_scale("paper").models["sd21"].path
+print(json.dumps(results))
 """
 
 
 @pytest.fixture(scope="module")
-def said(extended):
+def results(extended):
     return json.loads(run(extended, sys.executable, "-c", USE).splitlines()[-1])
 
 
-def test_the_reward_scores(said):
-    assert len(set(said["scores"])) == 3
-    assert all(-2 <= score <= 2 for score in said["scores"])
+def test_the_reward_scores(results):
+    assert len(set(results["scores"])) == 3
+    assert all(-2 <= score <= 2 for score in results["scores"])
 
 
-def test_the_experiment_trains_and_measures_the_arm(extended, said):
-    assert said["arms"] == said["measured"] == ["baseline", "pcpo", "mine"]
+def test_the_experiment_trains_and_measures_the_arm(extended, results):
+    assert results["arms"] == results["measured"] == ["baseline", "pcpo", "mine"]
     (command,) = [block for place, block in steps() if place is None]
     planned = run(extended, "bash", "-c", command)
-    for arm in said["arms"]:
+    for arm in results["arms"]:
         assert f"runs/11_ddpo_clip_margin/{arm}/seed0/checkpoints.csv" in planned
         assert f"images/11_ddpo_clip_margin/{arm}/seed0/index.csv" in planned
 
 
-def test_the_plan_counts_the_reward_as_the_one_that_it_imports(said):
-    assert said["gigabytes"][0] == said["gigabytes"][1]
-    assert said["tflop"][0] == said["tflop"][1]
+def test_the_plan_counts_the_reward_as_the_one_that_it_imports(results):
+    assert results["gigabytes"][0] == results["gigabytes"][1]
+    assert results["tflop"][0] == results["tflop"][1]
     # SD1.5, what CLIPScore reads, Inception, DINOv2 and LPIPS
-    assert said["downloads"] == pytest.approx(4.27 + 3.95 + 0.1 + 1.22 + 0.8, abs=0.1)
+    assert results["downloads"] == pytest.approx(4.27 + 3.95 + 0.1 + 1.22 + 0.8, abs=0.1)
     assert (
         "Reward clip_margin has no size of its own here and is counted as clipscore"
-        in (said["plan"])
+        in (results["plan"])
     )
 
 
-def test_the_credit_rule_weighs(said):
+def test_the_credit_rule_weighs(results):
     for family in ("ddim", "flow"):
-        native, made = said[family]
+        native, made = results[family]
         assert sum(made) == pytest.approx(sum(native))
         shares = [m / n**0.5 for m, n in zip(made, native, strict=True)]
         assert shares == pytest.approx([shares[0]] * len(shares))
 
 
-def test_the_advantage_ranks(said):
-    assert said["ranks"] == [1, 1, -1, 0, -1, -1]
+def test_the_advantage_ranks(results):
+    assert results["ranks"] == [1, 1, -1, 0, -1, -1]
 
 
-def test_the_metric_is_measured(said):
-    assert said["spread"]["base"] == pytest.approx(1)
-    assert 0.1 < said["spread"]["pcpo"] < 0.4  # half the pixels' values: a quarter of the variance
-    assert said["rows"] == 6
+def test_the_metric_is_measured(results):
+    assert results["spread"]["base"] == pytest.approx(1)
+    assert (
+        0.1 < results["spread"]["pcpo"] < 0.4
+    )  # half the pixels' values: a quarter of the variance
+    assert results["rows"] == 6
 
 
-def test_the_figures_are_drawn_and_captioned(said):
-    assert said["lines"] == 2
-    seconds, curves = said["captions"]
+def test_the_figures_are_drawn_and_captioned(results):
+    assert results["lines"] == 2
+    seconds, curves = results["captions"]
     assert "Seconds of an epoch." in seconds and "Sum of the logged seconds" in seconds
     assert "DDPO" in curves
 
 
-def test_the_base_model_has_an_adapter(said):
-    assert said["adapter"] == "pcpo.policies.sd21"
-    assert said["model"] == "data/models/sd21"
+def test_the_base_model_has_an_adapter(results):
+    assert results["adapter"] == "pcpo.policies.sd21"
+    assert results["model"] == "data/models/sd21"
 
 
 @pytest.mark.skipif(not with_records(), reason="tables have no records yet")
@@ -202,9 +204,9 @@ import json
 import numpy as np
 from pcpo.tables.build import build
 from pcpo.tables.published import read_published
-from tests import synthetic
+from tests import fabricated
 curves = {"baseline": np.linspace(5, 6, 6), "pcpo": np.linspace(5, 7, 6)}
-made = build("table11", synthetic.experiments((2,)), {"updates": synthetic.updates(curves, 2)})
+made = build("table11", fabricated.experiments((2,)), {"updates": fabricated.updates(curves, 2)})
 paper = read_published("config/paper", "table11")
 print(json.dumps([made.cells(), list(made.frame["row"]), list(paper.index)]))
 """

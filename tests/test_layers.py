@@ -1,4 +1,4 @@
-"""Who may import whom, read from the sources: the boundaries that keep the parts apart."""
+"""Which modules may import which, read from the sources."""
 
 import sys
 
@@ -96,10 +96,10 @@ def test_only_commands_import_commands(module):
 
 
 @pytest.mark.parametrize(
-    "module", [m for m in MODULES if not m.startswith(("pcpo.cli", "pcpo.world"))]
+    "module", [m for m in MODULES if not m.startswith(("pcpo.cli", "pcpo.synthetic"))]
 )
-def test_the_method_does_not_know_the_demo_world(module):
-    assert not within(imported(module), {"pcpo.world"})
+def test_the_method_does_not_import_synthetic_data(module):
+    assert not within(imported(module), {"pcpo.synthetic"})
 
 
 def test_the_reading_of_imports_sees_through_modules_and_functions():

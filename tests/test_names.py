@@ -50,7 +50,7 @@ def config(tmp_path, monkeypatch):
 
 
 SCALE, EXPERIMENT = "scale/smoke.yaml", "experiments/05_dancegrpo_sd14_hps.yaml"
-QUALITY = {"features": "judge", "output": "pooled", "metric": "frechet", "measured": "x"}
+QUALITY = {"features": "quality_network", "output": "pooled", "metric": "frechet", "measured": "x"}
 
 
 @pytest.mark.parametrize("bad", FIELD)
@@ -61,7 +61,7 @@ QUALITY = {"features": "judge", "output": "pooled", "metric": "frechet", "measur
         (SCALE, ("extends",), "NAME"),
         (SCALE, ("preset",), "NAME"),
         (SCALE, ("models", "NAME"), {"path": "x"}),
-        (SCALE, ("prompts", "NAME"), "results/smoke/world/prompts/x.txt"),
+        (SCALE, ("prompts", "NAME"), "results/smoke/synthetic/prompts/x.txt"),
         (SCALE, ("rewards", "NAME"), {"path": "x"}),
         (SCALE, ("rewards", "x"), {"path": "x", "implementation": "NAME"}),
         (SCALE, ("features", "NAME"), "x"),
@@ -72,7 +72,7 @@ QUALITY = {"features": "judge", "output": "pooled", "metric": "frechet", "measur
         (SCALE, ("alignment", "NAME"), {"clipscore": "clipscore"}),
         (SCALE, ("alignment", "coco"), {"NAME": "clipscore"}),
         (SCALE, ("alignment", "coco"), {"clipscore": "NAME"}),
-        (SCALE, ("world", "NAME"), {}),
+        (SCALE, ("synthetic", "NAME"), {}),
         (EXPERIMENT, ("model",), "NAME"),
         (EXPERIMENT, ("prompts",), "NAME"),
         (EXPERIMENT, ("reward", "name"), "NAME"),
@@ -102,9 +102,9 @@ def test_a_files_stem_is_a_name_with_a_number(config, stem):
     shutil.copy(config / EXPERIMENT, config / "experiments" / f"{stem}.yaml")
     with pytest.raises(
         ConfigError, match=r"file name: .*(is no name|begins with a number)"
-    ) as told:
+    ) as caught:
         experiment_names()
-    assert stem in str(told.value)
+    assert stem in str(caught.value)
     with pytest.raises(ConfigError):
         load_experiment(5, "smoke")
 
@@ -146,14 +146,14 @@ def test_images_by_path_and_address_are_taken():
 
 @pytest.mark.parametrize(
     "path",
-    ["/home/me/prompts.txt", "data/prompts/x.txt", "results/smoke/world/../../x.txt",
-     "results/demo/world/prompts/x.txt"],
+    ["/home/me/prompts.txt", "data/prompts/x.txt", "results/smoke/synthetic/../../x.txt",
+     "results/demo/synthetic/prompts/x.txt"],
 )  # fmt: skip
-def test_a_world_makes_its_prompt_sets_in_its_own_folder(config, path):
+def test_synthetic_prompt_sets_are_made_in_their_own_folder(config, path):
     """They are outputs of a rule, and Snakemake deletes outputs before it makes them."""
     data = yaml.safe_load((config / SCALE).read_text()) | {"prompts": {"animal": path}}
     (config / SCALE).write_text(yaml.safe_dump(data))
-    with pytest.raises(ConfigError, match=r"smoke\.yaml: prompts\.animal: a scale with a world"):
+    with pytest.raises(ConfigError, match=r"smoke\.yaml: prompts\.animal: synthetic prompt sets"):
         load_scale("smoke")
 
 

@@ -29,7 +29,7 @@ def test_what_hangs_on_the_sampler_has_a_place_of_its_own(name):
 
 
 def test_no_two_patterns_meet():
-    """No file of one pattern can be one of another's, whatever stands for the wildcards."""
+    """No file of one pattern can be one of another's, whatever the wildcards are."""
     files = [n for n in PATTERNS if re.search(r"\.(csv|parquet|html|zip)$", getattr(OWN, n))]
     shown = {getattr(p, n) for p in (NATIVE, OWN) for n in files}
     assert len(shown) == 2 * len(files) - len(SHARED & set(files))
@@ -42,12 +42,12 @@ def test_records_lie_with_the_outputs_of_their_rule():
     for rule in ("select", "generate", "evaluate", "align", "table", "claims", "report", "figure3"):
         assert OWN.log(rule) == f"results/demo/own_sampler/logs/{rule}/log.log"
         assert OWN.benchmark(rule, "seed").startswith("results/demo/own_sampler/benchmarks/")
-    for rule in ("train", "generate_base", "credit", "world_sd", "download", "plan"):
+    for rule in ("train", "generate_base", "credit", "synthetic_sd", "download", "plan"):
         assert OWN.log(rule) == NATIVE.log(rule)
         assert OWN.benchmark(rule) == NATIVE.benchmark(rule)
 
 
-def test_an_archives_folder_stands_before_all():
+def test_an_archives_folder_comes_before_all():
     home = Paths("demo", home="unpacked/")
     assert [field.name for field in fields(Paths)] == ["scale", "home", "sampler"]
     assert home.selection == f"unpacked/{NATIVE.selection}"
@@ -82,7 +82,7 @@ def test_nothing_is_both_and_there_are_no_other_figures():
 def test_panels_that_table_6_gives_a_configuration_are_drawn():
     """Of figures in parts: 7(a, b) of configuration 1, 7(d) of 10; 7(c) and 8 have none."""
     with (CONFIG / "paper" / "table6.csv").open(newline="") as handle:
-        listed = {int(row["config"]): row["figures"] for row in csv.DictReader(handle)}
+        listed = {int(row["number"]): row["figures"] for row in csv.DictReader(handle)}
     panels, mentioned = set(), set()
     for number, text in listed.items():
         for figure, letters in re.findall(r"(\d+)(?:\(([a-z, ]+)\))?", text):

@@ -38,7 +38,7 @@ def test_noise_depends_on_its_key_alone():
     assert torch.equal(gaussian_noise([("b", 1), ("a", 1)], 2, SHAPE), many[[2, 0]])
     assert not torch.equal(many[0], many[1])
     assert not torch.equal(many[0], many[2])
-    # Names and numbers are told apart from their concatenation.
+    # Names and numbers differ from their concatenation.
     assert not torch.equal(
         gaussian_noise([("a", 11, 2)], 1, SHAPE), gaussian_noise([("a", 1, 12)], 1, SHAPE)
     )

@@ -51,6 +51,6 @@ def epoch_curves(updates: pd.DataFrame) -> pd.DataFrame:
             gap = int(expected[rows["epoch"].to_numpy() != expected][0])
             raise ValueError(
                 f"updates of {run}: epoch {gap} is missing; epochs must count 1, 2, 3, ...; "
-                "delete the run's updates.parquet so that the workflow writes it anew"
+                "delete the run's updates.parquet so that the workflow writes it again"
             )
     return epochs

@@ -81,12 +81,12 @@ def split(rows: pd.DataFrame, runs: Runs) -> dict[str, pd.DataFrame]:
 
 def instead(runs: Runs, label: Mapping[str, str]) -> str:
     """Which runs' second phase is their end, and why: a sentence without full stop, or ""."""
-    said = [
+    exceptions = [
         f"{label.get(arm, arm)}, seed {seed} (epochs {p.near[0]} to {p.near[-1]}: {p.instead})"
         for (arm, seed), p in runs.items()
         if p.instead
     ]
-    return f"the run's last epochs instead for {'; '.join(said)}" if said else ""
+    return f"the run's last epochs instead for {'; '.join(exceptions)}" if exceptions else ""
 
 
 def _of_run(rewards: np.ndarray, level: float, count: int) -> Phases:

@@ -8,7 +8,6 @@ read. Nothing in it names a file outside its folder or becomes part of a command
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
@@ -17,17 +16,18 @@ import shutil
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from pcpo.names import checked_name, is_seed, shown
+from pcpo.records.digest import of_bytes, of_file, of_parts
 from pcpo.records.replace import delete_abandoned, new_file, new_folder
 
 MANIFEST = "manifest-sha256.txt"  # as `sha256sum --check` reads it
 ABOUT = "archive.json"
-FORMAT = 2  # 1: its frames had no checksums
+FORMAT = 3  # 2: other names of columns, folders and settings. 1: frames without checksums
 # Below results/<scale>/: files that are made again from an archive, with their side products.
 MADE = ("tables", "figures", "compare.csv", "claims.csv", "claims.md", "report.html")
 WRITTEN = ("logs", "benchmarks", "provenance")
@@ -198,8 +198,8 @@ def _check_bounds(path: Path, sizes: Sequence[int]) -> None:
     if len(sizes) > MOST_FILES:
         raise _Refused(f"{path}: has {len(sizes):,} files, an archive {MOST_FILES:,} at most")
     if (total := sum(sizes)) > LARGEST:
-        told = f"{total / 1e9:.1f} GB unpacked, an archive {LARGEST / 1e9:.0f} at most"
-        raise _Refused(f"{path}: has {told}")
+        most = f"an archive {LARGEST / 1e9:.0f} at most"
+        raise _Refused(f"{path}: has {total / 1e9:.1f} GB unpacked, {most}")
 
 
 def _is_inside(name: str) -> bool:
@@ -265,18 +265,18 @@ def _opened(source: Path | bytes) -> IO[bytes]:
 
 
 def _digest(source: Path | bytes) -> str:
-    with _opened(source) as handle:
-        return _copy(handle)
+    return of_bytes(source) if isinstance(source, bytes) else of_file(source)
 
 
-def _copy(source: IO[bytes], target: IO[bytes] | None = None) -> str:
-    """Copy all of `source`. Returns the SHA-256 of the bytes read."""
-    digest = hashlib.sha256()
-    while block := source.read(_BLOCK):
-        digest.update(block)
-        if target:
+def _copy(source: IO[bytes], target: IO[bytes]) -> str:
+    """Copy all of `source`. Returns the digest of the bytes read."""
+
+    def blocks() -> Iterator[bytes]:
+        while block := source.read(_BLOCK):
             target.write(block)
-    return digest.hexdigest()
+            yield block
+
+    return of_parts(blocks())
 
 
 class _Refused(ValueError):

@@ -19,9 +19,12 @@ from pcpo.archive.pictures import Row, shown_images
 from pcpo.config import Experiment, files, load_arm, load_scale
 from pcpo.paths import (
     CAPTION_SUFFIXES,
+    EXPERIMENT_FRAMES,
     FIGURE_SUFFIXES,
     FIGURES,
     PACKAGE,
+    RUN_FRAMES,
+    SINGLE_FRAMES,
     TABLE_SUFFIXES,
     Paths,
 )
@@ -37,7 +40,7 @@ _SOURCES = (
     *("Snakefile", "rules/*.smk", "pyproject.toml", "requirements.lock"),
     *("envs/*.yaml", "envs/*.sh", "envs/*.py"),
     *("LICENSE", "CITATION.cff", "README.md", "CHANGELOG.md"),
-    *("pcpo/**/*.py", *(f"pcpo/report/templates/*.{kind}" for kind in ("html", "rst", "css"))),
+    *("pcpo/**/*.py", *(f"pcpo/report/templates/*.{kind}" for kind in ("html", "css"))),
 )
 # The files of config/ that are read, for use where git does not say which belong to it.
 _CONFIG = (
@@ -100,15 +103,14 @@ def _frames(
     paths: Paths, experiments: Sequence[Experiment], seeds: Sequence[int]
 ) -> list[tuple[Path, FrameSpec]]:
     """The tidy frames: of every run, of every experiment, and the credit weights."""
-    found = [("credit", paths.credit), ("readings", paths.readings)]
+    found = [(name, getattr(paths, name)) for name in SINGLE_FRAMES]
     for experiment in experiments:
-        measured = ["selection", "overall", "per_prompt"]
-        measured += ["alignment"] if experiment.alignment else []
+        measured = [n for n in EXPERIMENT_FRAMES if n != "alignment" or experiment.alignment]
         for seed in seeds:
             named = {"experiment": experiment.name, "seed": seed}
             found += [(name, getattr(paths, name).format(**named)) for name in measured]
             for arm in experiment.arms:
-                for name in ("updates", "timesteps", "validation"):
+                for name in RUN_FRAMES:
                     found.append((name, getattr(paths, name).format(arm=arm, **named)))
     return [(Path(path), frames.BY_NAME[name]) for name, path in found]
 
@@ -116,7 +118,7 @@ def _frames(
 def _records(paths: Paths, experiments: Sequence[Experiment], seeds: Sequence[int]) -> list[Path]:
     """Records of the run: logs, costs, provenance, histories, accuracy of the demo's models."""
     root = Path(paths.root)
-    found = [*root.glob("world/*.csv"), *root.glob("plan.*")]
+    found = [*root.glob("synthetic/*.csv"), *root.glob("plan.*")]
     for name in WRITTEN:
         found += [p for p in (root / name).glob("*/**/*") if p.relative_to(root).parts[1] != SELF]
     for experiment in experiments:

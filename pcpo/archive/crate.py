@@ -178,8 +178,10 @@ def _profile(address: str) -> Entity:
 
 
 def _license() -> Entity:
-    told = "Of the code. Published prompts, and images made with published weights, have their own."
-    return {"@id": _LICENSE, "@type": "CreativeWork", "name": "MIT License", "description": told}
+    scope = (
+        "Of the code. Published prompts, and images made with published weights, have their own."
+    )
+    return {"@id": _LICENSE, "@type": "CreativeWork", "name": "MIT License", "description": scope}
 
 
 def _language() -> Entity:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 from pcpo.archive.bundle import MADE, MANIFEST, Archive, read_manifest
+from pcpo.records.digest import of_file
 
 _NAMED = 6  # the others are counted
 
@@ -20,12 +20,14 @@ class Rebuilt:
 
     def __str__(self) -> str:
         there = len(self.same) + len(self.other)
-        told = f"{len(self.same)} of {there} files made anew are those of the archive, byte by byte"
+        sentence = (
+            f"{len(self.same)} of {there} files made again are those of the archive, byte by byte"
+        )
         if self.other:
             more = len(self.other) - _NAMED
-            told += f"; not: {', '.join(self.other[:_NAMED])}"
-            told += f" and {more} more" if more > 0 else ""
-        return told + (f"; {len(self.missing)} were not made" if self.missing else "")
+            sentence += f"; not: {', '.join(self.other[:_NAMED])}"
+            sentence += f" and {more} more" if more > 0 else ""
+        return sentence + (f"; {len(self.missing)} were not made" if self.missing else "")
 
 
 def compare_rebuilt(archive: Archive) -> Rebuilt:
@@ -44,7 +46,7 @@ def compare_rebuilt(archive: Archive) -> Rebuilt:
         path = archive.folder / name
         if not path.exists():
             missing.append(name)
-        elif hashlib.sha256(path.read_bytes()).hexdigest() == digest:
+        elif of_file(path) == digest:
             same.append(name)
         else:
             other.append(name)

@@ -1,4 +1,4 @@
-"""The jobs of a run, from their records, and the archive's files in their commands."""
+"""The jobs of a run, from their records, and the archive's files that they read and wrote."""
 
 from __future__ import annotations
 
@@ -10,9 +10,6 @@ from pathlib import Path
 
 from pcpo.archive.anonymous import without_folders
 
-# Options of the commands that name their outputs; every other path is an input.
-_WRITES = {"evaluate": ("--overall", "--per-prompt")}
-_OUT = ("--out",)
 # What reading a record with flipped bits raises.
 _DAMAGE = (
     *(OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError),
@@ -22,11 +19,17 @@ _DAMAGE = (
 
 @dataclass(frozen=True)
 class Step:
-    """A job that succeeded. Times are ISO 8601; `record` is the name of its own record."""
+    """A job that succeeded. Times are ISO 8601; `record` is the name of its own record.
+
+    `read` and `wrote` are the files and folders that its command named; none in a record of an
+    older version of pcpo.
+    """
 
     rule: str
     name: str
     command: tuple[str, ...]
+    read: tuple[str, ...]
+    wrote: tuple[str, ...]
     start: str
     end: str
     commit: str
@@ -54,9 +57,13 @@ def read_steps(records: Iterable[str], home: Path, log: Callable[[str], None]) -
         try:
             told = json.loads(without_folders((home / name).read_bytes()))
             command = tuple(map(str, told["command"]))
+            files = (
+                tuple(map(str, told.get("read", ()))),
+                tuple(map(str, told.get("wrote", ()))),
+            )
             times = (str(told["start"]), str(told["end"]))
             commit = str(told.get("git", {}).get("commit", ""))
-            step = Step(str(told["rule"]), str(told["job"]), command, *times, commit, name)
+            step = Step(str(told["rule"]), str(told["job"]), command, *files, *times, commit, name)
             assert step.module and all(times)
         except _DAMAGE as error:
             log(f"{home / name}: no record of a job ({error!r}); its step is left out")
@@ -66,24 +73,20 @@ def read_steps(records: Iterable[str], home: Path, log: Callable[[str], None]) -
 
 
 def files_of(step: Step, names: Iterable[str]) -> tuple[list[str], list[str]]:
-    """(files read, files written) among the archive's files, as far as the command names them.
+    """(files read, files written) among the archive's files, as far as the step's record has them.
 
     A folder means all files in it, and an output without suffix all files that start with it.
     """
     known = sorted(names)
-    outputs = _WRITES.get(step.rule, ()) + _OUT
-    read, wrote = set(), set()
-    option = ""
-    for word in step.command:
-        if word.startswith("--"):
-            option = word
-            continue
-        path = word.split("=", 1)[-1].rstrip("/")
-        if "/" not in path:
-            continue
-        inside = {name for name in known if name == path or name.startswith(f"{path}/")}
-        if option in outputs:
-            wrote |= inside | {name for name in known if name.startswith(f"{path}.")}
-        else:
-            read |= inside
+    read = {name for path in step.read for name in known if _is_in(name, path)}
+    wrote = {
+        name
+        for path in step.wrote
+        for name in known
+        if _is_in(name, path) or name.startswith(f"{path}.")
+    }
     return sorted(read - wrote), sorted(wrote)
+
+
+def _is_in(name: str, path: str) -> bool:
+    return name == path or name.startswith(f"{path}/")

@@ -7,7 +7,7 @@ then on. An asset is a folder below `data/`; a finished one has `assets.json`, w
 """
 
 from pcpo.assets.folders import MANIFEST, fetch, preflight
-from pcpo.assets.lock import LOCK, Locked, read_lock, record, sha256_of
+from pcpo.assets.lock import LOCK, Locked, read_lock, record
 from pcpo.assets.table import ASSETS, AssetError, Row, read_assets, rows_of
 
 __all__ = [
@@ -23,5 +23,4 @@ __all__ = [
     "read_lock",
     "record",
     "rows_of",
-    "sha256_of",
 ]

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pcpo.assets import publishers
-from pcpo.assets.lock import LOCK, Lock, Locked, read_lock, record, sha256_of
+from pcpo.assets.lock import LOCK, Lock, Locked, read_lock, record
 from pcpo.assets.table import ASSETS, COMMIT, AssetError, Row, read_assets, rows_of
+from pcpo.records.digest import of_file
 from pcpo.records.lock import alone_in
 from pcpo.records.replace import write_text
 
@@ -127,10 +128,10 @@ def _ask(row: Row, lock: Lock, lock_file: Path) -> _Answer:
     locked = lock.get((row.asset, row.path))
     known = locked.bytes if locked else int(row.gigabytes * 1e9)
     try:
-        said = publishers.headers(row, _revision(row, [row], lock))
+        published = publishers.headers(row, _revision(row, [row], lock))
     except AssetError as error:
         return _Answer(known, error)
-    if locked and _differs(locked, said):
+    if locked and _differs(locked, published):
         return _Answer(
             known,
             AssetError(
@@ -138,25 +139,27 @@ def _ask(row: Row, lock: Lock, lock_file: Path) -> _Answer:
                 f"{_what_to_do(lock_file)}"
             ),
         )
-    return _Answer(said.bytes or known, None)
+    return _Answer(published.bytes or known, None)
 
 
 def _download(
     row: Row, revision: str, folder: Path, lock_file: Path, locked: Locked | None
 ) -> Locked:
     """Download to the staging folder, check against the lock or record there, move into place."""
-    said = publishers.headers(row, revision)
+    published = publishers.headers(row, revision)
     (folder / STAGING).mkdir(exist_ok=True)
     # The lock's size, else the publisher's; the table's size is an estimate.
-    most = locked.bytes if locked else said.bytes or int(2e9 * row.gigabytes) + publishers.CHUNK
-    file = publishers.download(row, said, folder / STAGING, most)
-    found = Locked(file.stat().st_size, sha256_of(file), said.revision)
-    if _differs(found, said) or not found.sha256.startswith(row.stated_sha256):
+    most = (
+        locked.bytes if locked else published.bytes or int(2e9 * row.gigabytes) + publishers.CHUNK
+    )
+    file = publishers.download(row, published, folder / STAGING, most)
+    found = Locked(file.stat().st_size, of_file(file), published.revision)
+    if _differs(found, published) or not found.sha256.startswith(row.stated_sha256):
         file.unlink()
         raise AssetError(
             f"{row.name} arrived damaged and was deleted: it had {found.bytes} bytes and sha256 "
-            f"{found.sha256}; {row.repository} says {said.bytes} bytes and "
-            f"{said.sha256 or row.stated_sha256 or 'no sha256'}. Run the command again."
+            f"{found.sha256}; {row.repository} says {published.bytes} bytes and "
+            f"{published.sha256 or row.stated_sha256 or 'no sha256'}. Run the command again."
         )
     expected = record(row, found, lock_file)
     if found[:2] != expected[:2]:
@@ -177,14 +180,14 @@ def _check_in_place(
 ) -> None:
     """Refuse an existing file that is not the recorded one, and move it away."""
     size = target.stat().st_size
-    if size == locked.bytes and sha256_of(target) == locked.sha256:
+    if size == locked.bytes and of_file(target) == locked.sha256:
         return
     manifest.unlink(missing_ok=True)
     aside = target.replace(target.with_name(target.name + ".wrong"))
     raise AssetError(
         f"{row.name} is damaged: it has {size} bytes, and {lock_file} says {locked.bytes} bytes "
         f"and sha256 {locked.sha256}. It is now {aside}: delete it, and run the command again to "
-        "download the file anew."
+        "download the file again."
     )
 
 
@@ -219,9 +222,9 @@ def _revision(row: Row, rows: Iterable[Row], lock: Lock) -> str:
     return row.revision
 
 
-def _differs(file: Locked, said: publishers.Headers) -> bool:
+def _differs(file: Locked, published: publishers.Headers) -> bool:
     """Whether a file differs from the publisher's headers."""
-    return said.bytes not in (None, file.bytes) or said.sha256 not in (None, file.sha256)
+    return published.bytes not in (None, file.bytes) or published.sha256 not in (None, file.sha256)
 
 
 def _stamp(file: Path, locked: Locked) -> dict[str, Any]:

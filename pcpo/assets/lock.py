@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import re
 from pathlib import Path
@@ -60,9 +59,3 @@ def record(row: Row, found: Locked, file: Path = LOCK) -> Locked:
             writer.writerows([*key, *entry] for key, entry in sorted(lock.items()))
             write_text(file, text.getvalue())
         return lock[key]
-
-
-def sha256_of(file: Path) -> str:
-    """Hexadecimal sha256 of a file's bytes."""
-    with file.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import http.client
 import os
 import re
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 
 from pcpo.assets.lock import SHA256
 from pcpo.assets.table import AssetError, Row
+from pcpo.records.digest import SHORT, of_text
 from pcpo.records.replace import naming
 
 WEB = ("http", "https")
@@ -45,7 +45,7 @@ def _way_out() -> str:
     if os.environ.get(OFFLINE):
         return f"{OFFLINE} is set; unset it"
     if proxies := list(_proxies()):
-        return f"a proxy is set ({', '.join(proxies)}); see that it runs, or unset it"
+        return f"a proxy is set ({', '.join(proxies)}); check that it runs, or unset it"
     return "connect to a network"
 
 
@@ -116,26 +116,26 @@ def headers(row: Row, revision: str) -> Headers:
     return Headers(found.size, sha256, found.commit_hash or revision, location)
 
 
-def download(row: Row, said: Headers, staging: Path, most: int) -> Path:
+def download(row: Row, published: Headers, staging: Path, most: int) -> Path:
     """Download into a folder, resuming an earlier try; returns the file there.
 
     Raises AssetError, and leaves nothing, as soon as there are more than `most` bytes.
     huggingface_hub gives the location of the bytes, but does not download them: its current
     releases restart a broken download from the beginning, and the largest file has 10 GB.
     """
-    key = "\n".join((row.repository, said.revision, row.file))
-    file = staging / hashlib.sha256(key.encode()).hexdigest()[:16]
+    key = "\n".join((row.repository, published.revision, row.file))
+    file = staging / of_text(key)[:SHORT]
     part = file.with_suffix(".part")
     for _ in range(RETRIES):
         before = _size(part)
         try:
-            _transfer(row, said.location, part, most)
+            _transfer(row, published.location, part, most)
             return part.replace(file)
         except _Broken:
             if _size(part) <= before:
                 break
     raise AssetError(
-        f"The connection broke during {row.name}: run the command again, it goes on there."
+        f"The connection broke during {row.name}: run the command again, it resumes there."
     )
 
 
@@ -174,8 +174,8 @@ def _refuse_more(row: Row, part: Path, size: int, most: int) -> None:
     if size > most:
         part.unlink()
         raise AssetError(
-            f"{row.name} from {row.repository} has more than the {most} bytes that "
-            "config/assets.lock, or else its publisher, says: it was not taken."
+            f"{row.name} from {row.repository} has more than the {most} bytes of "
+            "config/assets.lock, or else of its publisher: it was not taken."
         )
 
 
@@ -279,7 +279,7 @@ def _open(row: Row, request: urllib.request.Request) -> Any:
             raise _NoSuchRange from error
         raise AssetError(
             f"{_host(request.full_url)} answers {error.code} {error.reason} for {row.name} "
-            f"({row.repository}): the file is not there, or may not be had."
+            f"({row.repository}): the file is not there, or may not be downloaded."
         ) from error
     except (OSError, http.client.HTTPException) as error:
         raise NoAnswer(_host(request.full_url)) from error

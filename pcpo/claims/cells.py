@@ -174,5 +174,5 @@ def _indexed(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     needed: list[Any] = ["row", *record.columns, *_NEEDED.get(record.kind, ())]
     missing = [c for c in needed if c not in frame.columns]
     if missing:
-        raise ValueError(f"{name}: the table lacks the columns {missing}; make it anew")
+        raise ValueError(f"{name}: the table lacks the columns {missing}; make it again")
     return frame.set_index("row")

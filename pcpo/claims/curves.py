@@ -52,7 +52,7 @@ def speedup(evidence: Evidence, number: int, *, level: Literal[1, 2, 3, 4] = 1) 
     """
     evidence.name(number)
     table = evidence.table("table10")
-    rows = table[table["config"] == number]
+    rows = table[table["number"] == number]
     if rows.empty or not (rows["runs"] > 0).any():
         why = "".join(f": {reason}" for reason in rows["no_level"].unique() if reason)
         raise NotRun(f"configuration {number} has no reward level to compare the arms at{why}")
@@ -112,11 +112,10 @@ def epoch_mean(
             value = value + sign * np.subtract(*(np.log(both) if compare == "ratio" else both))
         series.append(value)
     found = over_epochs(series)
-    if phase in ("near", "since_first") and (said := instead(phases, {})):
-        found = replace(found, why="; ".join(filter(None, [found.why, said])))
+    if phase in ("near", "since_first") and (exception := instead(phases, {})):
+        found = replace(found, why="; ".join(filter(None, [found.why, exception])))
     if of == "seconds" and len(series) == 1:
-        said = "one run per arm tells as much of what else the machine did"
-        found = replace(found, why=f"{found.why}; {said}")
+        found = replace(found, why=f"{found.why}; other load can cause the difference")
     return of_logs(found, "ratio") if compare == "ratio" else found
 
 

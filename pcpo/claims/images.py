@@ -98,7 +98,7 @@ def mixed_model(
         label, table = f"{effect} {metric}", evidence.table("table3")
     elif numbers in ((5,), (6,)):
         table = evidence.table("table4")
-        rows = table[(table["config"] == numbers[0]) & (table["metric"] == metric)]
+        rows = table[(table["number"] == numbers[0]) & (table["metric"] == metric)]
         label = str(rows.index[0])
     else:
         raise ValueError(f"configurations {list(numbers)}: no mixed model; it has [1, 2], 5 and 6")
@@ -128,8 +128,8 @@ def clipping_follows_weight(evidence: Evidence, number: int, *, arm: str = "base
         if steps < 5 or both["share"].nunique() < 2:
             blocked = f"{steps} steps, {both['share'].nunique()} different clip fractions"
             runs = evidence.rows("timesteps", number, arm)["seed"].nunique()
-            said = f"nothing to rank: {blocked}"
-            return Estimate(math.nan, n=f"{steps} steps", blocked=said, runs=runs)
+            why = f"nothing to rank: {blocked}"
+            return Estimate(math.nan, n=f"{steps} steps", blocked=why, runs=runs)
         found.append(float(stats.spearmanr(both["native_weight"], both["share"]).statistic))
     if len(found) > 1:
         return of_interval(t_interval(found))

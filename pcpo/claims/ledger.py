@@ -33,10 +33,10 @@ def evaluate(claims: Sequence[Claim], evidence: Evidence) -> pd.DataFrame:
     for claim in claims:
         parts = [*claim.parts()]
         found = [_measured(claim, part, evidence) for part in parts]
-        told = [_told(claim, part, evidence) for part in parts]
+        fixed = [_fixed(claim, part, evidence) for part in parts]
         verdicts = judge(claim, parts, found, evidence.scale)
         whole = overall(str(verdict["verdict"]) for verdict in verdicts)
-        for row, verdict in zip(told, verdicts, strict=True):
+        for row, verdict in zip(fixed, verdicts, strict=True):
             rows.append(row | verdict | {"claim_verdict": whole})
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -63,8 +63,8 @@ def judge(
     cells = []
     for part, one in zip(parts, found, strict=True):
         if isinstance(one, str):
-            told: dict[str, Any] = {"n": "", "verdict": NOT_RUN, "why": one}
-            cells.append(told | dict.fromkeys(_NUMBERS, math.nan))
+            absent: dict[str, Any] = {"n": "", "verdict": NOT_RUN, "why": one}
+            cells.append(absent | dict.fromkeys(_NUMBERS, math.nan))
             continue
         word, because, p, p_holm = decided[part.id]
         shown = claim.contradicted.get(part.id)
@@ -84,7 +84,7 @@ def counted(ledger: pd.DataFrame) -> pd.DataFrame:
     return claims[claims["kind"] == "empirical"]
 
 
-def _told(claim: Claim, part: Part, evidence: Evidence) -> dict[str, Any]:
+def _fixed(claim: Claim, part: Part, evidence: Evidence) -> dict[str, Any]:
     """The cells of a part that do not depend on the run."""
     setting = _setting(part, evidence)
     return {

@@ -54,13 +54,13 @@ def to_markdown(ledger: pd.DataFrame, scale: str, note: str = "") -> str:
 def _others(ledger: pd.DataFrame) -> list[str]:
     """What is judged beside the empirical claims and not counted with them."""
     claims = ledger.drop_duplicates("claim_id")
-    said = []
+    sentences = []
     for kind, what in _OTHERS.items():
         words = claims.loc[claims["kind"] == kind, "claim_verdict"].value_counts()
         if len(words):
             each = ", ".join(f"{words[v]} {short(v)}" for v in LEDGER_VERDICTS if v in words)
-            said.append(f"{words.sum()} {what}: {each}.")
-    return [f"Not counted: {' '.join(said)}", ""] if said else []
+            sentences.append(f"{words.sum()} {what}: {each}.")
+    return [f"Not counted: {' '.join(sentences)}", ""] if sentences else []
 
 
 def _here(claim: str, parts: pd.DataFrame) -> str:

@@ -24,8 +24,8 @@ A sentence of several parts
 - It holds if all parts hold. All must, so that no correction is needed (intersection-union test,
   Berger, Technometrics 24, 1982): if every part lies inside at p < 0.05 by itself, all hold.
 - Otherwise a part holds or fails where its corrected p is below 0.05.
-Each of "holds" and "fails" is said of a sentence in at most 2.5 % of studies in which the truth is
-on the edge (tests/claims/test_calibration.py).
+If the truth is on the edge, each of "holds" and "fails" is the verdict of a sentence in at most
+2.5 % of studies (tests/claims/test_calibration.py).
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def decide(found: Estimate, assertion: Assertion) -> Verdict:
 
 def decide_together(parts: Sequence[Estimate], assertions: Sequence[Assertion]) -> list[Verdict]:
     """The rule above for the parts of one sentence."""
-    found = [_alone(part, said) for part, said in zip(parts, assertions, strict=True)]
+    found = [_alone(part, claimed) for part, claimed in zip(parts, assertions, strict=True)]
     if all(verdict.word == HOLDS for verdict in found):
         return [verdict._replace(p_holm=verdict.p) for verdict in found]
     corrected = holm([verdict.p for verdict in found])
@@ -116,7 +116,7 @@ def overall(verdicts: Iterable[str]) -> str:
     return ONE_RUN if ONE_RUN in found and UNDECIDED not in found else UNDECIDED
 
 
-def _alone(found: Estimate, said: Assertion) -> Verdict:
+def _alone(found: Estimate, claimed: Assertion) -> Verdict:
     """The verdict of a part by itself."""
     if found.exact is not None:
         return Verdict(UNDECIDED if found.blocked else HOLDS if found.exact else FAILS)
@@ -126,7 +126,7 @@ def _alone(found: Estimate, said: Assertion) -> Verdict:
         return Verdict(UNDECIDED)
     if math.isnan(found.low) or math.isnan(found.high):
         return Verdict(UNDECIDED, "no interval")
-    low, high = said.region(found)
+    low, high = claimed.region(found)
     if math.isnan(low) or math.isnan(high):
         return Verdict(UNDECIDED, "no margin")
     two_edges = math.isfinite(low) and math.isfinite(high)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from pcpo.cli.console import Log, experiment_parser, resolved, run, sampler_option, setup
+from pcpo.cli.console import Log, experiment_parser, resolved, run, sampler_option, setup, uses
 from pcpo.config import Experiment, load_experiment, load_scale
 
 
@@ -41,6 +41,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     sampler_option(parser)
     args = parser.parse_args()
+    uses(read=[args.selection, *(folder for _, folder in args.arm)], wrote=[args.out])
 
     import pandas as pd
 

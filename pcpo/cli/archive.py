@@ -12,7 +12,7 @@ from pcpo.archive.contents import contents, left_out
 from pcpo.archive.crate import METADATA, crate
 from pcpo.archive.pictures import Row
 from pcpo.archive.steps import Step, read_steps
-from pcpo.cli.console import Log
+from pcpo.cli.console import Log, uses
 from pcpo.paths import Paths
 
 
@@ -34,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     experiments = [load_experiment(name, arguments.scale) for name in arguments.experiments]
     grids = {figure: [_row(word) for word in rows] for figure, *rows in arguments.grid}
+    uses(read=[f for rows in grids.values() for _, f in rows], wrote=[arguments.out])
     paths = Paths(arguments.scale)
     found = contents(paths, experiments, arguments.seeds, grids)
     sums = digests(found)

@@ -13,13 +13,13 @@ def main() -> None:
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--restore", type=Path, metavar="FOLDER", help="put it back in its place")
     choice.add_argument("--delete", type=Path, nargs="+", metavar="FOLDER", help="for good")
-    choice.add_argument("--put", type=Path, metavar="RUN", help="set it aside: it is trained anew")
+    choice.add_argument("--put", type=Path, metavar="RUN", help="set it aside: it is trained again")
     args = parser.parse_args()
 
     from pcpo.training.set_aside import all_set_aside, commands, delete, put, restore
 
     if args.restore:
-        print(f"{restore(args.restore)}: restored; the next start of the workflow goes on with it")
+        print(f"{restore(args.restore)}: restored; the next start of the workflow resumes it")
     elif args.put:
         print(f"{args.put}: set aside; {commands(put(args.put))}")
     elif args.delete:

@@ -1,4 +1,4 @@
-"""Real weights and prompt sets: look before downloading, download, make prompt files.
+"""Real weights and prompt sets: check before downloading, download, make prompt files.
 
 python -m pcpo.cli.assets preflight --assets models/sd15 rewards/aesthetic
 python -m pcpo.cli.assets fetch models/sd15
@@ -11,7 +11,7 @@ import argparse
 import json
 from pathlib import Path
 
-from pcpo.cli.console import Log, run
+from pcpo.cli.console import Log, run, uses
 from pcpo.records.replace import write_text
 
 
@@ -23,7 +23,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    look = commands.add_parser("preflight", parents=[common], help="what stands in the way, if any")
+    look = commands.add_parser(
+        "preflight", parents=[common], help="what prevents a download, if anything"
+    )
     look.add_argument("--assets", nargs="*", help="of config/assets.csv; all without it")
     look.add_argument("--out", type=Path, help="file for the report")
     get = commands.add_parser("fetch", parents=[common], help="download and check")
@@ -43,6 +45,7 @@ def main() -> None:
             f"{len(report['files'])} files, {report['gigabytes']} GB to download; "
             f"{report['free_gigabytes']} GB free; nothing in the way"
         )
+        uses(wrote=[args.out])
         if args.out:
             write_text(args.out, json.dumps(report, indent=1) + "\n")
     elif args.command == "fetch":

@@ -40,11 +40,11 @@ def epoch_seconds(number: int, epochs: int = 3) -> tuple[float, int]:
 
     from pcpo import policies
     from pcpo.config import ModelSource, load_arm, load_experiment
+    from pcpo.synthetic import flux, stable_diffusion, stable_diffusion_3
+    from pcpo.synthetic.vae import PatchLinearVAE
     from pcpo.training.loop import train
     from pcpo.training.run import Run
     from pcpo.training.run_folder import RunFolder
-    from pcpo.world import flux, stable_diffusion, stable_diffusion_3
-    from pcpo.world.vae import PatchLinearVAE
 
     experiment = load_experiment(number, "demo").model_copy(
         update={"epochs": epochs, "checkpoint_every": epochs, "validation": None}

@@ -37,7 +37,7 @@ def main() -> None:
 
     class Random:
         outputs = ("pooled", "logits", "vectors")
-        fingerprint = "bench"
+        digest = "bench"
 
         def __call__(self, images: torch.Tensor) -> dict[str, np.ndarray]:
             pixels = images.flatten(1).numpy().astype(np.float32) / 255 - 0.5
@@ -54,7 +54,7 @@ def main() -> None:
         "lpips_diversity": source("vectors", "diversity"),
     }
     with tempfile.TemporaryDirectory() as folder:
-        rows = [(p, f"prompt {p}", seed) for p in range(PROMPTS) for seed in range(count)]
+        rows = [(p, f"prompt {p}", image) for p in range(PROMPTS) for image in range(count)]
         noise = (rng.integers(0, 256, (3, 32, 32), dtype=np.uint8) for _ in rows)
         write_images(Path(folder), rows, noise)
         images = ImageSet(Path(folder), {"random": Random()}, quality)  # type: ignore[dict-item]

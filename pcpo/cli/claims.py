@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pcpo.claims import LEDGER_VERDICTS, Evidence, counted, evaluate, read_claims, to_markdown
-from pcpo.cli.console import sampler_option
+from pcpo.cli.console import sampler_option, uses
 from pcpo.config import files
 from pcpo.records import frames
 from pcpo.records.replace import write_texts
@@ -22,6 +22,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", required=True, help="path without suffix")
     sampler_option(parser)
     arguments = parser.parse_args(argv)
+    read = [file for frame in frames.BY_NAME for file in getattr(arguments, frame)]
+    uses(read=[arguments.claims, *read], wrote=[arguments.out])
 
     from pcpo.config import load_experiments, load_scale
     from pcpo.config.settings import evaluated_by

@@ -21,7 +21,7 @@ def main() -> None:
     from pcpo.config import load_scale
     from pcpo.training.trained_code import accept, older_runs, redo
 
-    load_scale(args.scale)  # an unknown scale is said so
+    load_scale(args.scale)  # raises an error for an unknown scale
     older = older_runs(Path(Paths(args.scale).root) / "runs")
     for path in args.runs:
         if not (path / "checkpoints.csv").exists():

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from pcpo.claims.cells import compare, summary
+from pcpo.cli.console import uses
 from pcpo.config import files
 from pcpo.records.replace import write_text
 
@@ -22,6 +23,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--out", required=True, metavar="compare.csv")
     arguments = parser.parse_args(argv)
+    uses(read=arguments.tables, wrote=[arguments.out])
 
     ours = {}
     for path in map(Path, arguments.tables):

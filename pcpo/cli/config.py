@@ -6,7 +6,7 @@
     python -m pcpo config 7 | grep learning_rate
 
 A line has the key, the value, the place, and the values that it replaced with their places. What a
-scale lays over experiments is listed with each experiment.
+scale changes in experiments is listed with each experiment.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import io
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any, TextIO
@@ -79,7 +79,7 @@ def experiment_parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def sampler_option(parser: argparse.ArgumentParser) -> None:
-    """Have a command on evaluation images, or on what hangs on them, take their sampler."""
+    """Have a command on evaluation images, or on what depends on them, take their sampler."""
     parser.add_argument(
         "--evaluation-sampler", choices=EVALUATION_SAMPLERS, default=NATIVE,
         help="of the evaluation images: the experiment's native one, or each arm's own",
@@ -87,26 +87,36 @@ def sampler_option(parser: argparse.ArgumentParser) -> None:
 
 
 def resolved(**parts: BaseModel | int | str) -> None:
-    """Note what the command found its configuration to be, for the job's record."""
+    """Record the resolved configuration of the command, for the job's record."""
     for name, part in parts.items():
         _resolved[name] = part.model_dump(mode="json") if isinstance(part, BaseModel) else part
 
 
+def uses(read: Iterable[str | Path | None] = (), wrote: Iterable[str | Path | None] = ()) -> None:
+    """Note the files and folders that the command line names, for the job's record.
+
+    A path without its suffix in `wrote` means all files that begin so.
+    """
+    _files["read"] = [str(Path(path)) for path in read if path is not None]
+    _files["wrote"] = [str(Path(path)) for path in wrote if path is not None]
+
+
 _resolved: dict[str, Any] = {}
+_files: dict[str, list[str]] = {"read": [], "wrote": []}
 
 
 def run(main: Callable[[], None], printing: bool = False, alone: str = "") -> None:
-    """Run a command; what the user can mend ends in one message and exit code 1.
+    """Run a command; what the user can correct ends in one message and exit code 1.
 
     A job of the workflow (`--log results/<scale>/logs/<rule>/<name>.log`) leaves a record.
     printing: the command knows no `--log`; what it prints goes there.
-    alone: an option whose file one process makes at a time, as in `--out`. The other one is what a
-    killed driver left behind: this one waits for its end, and finds what it kept.
+    alone: an option whose file one process makes at a time, as in `--out`. A killed
+    Snakemake may have left one running: this one waits for its end, and uses what it kept.
     """
     log = _after("--log")
     try:
         with (
-            recorded(log, _resolved),
+            recorded(log, _resolved, _files),
             _printed_to(log) if printing else nullcontext(),
             _alone(_after(alone)) if alone else nullcontext(),
         ):

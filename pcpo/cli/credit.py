@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pcpo.cli.console import run, setup
+from pcpo.cli.console import run, setup, uses
 from pcpo.config import load_arm, load_experiment, load_scale
 
 
@@ -15,6 +15,7 @@ def main() -> None:
     parser.add_argument("--scale", default="demo")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
+    uses(wrote=[args.out])
 
     import json
 

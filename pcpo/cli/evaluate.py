@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pcpo.cli.console import Log, experiment_parser, resolved, run, setup
+from pcpo.cli.console import Log, experiment_parser, resolved, run, setup, uses
 from pcpo.config import load_experiment, load_scale
 
 
@@ -15,6 +15,8 @@ def main() -> None:
     parser.add_argument("--overall", type=Path, required=True)
     parser.add_argument("--per-prompt", type=Path, required=True)
     args = parser.parse_args()
+    folders = {"base": args.base} | {arm: Path(path) for arm, path in args.arm}
+    uses(read=folders.values(), wrote=[args.overall, args.per_prompt])
 
     from pcpo import features
     from pcpo.evaluation.feature_cache import ImageSet
@@ -28,10 +30,10 @@ def main() -> None:
     resolved(experiment=experiment, scale=scale, seed=args.seed)
     device = Processes.start(args.device or scale.device).device
     wanted: dict[str, set[str]] = {}
-    for slot, source in scale.quality.items():
+    for column, source in scale.quality.items():
         if source.features not in scale.features:
             raise ValueError(
-                f"config/scale/{scale.name}.yaml: quality.{slot}: features.{source.features} is "
+                f"config/scale/{scale.name}.yaml: quality.{column}: features.{source.features} is "
                 "missing"
             )
         wanted.setdefault(source.features, set()).add(source.output)
@@ -39,7 +41,6 @@ def main() -> None:
         name: features.load(name, scale.features[name], device, sorted(outputs))
         for name, outputs in wanted.items()
     }
-    folders = {"base": args.base} | {arm: Path(path) for arm, path in args.arm}
     sets = {}
     for arm, folder in folders.items():
         sets[arm] = ImageSet(folder, extractors, scale.quality)

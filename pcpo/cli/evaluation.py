@@ -52,7 +52,7 @@ def sampler_of(
 
 
 def sigmas(sampler: Sampler) -> list[str]:
-    """What tells the samplers of an experiment's arms apart, for digests: alike on any machine."""
+    """What distinguishes an experiment's samplers, for digests: the same on any machine."""
     return [f"{sigma:.9g}" for sigma in sampler.sigma.tolist()]
 
 
@@ -122,11 +122,13 @@ def load_reward(scale: Scale, key: str, device: str, /, **options: object) -> Re
     )
 
 
-def evaluation_rows(experiment: Experiment, scale: Scale, seeds: int) -> list[tuple[int, str, int]]:
-    """(prompt_id, prompt, seed) of the evaluation images, grouped by prompt."""
+def evaluation_rows(
+    experiment: Experiment, scale: Scale, images_per_prompt: int
+) -> list[tuple[int, str, int]]:
+    """(prompt_id, prompt, image_seed) of the evaluation images, grouped by prompt."""
     prompts = read_prompts(scale.prompts[experiment.prompts])
     ids = evaluation_prompts(prompts, experiment.evaluation.prompts)
-    return [(i, prompts[i], seed) for i in ids for seed in range(seeds)]
+    return [(i, prompts[i], image_seed) for i in ids for image_seed in range(images_per_prompt)]
 
 
 def score(

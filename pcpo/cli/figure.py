@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pcpo.analysis.phases import find_phases, instead
-from pcpo.cli.console import sampler_option
+from pcpo.cli.console import sampler_option, uses
 from pcpo.config.settings import NATIVE
 from pcpo.figures import caption, save, style
 from pcpo.figures.grid_prompts import GRIDS, Grid, same_images
@@ -35,12 +35,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--arms", nargs="*", metavar="ARM", help="arms to draw; default: the kind's"
     )
-    drawn = (frames.UPDATES, frames.TIMESTEPS, frames.VALIDATION, frames.CREDIT, frames.READINGS)
-    for spec in drawn:
-        parser.add_argument(f"--{spec.name}", nargs="*", default=[], metavar="FILE")
-    parser.add_argument(
-        "--per-prompt", nargs="*", default=[], metavar="FILE", dest=frames.METRICS_PER_PROMPT.name
-    )
+    named = {spec.name: name for name, spec in frames.BY_NAME.items()}
+    drawn = sorted({named[spec.name] for kind in KINDS.values() for spec in kind.frames})
+    for frame in drawn:
+        parser.add_argument(f"--{frame.replace('_', '-')}", nargs="*", default=[], metavar="FILE")
     parser.add_argument("--selection", nargs="*", default=[], metavar="FILE", help="of the images")
     parser.add_argument(
         "--row", action="append", default=[], metavar="ARM=FOLDER",
@@ -49,6 +47,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", required=True, help="path without suffix")
     sampler_option(parser)
     arguments = parser.parse_args(argv)
+    read = [file for frame in (*drawn, "selection") for file in getattr(arguments, frame)]
+    rows = [_row(row) for row in arguments.row]
+    uses(read=[*read, *(folder for _, folder in rows)], wrote=[arguments.out])
 
     from pcpo.config import load_experiments, load_scale
     from pcpo.config.settings import evaluated_by
@@ -63,12 +64,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments.kind == "sample_grid":
         seeds: list[int] = []
         selection = frames.read(arguments.selection, frames.SELECTION, *of)
-        figure, remarks = _sample_grid(arguments.row, GRIDS.get(name, Grid()), chosen, selection)
+        figure, remarks = _sample_grid(rows, GRIDS.get(name, Grid()), chosen, selection)
         if arguments.evaluation_sampler == NATIVE:  # else the scale's note says it
             remarks.append("The sampler is the experiment's native one for every row")
     else:
         kind = KINDS[arguments.kind]
-        given = [frames.read(getattr(arguments, spec.name), spec, *of) for spec in kind.frames]
+        given = [
+            frames.read(getattr(arguments, named[spec.name]), spec, *of) for spec in kind.frames
+        ]
         if "experiment" in given[0]:
             there = set(given[0]["experiment"])
             chosen = chosen or [e for e in numbered.values() if e.name in there]
@@ -80,11 +83,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         remarks += _phases(given[0], chosen) if kind.phases else []
     save(figure, arguments.out)
     scale = evaluated_by(load_scale(arguments.scale), arguments.evaluation_sampler)
-    said = caption(
+    below = caption(
         name if name in FIGURES else arguments.kind,
         chosen, seeds, remarks, note=scale.note,
     )  # fmt: skip
-    texts = {".md": said.to_markdown(), ".json": to_json(said)}
+    texts = {".md": below.to_markdown(), ".json": to_json(below)}
     write_texts({Path(arguments.out + suffix): text for suffix, text in texts.items()})
 
 
@@ -116,23 +119,30 @@ def _phases(updates: pd.DataFrame, experiments: Sequence[Any]) -> list[str]:
     remarks = []
     for e in experiments:
         runs = find_phases(updates[updates["experiment"] == e.name], e.evaluation)
-        if said := instead(runs, style.LABELS):
-            remarks.append(f"Near convergence in configuration {e.number}: {said}")
+        if exceptions := instead(runs, style.LABELS):
+            remarks.append(f"Near convergence in configuration {e.number}: {exceptions}")
     return remarks
 
 
+def _row(word: str) -> tuple[str, Path]:
+    arm, separator, folder = word.partition("=")
+    if not separator:
+        raise ValueError(f"--row {word}: expected ARM=FOLDER")
+    return arm, Path(folder)
+
+
 def _sample_grid(
-    rows: Sequence[str], grid: Grid, experiments: Sequence[Any], selection: pd.DataFrame
+    rows: Sequence[tuple[str, Path]],
+    grid: Grid,
+    experiments: Sequence[Any],
+    selection: pd.DataFrame,
 ) -> tuple[Any, list[str]]:
     """The figure, and what its caption says of prompts and checkpoints."""
     from pcpo.evaluation.images import read_images, read_index
 
     folders: dict[str, list[Path]] = {}
-    for row in rows:
-        arm, separator, folder = row.partition("=")
-        if not separator:
-            raise ValueError(f"--row {row}: expected ARM=FOLDER")
-        folders.setdefault(arm, []).append(Path(folder))
+    for arm, folder in rows:
+        folders.setdefault(arm, []).append(folder)
     blocks = max((len(each) for each in folders.values()), default=0)
     if not blocks or any(len(each) != blocks for each in folders.values()):
         raise ValueError("--row ARM=FOLDER: give every arm once for each experiment of the figure")
@@ -157,7 +167,7 @@ def _sample_grid(
 
 def _prompts(shown: pd.DataFrame, grid: Grid, published: bool) -> str:
     texts = "; ".join(f"“{escaped(text)}”" for text in shown["prompt"].drop_duplicates())
-    seeds = ", ".join(map(str, sorted(shown["seed"].unique())))
+    seeds = ", ".join(map(str, sorted(shown["image_seed"].unique())))
     why = "the paper's are not among them" if grid.prompts else "the paper names none"
     source = "of Appendix G" if published else f"spread evenly over the evaluation prompts ({why})"
     return f"Prompts {source}, image seeds {seeds}: {texts}"
@@ -173,14 +183,14 @@ def _labels(arms: Sequence[str], selection: pd.DataFrame) -> dict[str, str]:
 
 
 def _checkpoints(selection: pd.DataFrame) -> list[str]:
-    """Which checkpoints, their validation reward, and whether it is matched."""
+    """Which checkpoints, their selection reward, and whether it is matched."""
     remarks = []
     for name, rows in selection.groupby("experiment", sort=False):
         each = "; ".join(
-            f"{style.LABELS.get(arm, arm)} epoch {epoch} (validation reward {reward:.4g}, "
+            f"{style.LABELS.get(arm, arm)} epoch {epoch} (selection reward {reward:.4g}, "
             f"{'matched' if matched else 'NOT matched'})"
             for arm, epoch, reward, matched in zip(
-                rows["arm"], rows["epoch"], rows["validation_reward"], rows["matched"], strict=True
+                rows["arm"], rows["epoch"], rows["selection_reward"], rows["matched"], strict=True
             )
         )
         remarks.append(f"Checkpoints of {name}: {each}")

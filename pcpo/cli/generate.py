@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 
-from pcpo.cli.console import Log, experiment_parser, resolved, run, sampler_option, setup
+from pcpo.cli.console import Log, experiment_parser, resolved, run, sampler_option, setup, uses
 from pcpo.config import load_experiment, load_scale
 
 
@@ -18,6 +16,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     sampler_option(parser)
     args = parser.parse_args()
+    uses(read=[args.run, args.selection], wrote=[args.out])
 
     from pcpo import policies
     from pcpo.cli.evaluation import (
@@ -31,7 +30,7 @@ def main() -> None:
     from pcpo.evaluation.generation import generate
     from pcpo.evaluation.images import missing_rows, write_images
     from pcpo.records import frames
-    from pcpo.records.durable import SUMS
+    from pcpo.records.digest import SUMS, of_json
     from pcpo.records.lock import alone
     from pcpo.records.sources import digests
     from pcpo.training.run_folder import read_manifest
@@ -54,8 +53,8 @@ def main() -> None:
             encoding="utf-8"
         )
         log(f"{experiment.name} {args.arm}: checkpoint of epoch {epoch}")
-    rows = evaluation_rows(experiment, scale, experiment.evaluation.seeds)
-    # What the images depend on: images of anything else are made anew.
+    rows = evaluation_rows(experiment, scale, experiment.evaluation.images_per_prompt)
+    # What the images depend on: images of anything else are made again.
     about = [
         experiment.identity("sampler", "precision"),
         sigmas(sampler),
@@ -63,7 +62,7 @@ def main() -> None:
         rows,
         digests(image_sources()),
     ]
-    made_by = hashlib.sha256(json.dumps(about).encode()).hexdigest()
+    made_by = of_json(about)
     with alone(
         args.out / "lock", lambda holder: log(f"{args.out}: {holder} makes these; waiting for it")
     ):
@@ -74,7 +73,7 @@ def main() -> None:
             policy,
             sampler,
             experiment.sampler.guidance_scale,
-            [(prompt, seed) for _, prompt, seed in missing],
+            [(prompt, image_seed) for _, prompt, image_seed in missing],
             experiment.evaluation.batch,
         )
         write_images(args.out, rows, (image.numpy() for image in images), made_by)

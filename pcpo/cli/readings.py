@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pcpo.cli.console import run, setup
+from pcpo.cli.console import run, setup, uses
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
+    uses(wrote=[args.out])
 
     from pcpo.analysis.readings import readings
     from pcpo.records import frames

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from pcpo.cli.console import sampler_option
+from pcpo.cli.console import sampler_option, uses
 from pcpo.config import files
 from pcpo.paths import Paths
 from pcpo.records.replace import write_text
@@ -28,12 +28,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="report.html")
     sampler_option(parser)
     arguments = parser.parse_args(argv)
+    results = arguments.results or Path(Paths(arguments.scale).root)
+    uses(read=[results], wrote=[arguments.out])
 
     from pcpo.config import experiment_names
     from pcpo.report import collect, render
 
     page = collect(
-        arguments.results or Path(Paths(arguments.scale).root),
+        results,
         arguments.scale,
         arguments.experiments or experiment_names(),
         arguments.seeds,

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from functools import cache, partial
 from pathlib import Path
 
-from pcpo.cli.console import Log, experiment_parser, resolved, run, sampler_option, setup
+from pcpo.cli.console import Log, experiment_parser, resolved, run, sampler_option, setup, uses
 from pcpo.config import load_experiment, load_scale
 
 
@@ -17,6 +17,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     sampler_option(parser)
     args = parser.parse_args()
+    uses(read=args.run, wrote=[args.out])
 
     import numpy as np
     import pandas as pd
@@ -35,7 +36,7 @@ def main() -> None:
     from pcpo.evaluation.score_cache import KeptScores
     from pcpo.evaluation.selection import select_baseline, select_matched
     from pcpo.records import frames
-    from pcpo.records.durable import contents
+    from pcpo.records.digest import of_folder
     from pcpo.records.sources import digests
     from pcpo.training.run_folder import read_manifest
     from pcpo.training.trained_code import image_sources, reward_sources
@@ -46,9 +47,10 @@ def main() -> None:
     resolved(experiment=experiment, scale=scale, seed=args.seed)
     if len(args.run) < 2:
         raise ValueError("--run: give the baseline's folder and at least one other arm's")
-    rows = evaluation_rows(experiment, scale, experiment.evaluation.validation_seeds)
-    items = [(prompt, seed) for _, prompt, seed in rows]
-    screened = np.array([seed < experiment.evaluation.screening_seeds for _, seed in items])
+    rows = evaluation_rows(experiment, scale, experiment.evaluation.selection_images_per_prompt)
+    items = [(prompt, image_seed) for _, prompt, image_seed in rows]
+    few = experiment.evaluation.screening_images_per_prompt
+    screened = np.array([image_seed < few for _, image_seed in items])
     device = device_of(args, scale)
     policy, native = load_policy(experiment, scale, device)
     reward = load_reward(scale, experiment.reward.name, device, **experiment.reward.options)
@@ -68,7 +70,7 @@ def main() -> None:
         "experiment": experiment.digest("sampler", "precision", "model", "prompts", "reward"),
         "images": items,
         "screened": screened.tolist(),
-        "reward": [source.model_dump(mode="json", exclude={"path"}), contents(source.path)],
+        "reward": [source.model_dump(mode="json", exclude={"path"}), of_folder(source.path)],
         "code": digests((*image_sources(), *reward_sources(module))),
     }
     samplers = {
@@ -79,7 +81,7 @@ def main() -> None:
         for arm, sampler in samplers.items()
     }
 
-    def validate(arm: str, epoch: int, screening: bool = False) -> np.ndarray:
+    def measure(arm: str, epoch: int, screening: bool = False) -> np.ndarray:
         chosen = [item for item, few in zip(items, screened, strict=True) if few or not screening]
 
         def scored() -> np.ndarray:
@@ -88,24 +90,24 @@ def main() -> None:
 
         name = f"{arm}_epoch_{epoch:05d}_{'few' if screening else 'all'}"
         values = kept[arm].of(name, manifests[arm][epoch], scored)
-        log(f"{arm} epoch {epoch}: validation reward {values.mean():.5g} on {len(values)} images")
+        log(f"{arm} epoch {epoch}: selection reward {values.mean():.5g} on {len(values)} images")
         return values
 
     first, others = names[0], names[1:]
     level = pair_level(experiment.evaluation, updates)
-    validate_first = cache(partial(validate, first))
-    baseline = select_baseline(updates[first], level, sorted(manifests[first]), validate_first)
-    reference = validate_first(baseline.epoch)
+    measure_first = cache(partial(measure, first))
+    baseline = select_baseline(updates[first], level, sorted(manifests[first]), measure_first)
+    reference = measure_first(baseline.epoch)
     chosen = {first: baseline}
     for arm in others:
         chosen[arm] = select_matched(
             updates[arm],
             baseline,
             sorted(manifests[arm]),
-            partial(validate, arm),
+            partial(measure, arm),
             reference,
             experiment.evaluation,
-            partial(validate, arm, screening=True),
+            partial(measure, arm, screening=True),
             screened,
         )
     for arm, selected in chosen.items():

@@ -1,4 +1,4 @@
-"""Commands made of stages: the trainings of the demo world, by the sizes of a scale file."""
+"""Commands made of stages: the trainings of the synthetic models, by the sizes of a scale file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pcpo.cli import console
 from pcpo.config.files import read_yaml
 from pcpo.records.lock import alone, beside
 
-# (sizes, folder of the world, seed): train one part and leave it in the folder
+# (sizes, folder of the synthetic data, seed): train one part and leave it in the folder
 Stage = Callable[[Mapping[str, Any], Path, int], None]
 
 
@@ -33,20 +33,20 @@ class Sizes(dict[str, Any]):
 
 
 def read_sizes(file: Path) -> Sizes:
-    """The block `world:` of a scale file.
+    """The block `synthetic:` of a scale file.
 
     Raises:
         ValueError: the file has none, or is not YAML.
     """
     data = read_yaml(file)
-    sizes = data.get("world") if isinstance(data, dict) else None
+    sizes = data.get("synthetic") if isinstance(data, dict) else None
     if not sizes:
-        raise ValueError(f"{file} has no block 'world:'; only scales with a demo world train one.")
-    return Sizes(sizes, f"{file}: world")
+        raise ValueError(f"{file} has no block 'synthetic:'; only scales with synthetic data do.")
+    return Sizes(sizes, f"{file}: synthetic")
 
 
 def lock_of(folder: Path, stage: str) -> Path:
-    """What one process holds while it trains a stage: a killed driver may have left another."""
+    """The lock of the process that trains a stage; a killed Snakemake may have left one running."""
     return beside(folder.with_name(f"{folder.name}.{stage}"))
 
 
@@ -60,10 +60,13 @@ def run_stages(description: str | None, stages: Mapping[str, Stage]) -> None:
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("stages", nargs="+", choices=sorted(stages))
-    parser.add_argument("--sizes", type=Path, required=True, help="scale file with a world: block")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the demo world")
+    parser.add_argument(
+        "--sizes", type=Path, required=True, help="scale file that has `synthetic:`"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder of the synthetic data")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
+    console.uses(read=[arguments.sizes], wrote=[arguments.out])
     console.setup()
     sizes = read_sizes(arguments.sizes)
     for name in arguments.stages:

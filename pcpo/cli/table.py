@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from pcpo.cli.console import sampler_option
+from pcpo.cli.console import sampler_option, uses
 from pcpo.config import files
 from pcpo.records import frames
 from pcpo.tables import TABLES
@@ -26,9 +26,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", required=True, help="path without suffix")
     sampler_option(parser)
     arguments = parser.parse_args(argv)
+    read = [file for frame in frames.BY_NAME for file in getattr(arguments, frame)]
+    uses(read=read, wrote=[arguments.out])
 
     from pcpo.config import load_experiments, load_scale
-    from pcpo.config.cuts import cuts
+    from pcpo.config.scale_differences import scale_differences
     from pcpo.config.settings import evaluated_by
 
     record = TABLES[arguments.name]
@@ -42,8 +44,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             files_of_need, spec = getattr(arguments, need), frames.BY_NAME[need]
             given[need] = frames.read(files_of_need, spec, arguments.scale, shown)
     scale = evaluated_by(load_scale(arguments.scale), arguments.evaluation_sampler)
-    told = {e.number: cuts(e.name, arguments.scale) for e in experiments}
-    build(arguments.name, experiments, given, scale.note, told).write(arguments.out)
+    differences = {e.number: scale_differences(e.name, arguments.scale) for e in experiments}
+    build(arguments.name, experiments, given, scale.note, differences).write(arguments.out)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from pcpo.cli.console import Log, experiment_parser, resolved, run, setup
+from pcpo.cli.console import Log, experiment_parser, resolved, run, setup, uses
 from pcpo.config import Experiment, load_arm, load_experiment, load_scale
 from pcpo.training.identity import identity
 
@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("arm", help="a key of config/arms.yaml")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     args = parser.parse_args()
+    uses(wrote=[args.out])
     experiment, arm = load_experiment(args.experiment, args.scale), load_arm(args.arm)
     scale = load_scale(args.scale)
     resolved(experiment=experiment, arm=arm, scale=scale, seed=args.seed)
@@ -100,7 +101,7 @@ def main() -> None:
             scale, experiment.reward.name, processes.device, **experiment.reward.options
         )
         log(f"{experiment.name} ({experiment.description}), arm {arm.name}: {arm.description}")
-        for part in ("captioner_name", "engine"):  # what stands behind the reward, where it varies
+        for part in ("captioner_name", "engine"):  # what the reward runs, where it varies
             if hasattr(reward, part):
                 log(f"reward {experiment.reward.name}: {part} = {getattr(reward, part)}")
         file = scale.prompts[experiment.prompts]
@@ -115,7 +116,7 @@ def main() -> None:
 
 @contextmanager
 def out_of_memory(experiment: Experiment) -> Iterator[None]:
-    """Turn CUDA's own errors into what to change, or how to go on."""
+    """Turn CUDA's own errors into what to change, or how to resume."""
     import torch
 
     try:
@@ -133,11 +134,11 @@ def out_of_memory(experiment: Experiment) -> Iterator[None]:
             f"the GPU's {gigabytes:.0f} GB are not enough for {experiment.name}: lower "
             f"batch.micro_batch, now {size} ({advice}), or set execution.activation_checkpointing "
             f"or more execution.gpus in config/scale/{experiment.scale}.yaml, and start again: the "
-            f"run goes on from its last saved state ({error})"
+            f"run resumes from its last saved state ({error})"
         ) from error
     except torch.AcceleratorError as error:
         raise ValueError(
-            f"the GPU failed ({error}); start again: the run goes on from its last saved state"
+            f"the GPU failed ({error}); start again: the run resumes from its last saved state"
         ) from error
 
 

@@ -9,8 +9,9 @@ An experiment is resolved from these layers; later ones override earlier ones:
     config/scale/<scale>.yaml `experiments.<name>`                    sizes of this experiment there
 
 A scale may change sizes and the numbers that depend on them (`SCALE_MAY_CHANGE`), never the method;
-a preset may change anything. `pcpo.config.cuts` lists how a scale differs from the paper's. This
-module imports only the standard library, pydantic and yaml, because a Snakefile imports it.
+a preset may change anything. `pcpo.config.scale_differences` lists how a scale differs from the
+paper's. This module imports only the standard library, pydantic and yaml, because a Snakefile
+imports it.
 """
 
 from pcpo.config.arms import Arm, arm_names, load_arm

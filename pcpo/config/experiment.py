@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -11,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from pcpo.config.arms import Arm, load_arm
 from pcpo.config.declared import Declarations
 from pcpo.config.files import Name, Record
+from pcpo.records.digest import SHORT, of_json
 
 
 class Reward(Record):
@@ -152,9 +151,9 @@ class Execution(Record):
 
 class Evaluation(Record):
     prompts: int = Field(gt=0)  # at most so many of the experiment's prompts
-    seeds: int = Field(gt=1)  # images per prompt
-    validation_seeds: int = Field(gt=1)  # images per prompt that selection scores
-    screening_seeds: int = Field(gt=0)  # how many of them screen the candidates
+    images_per_prompt: int = Field(gt=1)
+    selection_images_per_prompt: int = Field(gt=1)  # selection scores them
+    screening_images_per_prompt: int = Field(gt=0)  # how many of them screen the candidates
     batch: int = Field(gt=0)
     # Levels of the training reward at which runs are compared (Table 10), in rising order. If no
     # level is published for the scale: fractions of the range that both arms cover. If both are
@@ -162,7 +161,7 @@ class Evaluation(Record):
     reward_levels: tuple[float, ...] = ()
     level_fractions: tuple[float, ...] = ()
     matched_level: float | None = None  # level of Tables 2-4; None: the highest
-    tolerance: float = Field(ge=0)  # |difference of validation rewards| that counts as matched
+    tolerance: float = Field(ge=0)  # |difference of selection rewards| that counts as matched
     candidate_window: int = 10  # epochs on either side of PCPO's crossing that are screened
     alignment_images: int = Field(default=1, gt=0)  # images per prompt for Tables 5 and 9
     # At most so many prompts of each alignment set, evenly spread; None: all of them.
@@ -305,7 +304,7 @@ class Experiment(Record):
         s, e = self.sampler, self.evaluation
         return (
             f"{self.model}_{self.prompts}_{s.kind}{s.steps}_cfg{s.guidance_scale:g}"
-            f"_{e.prompts}x{e.seeds}_{self.digest('sampler', 'precision')[:6]}"
+            f"_{e.prompts}x{e.images_per_prompt}_{self.digest('sampler', 'precision')[:6]}"
         )
 
     @property
@@ -323,11 +322,11 @@ class Experiment(Record):
         return self.model_dump(mode="json", include=set(sections), exclude=_OF_THE_MACHINE)
 
     def digest(self, *sections: str) -> str:
-        """Short hash of the experiment, or of only the named fields."""
+        """Short digest of the experiment, or of only the named fields."""
         data = self.model_dump(mode="json")
         if sections:
             data = {key: data[key] for key in sections}
-        return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
+        return of_json(data)[:SHORT]
 
 
 _OF_THE_MACHINE: Any = {

@@ -33,7 +33,7 @@ class Layer(NamedTuple):
 class Overlay(Record):
     """The keys of a scale's or a preset's file that belong to experiments.
 
-    They are checked where they are laid over one (`load_experiment`).
+    They are checked where they override one (`load_experiment`).
     """
 
     file: str

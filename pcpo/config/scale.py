@@ -28,7 +28,7 @@ from pcpo.config.files import (
 from pcpo.config.overlay import OF_EXPERIMENTS, Layer, Overlay
 from pcpo.names import shown
 
-# Dotted keys that a scale may set; `x.*` stands for every key below x. Everything else is method.
+# Dotted keys that a scale may set; `x.*` means every key below x. Everything else is method.
 SCALE_MAY_CHANGE = (
     "sampler.steps",
     "sampler.resolution",
@@ -82,7 +82,7 @@ class RewardSource(Record):
 
 
 class FeatureSource(Record):
-    """One slot of the paper's quality tables: which features fill it at this scale."""
+    """A metric column of the quality tables: what is measured for it at this scale."""
 
     features: Name  # a module of pcpo/features
     output: Name  # a key of its result
@@ -91,7 +91,7 @@ class FeatureSource(Record):
 
 
 class Scale(Record):
-    """Where a scale's things come from, and the sizes that its files lay over experiments."""
+    """Where the models and data of a scale come from, and the sizes that it sets in experiments."""
 
     name: Name
     note: str  # printed below every table of the scale
@@ -101,11 +101,11 @@ class Scale(Record):
     prompts: dict[Name, str]
     rewards: dict[Name, RewardSource]
     features: dict[Name, str]  # module of pcpo/features -> folder of its weights
-    quality: dict[Name, FeatureSource]  # slot of the tables -> what is measured
+    quality: dict[Name, FeatureSource]  # metric column -> what is measured
     alignment: dict[Name, dict[Name, Name]]  # prompt set -> column of Table 5 or 9 -> reward
-    world: dict[Name, Any] = Field(
+    synthetic: dict[Name, Any] = Field(
         default_factory=dict
-    )  # sizes of the demo world; empty if models are downloaded
+    )  # sizes of the synthetic models; empty if models are downloaded
     sizes: tuple[Overlay, ...]  # of the files that it extends, then of its own
 
     @model_validator(mode="after")
@@ -114,18 +114,18 @@ class Scale(Record):
         for dataset, columns in self.alignment.items():
             for column, reward in columns.items():
                 _known(reward, self.rewards, f"alignment.{dataset}.{column}", "rewards:")
-        for slot, measured in self.quality.items():
-            _known(measured.features, self.features, f"quality.{slot}.features", "features:")
+        for column, measured in self.quality.items():
+            _known(measured.features, self.features, f"quality.{column}.features", "features:")
         return self
 
     @model_validator(mode="after")
-    def _world_inside(self) -> Scale:
-        """A world deletes and rewrites its prompt sets, so they must be in its own folder."""
-        inside = f"results/{self.name}/world/"
-        for key, path in self.prompts.items() if self.world else ():
+    def _synthetic_inside(self) -> Scale:
+        """Synthetic prompt sets are deleted and rewritten, so they must be in their own folder."""
+        inside = f"results/{self.name}/synthetic/"
+        for key, path in self.prompts.items() if self.synthetic else ():
             if not path.startswith(inside) or ".." in path.split("/"):
                 raise ValueError(
-                    f"prompts.{key}: a scale with a world makes its prompt sets below {inside}; "
+                    f"prompts.{key}: synthetic prompt sets are made below {inside}; "
                     f"got {shown(path)}"
                 )
         return self
@@ -143,7 +143,7 @@ def check_modules(scale: Scale) -> None:
     named = [(source.implementation or key, "rewards", f"rewards.{key}")
              for key, source in scale.rewards.items()]  # fmt: skip
     named += [(key, "features", f"features.{key}") for key in scale.features]
-    named += [(m.metric, "metrics", f"quality.{slot}.metric") for slot, m in scale.quality.items()]
+    named += [(m.metric, "metrics", f"quality.{key}.metric") for key, m in scale.quality.items()]
     for name, folder, key in named:
         modules = (Path(__file__).parents[1] / folder).glob("[!_]*.py")
         where = f"{files.CONFIG / 'scale' / scale.name}.yaml (or what it extends): {key}"
@@ -206,7 +206,7 @@ def _chain(name: str) -> list[tuple[str, Keys]]:
     while parent is not None:
         if parent in names:
             raise ConfigError(
-                f"{chain[0][0]}: extends: goes round in a circle: {' -> '.join([*names, parent])}"
+                f"{chain[0][0]}: extends: the scales form a circle: {' -> '.join([*names, parent])}"
             )
         where = f"{chain[0][0]}: extends" if chain else "scale"
         names.append(known_name(parent, where))

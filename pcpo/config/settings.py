@@ -69,5 +69,5 @@ def evaluated_by(scale: Scale, sampler: str) -> Scale:
     """The scale; its note says if evaluation images are not the native sampler's."""
     if sampler == NATIVE:
         return scale
-    told = "evaluation images by each arm's own sampler, the base model's by the native one"
-    return scale.model_copy(update={"note": f"{scale.note.rstrip('. ')}; {told}"})
+    sentence = "evaluation images by each arm's own sampler, the base model's by the native one"
+    return scale.model_copy(update={"note": f"{scale.note.rstrip('. ')}; {sentence}"})

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pcpo.config import Experiment, load_arm
+from pcpo.config import Experiment, load_arm, load_experiment
 from pcpo.cost import architectures
 from pcpo.cost.counting import count_as_on_cuda, flops
 from pcpo.cost.iteration_time import measure, wait
@@ -32,15 +32,9 @@ from pcpo.prompts.draws import derive_seed
 
 EXPERIMENTS = (2, 5, 9, 6)  # SD1.5 LoRA, SD1.4 full, SD3.5-M LoRA with KL, FLUX LoRA
 LARGEST = 16  # images of one forward, where memory allows more
-# Images of a forward in sampling and in training: ddpo config/dgx.py; dance config_sd/dgx.py and
-# its FLUX scripts; flow config/grpo.py.
-OFFICIAL = {
-    ("ddpo", "sd15"): (8, 4),
-    ("dancegrpo", "sd14"): (4, 4),
-    ("dancegrpo", "sd15"): (4, 4),
-    ("dancegrpo", "flux"): (1, 1),
-    ("flow_grpo", "sd35m"): (8, 8),
-}
+OFFICIAL = "paper"  # the scale at which `batch.micro_batch` is that of the public loops
+# Images of a forward in training, for the loop in which they are fewer: ddpo config/dgx.py.
+OFFICIAL_TRAINING = {"ddpo": 4}
 
 
 @dataclass(frozen=True)
@@ -122,7 +116,8 @@ def bench(
         channels_last=False,
         activation_checkpointing=experiment.model == "flux",
     )
-    sample, update = OFFICIAL[experiment.algorithm, experiment.model]
+    sample = load_experiment(experiment.name, OFFICIAL).batch.micro_batch
+    update = OFFICIAL_TRAINING.get(experiment.algorithm, sample)
     if small:
         size, sample, update = 2, min(sample, 2), min(update, 1)
     else:

@@ -1,4 +1,4 @@
-"""Seconds of a training iteration by its phases, read off the package's own loop."""
+"""Seconds of a training iteration by its phases, measured in the package's own loop."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class _Enough(Exception):
 
 
 class _Stopwatch:
-    """Stands before the reward and reads the clock where sampling ends and an update ends."""
+    """Wraps the reward and reads the clock where sampling ends and an update ends."""
 
     def __init__(self, reward: Reward, device: str, iterations: int) -> None:
         self.reward, self.device, self.iterations = reward, device, iterations

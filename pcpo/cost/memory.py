@@ -43,7 +43,7 @@ class Reward:
 
 # CLIP sizes and FLOPs are counted (a test counts again); the others are their publishers' sizes.
 # Qwen's FLOPs: 2 x weights x about 500 tokens; 64 of them are generated one by one, which takes
-# longer than its FLOPs say. `reward_cost` is what the plan asks: any reward has one.
+# longer than its FLOPs alone. `reward_cost` is what the plan asks: any reward has one.
 REWARDS = {
     "aesthetic": Reward(4 * 427.6e6, 0.17),  # CLIP ViT-L/14
     "hps": Reward(4 * 986.1e6, 0.38),  # open_clip ViT-H/14
@@ -56,7 +56,7 @@ REWARDS = {
 
 
 def counted_as(module: str) -> tuple[str, ...]:
-    """The rewards of `REWARDS` that stand for a module of pcpo/rewards: () where none does.
+    """The rewards of `REWARDS` that a module of pcpo/rewards is counted as: () where there is none.
 
     Itself, or those whose modules it imports: what starts from them has their networks.
     """
@@ -68,7 +68,7 @@ def counted_as(module: str) -> tuple[str, ...]:
 
 
 def reward_cost(module: str) -> Reward:
-    """What a module of pcpo/rewards costs: 0 where nothing counted stands for it."""
+    """What a module of pcpo/rewards costs: 0 where it is counted as none."""
     parts = [REWARDS[name] for name in counted_as(module)]
     return Reward(sum(part.bytes for part in parts), sum(part.tflop for part in parts))
 

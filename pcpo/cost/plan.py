@@ -1,11 +1,11 @@
 """What the runs of a scale cost, before anything is spent: GPU-hours, memory, disk, images.
 
-GPU-hours are counted FLOPs divided by the rate at which a GPU is thought to do them. The FLOPs are
+GPU-hours are counted FLOPs divided by the measured or assumed rate of a GPU. The FLOPs are
 a floor: of a sampled image, a forward of the denoiser for each step (two with guidance), the VAE's
 decoder and the reward; of a trained image and step, the forward and the gradient with respect to
 activations (2 forwards with LoRA), that with respect to weights (3, where all are trained), and the
 reference model's forward (1 more, with a KL term). The recomputation of activation checkpointing
-stands apart.
+is counted separately.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def make(
 
     Seconds to a minute: each distinct configuration is counted once.
     """
-    if scale.world:
+    if scale.synthetic:
         raise ValueError(
             f"scale {scale.name} trains its own small models, which the plan does not know; "
             "choose a scale of real weights (pilot, paper, original)"
@@ -170,7 +170,7 @@ def _training(scale: Scale, experiment: Experiment, arm: Arm, runs: int, speed: 
     counted = counts(e)
     trained = counted.trained * FP32
     checkpoints = len({*range(e.checkpoint_every, e.epochs + 1, e.checkpoint_every), e.epochs})
-    # To go on from: weights, moments, average; the newest and the one before it.
+    # To resume from: weights, moments, average; the newest and the one before it.
     state = 2 * trained * (3 + (e.ema is not None))
     return Row(
         experiment=e.name,
@@ -196,7 +196,7 @@ def _training(scale: Scale, experiment: Experiment, arm: Arm, runs: int, speed: 
 
 
 def selection_images(experiment: Experiment, scale: Scale) -> int:
-    """The most validation images that selection generates for the measured arms of one seed."""
+    """The most images that selection generates for the measured arms of one seed."""
     e, v = experiment, experiment.evaluation
     prompts = min(v.prompts, prompt_count(e.prompts, scale))
     near = 2 * (v.candidate_window // e.checkpoint_every) + 1
@@ -204,12 +204,14 @@ def selection_images(experiment: Experiment, scale: Scale) -> int:
     others = len(e.measured) - 1
     full = 1 + others * min(candidates, 3)  # the baseline's checkpoint, at most three of another's
     screened = others * candidates if candidates > 3 else 0
-    return prompts * (full * v.validation_seeds + screened * v.screening_seeds)
+    return prompts * (
+        full * v.selection_images_per_prompt + screened * v.screening_images_per_prompt
+    )
 
 
 def alignment_checkpoints(experiment: Experiment) -> int:
     """The most checkpoints whose alignment images one seed makes: of a published and a matched pair
-    of arms, which may be the same; the base model apart."""
+    of arms, which may be the same; without the base model."""
     return len(ALIGNED) * (1 + (experiment.alignment_checkpoint is not None))
 
 
@@ -219,7 +221,7 @@ def _evaluation(
     """Selection, images of the base model and of each measured arm, and the alignment tables."""
     e, v = experiment, experiment.evaluation
     prompts = min(v.prompts, prompt_count(e.prompts, scale))
-    kept = prompts * v.seeds * (runs * len(e.measured) + with_base)
+    kept = prompts * v.images_per_prompt * (runs * len(e.measured) + with_base)
     asked = {name: len(_alignment_prompts(e, name, scale)) for name in e.alignment}
     tests = sum(asked.values()) * v.alignment_images
     reward = own_reward(e).tflop

@@ -28,7 +28,7 @@ _NOTES = (
     "gpus). Evaluation: its batch, or 0.",
     "host GB: trajectories of an iteration, for one process; to load the weights takes as much as "
     "they have on disk, once per process.",
-    f"disk GB: checkpoints and the state to go on from; images as PNG at {PNG_BYTES_PER_PIXEL:g} "
+    f"disk GB: checkpoints and the state to resume from; images as PNG at {PNG_BYTES_PER_PIXEL:g} "
     "bytes a pixel (ASSUMED) with their features. Selection keeps no images; their number is the "
     "most that it may need.",
     "images: of training, with those of validation, which are not trained on; of evaluation, with "
@@ -37,7 +37,7 @@ _NOTES = (
 
 
 def notes(plan: Plan) -> list[str]:
-    """What the numbers rest on; assumptions are called that."""
+    """The basis of the numbers; assumptions are marked."""
     found = [f"Speed: {plan.speed.source}.", *_NOTES]
     if plan.approximate:
         found.append(

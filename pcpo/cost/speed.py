@@ -1,4 +1,4 @@
-"""How fast a GPU does a model's work: measured by `make bench-gpu`, or assumed and called so."""
+"""How fast a GPU does a model's work: measured by `make bench-gpu`, or assumed and marked so."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OTHER_SHARE = 0.3  # of a base model that is not among them [assumed]
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast a GPU is thought to be.
+    """The measured or assumed speed of a GPU.
 
     rate: its own bf16 matrix peak, TFLOP/s. sampling, training: share of it by model.
     source: in words, for the notes; measured: whether a benchmark gave the shares.
@@ -61,7 +61,9 @@ class Speed:
         with table.open(newline="", encoding="utf-8") as handle:
             rows = [row for row in csv.DictReader(handle) if row.get("order") == "ours"]
         if any(row.get("toy") == "True" for row in rows):
-            raise ValueError(f"{table}: measured with toy sizes (--tiny), which say nothing")
+            raise ValueError(
+                f"{table}: measured with toy sizes (--tiny), which are not representative"
+            )
         try:
             device, rate = rows[0]["device"], float(rows[0]["matrix_tflops"])
             shares: dict[str, dict[str, float]] = {}

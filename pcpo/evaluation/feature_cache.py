@@ -11,7 +11,6 @@ model. Damaged files are computed again.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -23,11 +22,11 @@ import torch
 
 from pcpo import metrics
 from pcpo.config import FeatureSource
-from pcpo.evaluation.images import fingerprint, read_images, read_index
+from pcpo.evaluation.images import image_digest, read_images, read_index
 from pcpo.evaluation.rows import Rows, RowWriter
 from pcpo.features import FeatureExtractor
 from pcpo.names import shown
-from pcpo.records.durable import sha256
+from pcpo.records.digest import of_file
 from pcpo.records.lock import alone
 from pcpo.records.replace import write_bytes
 from pcpo.records.sealed import UNSEALED, check_seal, seal
@@ -40,7 +39,7 @@ PIECE = 2**26  # bytes of a prompt's features that are joined for a running metr
 class ImageSet:
     """A folder of images with the features that `quality` needs.
 
-    - `index`: DataFrame of prompt_id, prompt, seed, shard, file, grouped by prompt
+    - `index`: DataFrame of prompt_id, prompt, image_seed, shard, file, grouped by prompt
     - `rows[features, output]`: `Rows` (N, d), one per row of the index, for metrics of rows
     - `values[features, output, metric]`: {prompt_id: value} of running metrics
     - `dimensions[features, output]`: d
@@ -63,18 +62,18 @@ class ImageSet:
         if (prompts != prompts.shift()).sum() != prompts.nunique():
             raise ValueError(
                 f"{folder / 'index.csv'}: a prompt's images do not follow one another; delete the "
-                "file so that the workflow makes the images anew"
+                "file so that the workflow makes the images again"
             )
-        images = fingerprint(folder, self.index)
+        images = image_digest(folder, self.index)
         wanted: dict[Path, _KeptRows | _PromptValues] = {}
-        for slot, source in quality.items():
+        for column, source in quality.items():
             extractor, metric = extractors[source.features], metrics.load(source.metric)
             if source.output not in extractor.outputs:
                 raise ValueError(
-                    f"quality.{slot}: pcpo/features/{source.features}.py gives no "
+                    f"quality.{column}: pcpo/features/{source.features}.py gives no "
                     f"'{source.output}', only {', '.join(extractor.outputs)}"
                 )
-            made_from = {"images": images, "extractor": extractor.fingerprint}
+            made_from = {"images": images, "extractor": extractor.digest}
             part = (
                 _KeptRows(folder, source, made_from, len(self.index))
                 if metric.running is None
@@ -123,7 +122,7 @@ class ImageSet:
                                 raise ValueError(
                                     f"{self.folder}: features {name}.{part.output} are NaN or "
                                     f"infinite, first for prompt {image['prompt_id']} "
-                                    f"({shown(image['prompt'])}) seed {image['seed']}"
+                                    f"({shown(image['prompt'])}) image seed {image['image_seed']}"
                                 )
                             part.add(values, batch["prompt_id"].to_numpy())
 
@@ -142,7 +141,7 @@ class _KeptRows:
         """Load the file; False if it is missing, damaged, or of other images."""
         try:
             origin = _read_json(self.path.with_suffix(".json"))
-            if origin != self.made_from | {"rows": sha256(self.path)}:
+            if origin != self.made_from | {"rows": of_file(self.path)}:
                 return False
             self.rows = Rows(self.path)
         except (FileNotFoundError, ValueError):
@@ -155,7 +154,7 @@ class _KeptRows:
         note.unlink(missing_ok=True)
         with RowWriter(self.path, self.count) as self._writer:
             yield
-        _write_json(note, self.made_from | {"rows": sha256(self.path)})
+        _write_json(note, self.made_from | {"rows": of_file(self.path)})
         self.rows = Rows(self.path)
 
     def add(self, values: np.ndarray, prompts: np.ndarray) -> None:
@@ -179,8 +178,8 @@ class _PromptValues:
         self.features, self.output, self.metric = source.features, source.output, source.metric
         name = f"{source.features}.{source.output}.{source.metric}.json"
         self.path = folder / "features" / name
-        code = (Path(metrics.__file__).parent / f"{source.metric}.py").read_bytes()
-        self.made_from = made_from | {"metric": hashlib.sha256(code).hexdigest()}
+        code = Path(metrics.__file__).parent / f"{source.metric}.py"
+        self.made_from = made_from | {"metric": of_file(code)}
         self.make = metric
         self.values: dict[int, float] = {}
         self.dimensions = 0

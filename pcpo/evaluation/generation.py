@@ -1,4 +1,4 @@
-"""Images of a policy: prompts x seeds, the same noise for every policy.
+"""Images of a policy: prompts x image seeds, the same noise for every policy.
 
 Image k of a prompt depends only on (sampler, prompt, k). Floating-point sums depend on the batch
 shape, so every forward has `forward_batch` images (a short last batch is filled up). Then the split
@@ -27,7 +27,7 @@ def generate(
     forward_batch: int,
     stream: str = "evaluation",
 ) -> Iterator[Tensor]:
-    """Yield one image `uint8 (3, H, W)` per item `(prompt, seed)`, in order.
+    """Yield one image `uint8 (3, H, W)` per item `(prompt, image_seed)`, in order.
 
     `stream` names the family of noises; images of different streams are independent.
     """
@@ -36,7 +36,9 @@ def generate(
     for start in range(0, len(items), forward_batch):
         own = list(items[start : start + forward_batch])
         padded = own + [own[-1]] * (forward_batch - len(own))
-        keys: list[tuple[str | int, ...]] = [(stream, prompt, seed) for prompt, seed in padded]
+        keys: list[tuple[str | int, ...]] = [
+            (stream, prompt, image_seed) for prompt, image_seed in padded
+        ]
         noise = gaussian_noise(keys, len(sampler) + 1, policy.latent_shape).to(policy.device)
         conditioning = policy.encode([prompt for prompt, _ in padded])
         trajectory = sample(

@@ -5,7 +5,6 @@ Images are numpy arrays here, so that metrics, tables and figures read them with
 
 from __future__ import annotations
 
-import hashlib
 import io
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,18 +17,19 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pcpo.names import shown
+from pcpo.records.digest import of_text
 from pcpo.records.replace import new_file, write_text
 
 INDEX = "index.csv"
 MADE_BY = "made_by"  # digest of the shards' inputs, to resume a generation that was stopped
-COLUMNS = ("prompt_id", "prompt", "seed", "shard", "file")
+COLUMNS = ("prompt_id", "prompt", "image_seed", "shard", "file")
 LARGEST_IMAGE = 2**26  # bytes of a PNG: 16 times one of 1024 x 1024 without any compression
 _DATE = (2026, 1, 1, 0, 0, 0)  # of every entry, so that equal images give equal shards
-_ANEW = "delete the file so that the workflow makes the images anew"
+_AGAIN = "delete the file so that the workflow makes the images again"
 _SHARD = r"prompt_[0-9]+\.zip"
 
 
-Row = tuple[int, str, int]  # prompt_id, prompt, seed
+Row = tuple[int, str, int]  # prompt_id, prompt, image_seed
 
 
 def write_images(
@@ -83,9 +83,9 @@ def missing_rows(folder: Path, rows: Sequence[Row], made_by: str) -> list[Row]:
 
 
 def _index(rows: Sequence[Row]) -> pd.DataFrame:
-    index = pd.DataFrame(rows, columns=["prompt_id", "prompt", "seed"])
+    index = pd.DataFrame(rows, columns=["prompt_id", "prompt", "image_seed"])
     index["shard"] = [f"prompt_{i:03d}.zip" for i in index["prompt_id"]]
-    index["file"] = [f"seed_{seed:04d}.png" for seed in index["seed"]]
+    index["file"] = [f"image_seed_{seed:04d}.png" for seed in index["image_seed"]]
     return index
 
 
@@ -100,11 +100,11 @@ def _is_whole(shard: Path, files: list[str]) -> bool:
 
 
 def read_index(folder: Path) -> pd.DataFrame:
-    """The index of a folder of images: prompt_id and seed (int64), prompt, shard and file (texts).
+    """The index of a folder of images: prompt_id, image_seed (int64), prompt, shard, file (texts).
 
     A prompt stays text, even if it looks like a number or a missing value. Raises FileNotFoundError
     if there is no index. Raises ValueError if it is no such table, names a shard that
-    `write_images` would not write, or names a prompt's seed twice.
+    `write_images` would not write, or names an image twice.
     """
     path = folder / INDEX
     if not path.exists():
@@ -112,24 +112,25 @@ def read_index(folder: Path) -> pd.DataFrame:
     try:
         index = pd.read_csv(path, dtype=str, na_filter=False)
     except ValueError as error:  # pandas' parser errors and bad UTF-8 are ValueErrors
-        raise ValueError(f"{path}: cannot be read as a table ({error}); {_ANEW}") from error
+        raise ValueError(f"{path}: cannot be read as a table ({error}); {_AGAIN}") from error
     if lost := [column for column in COLUMNS if column not in index]:
-        raise ValueError(f"{path}: the column {lost[0]} is missing; {_ANEW}")
-    for column in ("prompt_id", "seed"):
+        raise ValueError(f"{path}: the column {lost[0]} is missing; {_AGAIN}")
+    for column in ("prompt_id", "image_seed"):
         try:
             index[column] = index[column].astype("int64")
         except (ValueError, OverflowError) as error:
-            raise ValueError(f"{path}: {column}: {error}; {_ANEW}") from error
+            raise ValueError(f"{path}: {column}: {error}; {_AGAIN}") from error
     foreign = index.loc[~index["shard"].str.fullmatch(_SHARD), "shard"]
     if len(foreign):
-        told = f"{shown(foreign.iloc[0])} in line {foreign.index[0] + 2} is no shard of images"
-        raise ValueError(f"{path}: {told}; {_ANEW}")
-    twice = index.index[index.duplicated(["prompt_id", "seed"])]
+        problem = f"{shown(foreign.iloc[0])} in line {foreign.index[0] + 2} is no shard of images"
+        raise ValueError(f"{path}: {problem}; {_AGAIN}")
+    twice = index.index[index.duplicated(["prompt_id", "image_seed"])]
     if len(twice):
         first = index.loc[twice[0]]
         raise ValueError(
             f"{path}: {len(twice)} images are there twice, first prompt {first['prompt_id']} "
-            f"({shown(first['prompt'])}) seed {first['seed']} in line {twice[0] + 2}; {_ANEW}"
+            f"({shown(first['prompt'])}) image seed {first['image_seed']} in line {twice[0] + 2}; "
+            f"{_AGAIN}"
         )
     return index
 
@@ -153,18 +154,18 @@ def read_images(folder: Path, index: pd.DataFrame) -> NDArray[np.uint8]:
     return np.stack([images[position] for position in range(len(index))])
 
 
-def fingerprint(folder: Path, index: pd.DataFrame) -> str:
-    """A digest of the images that `index` names, from the checksums in the shards' directories.
+def image_digest(folder: Path, index: pd.DataFrame) -> str:
+    """Digest of the images that `index` names, from the checksums in the shards' directories.
 
     Raises ValueError for a shard that is missing or damaged.
     """
-    digest = hashlib.sha256(index.to_csv(index=False).encode())
+    parts = [index.to_csv(index=False)]
     for shard, rows in index.groupby("shard", sort=False):
         with _opened(folder, str(shard)) as archive:
             for file in rows["file"]:
                 entry = archive.getinfo(file)
-                digest.update(f"{entry.filename} {entry.file_size} {entry.CRC}\n".encode())
-    return digest.hexdigest()
+                parts.append(f"{entry.filename} {entry.file_size} {entry.CRC}\n")
+    return of_text("".join(parts))
 
 
 def partial_shard(folder: Path, shard: str, files: Sequence[str]) -> bytes:
@@ -198,5 +199,5 @@ def _opened(folder: Path, shard: str) -> Iterator[zipfile.ZipFile]:
     except (zipfile.BadZipFile, KeyError, OSError, Image.DecompressionBombError) as error:
         raise ValueError(
             f"{folder / shard}: the shard is missing or damaged ({error}); delete "
-            f"{folder / INDEX} so that the workflow makes the images anew"
+            f"{folder / INDEX} so that the workflow makes the images again"
         ) from error

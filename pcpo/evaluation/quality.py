@@ -1,6 +1,6 @@
 """Quality of a policy's images against the base model's: overall and per prompt (Tables 2-4).
 
-The scale's file decides which features and which metric fill a table's slot (`quality:`); metrics
+The scale's file names the features and the metric of each metric column (`quality:`); metrics
 are the functions of `pcpo.metrics`.
 """
 
@@ -28,19 +28,19 @@ def measure(
 
     `sets` and `base` contain the features that `quality` needs. A running metric (diversity)
     measures variety within a prompt; its overall value is the mean over prompts.
-    Raises ValueError if the prompts and seeds of an arm's images are not those of the base model.
+    Raises ValueError if an arm's images have other prompts or image seeds than the base model's.
     """
     overall: list[dict[str, Any]] = []
     per_prompt: list[dict[str, Any]] = []
     for arm, images in sets.items():
         _check_same_images(images, base)
-        for slot, source in quality.items():
+        for column, source in quality.items():
             key = source.features, source.output
             row = {
                 "experiment": experiment,
                 "arm": arm,
                 "seed": seed,
-                "metric": slot,
+                "metric": column,
                 "measured": source.measured,
                 "dimensions": images.dimensions[key],
             }
@@ -69,7 +69,7 @@ def measure(
 
 
 def _check_same_images(images: ImageSet, base: ImageSet) -> None:
-    key = ["prompt_id", "prompt", "seed"]
+    key = ["prompt_id", "prompt", "image_seed"]
     own, reference = images.index[key], base.index[key]
     if own.equals(reference):
         return
@@ -77,7 +77,7 @@ def _check_same_images(images: ImageSet, base: ImageSet) -> None:
     differ = (own[:shared].to_numpy() != reference[:shared].to_numpy()).any(axis=1)
     line = int(np.argmax(differ)) if differ.any() else shared
     raise ValueError(
-        f"{images.folder} and {base.folder} hold images of different prompts or seeds: "
+        f"{images.folder} and {base.folder} hold images of different prompts or image seeds: "
         f"{len(own)} and {len(reference)} images, the first difference in line {line + 2} of "
         "index.csv"
     )

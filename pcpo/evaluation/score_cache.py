@@ -1,13 +1,12 @@
 """Scores of checkpoints on disk: a resumed selection does not make their images again.
 
 At the paper's scale the selection of one experiment takes days. A file has the scores of one
-checkpoint on one list of images, is named after a digest of all their inputs, and ends with a
+checkpoint on one list of images, is named after a key of all their inputs, and ends with a
 checksum (`pcpo.records.sealed`).
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pcpo.records.durable import SUMS
+from pcpo.records.digest import SHORT, SUMS, of_bytes
 from pcpo.records.replace import delete_abandoned, write_bytes
 from pcpo.records.sealed import UNSEALED, check_seal, seal
 
@@ -42,7 +41,7 @@ class KeptScores:
         cannot be written, and FileNotFoundError for a checkpoint without its checksums.
         """
         sums = (checkpoint / SUMS).read_bytes()
-        key = hashlib.sha256(f"{self.about}\n{name}\n".encode() + sums).hexdigest()[:16]
+        key = of_bytes(f"{self.about}\n{name}\n".encode() + sums)[:SHORT]
         file = self.folder / f"{name}_{key}.npy"
         try:
             data = file.read_bytes()

@@ -1,5 +1,5 @@
 """Which checkpoints are compared: the baseline's first crossing of a reward level, and PCPO's
-checkpoint nearest to it in validation reward. `pcpo.analysis.reward_levels` chooses the level.
+checkpoint nearest to it in selection reward. `pcpo.analysis.reward_levels` chooses the level.
 
 Appendix B.2.1 pinpoints "the exact epoch where reward levels converge on a validation set of ...
 seed-controlled images". Rewards are compared image by image: the same prompt and the same noise.
@@ -20,8 +20,8 @@ from pcpo.stats.speedup import WINDOW, first_crossing
 
 SCREENED = 3  # checkpoints that remain after a screening on fewer images
 
-# epoch -> rewards of that checkpoint's validation images, in one fixed order of (prompt, seed)
-Validate = Callable[[int], NDArray[np.float64]]
+# epoch -> selection rewards of that checkpoint's images, in one fixed order of (prompt, image_seed)
+Measure = Callable[[int], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Selected:
     level_reached: bool
     crossing_epoch: int
     epoch: int
-    validation_reward: float
-    validation_se: float
+    selection_reward: float
+    selection_reward_se: float
     difference: float
     difference_se: float
     tolerance: float
@@ -61,7 +61,7 @@ def _standard_error(values: NDArray[np.float64]) -> float:
 
 
 def select_baseline(
-    rewards: NDArray[np.float64], level: float, epochs: Sequence[int], validate: Validate
+    rewards: NDArray[np.float64], level: float, epochs: Sequence[int], measure: Measure
 ) -> Selected:
     """The baseline's checkpoint at its first crossing of `level`.
 
@@ -71,9 +71,9 @@ def select_baseline(
     """
     crossing = first_crossing(rewards, level)
     epoch = _checkpoint_at(crossing if crossing is not None else len(rewards), epochs)
-    values = validate(epoch)
+    values = measure(epoch)
     if crossing is None:
-        reason = f"{_why_not(rewards, level)}; the last checkpoint stands"
+        reason = f"{_why_not(rewards, level)}; the last checkpoint is selected"
     elif epoch == crossing:
         reason = f"first epoch whose trailing mean reaches {level:.4g}"
     else:
@@ -83,8 +83,8 @@ def select_baseline(
         level_reached=crossing is not None,
         crossing_epoch=-1 if crossing is None else crossing,
         epoch=epoch,
-        validation_reward=float(values.mean()),
-        validation_se=_standard_error(values),
+        selection_reward=float(values.mean()),
+        selection_reward_se=_standard_error(values),
         difference=0.0,
         difference_se=0.0,
         tolerance=0.0,
@@ -98,18 +98,18 @@ def select_matched(
     rewards: NDArray[np.float64],
     baseline: Selected,
     epochs: Sequence[int],
-    validate: Validate,
+    measure: Measure,
     reference: NDArray[np.float64],
     evaluation: Evaluation,
-    screen: Validate | None = None,
+    screen: Measure | None = None,
     screened: NDArray[np.bool_] | None = None,
 ) -> Selected:
-    """The checkpoint nearest to the baseline's in validation reward.
+    """The checkpoint nearest to the baseline's in selection reward.
 
-    reference: validation rewards of the baseline's checkpoint, paired with those of `validate`.
+    reference: selection rewards of the baseline's checkpoint, paired with those of `measure`.
     Candidates are the checkpoints within `candidate_window` epochs of the arm's own crossing, and
     the nearest one on either side of it. `screen` scores a checkpoint only on the images `screened`
-    of the validation set. With it, the candidates are screened first and only the `SCREENED`
+    of the full set. With it, the candidates are screened first and only the `SCREENED`
     nearest are scored in full. Of equally near ones the earlier is selected.
 
     A match is accepted within the tolerance or within two paired standard errors. Of two
@@ -126,7 +126,7 @@ def select_matched(
     if screen is not None and screened is not None and len(candidates) > SCREENED:
         rough = {e: abs(float((screen(e) - reference[screened]).mean())) for e in candidates}
         kept = sorted(sorted(candidates, key=lambda e: (rough[e], e))[:SCREENED])
-    values = {epoch: validate(epoch) for epoch in kept}
+    values = {epoch: measure(epoch) for epoch in kept}
     difference = {epoch: float((values[epoch] - reference).mean()) for epoch in kept}
 
     def accepted(epoch: int) -> float:
@@ -148,7 +148,7 @@ def select_matched(
     error = _standard_error(values[best] - reference)
     near = matches(best)
     reason = (
-        f"nearest of {searched} in validation reward; difference {difference[best]:+.4g} "
+        f"nearest of {searched} in selection reward; difference {difference[best]:+.4g} "
         f"{'within' if near else 'beyond'} {accepted(best):.3g} "
         f"(tolerance {evaluation.tolerance:g}, two paired standard errors {2 * error:.3g})"
     )
@@ -161,8 +161,8 @@ def select_matched(
         level_reached=crossing is not None,
         crossing_epoch=-1 if crossing is None else crossing,
         epoch=best,
-        validation_reward=float(values[best].mean()),
-        validation_se=_standard_error(values[best]),
+        selection_reward=float(values[best].mean()),
+        selection_reward_se=_standard_error(values[best]),
         difference=difference[best],
         difference_se=error,
         tolerance=evaluation.tolerance,

@@ -6,13 +6,12 @@ from the folder of its weights and called with uint8 (B, 3, H, W) RGB images:
     features = load("inception", "data/features/inception", device="cuda")
     features(images)["pooled"]        # float32 (B, 2048)
 
-Row k of an array depends on image k alone, up to floating-point rounding. How many images fit in
-one call is the caller's business.
+Row k of an array depends on image k alone, up to floating-point rounding. The caller decides how
+many images are in one call.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import pickle
 from collections.abc import Collection, Iterator
@@ -21,7 +20,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from pcpo.records.durable import contents
+from pcpo.records.digest import of_folder, of_text
 from pcpo.records.sources import digests, sources_of
 
 if TYPE_CHECKING:
@@ -32,11 +31,11 @@ if TYPE_CHECKING:
 class FeatureExtractor(Protocol):
     """What a module of this folder calls `Features`.
 
-    `outputs` names the arrays that it can give; `fingerprint` is set by `load`.
+    `outputs` names the arrays that it can give; `digest` is set by `load`.
     """
 
     outputs: tuple[str, ...]
-    fingerprint: str
+    digest: str
 
     def __init__(
         self, path: str | Path, device: str = "cpu", outputs: Collection[str] | None = None
@@ -73,7 +72,7 @@ def load(
         raise ValueError(
             f"pcpo/features/{name}.py gives no '{unknown[0]}', only {', '.join(extractor.outputs)}"
         )
-    # Networks are initialised at random before their weights are read: leave no trace of that in
+    # Networks are initialised at random before their weights are read. This must not change
     # the caller's random state.
     with torch.random.fork_rng(devices=[]):
         try:
@@ -82,17 +81,17 @@ def load(
             raise ValueError(
                 f"Feature extractor '{name}': the weights in {path} cannot be loaded: {error}"
             ) from error
-    loaded.fingerprint = fingerprint(name, path)
+    loaded.digest = digest(name, path)
     return loaded
 
 
-def fingerprint(name: str, path: str | Path) -> str:
-    """A digest of the extractor's sources and of its weights: features of equal ones are equal.
+def digest(name: str, path: str | Path) -> str:
+    """Digest of the extractor's sources and of its weights: features of equal ones are equal.
 
     Only contents count, not times: a folder that was copied gives the same digest.
     """
     code = json.dumps(digests(sources_of(f"pcpo.features.{name}")))
-    return hashlib.sha256((code + contents(path)).encode()).hexdigest()
+    return of_text(code + of_folder(path))
 
 
 def check_images(images: torch.Tensor) -> None:

@@ -35,7 +35,7 @@ class Features:
     """
 
     outputs = tuple(LAYERS)
-    fingerprint = ""
+    digest = ""
 
     def __init__(
         self, path: str | Path, device: str = "cpu", outputs: Collection[str] | None = None

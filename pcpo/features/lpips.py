@@ -37,7 +37,7 @@ class Features:
     """
 
     outputs = tuple(TRUNKS)
-    fingerprint = ""
+    digest = ""
 
     def __init__(
         self, path: str | Path, device: str = "cpu", outputs: Collection[str] | None = None

@@ -22,7 +22,7 @@ CAPTION = (
     "of the sampler that runs: of the authors' it is as uneven as the native one, so that what "
     "makes their credit uniform is the constant in the loss. The solution of Eq. (6) as the text "
     "has it is constant where it exists. Crosses: steps where a reading's equation has no solution "
-    "and the native sigma stands. (c, f) w over the interval dt; PCPO's is the constant zeta, "
+    "and the native sigma is used. (c, f) w over the interval dt; PCPO's is the constant zeta, "
     "13.343 and 4.315. Hollow points: steps that are not trained. Computed from the schedules; "
     "nothing is measured. Noise is on the left; logarithmic axes in (a), (c), (e), (f)."
 )

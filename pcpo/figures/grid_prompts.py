@@ -24,7 +24,7 @@ class Grid(NamedTuple):
     start: int = 0
     step: int = 1
     shown: int = 6
-    images: int = 1  # of each prompt: its first seeds
+    images: int = 1  # of each prompt: its first image seeds
 
     def choose(self, index: pd.DataFrame, block: int = 0) -> tuple[pd.DataFrame, bool]:
         """(rows of an index of images, whether the prompts are the paper's).
@@ -33,15 +33,14 @@ class Grid(NamedTuple):
         """
         if index.empty:
             raise ValueError("sample_grid: the index of images is empty")
-        first = index.sort_values(["prompt_id", "seed"]).drop_duplicates("prompt_id")
+        first = index.sort_values(["prompt_id", "image_seed"]).drop_duplicates("prompt_id")
         ids = dict(zip(first["prompt"], first["prompt_id"].tolist(), strict=True))
         folded = {text.casefold(): i for text, i in ids.items()}
         wanted = [text.casefold() for text in self.prompts[block]] if self.prompts else []
         published = bool(wanted) and all(text in folded for text in wanted)
         chosen = [folded[text] for text in wanted] if published else self._spread([*ids.values()])
-        parts = [
-            index[index["prompt_id"] == i].sort_values("seed").head(self.images) for i in chosen
-        ]
+        index = index.sort_values("image_seed")
+        parts = [index[index["prompt_id"] == i].head(self.images) for i in chosen]
         return pd.concat(parts), published
 
     def _spread(self, ids: Sequence[int]) -> list[int]:
@@ -51,18 +50,18 @@ class Grid(NamedTuple):
 
 
 def same_images(shown: pd.DataFrame, index: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    """The rows of the `index` of `folder` with the prompts and seeds of `shown`, in its order.
+    """The rows of the `index` of `folder` with prompts and image seeds of `shown`, in its order.
 
     Raises ValueError with the first image that the index lacks.
     """
-    keys = ["prompt_id", "prompt", "seed"]
+    keys = ["prompt_id", "prompt", "image_seed"]
     found = shown[keys].merge(index, on=keys, how="left")
     lost = found[found["file"].isna()]
     if len(lost):
         first = lost.iloc[0]
         raise ValueError(
             f"{folder}/index.csv: prompt {first['prompt_id']} ({names.shown(first['prompt'])}), "
-            f"seed {first['seed']} is missing, which another row of the figure has"
+            f"image seed {first['image_seed']} is missing, which another row of the figure has"
         )
     return found
 

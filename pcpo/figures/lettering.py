@@ -39,7 +39,7 @@ class Lettering:
         named = [f"U+{ord(c):04X}" for c in sorted(self.missing)]
         more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
         listed = ", ".join(named[:_NAMED]) + more
-        return f"A {BOX} in the figure stands for a character that no installed font has: {listed}"
+        return f"A {BOX} in the figure replaces a character that no installed font has: {listed}"
 
 
 def lettering(texts: Iterable[str]) -> Lettering:

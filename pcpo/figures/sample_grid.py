@@ -1,4 +1,4 @@
-"""Figures 1 and 15-20: images of the base model, the baseline and PCPO, same prompts and seeds."""
+"""Figures 1 and 15-20: the base model, the baseline and PCPO from equal prompts and image seeds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TITLE = "Samples of the base model, the baseline and PCPO"
 CAPTION = (
     "The images of a column have the same prompt and the same noise. They are the first images of "
     "their prompts; none was chosen by its looks. Baseline and PCPO are the checkpoints that were "
-    "selected for an equal validation reward; how well it is matched stands below."
+    "selected for an equal selection reward; the notes below state how well it is matched."
 )
 COLUMNS = 6  # in a page's width; more are wrapped
 
@@ -27,8 +27,8 @@ def sample_grid(
     """Rows are models, columns are prompts, wrapped after `columns`; a caption is not repeated.
 
     `images` maps a row's label to len(captions) images, uint8 (3, H, W) or (H, W, 3); image i of
-    every row belongs to caption i and the same seed. Small images are drawn unsmoothed. Raises
-    ValueError for another dtype or shape, or rows of different length.
+    every row belongs to caption i and the same image seed. Small images are drawn unsmoothed.
+    Raises ValueError for another dtype or shape, or rows of different length.
     """
     if not images or not len(captions):
         raise ValueError("sample_grid: give at least one row of images and one caption")

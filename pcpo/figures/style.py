@@ -61,9 +61,9 @@ MARKERS = {
     "uniform": "v",
     "half_timesteps": "X",
 }
-# Position of an arm's first mark, as a share of the distance between marks in parts of `_SLOTS`.
-_SLOTS = 9
-_MARK_SLOT = {"log_hinge": 1, "matching": 2, "pcpo": 3, "reweight": 4, "pcpo_exact": 5} | {
+# Position of an arm's first mark, as a share of the distance between marks in parts of `_PARTS`.
+_PARTS = 9
+_MARK_PART = {"log_hinge": 1, "matching": 2, "pcpo": 3, "reweight": 4, "pcpo_exact": 5} | {
     "variance_only": 1, "lambda": 6, "drop_largest": 7, "inverse_square": 8, "baseline_fp32": 5,
     "log_hinge_fp32": 6, "uniform": 1, "half_timesteps": 1,
 }  # fmt: skip
@@ -155,7 +155,7 @@ def look(arm: str, points: int = 0) -> dict[str, Any]:
     return {
         "color": colour(arm),
         "marker": MARKERS.get(arm, "."),
-        "markevery": (step * _MARK_SLOT.get(arm, 0) // _SLOTS, step),
+        "markevery": (step * _MARK_PART.get(arm, 0) // _PARTS, step),
     }
 
 

@@ -33,12 +33,12 @@ NOISE = {"deterministic": "without noise", "native": "with the training's noise"
 
 def remark(experiments: Sequence[Any]) -> str:
     """How the validation images of each configuration are sampled; "" without any."""
-    told: dict[str, list[str]] = {}
+    numbers_of: dict[str, list[str]] = {}
     for e in experiments:
         if e.validation is not None:
             how = f"{NOISE[e.validation.sampler]} in {e.validation.steps} steps"
-            told.setdefault(how, []).append(str(e.number))
-    parts = [f"{how} (configuration {', '.join(numbers)})" for how, numbers in told.items()]
+            numbers_of.setdefault(how, []).append(str(e.number))
+    parts = [f"{how} (configuration {', '.join(numbers)})" for how, numbers in numbers_of.items()]
     return f"Validation images are sampled {'; '.join(parts)}" if parts else ""
 
 

@@ -3,8 +3,8 @@
 A metric named `frechet` is `pcpo/metrics/frechet.py`. For the tables the module defines one of
 
 - `metric(own, base) -> float`: of the features (N, d) of a policy's images and of the base model's
-  with the same prompts and seeds, which are kept on disk: `own[a:b]` reads rows, `np.asarray(own)`
-  all of them. It is taken over all images and over each prompt's.
+  with the same prompts and image seeds, which are kept on disk: `own[a:b]` reads rows,
+  `np.asarray(own)` all of them. It is taken over all images and over each prompt's.
 - `Running`: a class whose `update(features)` is given a prompt's features piece by piece and whose
   `value()` is the prompt's value, for features that are too long to be kept. Over all images it
   counts as the mean of the prompts' values.
@@ -36,8 +36,8 @@ class Running(Protocol):
     def value(self) -> float: ...
 
 
-class Told(NamedTuple):
-    """A column's header, and a sentence without its end on which values are better."""
+class ColumnText(NamedTuple):
+    """A column's header, and a sentence without full stop on which values are better."""
 
     title: str = ""
     better: str = ""
@@ -68,14 +68,14 @@ def load(name: str) -> Metric:
     return metric
 
 
-def told(slot: str) -> Told:
-    """What the metric of a slot's name says of its column; nothing where the names differ."""
-    if slot not in names():
-        return Told()
-    module = import_module(f"pcpo.metrics.{slot}")
-    return Told(getattr(module, "TITLE", ""), getattr(module, "BETTER", ""))
+def column_text(column: str) -> ColumnText:
+    """The texts of the metric with the column's name; empty ones where there is none."""
+    if column not in names():
+        return ColumnText()
+    module = import_module(f"pcpo.metrics.{column}")
+    return ColumnText(getattr(module, "TITLE", ""), getattr(module, "BETTER", ""))
 
 
 def as_rows(features: ArrayLike) -> np.ndarray:
-    """An array (N, d), or what stands for one on disk and gives its rows: that is left there."""
+    """An array (N, d), or `evaluation.rows.Rows`, which stay on disk."""
     return cast(np.ndarray, features if hasattr(features, "shape") else np.asarray(features))

@@ -16,6 +16,7 @@ BLOCK = 2**14  # columns that are taken to float64 at a time: they stay in the c
 def mean_pairwise_squared_distance(vectors: ArrayLike) -> float:
     """Return the mean over pairs i < j of |v_i - v_j|^2 for `vectors` (N, d), in float64.
 
+    For scripts; the pipeline gives its batches to `PairwiseDistance`.
     Raises ValueError unless `vectors` is finite, two-dimensional and has at least two rows.
     """
     running = PairwiseDistance()

@@ -6,14 +6,14 @@ that `ADAPTERS` names for it. The same adapter loads the real weights and the de
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import inspect
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pcpo.records.durable import identity_files
+from pcpo.records.digest import SHORT, files_of, of_parts
 
 if TYPE_CHECKING:
     from pcpo.config import Experiment, ModelSource
@@ -112,17 +112,19 @@ def _check_folder(source: ModelSource) -> None:
 
 
 def digest(path: str | Path, *components: str) -> str:
-    """Short hash of a pipeline's weights and configuration: names, sizes and heads of the files.
+    """Short digest of a pipeline's weights and configuration: names, sizes and heads of the files.
 
     components: prefixes of the names of the components that count; all if none is given. The first
-    4 MB of each of the folder's `identity_files` that pipelines load count: the head of a
-    safetensors file names every tensor, and 4 MB contain enough of the values.
+    4 MB of each of the folder's `files_of` that pipelines load count: the head of a safetensors
+    file names every tensor, and 4 MB contain enough of the values.
     """
-    sha = hashlib.sha256()
-    for file in identity_files(path):
-        name = file.relative_to(path).as_posix()
+    return of_parts(_heads(Path(path), components))[:SHORT]
+
+
+def _heads(folder: Path, components: tuple[str, ...]) -> Iterator[bytes]:
+    for file in files_of(folder):
+        name = file.relative_to(folder).as_posix()
         kind = file.suffix in (".safetensors", ".json", ".txt", ".model")
         if kind and (not components or name.startswith(components)):
             with file.open("rb") as handle:
-                sha.update(f"{name} {file.stat().st_size} ".encode() + handle.read(1 << 22))
-    return sha.hexdigest()[:16]
+                yield f"{name} {file.stat().st_size} ".encode() + handle.read(1 << 22)

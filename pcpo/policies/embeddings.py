@@ -1,6 +1,6 @@
 """Prompt embeddings, computed once and kept on disk: runs need no text encoder after that.
 
-    <folder>/<sha256 of the prompt>.safetensors     one row of each tensor that the denoiser takes
+    <folder>/<digest of the prompt>.safetensors     one row of each tensor that the denoiser takes
 
 Files are replaced as a whole, so processes may share the folder. Each has a checksum in its
 metadata (`pcpo.records.sealed`).
@@ -8,7 +8,6 @@ metadata (`pcpo.records.sealed`).
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from pcpo.records.digest import of_text
 from pcpo.records.replace import delete_abandoned, write_bytes
 from pcpo.records.sealed import UNSEALED, check_seal, seal
 
@@ -37,7 +37,7 @@ class PromptEmbeddings:
     def _file(self, prompt: str) -> Path | None:
         if self.folder is None:
             return None
-        return self.folder / f"{hashlib.sha256(prompt.encode()).hexdigest()}.safetensors"
+        return self.folder / f"{of_text(prompt)}.safetensors"
 
     def __contains__(self, prompt: str) -> bool:
         file = self._file(prompt)

@@ -116,7 +116,7 @@ def _load_lora(policy: Policy, file: Path) -> None:
     adapter = {n: p for n, p in policy.denoiser.named_parameters() if ".lora_" in n}
     # diffusers only warns of weights that match no parameter.
     if len(adapter) != saved:
-        raise ValueError(f"{file}: {_UNFIT}: {len(adapter)} of its {saved} tensors find a place")
+        raise ValueError(f"{file}: {_UNFIT}: {len(adapter)} of its {saved} tensors fit")
     for parameter in adapter.values():  # as they were trained
         parameter.data = parameter.data.float()
 

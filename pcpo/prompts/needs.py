@@ -32,10 +32,10 @@ def quoted_text(prompt: str) -> str:
     parts = prompt.split('"')
     if len(parts) < 3:
         others = _OTHER_QUOTES & set(prompt)
-        told = f"; {' '.join(sorted(others))} are others: replace them" if others else ""
+        hint = f"; {' '.join(sorted(others))} are others: replace them" if others else ""
         raise ValueError(
             'the OCR reward needs the text to draw in straight double quotes ("..."), and the '
-            f"prompt {shown(prompt)} quotes no text so{told}"
+            f"prompt {shown(prompt)} quotes no text so{hint}"
         )
     target = parts[1]
     if all(unicodedata.category(character)[0] in "ZC" for character in target):

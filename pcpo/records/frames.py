@@ -150,9 +150,9 @@ SELECTION = FrameSpec(
         "level_reached": "b",
         "crossing_epoch": "i",  # first crossing of the trailing mean; -1 if never
         "epoch": "i",  # the selected checkpoint
-        "validation_reward": "f",
-        "validation_se": "f",
-        "difference": "f",  # to the baseline's validation reward, paired by (prompt, seed)
+        "selection_reward": "f",
+        "selection_reward_se": "f",
+        "difference": "f",  # to the baseline's selection reward, paired by (prompt, image seed)
         "difference_se": "f",
         "tolerance": "f",
         "matched": "b",
@@ -162,7 +162,7 @@ SELECTION = FrameSpec(
 )
 
 # Metrics of a policy's evaluation images against the base model's, one row per metric.
-# arm is "base", "baseline", "pcpo", ...; `metric` is the slot of the paper's table
+# arm is "base", "baseline", "pcpo", ...; `metric` is the column of the paper's table
 # (fid, fd_dinov2, is_star, lpips_diversity), `measured` names the metric that was computed.
 _METRIC = _RUN | {
     "metric": "s",
@@ -193,7 +193,7 @@ ALIGNMENT = FrameSpec(
         "dataset": "s",  # coco, mjhq, pick_eval
         "score": "s",  # hpsv2_1, hpsv2, aesthetic, clipscore, pickscore, imagereward
         "prompt_id": "i",
-        "image": "i",  # image number (seed) within the prompt
+        "image": "i",  # image seed within the prompt
         "value": "f",
     },
 )
@@ -235,7 +235,7 @@ def check(frame: pd.DataFrame, spec: FrameSpec, source: str | Path) -> None:
     if missing:
         raise ValueError(
             f"{source}: the frame '{spec.name}' lacks the columns {missing}; "
-            "delete the file so that the workflow makes it anew"
+            "delete the file so that the workflow makes it again"
         )
     for column, kind in spec.columns.items():
         dtype = frame[column].dtype
@@ -268,8 +268,8 @@ def write(
 
 def _to_csv(frame: pd.DataFrame, about: Mapping[str, str | int]) -> bytes:
     """Each row repeats what the file is, so that any program can read the CSV."""
-    said = {column: about[column] for column in _IN_CSV}
-    return frame.assign(**said).to_csv(index=False).encode()
+    described = {column: about[column] for column in _IN_CSV}
+    return frame.assign(**described).to_csv(index=False).encode()
 
 
 def _to_parquet(frame: pd.DataFrame, about: Mapping[str, str | int]) -> bytes:
@@ -319,16 +319,16 @@ def _read_parquet(data: bytes, spec: FrameSpec) -> tuple[pd.DataFrame, dict[str,
         length = sum(_longest(distinct.column(name)) for name in texts)
         if length * about.num_rows > MOST_TEXT:
             raise ValueError(f"its texts are longer than {MOST_TEXT:,} characters")
-    return pd.read_parquet(io.BytesIO(data)), _said(about.metadata or {})
+    return pd.read_parquet(io.BytesIO(data)), _description(about.metadata or {})
 
 
-def _said(metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
+def _description(metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
     """A Parquet file's description of itself."""
     text = metadata.get(_IN_PARQUET.encode(), b"")
-    said = json.loads(text) if len(text) <= 10_000 else None
-    if not isinstance(said, dict):
-        raise ValueError("it does not say what it is")
-    return said
+    described = json.loads(text) if len(text) <= 10_000 else None
+    if not isinstance(described, dict):
+        raise ValueError("it has no description of its content")
+    return described
 
 
 def _longest(column: pa.ChunkedArray) -> int:
@@ -371,45 +371,45 @@ def _read_one(
     data = path.read_bytes()
     try:
         check_seal(data)
-        frame, said = (_read_csv if path.suffix == ".csv" else _read_parquet)(data, spec)
+        frame, described = (_read_csv if path.suffix == ".csv" else _read_parquet)(data, spec)
     except PermissionError:  # not damaged
         raise
     except Exception as error:
         raise ValueError(
             f"{path}: cannot be read as the frame '{spec.name}' ({error}); "
-            "delete the file so that the workflow makes it anew"
+            "delete the file so that the workflow makes it again"
         ) from error
     check(frame, spec, path)
-    _check_whose(path, frame, said, spec, scale, experiments)
+    _check_whose(path, frame, described, spec, scale, experiments)
     return frame
 
 
 def _check_whose(
     path: Path,
     frame: pd.DataFrame,
-    said: Mapping[str, Any],
+    described: Mapping[str, Any],
     spec: FrameSpec,
     scale: str | None,
     experiments: Collection[str] | None,
 ) -> None:
     """Raise ValueError for a frame of the wrong kind, scale or run."""
-    if said.get("frame") != spec.name:
-        raise _of_another(path, "kind", [str(said.get("frame"))], [spec.name])
-    if scale is not None and spec.of_scale and said.get("scale") != scale:
-        raise _of_another(path, "scale", [str(said.get("scale"))], [scale])
-    found = _held(frame, said, "experiment")
+    if described.get("frame") != spec.name:
+        raise _of_another(path, "kind", [str(described.get("frame"))], [spec.name])
+    if scale is not None and spec.of_scale and described.get("scale") != scale:
+        raise _of_another(path, "scale", [str(described.get("scale"))], [scale])
+    found = _held(frame, described, "experiment")
     if experiments is not None and found and not found & set(experiments):
         raise _of_another(path, "experiment", found, experiments)
     for key, name in run_of(path).items():
-        if (found := _held(frame, said, key)) - {name}:
+        if (found := _held(frame, described, key)) - {name}:
             raise _of_another(path, key, found, [name])
 
 
-def _held(frame: pd.DataFrame, said: Mapping[str, Any], key: str) -> set[str]:
+def _held(frame: pd.DataFrame, described: Mapping[str, Any], key: str) -> set[str]:
     """The experiments, arms or seeds of a frame: from its rows, else from its description."""
     if key in frame and len(frame):
         return set(map(str, frame[key].unique()))
-    return {str(said[key])} if key in said else set()
+    return {str(described[key])} if key in described else set()
 
 
 def _of_another(
@@ -417,8 +417,8 @@ def _of_another(
 ) -> ValueError:
     names = [", ".join(f"'{n}'" for n in sorted(some)[:3]) for some in (found, needed)]
     return ValueError(
-        f"{path}: is of {key} {names[0]}, where {names[1]} is needed; if it lies in the place of "
-        "another, delete it so that the workflow makes that anew"
+        f"{path}: is of {key} {names[0]}, where {names[1]} is needed; if it is in the place of "
+        "another, delete it so that the workflow makes that again"
     )
 
 

@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 
 from pcpo.paths import PACKAGE
-from pcpo.records.programs import said
+from pcpo.records.programs import output_of
 
 # The checkout may belong to another user (a clone mounted into a container). git then refuses it
 # unless it is named here. Whoever runs its code trusts it.
@@ -45,7 +45,7 @@ def _answer(folder: Path, *words: str) -> bytes:
     settings = (f"safe.directory={CHECKOUT}", *_SETTINGS)
     own = [word for setting in settings for word in ("-c", setting)]
     try:
-        return said("git", *own, "-C", str(folder), *words, environment=_environment())
+        return output_of("git", *own, "-C", str(folder), *words, environment=_environment())
     except subprocess.CalledProcessError as error:
         last = error.stderr.decode("utf-8", "replace").strip().splitlines()
         raise NoAnswer(last[-1] if last else "git gave no answer") from error

@@ -59,8 +59,8 @@ def read(folder: Path) -> list[dict[str, Any]]:
                 events.append(_event(line))
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise DamagedHistory(
-                f"{path}: line {number} is damaged ({error!r}); to count what the others tell, "
-                "take the line out"
+                f"{path}: line {number} is damaged ({error!r}); to count the other lines, "
+                "delete this one"
             ) from error
     return events
 
@@ -99,9 +99,9 @@ def seconds_held(events: list[dict[str, Any]]) -> list[tuple[float, int]]:
     The time of a killed process after its last save is not included.
     """
     starts = [n for n, e in enumerate(events) if e["event"] == "started"]
-    anew = [n for n in starts if not events[n]["epoch"]]
+    fresh = [n for n in starts if not events[n]["epoch"]]
     held = []
-    for n in (n for n in starts if not anew or n >= anew[-1]):
+    for n in (n for n in starts if not fresh or n >= fresh[-1]):
         own = events[n]["process"]
         last = max(k for k in range(n, len(events)) if events[k]["process"] == own)
         first, end = (datetime.fromisoformat(events[k]["time"]) for k in (n, last))

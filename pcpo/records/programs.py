@@ -12,7 +12,7 @@ SECONDS = 60.0  # a slow file system or a hanging driver must not stop a job
 GRACE = 5.0  # for a killed program to end
 
 
-def said(*command: str, environment: Mapping[str, str] | None = None) -> bytes:
+def output_of(*command: str, environment: Mapping[str, str] | None = None) -> bytes:
     """Standard output of a program that succeeds.
 
     Raises FileNotFoundError (or another OSError) if it cannot be started, CalledProcessError, with
@@ -34,10 +34,10 @@ def said(*command: str, environment: Mapping[str, str] | None = None) -> bytes:
     return output
 
 
-def said_by_driver(*words: str) -> list[str]:
+def driver_lines(*words: str) -> list[str]:
     """The lines that `nvidia-smi` prints; none if it is missing, fails or hangs."""
     try:
-        return said("nvidia-smi", *words).decode("utf-8", "replace").splitlines()
+        return output_of("nvidia-smi", *words).decode("utf-8", "replace").splitlines()
     except (OSError, subprocess.SubprocessError):
         return []
 

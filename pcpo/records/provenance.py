@@ -13,7 +13,7 @@ import re
 import sys
 import time
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from pcpo.paths import PACKAGE
-from pcpo.records.durable import sha256
+from pcpo.records.digest import of_file
 from pcpo.records.git import NoAnswer, ask
 from pcpo.records.history import process
-from pcpo.records.programs import said_by_driver
+from pcpo.records.programs import driver_lines
 from pcpo.records.replace import write_text
 from pcpo.records.values import read_json
 
@@ -125,18 +125,21 @@ def origin() -> dict[str, Any]:
     lock = REPOSITORY / "requirements.lock"
     return {
         "git": asdict(git()),
-        "requirements_lock_sha256": sha256(lock) if lock.exists() else "",
+        "requirements_lock_sha256": of_file(lock) if lock.exists() else "",
         "packages": {package.name: package.installed for package in packages()},
         "machine": asdict(machine()),
     }
 
 
 @contextmanager
-def recorded(log: Path | None, resolved: Mapping[str, Any]) -> Iterator[None]:
+def recorded(
+    log: Path | None, resolved: Mapping[str, Any], files: Mapping[str, Sequence[str]]
+) -> Iterator[None]:
     """Write the record of the job whose log is `log`, if the block ends without an error.
 
-    `resolved`, the job's resolved configuration, is read at the end. Only the first process of a
-    job writes it. GPU-hours are hours in use: wall time times processes on a GPU.
+    `resolved`, the job's resolved configuration, and `files`, the paths under "read" and "wrote",
+    are read at the end. Only the first process of a job writes it. GPU-hours are hours in use: wall
+    time times processes on a GPU.
     """
     record = None if log is None or os.environ.get("RANK", "0") != "0" else record_path(log)
     if record is None:
@@ -151,6 +154,8 @@ def recorded(log: Path | None, resolved: Mapping[str, Any]) -> Iterator[None]:
         "rule": record.parent.name,
         "job": record.stem,
         "command": ["python", *_command()],
+        "read": list(files["read"]),
+        "wrote": list(files["wrote"]),
         "process": process(),
         "python": sys.executable,
         "start": started.isoformat(timespec="seconds"),
@@ -180,8 +185,8 @@ def run_of(record: Path) -> Run:
     unknown = "which run was trained is not known"
     if not record.exists():
         raise ValueError(f"{record}: there is no such record; {unknown}")
-    told = read_json(record, _Training, unknown).resolved
-    return Run(told.experiment.name, told.arm.name, told.seed)
+    run = read_json(record, _Training, unknown).resolved
+    return Run(run.experiment.name, run.arm.name, run.seed)
 
 
 @dataclass(frozen=True)
@@ -241,5 +246,5 @@ def _memory() -> float:
 
 
 def _gpus() -> tuple[str, ...]:
-    lines = said_by_driver("--query-gpu=name,memory.total,driver_version", "--format=csv,noheader")
+    lines = driver_lines("--query-gpu=name,memory.total,driver_version", "--format=csv,noheader")
     return tuple(", ".join(re.split(r"\s*,\s*", line.strip())) for line in lines)

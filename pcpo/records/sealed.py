@@ -7,14 +7,15 @@ second file for the sum, and the sum covers the whole file: header, footer, name
 
 from __future__ import annotations
 
-import hashlib
 import re
+
+from pcpo.records.digest import of_bytes
 
 _SEAL = re.compile(rb"sha256:[0-9a-f]{64}")
 
 
 def _sum(data: bytes) -> bytes:
-    return b"sha256:" + hashlib.sha256(data).hexdigest().encode()
+    return b"sha256:" + of_bytes(data).encode()
 
 
 # As long as a sum, and never in a file by chance.

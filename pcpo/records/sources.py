@@ -1,9 +1,11 @@
 """Which of the package's files a result depends on, computed from the imports.
 
 A rule names the modules that it runs. Their imports, and the imports of those, are read here from
-the sources, without importing anything. An edit of one of these files runs the rule again
-(rules/*.smk), gives a warning for a training (`pcpo.training.trained_code`), or makes a cache
-invalid. Only the standard library is used, because each start of Snakemake runs this.
+the sources, without importing anything. A registry imports a module by its name
+(`importlib.import_module`), so that no import shows which: a rule names that one too. An edit of
+one of these files runs the rule again (rules/*.smk), gives a warning for a training
+(`pcpo.training.trained_code`), or makes a cache invalid. Only the standard library is used, because
+each start of Snakemake runs this.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from collections.abc import Collection, Iterator
 from functools import cache
 from pathlib import Path
 
-from pcpo.records.durable import sha256
+from pcpo.records.digest import SHORT, of_file
 
 PACKAGE = Path(__file__).resolve().parents[1]
 NAME = "pcpo"
@@ -28,11 +30,6 @@ PLUMBING = (
     *("pcpo.training.identity", "pcpo.training.run_folder"),
     *("pcpo.training.set_aside", "pcpo.training.stop_request", "pcpo.training.trained_code"),
 )
-
-# Modules that import all of a kind, to find one by its name. They count, but are not followed: a
-# rule names the one that it uses. Other registries import only by name
-# (`importlib.import_module`), so no import shows what they load: a rule names that too.
-REGISTRIES = ("pcpo.figures.kinds",)
 
 
 def sources_of(*modules: str, without: Collection[str] = ()) -> tuple[str, ...]:
@@ -50,8 +47,7 @@ def sources_of(*modules: str, without: Collection[str] = ()) -> tuple[str, ...]:
     waiting = list(modules)
     while waiting:
         module = waiting.pop()
-        used = () if module in REGISTRIES else imports(PACKAGE / found[module])
-        for name in used:
+        for name in imports(PACKAGE / found[module]):
             if name not in found and _file(name) and not within(name, left_out):
                 found[name] = file_of(name)
                 waiting.append(name)
@@ -72,8 +68,8 @@ def exists(module: str) -> bool:
 
 @cache
 def digests(files: tuple[str, ...]) -> dict[str, str]:
-    """File, as `sources_of` names it -> the first 16 digits of its SHA-256."""
-    return {name: sha256(PACKAGE / name)[:16] for name in files}
+    """File, as `sources_of` names it -> the first digits of its digest."""
+    return {name: of_file(PACKAGE / name)[:SHORT] for name in files}
 
 
 def members(package: str) -> tuple[str, ...]:

@@ -31,5 +31,5 @@ def read_json(path: Path, kind: type[Kind], advice: str = "make it again") -> Ki
     except ValidationError as error:
         first: Any = error.errors(include_url=False, include_input=False)[0]
         key = ".".join(map(str, first["loc"]))
-        said = first["msg"].removeprefix("Value error, ")
-        raise ValueError(f"{path}: {key + ': ' if key else ''}{said}; {advice}") from error
+        problem = first["msg"].removeprefix("Value error, ")
+        raise ValueError(f"{path}: {key + ': ' if key else ''}{problem}; {advice}") from error

@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from pcpo.config import Arm, Experiment, load_arm
-from pcpo.config.cuts import cuts
+from pcpo.config.scale_differences import scale_differences
 from pcpo.records import provenance
 from pcpo.report.costs import Job, Step
 from pcpo.report.files import number, read_rows
@@ -28,13 +28,13 @@ class Run:
 
 @dataclass(frozen=True)
 class Configuration:
-    """`settings`: the resolved experiment as YAML; `cuts`: how it differs from the paper's."""
+    """`settings`: the resolved experiment as YAML; `scale_differences`: from the paper's scale."""
 
     experiment: Experiment
     arms: dict[str, Arm]
     runs: tuple[Run, ...]
     settings: str
-    cuts: tuple[str, ...]
+    scale_differences: tuple[str, ...]
 
     @property
     def digest(self) -> str:
@@ -58,8 +58,8 @@ def configuration(
     shown = experiment.model_dump(mode="json", exclude={"description"})
     settings = yaml.safe_dump(shown, sort_keys=False, default_flow_style=None, width=90)
     arms = {arm: load_arm(arm) for arm in experiment.arms}
-    told = tuple(cuts(experiment.name, experiment.scale))
-    return Configuration(experiment, arms, tuple(runs), settings, told)
+    differences = tuple(scale_differences(experiment.name, experiment.scale))
+    return Configuration(experiment, arms, tuple(runs), settings, differences)
 
 
 def _last_epoch(manifest: Path) -> int:
@@ -68,5 +68,5 @@ def _last_epoch(manifest: Path) -> int:
     cells = read_rows(manifest, ["epoch", "folder"])["epoch"]
     epochs = [number(cell, manifest, n, "epoch") for n, cell in enumerate(cells, 1)]
     if any(math.isnan(epoch) for epoch in epochs):
-        raise ValueError(f"{manifest}: an epoch is missing; train the run anew")
+        raise ValueError(f"{manifest}: an epoch is missing; train the run again")
     return int(max(epochs, default=0))

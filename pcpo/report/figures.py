@@ -47,7 +47,7 @@ def read_figure(name: str, root: Path) -> Drawn | None:
         return None
     data = path.read_bytes()
     if not data.startswith(_SIGNATURE) or len(data) < 33 or _END not in data[-32:]:
-        raise ValueError(f"{path}: not a whole PNG file; draw it anew with `snakemake {name}`")
+        raise ValueError(f"{path}: not a whole PNG file; draw it again with `snakemake {name}`")
     width, height = struct.unpack(">II", data[16:24])
     note = path.with_suffix(".json")
     caption = read_json(note, Caption) if note.exists() else Caption("", "", "")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+
+from pcpo.records.digest import of_file
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,7 @@ class Artefact:
 
     @classmethod
     def of(cls, path: Path, root: Path) -> Artefact:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        return cls(path.relative_to(root).as_posix(), digest)
+        return cls(path.relative_to(root).as_posix(), of_file(path))
 
 
 def read_rows(path: Path, columns: Iterable[str], separator: str = ",") -> pd.DataFrame:
@@ -31,13 +31,13 @@ def read_rows(path: Path, columns: Iterable[str], separator: str = ",") -> pd.Da
     try:
         frame = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False)
     except ValueError as error:  # pandas' parser errors and bad UTF-8 are ValueErrors
-        raise ValueError(f"{path}: cannot be read as a table ({error}); make it anew") from error
+        raise ValueError(f"{path}: cannot be read as a table ({error}); make it again") from error
     missing = [column for column in columns if column not in frame.columns]
     if missing:
         found = ", ".join(map(str, frame.columns))
         raise ValueError(
             f"{path}: the columns {', '.join(missing)} are missing (there are {found}); "
-            "make it anew"
+            "make it again"
         )
     return frame
 

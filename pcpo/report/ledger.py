@@ -151,7 +151,7 @@ def _part(cells: dict[str, str], path: Path, n: int) -> tuple[JudgedPart, str]:
     _check_verdict(cells["verdict"], path, n, "verdict")
     if values["low"] > values["high"]:
         raise ValueError(
-            f"{path}: row {n}: low {values['low']} lies above high {values['high']}; make it anew"
+            f"{path}: row {n}: low {values['low']} lies above high {values['high']}; make it again"
         )
     part = JudgedPart(
         id=cells["id"],

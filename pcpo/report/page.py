@@ -22,8 +22,8 @@ from pcpo.report.figures import title as figure_title
 from pcpo.report.numbers import duration, measure
 from pcpo.report.plan import PlannedRow, read_plan
 from pcpo.report.side_by_side import read_compared
+from pcpo.report.synthetic import read_synthetic
 from pcpo.report.tables import TableSection, read_tables, why_missing
-from pcpo.report.world import read_world
 from pcpo.tables.printed import PrintedTable
 
 
@@ -47,7 +47,7 @@ class Page:
     tables: list[TableSection]
     drawn: list[Drawn]
     missing: list[Missing]
-    world: dict[str, PrintedTable]  # accuracy of the demo's models, by file
+    synthetic: dict[str, PrintedTable]  # accuracy of the demo's models, by file
     configurations: list[Configuration]
     steps: list[Step]
     plan: list[PlannedRow]
@@ -105,7 +105,7 @@ def collect(
         missing.append(
             Missing("compare", "The paper's numbers", "not made yet: run `snakemake compare`")
         )
-    measured = {slot: source.measured for slot, source in chosen.quality.items()}
+    measured = {column: source.measured for column, source in chosen.quality.items()}
     tables = read_tables(evaluated, numbers, compared, published, measured)
     missing += [Missing(t.name, t.title, t.missing) for t in tables if t.missing]
 
@@ -134,7 +134,7 @@ def collect(
         tables=tables,
         drawn=drawn,
         missing=missing,
-        world=read_world(root) if chosen.world else {},
+        synthetic=read_synthetic(root) if chosen.synthetic else {},
         configurations=[configuration(e, seeds, root, steps) for e in resolved],
         steps=own,
         plan=read_plan(root, steps),
@@ -157,7 +157,6 @@ def render(page: Page) -> str:
     )
     environment.filters |= {
         "inline": markup.inline,
-        "blocks": markup.blocks,
         "duration": duration,
         "measure": measure,
         "anchor": ledger.anchor,

@@ -2,12 +2,12 @@
 
 A reward named `hps` is the class `Reward` in `pcpo/rewards/hps.py`, a subclass of `_base.Reward`
 that defines `_score`; files whose name starts with an underscore are parts that rewards share. A
-reward knows nothing of training: in a notebook,
+reward does not depend on training. In a notebook:
 
     reward = pcpo.rewards.load("pickscore", "models/PickScore_v1", device="cuda")
     scores = reward(images, prompts)  # uint8 (B, 3, H, W), B strings -> float32 (B,)
 
-The published weights and the small ones of the demo world are read by the same classes from the
+The published weights and the small ones of the demo are read by the same classes from the
 same folder layouts.
 """
 
@@ -50,7 +50,7 @@ def load(name: str, path: str | Path, device: str = "cpu", **options: Any) -> Re
             "A new one is a new file there with a class Reward."
         )
     cls = importlib.import_module(f"{__name__}.{name}").Reward
-    # Models are initialised at random before their weights are read: leave no trace of that in
+    # Models are initialised at random before their weights are read. This must not change
     # the caller's global random state.
     with torch.random.fork_rng(devices=[]):
         try:
@@ -72,6 +72,6 @@ def load(name: str, path: str | Path, device: str = "cpu", **options: Any) -> Re
 
 
 def _offence(error: pickle.UnpicklingError) -> str:
-    """What torch objects to, out of its long advice to switch the protection off."""
+    """torch's objection, without its long advice to switch the protection off."""
     lines = [line.strip() for line in str(error).splitlines()]
     return next((line for line in lines if "GLOBAL" in line), lines[0].split(". ")[0])

@@ -1,7 +1,7 @@
 """ImageReward's network out of transformers' BLIP classes.
 
 The published checkpoint names its tensors as the original BLIP code does; `to_transformers` renames
-them (outputs are bit-identical), `to_published` is the inverse, with which the demo world writes
+them (outputs are bit-identical), `to_published` is the inverse, with which `pcpo.synthetic` writes
 its small model. Depth, widths and patch size are read from the tensors' shapes.
 """
 
@@ -80,7 +80,7 @@ def load_scorer(
     """The network of a checkpoint with the published names.
 
     `med_config` is the BERT configuration beside it (`med_config.json`); the optional key
-    `vision_num_attention_heads` stands for 64 channels per head otherwise.
+    `vision_num_attention_heads` replaces the default, 64 channels per head.
 
     Raises:
         ValueError: a tensor is missing, left over or of the wrong shape; names `source`.

@@ -1,6 +1,6 @@
 """Stand-in for a captioning language model: the nearest of a fixed list of captions under a CLIP.
 
-It can only say what is on the list; results that use it are those of the demo world, not of the
+It can only say what is on the list; results that use it are those of synthetic data, not of the
 paper's captioner.
 """
 

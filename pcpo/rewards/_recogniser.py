@@ -1,4 +1,4 @@
-"""A small network that reads one short word off an image: the demo world's OCR engine."""
+"""A small network that reads one short word off an image: the demo's OCR engine."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Reward(_base.Reward):
         path: folder with `encoder/`, a transformers AutoModel (`microsoft/deberta-xlarge-mnli`),
             and `captioner/` (`Qwen/Qwen2.5-VL-3B-Instruct`, or the stand-in's folder).
         device: torch device.
-        captioner: "qwen2.5-vl", or "clip_standin" (the demo world's: the nearest of a list of
+        captioner: "qwen2.5-vl", or "clip_standin" (the demo's: the nearest of a list of
             captions under a CLIP, no language model).
         layer: hidden state that is compared; 0 is the embedding layer, 40 the layer that
             bert_score takes for deberta-xlarge-mnli.

@@ -23,7 +23,7 @@ class Reward(_base.Reward):
 
     Args:
         path: folder with the published checkpoint (`xswu/HPSv2`), or an open_clip `local-dir`
-            folder (open_clip_config.json, weights, tokenizer), which then says all.
+            folder (open_clip_config.json, weights, tokenizer), which then has every setting.
         device: torch device.
         version: "v2.1" or "v2.0": which published checkpoint to read.
         jpeg_quality: score the image after JPEG compression (75 in DanceGRPO's SD trainer, after a

@@ -31,7 +31,7 @@ class Reward(_base.Reward):
     """Reads the image with an OCR engine.
 
     Args:
-        path: folder of the demo world's recogniser (config.json, model.safetensors); not used
+        path: folder of the demo's recogniser (config.json, model.safetensors); not used
             with `engine="rapidocr"`.
         device: torch device of the recogniser.
         engine: "recogniser" or "rapidocr".
@@ -62,7 +62,7 @@ class Reward(_base.Reward):
         elif engine == "recogniser":
             from pcpo.rewards._recogniser import load_recogniser
 
-            folder = require_folder(path, "the recogniser of the demo world")
+            folder = require_folder(path, "the recogniser of synthetic data")
             self.reader = load_recogniser(folder).to(device)
             self.engine = engine
         else:

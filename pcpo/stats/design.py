@@ -22,7 +22,7 @@ class UnidentifiableError(ValueError):
 
 @dataclass(frozen=True)
 class Design:
-    """`endog` (N,) and `exog` (N, p) of a formula; `frame` has the same N rows, numbered anew."""
+    """`endog` (N,) and `exog` (N, p) of a formula; `frame` has the same N rows, renumbered."""
 
     formula: str
     effects: tuple[str, ...]

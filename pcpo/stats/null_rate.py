@@ -2,7 +2,7 @@
 
 Tables 3 and 4 of the paper compare two training runs, prompt by prompt. The same test between two
 runs of one arm, which differ in nothing but their seed, should call 5 % of pairs different at the
-5 % level. It calls more where runs differ by luck, as the prompts of a run share that luck.
+5 % level. It calls more where runs differ at random, as the prompts of a run share its effect.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ _GRADIENT = 1e-6  # of a deviance in the hundreds; below it lies rounding
 
 @dataclass(frozen=True)
 class State:
-    """The profiled likelihood at one theta; y stands for the residuals of least squares.
+    """The profiled likelihood at one theta; y is the residuals of least squares.
 
     P = W^-1 - W^-1 X A X^T W^-1; `first` and `second` are the derivatives of G.
     """

@@ -1,4 +1,4 @@
-"""Random effects of a mixed model, and whether the data can tell their variances apart.
+"""Random effects of a mixed model, and whether the data can separate their variances.
 
 A term is lme4's `(columns | group)`: for each level of the group a vector of `c` coefficients,
 normal with covariance s^2 L L^T, where s^2 is the residual variance and L a lower triangle whose
@@ -37,7 +37,7 @@ class RandomTerm:
 
     @cached_property
     def matrix(self) -> np.ndarray:
-        """Z, (N, L * c): the c columns of a level stand together."""
+        """Z, (N, L * c): the c columns of a level are adjacent."""
         rows, c = self.columns.shape
         z = np.zeros((rows, self.n_levels, c))
         z[np.arange(rows), self.levels] = self.columns
@@ -86,7 +86,7 @@ def check_identifiable(design: Design, terms: Sequence[RandomTerm]) -> None:
         if term.matrix.shape[1] >= n:
             raise design.refuse(
                 f"({term.name}) has {term.matrix.shape[1]} random effects for {n} rows: "
-                "they cannot be told from the residual"
+                "they cannot be separated from the residual"
             )
     z = np.hstack([term.matrix for term in terms])
     if np.linalg.matrix_rank(np.hstack([design.exog, z])) >= n:
@@ -122,4 +122,4 @@ def check_identifiable(design: Design, terms: Sequence[RandomTerm]) -> None:
             raise design.refuse(f"({name}) varies only with the fixed effects")
     if np.linalg.eigvalsh(gram / np.outer(size, size))[0] < 1e-10:
         names = ", ".join(f"({term.name})" for term in terms)
-        raise design.refuse(f"the variances of {names} and of the residual cannot be told apart")
+        raise design.refuse(f"the variances of {names} and of the residual cannot be separated")

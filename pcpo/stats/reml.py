@@ -51,7 +51,7 @@ def fit_reml(
     likelihood = ProfiledLikelihood(left / unit, design.exog, terms)
     state, converged = likelihood.minimum()
     if np.abs(state.theta).max() >= LARGEST or not state.variance > 0:
-        raise design.refuse("no residual variance within groups to speak of: the fit runs off")
+        raise design.refuse("almost no residual variance within groups: the fit diverges")
 
     coef = start + unit * state.coef
     error = unit * np.sqrt(state.variance * np.diag(state.inverse))

@@ -40,7 +40,7 @@ from pcpo.stats.speedup import (
 )
 
 # Epochs of the quadratic smoother. Much wider than the trailing mean: residuals around a mean over
-# five epochs have lost the very noise that moves a crossing.
+# five epochs no longer contain the noise that moves a crossing.
 SPAN = 15
 BLOCK = 5  # epochs
 FEWEST = 10  # epochs of a run that can be resampled

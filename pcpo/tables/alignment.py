@@ -17,11 +17,10 @@ from pcpo.tables.table import Body, Column
 
 FORMATS = {"hpsv2_1": "{:.3f}", "hpsv2": "{:.3f}", "clipscore": "{:.3f}"}
 _ARMS = ("base", "baseline", "pcpo")
-PAIRS = ("published", "matched")  # `checkpoint` of `pcpo.records.frames.ALIGNMENT`
 
 
 def of_pair(alignment: pd.DataFrame, pair: str) -> pd.DataFrame:
-    """The rows of one pair of checkpoints (one of `PAIRS`), and of the base model."""
+    """The rows of a pair of checkpoints, "published" or "matched", and of the base model."""
     return alignment[alignment["checkpoint"].isin([pair, "base"])]
 
 
@@ -52,7 +51,7 @@ def models_and_methods(
             matched = pair == "matched"
             row: dict[str, Any] = {
                 "row": f"{model} {arm}" + " matched" * matched,
-                "config": number,
+                "number": number,
                 "dataset": printed,
                 "model": model,
                 "checkpoint": "base" if arm == "base" else pair,
@@ -118,7 +117,7 @@ def _method_text(method: str, row: pd.Series) -> str:
 
 _MATCHED = (
     "Rows without 'matched' are at the epochs that the paper compares; verdicts are of these. Rows "
-    "with it are of the checkpoints selected at one reward level; whether they match is said below."
+    "with it are of the checkpoints selected at one reward level; a note below has the match."
 )
 
 
@@ -143,8 +142,8 @@ def _epochs_note(chosen: pd.DataFrame, used: Sequence[Any]) -> list[str]:
         )
         found.append(
             f"Configuration {experiment.number}: the paper's epochs are {asked['baseline']} of the "
-            f"baseline and {asked['pcpo']} of PCPO; here the last checkpoints up to them stand for "
-            f"them, epochs {ends['baseline']} and {ends['pcpo']}"
+            f"baseline and {asked['pcpo']} of PCPO; here the last checkpoints up to them are "
+            f"used, epochs {ends['baseline']} and {ends['pcpo']}"
             + ("." if kept else ": the paper's ratio of the two is not kept.")
         )
     return found
@@ -155,5 +154,7 @@ def score_notes(chosen: pd.DataFrame, missing: Sequence[int], used: Sequence[Any
     if len(chosen):
         prompts = chosen["prompt_id"].nunique()
         images = chosen[["prompt_id", "image"]].drop_duplicates().shape[0]
-        found.append(f"{images} images of {prompts} prompts per model, the same seeds for each.")
+        found.append(
+            f"{images} images of {prompts} prompts per model, the same image seeds for each."
+        )
     return found + _epochs_note(chosen, used) + notes.seed_note(chosen)

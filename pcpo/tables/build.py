@@ -10,7 +10,7 @@ import pandas as pd
 
 from pcpo.tables import TABLES, Record
 from pcpo.tables.labels import scale_of
-from pcpo.tables.notes import cut_notes, scale_note
+from pcpo.tables.notes import difference_notes, scale_note
 from pcpo.tables.table import Table
 
 
@@ -27,13 +27,14 @@ def build(
     experiments: Sequence[Any],
     frames: Mapping[str, pd.DataFrame],
     note: str = "",
-    cuts: Mapping[int, Sequence[str]] | None = None,
+    differences: Mapping[int, Sequence[str]] | None = None,
 ) -> Table:
     """Make table `name`; `experiments` are `pcpo.config.Experiment`s of one scale.
 
     `note` is the scale's own footnote (`pcpo.config.Scale.note`); a default sentence replaces an
-    empty one. It is added here, so that no table can omit it. `cuts` lists by configuration number
-    what the scale changed (`pcpo.config.cuts`); the table prints those of its own configurations.
+    empty one. It is added here, so that no table can omit it. `differences` lists by configuration
+    number what the scale changed (`pcpo.config.scale_differences`); the table prints those of its
+    own configurations.
 
     Raises ValueError for an unknown table and for a frame that is needed and not given.
     """
@@ -43,8 +44,8 @@ def build(
         raise ValueError(f"{name} needs the frames {', '.join(missing)}")
     make = importlib.import_module(f"pcpo.tables.{name}").make
     body = make(experiments, **{frame: frames[frame] for frame in record.needs})
-    own = {n: cuts[n] for n in record.experiments if n in cuts} if cuts else {}
-    first = (*scale_note(scale_of(experiments), note), *cut_notes(own))
+    own = {n: differences[n] for n in record.experiments if n in differences} if differences else {}
+    first = (*scale_note(scale_of(experiments), note), *difference_notes(own))
     return Table(name, record.title, body.frame, body.columns, (*first, *body.notes))
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from pcpo.stats.effect_fits import fit_effects, no_fit
 from pcpo.stats.holm import holm
 from pcpo.tables import labels, notes
-from pcpo.tables.quality import SLOTS
+from pcpo.tables.quality import METRIC_COLUMNS
 from pcpo.tables.table import Column
 
 # The paper's row -> statsmodels' name of the coefficient.
@@ -77,7 +77,7 @@ def correct(rows: list[dict[str, Any]], suffix: str = "") -> None:
 
 
 def metric_column() -> Column:
-    return Column("metric", "Metric", lambda slot, _row: labels.METRICS[slot], group=True)
+    return Column("metric", "Metric", lambda metric, _row: labels.METRICS[metric], group=True)
 
 
 def design(
@@ -90,10 +90,10 @@ def design(
     ]
     keys = ["experiment", "arm", "seed", "metric", "prompt_id"]
     data = chosen.dropna(subset="value")[[*keys, "value"]].reset_index(drop=True)
-    data["config"] = data["experiment"].map(names).astype("int64")
+    data["number"] = data["experiment"].map(names).astype("int64")
     data["algorithm"] = pd.Categorical(data["arm"], ["baseline", "pcpo"])
-    data["batch"] = pd.Categorical(data["config"].map(_BATCHES), ["half", "full"])
-    task = data["config"].map(_TASKS).fillna("")
+    data["batch"] = pd.Categorical(data["number"].map(_BATCHES), ["half", "full"])
+    task = data["number"].map(_TASKS).fillna("")
     data["prompt"] = task.astype(str) + ":" + data["prompt_id"].astype(str)
     data["run"] = data["experiment"] + ":" + data["arm"] + ":" + data["seed"].astype(str)
     return data
@@ -142,7 +142,7 @@ def fit_notes(fits: dict[str, pd.DataFrame]) -> list[str]:
 def data_notes(
     data: pd.DataFrame, numbered: dict[int, Any], selection: pd.DataFrame, per_prompt: pd.DataFrame
 ) -> list[str]:
-    used = [numbered[n] for n in sorted(set(data["config"]))]
+    used = [numbered[n] for n in sorted(set(data["number"]))]
     names = [e.name for e in used]
     metrics = per_prompt[
         per_prompt["experiment"].isin(names) & per_prompt["arm"].isin(["baseline", "pcpo"])
@@ -152,11 +152,11 @@ def data_notes(
     if dropped:
         found.append(f"{dropped} values that could not be computed are left out.")
     measured = metrics.groupby("metric")["measured"].unique()
-    for slot in SLOTS:
-        if slot in measured.index:
-            label = labels.measured_label(slot, measured[slot])
+    for metric in METRIC_COLUMNS:
+        if metric in measured.index:
+            label = labels.measured_label(metric, measured[metric])
             if label:
-                found.append(f"{labels.METRICS[slot]} here: {label}.")
+                found.append(f"{labels.METRICS[metric]} here: {label}.")
     found += notes.sample_notes(metrics, "Per prompt")
     found += notes.selection_notes(selection, used)
     seeds = [_SEEDS] if _several_runs(data) else []
@@ -164,4 +164,4 @@ def data_notes(
 
 
 def _several_runs(data: pd.DataFrame) -> bool:
-    return bool(data["run"].nunique() > len(data[["config", "arm"]].drop_duplicates()))
+    return bool(data["run"].nunique() > len(data[["number", "arm"]].drop_duplicates()))

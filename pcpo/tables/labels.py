@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 MODELS = {"sd14": "SD1.4", "sd15": "SD1.5", "sd35m": "SD3.5-M", "flux": "FLUX"}
 ALGORITHMS = {"ddpo": "DDPO", "dancegrpo": "DanceGRPO", "flow_grpo": "Flow-GRPO"}
@@ -38,20 +38,34 @@ ARMS = {
     "uniform": "uniform weights",
     "half_timesteps": "half of the timesteps",
 }
-# Table 7's reward of each configuration, as Table 10 writes it.
-REWARDS = {1: "Aesthetics", 2: "Aesthetics", 3: "BERTScore", 4: "BERTScore", 5: "HPSv2.1"}
-REWARDS |= {6: "HPSv2.1", 7: "PickScore", 8: "OCR", 9: "PickScore", 10: "HPSv2.1"}
 
-# The paper's row labels where an experiment is not among those given.
-_PAPER = {
-    1: ("ddpo", "sd15", 256, 2),
-    2: ("ddpo", "sd15", 512, 2),
-    3: ("ddpo", "sd15", 288, 2),
-    4: ("ddpo", "sd15", 576, 2),
-    5: ("dancegrpo", "sd14", 512, 2),
-    6: ("dancegrpo", "flux", 384, 4),
-    7: ("dancegrpo", "sd15", 512, 2),
+
+class Configuration(NamedTuple):
+    """A column of the paper's Table 7, as far as rows of other tables are named after it."""
+
+    algorithm: str
+    model: str
+    reward: str  # as Table 10 writes it
+    images: int  # an iteration
+    updates: int  # of the weights in an iteration
+
+
+# An experiment's own values stand in its place where it is given; its reward is written as here.
+PAPER = {
+    1: Configuration("ddpo", "sd15", "Aesthetics", 256, 2),
+    2: Configuration("ddpo", "sd15", "Aesthetics", 512, 2),
+    3: Configuration("ddpo", "sd15", "BERTScore", 288, 2),
+    4: Configuration("ddpo", "sd15", "BERTScore", 576, 2),
+    5: Configuration("dancegrpo", "sd14", "HPSv2.1", 512, 2),
+    6: Configuration("dancegrpo", "flux", "HPSv2.1", 384, 4),
+    7: Configuration("dancegrpo", "sd15", "PickScore", 512, 2),
+    8: Configuration("flow_grpo", "sd35m", "OCR", 64, 2),
+    9: Configuration("flow_grpo", "sd35m", "PickScore", 512, 2),
+    10: Configuration("dancegrpo", "flux", "HPSv2.1", 384, 4),
 }
+REWARDS = {number: paper.reward for number, paper in PAPER.items()}
+# As Table 1 writes them.
+SHORT_REWARDS = {number: {"HPSv2.1": "HPS"}.get(name, name) for number, name in REWARDS.items()}
 
 
 def by_number(experiments: Iterable[Any]) -> dict[int, Any]:
@@ -77,44 +91,47 @@ def scale_of(experiments: Sequence[Any]) -> str:
 
 def framework(number: int, experiment: Any | None) -> str:
     """As in Table 10, e.g. DDPO (SD1.5)."""
-    algorithm, model, _, _ = _facts(number, experiment)
-    return f"{ALGORITHMS.get(algorithm, algorithm)} ({MODELS.get(model, model)})"
+    return f"{algorithm_label(number, experiment)} ({model_label(number, experiment)})"
+
+
+def baseline(number: int, experiment: Any | None, numbers: Sequence[int]) -> str:
+    """As in Table 1: the algorithm, and the model where it has several among `numbers`."""
+    own = PAPER[number].algorithm
+    models = {PAPER[n].model for n in numbers if PAPER[n].algorithm == own}
+    label = framework if len(models) > 1 else algorithm_label
+    return label(number, experiment)
 
 
 def algorithm_label(number: int, experiment: Any | None) -> str:
-    algorithm = _facts(number, experiment)[0]
+    algorithm = PAPER[number].algorithm if experiment is None else experiment.algorithm
     return ALGORITHMS.get(algorithm, algorithm)
 
 
 def model_label(number: int, experiment: Any | None) -> str:
-    model = _facts(number, experiment)[1]
+    model = PAPER[number].model if experiment is None else experiment.model
     return MODELS.get(model, model)
 
 
 def images_per_iteration(number: int, experiment: Any | None) -> int:
-    return int(_facts(number, experiment)[2])
+    return PAPER[number].images if experiment is None else int(experiment.images_per_iteration)
 
 
 def setting(number: int, experiment: Any | None) -> str:
-    """E.g. Aesthetics (512/256): images an epoch / images an update for DDPO, else the reward."""
-    algorithm, _, images, updates = _facts(number, experiment)
+    """The reward, and images an iteration / images an update where these tell two apart.
+
+    E.g. Aesthetics (512/256): configuration 1 differs from 2 in them alone.
+    """
     reward = REWARDS[number]
-    return f"{reward} ({images}/{images // updates})" if algorithm == "ddpo" else reward
+    sizes = {p.images for p in PAPER.values() if p[:3] == PAPER[number][:3]}
+    if len(sizes) == 1:
+        return reward
+    images = images_per_iteration(number, experiment)
+    updates = PAPER[number].updates if experiment is None else experiment.gradient_updates
+    return f"{reward} ({images}/{images // updates})"
 
 
-def measured_label(slot: str, measured: Iterable[str]) -> str:
-    """The text below the header of `slot`; empty where the header already says it."""
+def measured_label(metric: str, measured: Iterable[str]) -> str:
+    """The text below the header of column `metric`; empty where the header has the same words."""
     found = sorted({m for m in measured if isinstance(m, str)})  # NaN: not given
-    plain = {slot.lower(), METRICS.get(slot, slot).lower()}
+    plain = {metric.lower(), METRICS.get(metric, metric).lower()}
     return " / ".join(m for m in found if m.lower() not in plain)
-
-
-def _facts(number: int, experiment: Any | None) -> tuple[str, str, int, int]:
-    if experiment is None:
-        return _PAPER[number]
-    return (
-        experiment.algorithm,
-        experiment.model,
-        experiment.images_per_iteration,
-        experiment.gradient_updates,
-    )

@@ -62,29 +62,29 @@ def scale_note(scale: str, note: str = "") -> list[str]:
     return [note.rstrip(". ") + "." + comparable]
 
 
-def cut_notes(cuts: Mapping[int, Sequence[str]]) -> list[str]:
-    """One line for the cuts that all configurations share, then one for each further group.
+def difference_notes(differences: Mapping[int, Sequence[str]]) -> list[str]:
+    """One line for the differences that all configurations share, then one for each further group.
 
-    `cuts` maps a configuration's number to its `pcpo.config.cuts.cuts`.
+    `differences` maps a configuration's number to its `pcpo.config.scale_differences`.
     """
-    if not any(cuts.values()):
+    if not any(differences.values()):
         return []
-    first = next(iter(cuts.values()))
-    shared = [cut for cut in first if all(cut in own for own in cuts.values())]
+    first = next(iter(differences.values()))
+    shared = [one for one in first if all(one in own for own in differences.values())]
     groups: dict[tuple[str, ...], list[int]] = {}
-    for number, own in cuts.items():
-        groups.setdefault(tuple(cut for cut in own if cut not in shared), []).append(number)
+    for number, own in differences.items():
+        groups.setdefault(tuple(one for one in own if one not in shared), []).append(number)
     if len(groups) == 1:
-        return [_cut_line(cuts, first)]
-    lines = [_cut_line(cuts, shared)] if shared else []
-    return lines + [_cut_line(n, rest) for rest, n in groups.items() if rest or not shared]
+        return [_difference_line(differences, first)]
+    lines = [_difference_line(differences, shared)] if shared else []
+    return lines + [_difference_line(n, rest) for rest, n in groups.items() if rest or not shared]
 
 
-def _cut_line(numbers: Iterable[int], cuts: Sequence[str]) -> str:
+def _difference_line(numbers: Iterable[int], differences: Sequence[str]) -> str:
     who = f"Configuration {', '.join(map(str, numbers))}"
-    if not cuts:
+    if not differences:
         return f"{who}: as at the paper's scale."
-    return f"{who}, unlike the paper's scale: {'; '.join(cuts)}."
+    return f"{who}, unlike the paper's scale: {'; '.join(differences)}."
 
 
 def missing_note(numbers: Iterable[int]) -> list[str]:
@@ -115,7 +115,7 @@ def sample_notes(metrics: pd.DataFrame, what: str) -> list[str]:
         elif images < dimensions:
             notes.append(
                 f"{measured}: {images} images for {dimensions} features, so that the covariances "
-                "are singular and the Fréchet distance carries a large upward bias; compare it at "
+                "are singular and the Fréchet distance has a large upward bias; compare it at "
                 "equal sample size only."
             )
     return notes
@@ -150,8 +150,8 @@ def selection_notes(selection: pd.DataFrame, experiments: Iterable[Any]) -> list
             notes.append(
                 f"Configuration {experiment.number}, seed {seed}, {level}: "
                 f"baseline epoch {baseline['epoch']} "
-                f"(validation reward {baseline['validation_reward']:.4g}), PCPO epoch "
-                f"{pcpo['epoch']} ({pcpo['validation_reward']:.4g}); difference "
+                f"(selection reward {baseline['selection_reward']:.4g}), PCPO epoch "
+                f"{pcpo['epoch']} ({pcpo['selection_reward']:.4g}); difference "
                 f"{pcpo['difference']:+.3g} +- {pcpo['difference_se']:.2g}, tolerance "
                 f"{pcpo['tolerance']:.2g}: {verdict}"
                 + (f" ({pcpo['reason']})" if isinstance(pcpo["reason"], str) else "")
@@ -165,12 +165,13 @@ def _over_seeds(rows: pd.DataFrame, experiment: Any) -> list[str]:
     if baseline.empty or pcpo.empty:
         return []
     bad = pcpo.loc[~pcpo["matched"].astype(bool), "seed"]
-    said = f"; NOT matched in seed {', '.join(map(str, sorted(bad)))}" if len(bad) else ""
+    bad_seeds = f"; NOT matched in seed {', '.join(map(str, sorted(bad)))}" if len(bad) else ""
     return [
         f"Configuration {experiment.number}, {pcpo['seed'].nunique()} seeds: baseline epochs "
         f"{_counts(baseline['epoch'])}, PCPO epochs {_counts(pcpo['epoch'])}; difference in "
-        f"validation reward {pcpo['difference'].min():+.3g} to {pcpo['difference'].max():+.3g}, "
-        f"mean {pcpo['difference'].mean():+.3g}, tolerance {pcpo['tolerance'].mean():.2g}{said}."
+        f"selection reward {pcpo['difference'].min():+.3g} to {pcpo['difference'].max():+.3g}, "
+        f"mean {pcpo['difference'].mean():+.3g}, tolerance {pcpo['tolerance'].mean():.2g}"
+        f"{bad_seeds}."
     ]
 
 

@@ -19,8 +19,8 @@ class PairedDifference(NamedTuple):
 def paired_difference(rows: pd.DataFrame, arm: str, reference: str) -> PairedDifference:
     """Compare two arms of one experiment in a frame with `arm, seed, prompt_id, value`.
 
-    Images and seeds of a prompt are averaged first, so the prompt is the unit: images of one
-    prompt are not independent. Prompts that one of the arms lacks are left out.
+    Images and training seeds of a prompt are averaged first, so the prompt is the unit: images of
+    one prompt are not independent. Prompts that one of the arms lacks are left out.
     """
     means = rows.dropna(subset="value").groupby(["arm", "prompt_id"])["value"].mean()
     if not {arm, reference} <= set(means.index.get_level_values("arm")):

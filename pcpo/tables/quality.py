@@ -16,7 +16,7 @@ from pcpo import metrics
 from pcpo.tables import labels, matching, notes, paired
 from pcpo.tables.table import Body, Column
 
-SLOTS = ("fid", "fd_dinov2", "is_star", "lpips_diversity")
+METRIC_COLUMNS = ("fid", "fd_dinov2", "is_star", "lpips_diversity")
 
 
 def _distance(value: Any, row: pd.Series) -> str:
@@ -41,7 +41,7 @@ def quality(
     per_prompt: pd.DataFrame,
     selection: pd.DataFrame,
 ) -> Body:
-    """`SLOTS` for each configuration of `cells` x method.
+    """`METRIC_COLUMNS` of each configuration of `cells` x method.
 
     `cells` has for each configuration the columns that identify its rows; the column `cell` goes
     into the row's label. `key` is the printed column.
@@ -51,47 +51,50 @@ def quality(
     overall, per_prompt = (
         f[f["experiment"].isin(names) & f["arm"].isin(_METHODS)] for f in (overall, per_prompt)
     )
-    slots = [*SLOTS, *(slot for slot in overall["metric"].unique() if slot not in SLOTS)]
+    further = [metric for metric in overall["metric"].unique() if metric not in METRIC_COLUMNS]
+    shown = [*METRIC_COLUMNS, *further]
     rows, missing, from_prompts = [], set(), set()
     for number, fields in cells.items():
         experiment = numbered.get(number)
         for arm, method in _METHODS.items():
-            row = {"row": f"{fields['cell']} {arm}", "config": number} | fields
+            row = {"row": f"{fields['cell']} {arm}", "number": number} | fields
             row |= {"method": method}
-            for slot in slots:
-                value, averaged = _value(overall, per_prompt, experiment, arm, slot)
+            for metric in shown:
+                value, averaged = _value(overall, per_prompt, experiment, arm, metric)
                 if np.isnan(value):
                     missing.add(number)
                 if averaged:
-                    from_prompts.add(slot)
-                row[slot] = value
+                    from_prompts.add(metric)
+                row[metric] = value
                 if arm == "pcpo":
-                    row |= _per_prompt_difference(per_prompt, experiment, slot)
+                    row |= _per_prompt_difference(per_prompt, experiment, metric)
             row |= matching.columns(selection, [experiment] if arm == "pcpo" else [])
             rows.append(row)
 
     columns = [key, Column("method", "Method", group=True)]
-    for slot in slots:
+    for metric in shown:
         measured = pd.concat(
-            [f.loc[f["metric"] == slot, "measured"] for f in (overall, per_prompt)]
+            [f.loc[f["metric"] == metric, "measured"] for f in (overall, per_prompt)]
         )
-        label = labels.measured_label(slot, measured)
-        columns.append(Column(slot, _title(slot), FORMATS.get(slot, "{:.4g}"), label))
+        label = labels.measured_label(metric, measured)
+        columns.append(Column(metric, _title(metric), FORMATS.get(metric, "{:.4g}"), label))
     columns += [
-        Column(f"{slot}_run_difference", f"{_title(slot)}: PCPO - baseline", _over_runs(slot))
-        for slot in slots
-        if any(int(str(row.get(f"{slot}_runs", 0))) > 1 for row in rows)
+        Column(f"{m}_run_difference", f"{_title(m)}: PCPO - baseline", _over_runs(m))
+        for m in shown
+        if any(int(str(row.get(f"{m}_runs", 0))) > 1 for row in rows)
     ]
 
     footnotes = notes.missing_note(sorted(missing))
     footnotes += notes.selection_notes(selection, numbered.values())
     footnotes += notes.sample_notes(overall, "Overall values")
     footnotes += [
-        f"{_title(s)}: {metrics.told(s).better}." for s in slots if metrics.told(s).better
+        f"{_title(metric)}: {better}."
+        for metric in shown
+        if (better := metrics.column_text(metric).better)
     ]
     if from_prompts:
         footnotes.append(
-            f"{', '.join(_title(s) for s in slots if s in from_prompts)}: "
+            f"{', '.join(_title(m) for m in shown if m in from_prompts)}: "
             "mean over prompts of the value within a prompt."
         )
     if any(column.name.endswith("_run_difference") for column in columns):
@@ -106,32 +109,32 @@ _OVER_RUNS = (
 )
 
 
-def _over_runs(slot: str) -> Callable[[Any, pd.Series], str]:
+def _over_runs(metric: str) -> Callable[[Any, pd.Series], str]:
     """E.g. -3.11 (-5.02 to -1.20)."""
 
     def text(mean: float, row: pd.Series) -> str:
-        half = stats.t.ppf(0.975, row[f"{slot}_runs"] - 1) * row[f"{slot}_run_se"]
+        half = stats.t.ppf(0.975, row[f"{metric}_runs"] - 1) * row[f"{metric}_run_se"]
         return f"{mean:+.3g} ({mean - half:.3g} to {mean + half:.3g})"
 
     return text
 
 
-def _title(slot: str) -> str:
-    """The paper's header; for a further slot, the title of the metric that it is named after."""
-    return labels.METRICS.get(slot) or metrics.told(slot).title or slot
+def _title(metric: str) -> str:
+    """The paper's header; for a further column, the title of the metric that it is named after."""
+    return labels.METRICS.get(metric) or metrics.column_text(metric).title or metric
 
 
 def _value(
-    overall: pd.DataFrame, per_prompt: pd.DataFrame, experiment: Any | None, arm: str, slot: str
+    overall: pd.DataFrame, per_prompt: pd.DataFrame, experiment: Any | None, arm: str, metric: str
 ) -> tuple[float, bool]:
-    """The overall value (mean over seeds); the mean over prompts where a slot has no other."""
+    """The overall value (mean over seeds); the mean over prompts where a column has no other."""
     if experiment is None:
         return np.nan, False
     for frame, averaged in ((overall, False), (per_prompt, True)):
         chosen = frame[
             (frame["experiment"] == experiment.name)
             & (frame["arm"] == arm)
-            & (frame["metric"] == slot)
+            & (frame["metric"] == metric)
         ]
         if len(chosen) and chosen["value"].notna().any():
             return float(chosen.groupby("seed")["value"].mean().mean()), averaged
@@ -139,9 +142,9 @@ def _value(
 
 
 def _per_prompt_difference(
-    per_prompt: pd.DataFrame, experiment: Any | None, slot: str
+    per_prompt: pd.DataFrame, experiment: Any | None, metric: str
 ) -> dict[str, float]:
     """PCPO - baseline over prompts and over runs, with standard errors."""
     name = experiment.name if experiment is not None else ""
-    rows = per_prompt[(per_prompt["experiment"] == name) & (per_prompt["metric"] == slot)]
-    return paired.columns(slot, rows, "pcpo", "baseline")
+    rows = per_prompt[(per_prompt["experiment"] == name) & (per_prompt["metric"] == metric)]
+    return paired.columns(metric, rows, "pcpo", "baseline")

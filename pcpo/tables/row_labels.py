@@ -24,4 +24,4 @@ def joined(*columns: pd.Series) -> pd.Series:
 
 
 def numbered(numbers: Iterable[int]) -> list[str]:
-    return [f"config{number}" for number in numbers]
+    return [f"configuration {number}" for number in numbers]

@@ -109,12 +109,11 @@ def speedups(
         for rank, level in enumerate(levels, 1):
             rows.append(
                 {
-                    "config": number,
+                    "number": number,
                     "level_rank": rank,
-                    "baseline": labels.algorithm_label(number, experiment)
-                    + (f" ({labels.model_label(number, experiment)})" if number in (5, 6) else ""),
+                    "baseline": labels.baseline(number, experiment, numbers),
                     "framework": labels.framework(number, experiment),
-                    "reward": "HPS" if number in (5, 6) else labels.REWARDS[number],
+                    "reward": labels.SHORT_REWARDS[number],
                     "setting": labels.setting(number, experiment),
                     "reward_level": level,
                     "no_level": why,
@@ -256,6 +255,6 @@ _SEEDS = (
     "on the log ratio of epochs of the two arms of a seed; epochs and speed-up are geometric means."
 )
 _CENSORED = (
-    "'> 20': a run of 20 epochs ends below the level, so that its speed-up is known as a bound "
-    "alone; an interval end of -100 or inf says that the run may never arrive."
+    "'> 20': a run of 20 epochs ends below the level, so that its speed-up is known only as a "
+    "bound; an interval end of -100 or inf means that the run may never reach the level."
 )

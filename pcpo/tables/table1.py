@@ -38,7 +38,7 @@ def make(experiments: Sequence[Any], *, updates: pd.DataFrame) -> Body:
 
     frame, footnotes = speedups(experiments, updates, CONFIGURATIONS)
     frame = frame[frame["level_rank"] == 1].reset_index(drop=True)
-    frame["row"] = row_labels.numbered(frame["config"])
+    frame["row"] = row_labels.numbered(frame["number"])
     frame = frame.rename(columns={"reward_level": "target_level"})
     columns = (
         Column("baseline", "Baseline", group=True),

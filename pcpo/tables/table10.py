@@ -24,7 +24,7 @@ _FRAMEWORKS = {"DanceGRPO (SD1.4)": 5, "DanceGRPO (FLUX)": 6}
 
 
 def _rows(numbers: Iterable[int], ranks: Iterable[int]) -> list[str]:
-    return [f"config{n} level{rank}" for n, rank in zip(numbers, ranks, strict=True)]
+    return [f"configuration {n} level {rank}" for n, rank in zip(numbers, ranks, strict=True)]
 
 
 def _labels(paper: pd.DataFrame) -> list[str]:
@@ -68,10 +68,10 @@ def make(experiments: Sequence[Any], *, updates: pd.DataFrame) -> Body:
     for arm in trained:
         cells = [
             of_reading(curves, numbered.get(number), arm, level)
-            for number, level in zip(frame["config"], frame["reward_level"], strict=True)
+            for number, level in zip(frame["number"], frame["reward_level"], strict=True)
         ]
         frame = frame.assign(**{f"{arm}_{key}": [c[key] for c in cells] for key in cells[0]})
-    frame["row"] = _rows(frame["config"], frame["level_rank"])
+    frame["row"] = _rows(frame["number"], frame["level_rank"])
     columns = (
         Column("framework", "Framework", group=True),
         Column("setting", "Setting", group=True),

@@ -32,7 +32,7 @@ def make(experiments: Sequence[Any], *, per_prompt: pd.DataFrame, selection: pd.
 
     from pcpo.stats.effect_fits import COLUMNS
     from pcpo.tables import effects, matching, notes
-    from pcpo.tables.quality import SLOTS
+    from pcpo.tables.quality import METRIC_COLUMNS
     from pcpo.tables.table import Body, Column
 
     numbered = labels.by_number(experiments)
@@ -40,31 +40,31 @@ def make(experiments: Sequence[Any], *, per_prompt: pd.DataFrame, selection: pd.
     formula = "value ~ algorithm * batch"
     blocks = {"": [1, 2], "_two_tasks": [*RECORD.experiments]}
     rows: dict[tuple[str, str], dict[str, Any]] = {
-        (effect, slot): {"row": f"{effect} {slot}", "effect": effect, "metric": slot}
+        (effect, metric): {"row": f"{effect} {metric}", "effect": effect, "metric": metric}
         for effect in effects.EFFECTS
-        for slot in SLOTS
+        for metric in METRIC_COLUMNS
     }
-    absent = [n for n in RECORD.experiments if n not in set(data["config"])]
+    absent = [n for n in RECORD.experiments if n not in set(data["number"])]
     fits = {}
     for suffix, numbers in blocks.items():
         what = "two tasks" if suffix else "one task"
         incomplete = any(number in absent for number in numbers)
-        for slot in SLOTS:
-            values = data[data["config"].isin(numbers) & (data["metric"] == slot)]
+        for metric in METRIC_COLUMNS:
+            values = data[data["number"].isin(numbers) & (data["metric"] == metric)]
             fit = effects.fit(values, formula, tuple(effects.EFFECTS.values()), skip=incomplete)
-            fits[f"{labels.METRICS[slot]} ({what})"] = fit
+            fits[f"{labels.METRICS[metric]} ({what})"] = fit
             for effect, coefficient in effects.EFFECTS.items():
                 found = fit.loc[coefficient, COLUMNS].to_dict()
-                rows[effect, slot] |= {f"{k}{suffix}": v for k, v in found.items()}
+                rows[effect, metric] |= {f"{k}{suffix}": v for k, v in found.items()}
         for effect in effects.EFFECTS:
-            effects.correct([rows[effect, slot] for slot in SLOTS], suffix)
+            effects.correct([rows[effect, metric] for metric in METRIC_COLUMNS], suffix)
     for row in rows.values():  # of the main columns
         # "Algorithm" is PCPO's effect at half batch: only the pair of configuration 1. The other
         # effects use both pairs.
         alone = row["effect"] == "Algorithm"
         row |= matching.columns(selection, [numbered.get(n) for n in ((1,) if alone else (1, 2))])
-        slot = data[(data["config"] == 1) & (data["metric"] == row["metric"])]
-        row["reference"] = slot.loc[slot["algorithm"] == "baseline", "value"].mean()
+        half = data[(data["number"] == 1) & (data["metric"] == row["metric"])]
+        row["reference"] = half.loc[half["algorithm"] == "baseline", "value"].mean()
     columns = (
         Column("effect", "Effect", group=True),
         effects.metric_column(),

@@ -30,27 +30,27 @@ def make(experiments: Sequence[Any], *, per_prompt: pd.DataFrame, selection: pd.
 
     from pcpo.stats.effect_fits import COLUMNS
     from pcpo.tables import effects, matching, notes
-    from pcpo.tables.quality import SLOTS
+    from pcpo.tables.quality import METRIC_COLUMNS
     from pcpo.tables.table import Body, Column
 
     numbered = labels.by_number(experiments)
     data = effects.design(numbered, per_prompt, RECORD.experiments)
-    absent = [n for n in RECORD.experiments if n not in set(data["config"])]
+    absent = [n for n in RECORD.experiments if n not in set(data["number"])]
     rows: list[dict[str, Any]] = []
     fits = {}
     for number in RECORD.experiments:
         model = labels.model_label(number, numbered.get(number))
         block: list[dict[str, Any]] = []
-        for slot in SLOTS:
-            values = data[(data["config"] == number) & (data["metric"] == slot)]
+        for metric in METRIC_COLUMNS:
+            values = data[(data["number"] == number) & (data["metric"] == metric)]
             effect = effects.EFFECTS["Algorithm"]
             fit = effects.fit(values, "value ~ algorithm", (effect,), skip=number in absent)
-            fits[f"{model} {labels.METRICS[slot]}"] = fit
+            fits[f"{model} {labels.METRICS[metric]}"] = fit
             row: dict[str, Any] = {
-                "row": f"{model} {slot}",
-                "config": number,
+                "row": f"{model} {metric}",
+                "number": number,
                 "model": model,
-                "metric": slot,
+                "metric": metric,
             }
             row |= matching.columns(selection, [numbered.get(number)])
             row |= {str(k): v for k, v in fit.loc[effect, COLUMNS].items()}
@@ -79,7 +79,7 @@ def make(experiments: Sequence[Any], *, per_prompt: pd.DataFrame, selection: pd.
 
 
 _SLOPE_4 = (
-    "A random slope for the algorithm cannot be told from the residual with one value per prompt "
-    "and arm; with complete pairs the standard error is that of the paired comparison and "
+    "A random slope for the algorithm cannot be separated from the residual with one value per "
+    "prompt and arm; with complete pairs the standard error is that of the paired comparison and "
     "contains it."
 )

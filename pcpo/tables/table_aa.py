@@ -31,21 +31,26 @@ def make(experiments: Sequence[Any], *, per_prompt: pd.DataFrame) -> Body:
     import pandas as pd
 
     from pcpo.stats.null_rate import null_pairs, null_rate
-    from pcpo.tables.quality import SLOTS
+    from pcpo.tables.quality import METRIC_COLUMNS
     from pcpo.tables.table import Body, Column
 
     numbered = {n: e for n, e in labels.by_number(experiments).items() if n in RECORD.experiments}
     names = {e.name: n for n, e in numbered.items()}
-    chosen = per_prompt[per_prompt["experiment"].isin(names) & per_prompt["metric"].isin(SLOTS)]
-    pairs = null_pairs(chosen)
-    parts = [
-        (f"all {slot}", labels.METRICS[slot], "all", pairs["metric"] == slot) for slot in SLOTS
+    chosen = per_prompt[
+        per_prompt["experiment"].isin(names) & per_prompt["metric"].isin(METRIC_COLUMNS)
     ]
+    pairs = null_pairs(chosen)
+    parts = [(f"all {m}", labels.METRICS[m], "all", pairs["metric"] == m) for m in METRIC_COLUMNS]
     parts += [
-        (f"config{n} all", "all four", f"{n} ({e.description})", pairs["experiment"] == e.name)
+        (
+            f"configuration {n} all",
+            "all four",
+            f"{n} ({e.description})",
+            pairs["experiment"] == e.name,
+        )
         for n, e in numbered.items()
     ]
-    parts.append(("all all", "all four", "all", pairs["metric"].isin(SLOTS)))
+    parts.append(("all all", "all four", "all", pairs["metric"].isin(METRIC_COLUMNS)))
     rows = [
         {"row": row, "metric": metric, "configuration": where} | null_rate(pairs[used])._asdict()
         for row, metric, where, used in parts

@@ -1,1 +1,1 @@
-"""Training: the loop, its rollout and update, and the folder that a run lives in."""
+"""Training: the loop, its rollout and update, and the folder of a run."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pcpo.config import TRAINING_FIELDS, Arm, Experiment, RewardSource, load_arm
-from pcpo.records.durable import contents
+from pcpo.records.digest import SHORT, of_folder, of_text
 
 OLDER = "its state is of an older version of pcpo"
 
@@ -23,9 +22,9 @@ def identity(
     reward: RewardSource,
 ) -> dict[str, Any]:
     """All that a run depends on, in JSON types; `base` is the digest of its base model."""
-    weights = {"weights": contents(reward.path)[:16]}
+    weights = {"weights": of_folder(reward.path)[:SHORT]}
     return configuration(experiment, arm, seed) | {
-        "prompts": hashlib.sha256("\n".join(prompts).encode()).hexdigest()[:16],
+        "prompts": of_text("\n".join(prompts))[:SHORT],
         "model": base,
         "reward": reward.model_dump(mode="json", exclude={"path"}) | weights,
     }
@@ -89,7 +88,7 @@ def other_runs(runs: Mapping[Path, tuple[Experiment, str, int]]) -> str:
     return "\n".join(
         [
             f"{len(changed)} runs are of another configuration than config/. Where one is trained "
-            "anew, what is there is set aside beside it, not deleted:",
+            "again, what is there is set aside beside it, not deleted:",
             *changed[:5],
             *more,
             "  to list, restore or delete what is set aside: python -m pcpo.cli.aside",

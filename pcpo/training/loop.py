@@ -76,7 +76,7 @@ def train(run: Run, folder: RunFolder, report: Report = lambda row: None, log: L
             if stopping and epoch < last:
                 training.record("stopped")
                 raise InterruptedError(
-                    f"stopped after epoch {epoch}; the next start goes on from there"
+                    f"stopped after epoch {epoch}; the next start resumes from there"
                 )
     if processes.is_main:
         folder.finish(state.until(last))
@@ -102,7 +102,7 @@ def _saved_state(run: Run, folder: RunFolder, learner: Learner, log: Log) -> Run
         log(f"{stale}; starting over")
         run.processes.barrier()
         if run.processes.is_main and (kept := set_aside(folder.path, str(stale))):
-            log(f"nothing is lost of the run that was here: {commands(kept)}")
+            log(f"the run that was here: {commands(kept)}")
         return None
 
 
@@ -128,7 +128,7 @@ class _Training:
             state = RunState(0, {})
         else:
             advantages.restore(state.advantages)
-            log(f"going on after epoch {state.epoch}")
+            log(f"resuming after epoch {state.epoch}")
         training = cls(run, folder, state, learner, advantages, report, log)
         training.record("started", **folder.origin)
         return training

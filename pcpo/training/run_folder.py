@@ -260,7 +260,7 @@ class _OtherRun(StaleState):
 
 
 # The training that the workflow then starts finds the run complete.
-_ANEW = "delete {} so that the workflow makes it anew"
+_AGAIN = "delete {} so that the workflow makes it again"
 
 
 def read_manifest(path: Path) -> dict[int, Path]:
@@ -276,9 +276,9 @@ def read_manifest(path: Path) -> dict[int, Path]:
             rows = list(csv.DictReader(handle))
         folders = {int(row["epoch"]): path.parent / row["folder"] for row in rows}
     except (KeyError, TypeError, ValueError, csv.Error) as error:
-        raise ValueError(f"{path}: damaged manifest ({error}); {_ANEW.format(path)}") from error
+        raise ValueError(f"{path}: damaged manifest ({error}); {_AGAIN.format(path)}") from error
     if not folders:
-        raise ValueError(f"{path}: the manifest is empty; {_ANEW.format(path)}")
+        raise ValueError(f"{path}: the manifest is empty; {_AGAIN.format(path)}")
     for epoch, folder in folders.items():
         if not folder.is_dir():
             raise FileNotFoundError(

@@ -119,7 +119,9 @@ def restore(folder: Path) -> Path:
     """
     run = read(folder).run
     if folder.suffix:
-        raise ValueError(f"{folder}: a kill came between; the next training of {run} completes it")
+        raise ValueError(
+            f"{folder}: a kill interrupted the move; the next training of {run} completes it"
+        )
     run.mkdir(parents=True, exist_ok=True)
     with idle(run):
         set_aside(run, f"{folder.name} was restored in its place")

@@ -137,7 +137,7 @@ def notice(older: list[OlderRun], scale: str) -> str:
             *unknown,
             f"{len(older)} trained runs are of older code ({shown} changed since). They are kept.",
             f"  which ones:              python -m pcpo.cli.code --scale {scale}",
-            f"  they are good as is:     python -m pcpo.cli.code --scale {scale} --accept",
+            f"  accept them as they are: python -m pcpo.cli.code --scale {scale} --accept",
             f"  set aside, train again:  python -m pcpo.cli.code --scale {scale} --redo",
         ]
     )

@@ -15,7 +15,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from pcpo.records.lock import Busy, alone
-from pcpo.records.programs import said_by_driver
+from pcpo.records.programs import driver_lines
 
 # One place for all users, whatever their TMPDIR is: they share the devices.
 FOLDER = Path("/tmp")
@@ -33,7 +33,7 @@ def visible() -> list[str]:
         entries = (device.strip() for device in chosen.split(","))
         return list(takewhile(_DEVICE.fullmatch, entries))
     # The lines of a GPU's MIG slices may follow the GPU's own line.
-    count = sum(line.startswith("GPU ") for line in said_by_driver("-L"))
+    count = sum(line.startswith("GPU ") for line in driver_lines("-L"))
     return [str(number) for number in range(count)]
 
 

@@ -33,11 +33,11 @@ def measuring_code(
     return _files(source for source in sources_of(*modules, *loaded) if source not in noticed)
 
 
-def world_code(*modules: str) -> list[str]:
-    """The same for a job that trains a part of the demo world: only files of pcpo/world.
+def synthetic_code(*modules: str) -> list[str]:
+    """The same for a job that trains a synthetic model: only files of pcpo/synthetic.
 
-    The world shares networks with pcpo/rewards and pcpo/features. An edit there must not train the
-    world again, because every run would then be trained again too.
+    `pcpo.synthetic` shares networks with pcpo/rewards and pcpo/features. An edit there must not
+    train the models again, because every run would then be trained again too.
     """
     return _files(sources_of(*modules, without=("pcpo.rewards", "pcpo.features")))
 
@@ -75,10 +75,10 @@ def quality_modules(scale: Scale) -> list[str]:
 def ready(scale: Scale, folder: str, trained: str) -> list[str]:
     """The file that shows the workflow that a folder of weights is complete.
 
-    The demo world's trainings write `trained` last; a download writes its manifest. A folder that
+    The demo's trainings write `trained` last; a download writes its manifest. A folder that
     is not under data/ comes with a package.
     """
-    if scale.world:
+    if scale.synthetic:
         return [f"{folder}/{trained}"]
     return [f"{folder}/assets.json"] if folder.startswith("data/") else []
 

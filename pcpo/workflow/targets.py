@@ -6,19 +6,24 @@ Arguments named `wildcards` are Snakemake's.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from pcpo.config import Experiment, Scale
-from pcpo.config.cuts import cuts
+from pcpo.config.scale_differences import scale_differences
 from pcpo.paths import (
     CAPTION_SUFFIXES,
+    EXPERIMENT_FRAMES,
     FIGURE_SUFFIXES,
     FIGURES,
+    PACKAGE,
+    RUN_FRAMES,
+    SINGLE_FRAMES,
     TABLE_SUFFIXES,
     FigureInput,
     Paths,
@@ -26,19 +31,6 @@ from pcpo.paths import (
 from pcpo.tables import TABLES
 
 COMPARED = ("baseline", "pcpo")  # the arms of the paper's tables
-# These belong to no experiment: each is one file.
-_SINGLE = ("credit", "readings")
-_FRAMES = (
-    *("updates", "timesteps", "validation", "overall", "per_prompt"),
-    *("selection", "alignment", *_SINGLE),
-)
-# Parts that one word of the command line makes together.
-_PARTS = {
-    "table2": ("table2a", "table2b"),
-    "table5": ("table5a", "table5b"),
-    "figure1": ("figure1a", "figure1b"),
-    "figure7": ("figure7a", "figure7b", "figure7d"),
-}
 
 Arms = Callable[[Experiment], Iterable[str]]
 
@@ -94,10 +86,10 @@ class Targets:
     @cached_property
     def in_parts(self) -> dict[str, list[str]]:
         """Name of each table or figure that has parts -> the files of all parts."""
+        tables, figures = _parts(TABLES), _parts(FIGURES)
         return {
-            name: self.table_files(parts) if name.startswith("table") else self.figure_files(parts)
-            for name, parts in _PARTS.items()
-            if {*parts} <= {*self.tables, *self.figures}
+            **{n: self.table_files(p) for n, p in tables.items() if {*p} <= {*self.tables}},
+            **{n: self.figure_files(p) for n, p in figures.items() if {*p} <= {*self.figures}},
         }
 
     def _has(self, numbers: Iterable[int]) -> bool:
@@ -118,9 +110,9 @@ class Targets:
         return [place.format(figure=f, suffix=s) for f, s in product(figures, suffixes)]
 
     @property
-    def world_report(self) -> list[str]:
-        names = ("accuracy.csv", "rewards.csv") if self.scale.world else ()
-        return [self.paths.world(name) for name in names]
+    def synthetic_report(self) -> list[str]:
+        names = ("accuracy.csv", "rewards.csv") if self.scale.synthetic else ()
+        return [self.paths.synthetic(name) for name in names]
 
     def runs(self) -> dict[Path, tuple[Experiment, str, int]]:
         """Folder of each training run -> its experiment, arm and seed."""
@@ -133,8 +125,11 @@ class Targets:
 
     def experiment_files(self, experiment: Experiment) -> list[str]:
         """All files of an experiment: its arms, their selection, and their measurements."""
-        frames = ("selection", "overall", "per_prompt", "alignment")
-        measured = [file for f in frames for file in self.measured_frames(f, [experiment])]
+        measured = [
+            file
+            for frame in EXPERIMENT_FRAMES
+            for file in self.measured_frames(frame, [experiment])
+        ]
         return self.run_frames("manifest", [experiment]) + measured
 
     # --- frames ------------------------------------------------------------------------------
@@ -172,12 +167,10 @@ class Targets:
 
     def all_frames(self) -> dict[str, list[str]]:
         """Files of every frame, by its name: the evidence for the claims."""
-        of_runs = ("updates", "timesteps", "validation")
-        of_experiments = ("overall", "per_prompt", "selection", "alignment")
         return (
-            {frame: self.run_frames(frame) for frame in of_runs}
-            | {frame: self.measured_frames(frame) for frame in of_experiments}
-            | {frame: [getattr(self.paths, frame)] for frame in _SINGLE}
+            {frame: self.run_frames(frame) for frame in RUN_FRAMES}
+            | {frame: self.measured_frames(frame) for frame in EXPERIMENT_FRAMES}
+            | {frame: [getattr(self.paths, frame)] for frame in SINGLE_FRAMES}
         )
 
     # --- inputs of an experiment's jobs ----------------------------------------------------------
@@ -238,10 +231,10 @@ class Targets:
         """The paper's own table; none for a table that it does not have."""
         return [f"{home}config/paper/{table}.csv"] if TABLES[table].printed else []
 
-    def table_cuts(self, table: str) -> dict[str, list[str]]:
+    def table_differences(self, table: str) -> dict[str, list[str]]:
         """The line on its experiments' sizes below a table: a change redraws the table."""
         chosen = self._chosen(TABLES[table].experiments)
-        return {e.name: cuts(e.name, self.scale.name) for e in chosen}
+        return {e.name: scale_differences(e.name, self.scale.name) for e in chosen}
 
     def table_compared(self, table: str) -> list[str]:
         return self.compared_at(TABLES[table].experiments)
@@ -257,8 +250,10 @@ class Targets:
 
     def figure_inputs(self, spec: FigureInput) -> dict[str, list[str]]:
         """Files of each frame that a figure is drawn from, by its name; its images' indices."""
-        inputs = {frame: self._figure_frame(frame, spec) for frame in spec.frames}
+        inputs = {frame: self._figure_frame(frame, spec) for frame in frames_of(spec.kind)}
         if spec.kind == "sample_grid":
+            # Which checkpoints the images are of stands in the caption.
+            inputs["selection"] = self._figure_frame("selection", spec)
             inputs["images"] = [f"{folder}/index.csv" for _, folder in self._grid(spec)]
         return inputs
 
@@ -272,7 +267,7 @@ class Targets:
     def _figure_frame(self, frame: str, spec: FigureInput) -> list[str]:
         """Files of a frame for a figure; for frames of runs, of every training seed."""
         chosen = self._chosen(spec.experiments)
-        if frame in _SINGLE:
+        if frame in SINGLE_FRAMES:
             return [getattr(self.paths, frame)]
         if frame == "selection":  # images are of one training seed
             return self.measured_frames(frame, chosen, self._first_seed)
@@ -325,7 +320,31 @@ def frame_options(inputs: Mapping[str, Any]) -> list[str]:
     """The command line's `--<frame> FILE ...` for the inputs of a job that are frames."""
     return [
         word
-        for frame in _FRAMES
+        for frame in (*RUN_FRAMES, *EXPERIMENT_FRAMES, *SINGLE_FRAMES)
         if (files := inputs.get(frame)) is not None
         for word in (f"--{frame.replace('_', '-')}", *files)
     ]
+
+
+def _parts(names: Iterable[str]) -> dict[str, list[str]]:
+    """figure7 -> [figure7a, figure7b, ...]: what one word of the command line makes together."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        if part := re.fullmatch(r"((?:table|figure)\d+)[a-z]", name):
+            found.setdefault(part[1], []).append(name)
+    return found
+
+
+@cache
+def frames_of(kind: str) -> tuple[str, ...]:
+    """Names of the frames that a kind of figure draws, as its `@style.draws(...)` has them.
+
+    They are read from the source, because importing it would load matplotlib at every start of
+    Snakemake. Raises ValueError where the module does not declare them.
+    """
+    source = PACKAGE / "figures" / f"{kind}.py"
+    declared = re.search(r"^@style\.draws\(([^)]*)\)", source.read_text(encoding="utf-8"), re.M)
+    if declared is None:
+        raise ValueError(f"{source}: a kind of figure needs a function under @style.draws(...)")
+    names = (name.lower() for name in re.findall(r"\bframes\.(\w+)", declared[1]))
+    return tuple(name.removeprefix("metrics_") for name in names)  # as in `frames.BY_NAME`

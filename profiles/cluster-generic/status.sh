@@ -3,9 +3,9 @@
 #
 # The controller knows a job from its submission until some minutes after its end; the accounting, if
 # there is one, knows it from then on. A controller that does not answer is no reason to give a job up.
-if said=$(scontrol --oneliner show job "$1" 2>&1); then
-    state=$(printf '%s\n' "$said" | tr ' ' '\n' | sed -n 's/^JobState=//p' | head -n 1)
-elif printf '%s' "$said" | grep -q 'Invalid job id'; then
+if answer=$(scontrol --oneliner show job "$1" 2>&1); then
+    state=$(printf '%s\n' "$answer" | tr ' ' '\n' | sed -n 's/^JobState=//p' | head -n 1)
+elif printf '%s' "$answer" | grep -q 'Invalid job id'; then
     state=$(sacct --allocations --noheader --parsable2 --format=State --jobs "$1" 2>/dev/null | head -n 1)
 else
     state=PENDING

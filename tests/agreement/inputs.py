@@ -1,4 +1,4 @@
-"""Random latents and predictions of the real sizes, and how far two gradients are apart."""
+"""Random latents and predictions of the real sizes, and the distance of two gradients."""
 
 import torch
 
@@ -19,6 +19,6 @@ def gradient(function, prediction):
     return found
 
 
-def apart(one, other):
+def distance(one, other):
     """Largest difference over the largest value."""
     return float((one - other).abs().max() / other.abs().max())

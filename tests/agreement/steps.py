@@ -1,7 +1,7 @@
 """One comparison for all samplers: a step, its density, their log-ratios, and its gradient."""
 
 from pcpo.objectives import matching_log_ratio
-from tests.agreement.inputs import apart, gradient, latents, step_of
+from tests.agreement.inputs import distance, gradient, latents, step_of
 from tests.agreement.originals import log_density
 
 
@@ -37,5 +37,5 @@ def assert_steps_agree(sampler, weights, gaussian, shape, *, x_next, log_prob, r
         def mine(p, i=i, theirs=theirs):
             return sampler.log_prob(step_of(i), x, p, theirs)
 
-        assert apart(gradient(mine, moved), gradient(original, moved)) < slope
+        assert distance(gradient(mine, moved), gradient(original, moved)) < slope
     assert largest > 100 * ratio  # or the limit would say nothing

@@ -12,7 +12,7 @@ from pcpo.objectives import kl
 from pcpo.samplers.flow_sde import flow_grpo_sde
 from pcpo.training.validation import validation_sampler
 from tests.agreement import originals
-from tests.agreement.inputs import apart, gradient, latents, step_of
+from tests.agreement.inputs import distance, gradient, latents, step_of
 from tests.agreement.steps import assert_steps_agree
 
 LATENT = (16, 64, 64)
@@ -58,7 +58,7 @@ def test_kl_and_its_gradient(steps):
             return kl(p, reference, ours.kl_scale().float()[step_of(i)])
 
         torch.testing.assert_close(mine(prediction), original(prediction), rtol=5e-6, atol=0)
-        assert apart(gradient(mine, prediction), gradient(original, prediction)) < 3e-4
+        assert distance(gradient(mine, prediction), gradient(original, prediction)) < 3e-4
 
 
 @pytest.mark.parametrize("number", [8, 9])

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from pcpo.analysis.phases import find_phases, instead, split
-from tests.synthetic import evaluation
+from tests.fabricated import evaluation
 
 LINE = np.arange(1.0, 31.0)  # the mean of five epochs is e - 2 at epoch e
 

@@ -1,4 +1,4 @@
-"""One rule for the levels at which arms are compared, and it knows nothing of torch."""
+"""One rule for the levels at which arms are compared, and it does not import torch."""
 
 import math
 from types import SimpleNamespace
@@ -60,7 +60,7 @@ def test_derived_levels_are_shares_of_what_all_runs_gain():
         ([], "no runs"),
     ],
 )
-def test_where_there_is_no_level_the_reason_is_said(runs, why):
+def test_where_there_is_no_level_the_reason_is_given(runs, why):
     assert reward_levels(evaluation(), runs) == ()
     assert math.isnan(matched_level(evaluation(), runs))
     assert why in why_none(runs)

@@ -52,15 +52,16 @@ def finish():
         names = [(i, f"prompt {i}", seed) for i in range(6) for seed in range(4)]
         write_images(Path(folder), names, list(noise))
     for name in ("accuracy", "rewards"):
-        put(P.world(f"{name}.csv"), pd.DataFrame({"model": ["sd14"], "colour": [0.5]}))
-    text(P.world("sd14/unet/weights.safetensors"), "weights")
+        put(P.synthetic(f"{name}.csv"), pd.DataFrame({"model": ["sd14"], "colour": [0.5]}))
+    text(P.synthetic("sd14/unet/weights.safetensors"), "weights")
     text(f"{P.root}/embeddings/x/prompt.safetensors", "features")
     text(f"{P.root}/tables/table1.csv", "of a run with other experiments\n")
-    record("train", "04_ddpo_bertscore_pcpo_0", 1, "train", "04_ddpo_bertscore", "pcpo",
-           "--out", P.run.format(arm="pcpo", experiment=NAMES[0], seed=0))  # fmt: skip
-    record("table", TABLE, 3, "table", TABLE, "--alignment",
-           P.alignment.format(experiment=NAMES[1], seed=0),
-           "--out", P.table.format(table=TABLE))  # fmt: skip
+    run = P.run.format(arm="pcpo", experiment=NAMES[0], seed=0)
+    record("train", "04_ddpo_bertscore_pcpo_0", 1, wrote=[run],
+           command=["04_ddpo_bertscore", "pcpo", "--out", run])  # fmt: skip
+    frame, stem = P.alignment.format(experiment=NAMES[1], seed=0), P.table.format(table=TABLE)
+    record("table", TABLE, 3, read=[frame], wrote=[stem],
+           command=[TABLE, "--alignment", frame, "--out", stem])  # fmt: skip
     draw()
 
 
@@ -103,14 +104,16 @@ def rows_of_grid():
     return {"base": P.base_images.format(base=experiment.base_images)} | arms
 
 
-def record(rule, job, hour, *command):
+def record(rule, job, hour, command, read=(), wrote=()):
     """A job's record as `pcpo.records.provenance` leaves it."""
     times = {
         "start": f"2026-01-31T{hour:02}:00:00+00:00",
         "end": f"2026-01-31T{hour:02}:30:00+00:00",
     }
-    line = ["python", "-m", f"pcpo.cli.{command[0]}", *command[1:]]
-    about = {"rule": rule, "job": job, "command": line, **times, "git": {"commit": "c0ffee"}}
+    line = ["python", "-m", f"pcpo.cli.{rule}", *command]
+    files = {"read": list(read), "wrote": list(wrote)}
+    about = {"rule": rule, "job": job, "command": line, **files, **times}
+    about["git"] = {"commit": "c0ffee"}
     text(f"{P.root}/provenance/{rule}/{job}.json", json.dumps(about))
     text(f"{P.root}/logs/{rule}/{job}.log", "done\n")
 

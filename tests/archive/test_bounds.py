@@ -25,12 +25,12 @@ def archive(tmp_path):
 def refused(archive, into, message):
     """That it is refused in one line with its name, that nothing is left, and in little memory."""
     tracemalloc.start()
-    with pytest.raises(ValueError, match=message) as told:
+    with pytest.raises(ValueError, match=message) as caught:
         open_archive(archive, into)
     assert tracemalloc.get_traced_memory()[1] < 20e6
     tracemalloc.stop()
-    assert str(told.value).startswith(str(archive))
-    assert str(told.value).isprintable()
+    assert str(caught.value).startswith(str(archive))
+    assert str(caught.value).isprintable()
     assert not into.exists() or list(into.iterdir()) == []
 
 
@@ -44,8 +44,8 @@ def zipped(path, entries, method=zipfile.ZIP_DEFLATED):
 
 
 def about(**changed):
-    told = {"format": FORMAT, "scale": "demo", "experiments": ["a"], "seeds": [0]} | changed
-    return {"archive.json": json.dumps(told).encode()}
+    content = {"format": FORMAT, "scale": "demo", "experiments": ["a"], "seeds": [0]} | changed
+    return {"archive.json": json.dumps(content).encode()}
 
 
 def test_a_long_archive_json_is_not_read(tmp_path):
@@ -54,7 +54,7 @@ def test_a_long_archive_json_is_not_read(tmp_path):
         refused(archive, tmp_path / "into", r"archive\.json (cannot be|has more than 100,000)")
 
 
-def test_no_more_is_unpacked_than_the_zip_says(tmp_path):
+def test_no_more_is_unpacked_than_the_zip_states(tmp_path):
     """Its directory says 10 bytes of an entry that unpacks to 100 MB."""
     archive = zipped(tmp_path / "archive.zip", {"archive.json": b" " * 10**8})
     data = archive.read_bytes()

@@ -16,7 +16,7 @@ from tests.test_layers import reached
 CONTENTS = {
     "config/a.yaml": b"a: 1\n" * 50,
     "results/demo/tidy/credit.parquet": bytes(range(256)) * 4,
-    "results/demo/tables/table1.csv": b"made anew",
+    "results/demo/tables/table1.csv": b"made again",
     "results/demo/logs/train/x.log": b"12:00:00 done\n",
 }
 
@@ -55,7 +55,7 @@ def test_the_sums_are_those_of_sha256sum(archive, tmp_path):
     assert subprocess.run(check, cwd=out, capture_output=True).returncode == 1
 
 
-def test_opened_without_what_is_made_anew(archive, tmp_path):
+def test_opened_without_what_is_made_again(archive, tmp_path):
     opened = open_archive(archive, tmp_path / "into")
     assert (opened.scale, opened.experiments, opened.seeds) == ("demo", ("a",), (0,))
     there = everything(opened.folder)
@@ -114,8 +114,8 @@ def listed(name, data):
         (lambda e: e.update({"archive.json": b"{"}), "cannot be understood"),
         (lambda e: e.update({"archive.json": b"[]"}), "cannot be understood"),
         (
-            lambda e: e.update({"archive.json": e["archive.json"].replace(b"2", b"1")}),
-            "an archive of format 1, this version reads 2",
+            lambda e: e.update({"archive.json": e["archive.json"].replace(b"3", b"2")}),
+            "an archive of format 2, this version reads 3",
         ),
         (
             lambda e: e.update({"archive.json": e["archive.json"].replace(b"demo", b"../x")}),

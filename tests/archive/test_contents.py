@@ -39,7 +39,7 @@ def test_everything_small_is_there(names):
     }
     expected |= {f"{P.table.format(table='table9')}.{s}" for s in ("csv", "md", "tex", "json")}
     expected |= {P.compare, P.report, P.credit, P.readings, f"{P.claims}.csv", f"{P.claims}.md"}
-    expected |= {P.alignment.format(experiment=NAMES[1], seed=0), f"{P.root}/world/rewards.csv"}
+    expected |= {P.alignment.format(experiment=NAMES[1], seed=0), f"{P.root}/synthetic/rewards.csv"}
     expected |= {p.format(experiment=n, seed=0) for p in (P.selection, P.overall) for n in NAMES}
     expected |= {f"{P.root}/{kind}" for kind in ("logs/table/table9.log",)}
     expected |= {f"{P.root}/provenance/train/04_ddpo_bertscore_pcpo_0.json"}
@@ -87,19 +87,20 @@ def test_a_damaged_frame_is_not_packed(run, tmp_path, monkeypatch, how):
 def test_no_weights_states_features_or_tables_of_other_experiments(run, names):
     left = {p.relative_to(run).as_posix() for p in run.rglob("*") if p.is_file()} - names
     assert {n for n in left if not n.endswith(".safetensors")} == {f"{P.root}/tables/table1.csv"}
-    assert len(left) == 1 + 2 * len(NAMES) * 2 + 2  # weights and states of two arms; world, prompts
+    # weights and states of two arms; weights and prompts of the synthetic data
+    assert len(left) == 1 + 2 * len(NAMES) * 2 + 2
     assert not [n for n in names if n.endswith((".safetensors", ".npy", ".pyc"))]
 
 
 def test_the_resolved_configuration_says_what_was_run(packed):
     with zipfile.ZipFile(packed) as archive:
         about = json.loads(archive.read("archive.json"))
-        told = yaml.safe_load(archive.read(f"{P.root}/configurations/{NAMES[0]}.yaml"))
+        settings = yaml.safe_load(archive.read(f"{P.root}/configurations/{NAMES[0]}.yaml"))
     assert about == {"format": FORMAT, "scale": "smoke", "experiments": list(NAMES), "seeds": [0]}
     experiment = load_experiment(NAMES[0], "smoke")
-    assert told["digest"] == experiment.digest()
-    assert told["experiment"]["epochs"] == experiment.epochs == 2
-    assert told["arms"]["pcpo"]["objective"] == "log_hinge"
+    assert settings["digest"] == experiment.digest()
+    assert settings["experiment"]["epochs"] == experiment.epochs == 2
+    assert settings["arms"]["pcpo"]["objective"] == "log_hinge"
 
 
 def test_made_again_it_is_the_same_though_there_is_a_record_of_the_first(
@@ -133,12 +134,12 @@ def test_only_what_belongs_to_the_repository_and_the_run_is_packed(
     """A secret beside the configuration, a site's profile, a module that was never added."""
     checkout = copy_sources(tmp_path / "checkout")
     mine = checkout / "config" / "experiments" / f"{NAMES[0]}.yaml"
-    told = mine.read_text()
+    original = mine.read_text()
     mine.unlink()
     if tracked:
         for words in (["init", "-q"], ["add", "."]):
             subprocess.run(["git", "-C", checkout, *words], check=True)
-    mine.write_text(told)  # of the run, though git does not know it
+    mine.write_text(original)  # of the run, though git does not know it
     for name in (
         *("config/secret.yaml", "config/experiments/.swap", "config/notes/token.txt"),
         *("profiles/mine/config.yaml", "pcpo/rewards/mine.txt", "envs/.env"),
@@ -169,10 +170,13 @@ def test_records_are_without_hosts_and_folders(run, tmp_path, monkeypatch):
     record = run / P.root / "provenance" / "table" / "table9.json"
     log = run / P.root / "logs" / "table" / "table9.log"
     kept = {file: file.read_text() for file in (record, log)}
-    told = json.loads(kept[record])
-    told |= {"process": f"process 12 on {HOST} (Slurm job 3)", "python": "/opt/team/bin/python"}
-    told["command"] += ["--published", f"{run}/config/paper"]
-    record.write_text(json.dumps(told))
+    step = json.loads(kept[record])
+    step |= {
+        "process": f"process 12 on {HOST} (Slurm job 3)",
+        "python": "/opt/team/bin/python",
+    }
+    step["command"] += ["--published", f"{run}/config/paper"]
+    record.write_text(json.dumps(step))
     log.write_text(f"{HOST}: {run}/x.csv, /scratch/team/sd15/unet.bin, https://a.b/c/d, 3/4\n")
     try:
         with zipfile.ZipFile(pack(tmp_path / "archive.zip")) as archive:
@@ -198,8 +202,8 @@ def test_a_folder_with_spaces_and_accents_is_left_out_too(tmp_path, monkeypatch)
     folder = tmp_path / "Jörg's clone"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    for told in (str(folder), json.dumps(str(folder))):
-        assert "clone" not in without_folders(f"read {told}/x".encode()).decode()
+    for packed_text in (str(folder), json.dumps(str(folder))):
+        assert "clone" not in without_folders(f"read {packed_text}/x".encode()).decode()
     assert without_folders(b"speed 3 /s, a/b/c, https://x.y/z/, /") == (
         b"speed 3 /s, a/b/c, https://x.y/z/, /"
     )

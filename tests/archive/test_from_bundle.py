@@ -26,8 +26,8 @@ def archive(tmp_path_factory):
     folder = tmp_path_factory.mktemp("other")
     copy_sources(folder)
     scale = folder / "config" / "scale" / "smoke.yaml"
-    told = scale.read_text().replace("no number here means anything", NOTE)
-    scale.write_text(told.replace("epochs: 2", "epochs: 7"))
+    edited = scale.read_text().replace("no number here means anything", NOTE)
+    scale.write_text(edited.replace("epochs: 2", "epochs: 7"))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(files, "CONFIG", folder / "config")
@@ -37,7 +37,7 @@ def archive(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def redrawn(archive, tmp_path_factory):
-    """(folder of what was drawn, what Snakemake said) in a fresh checkout without torch or home."""
+    """(folder of what was drawn, Snakemake's output) in a fresh checkout without torch or home."""
     checkout, block = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("block")
     copy_sources(checkout)
     for name in ("torch", "diffusers", "transformers"):
@@ -75,7 +75,7 @@ def test_tables_claims_and_comparison_are_those_of_the_archive_byte_by_byte(arch
         for name in text:
             assert (folder / name).read_bytes() == opened.read(name), name
     assert NOTE in (folder / f"{P.table.format(table='table9')}.md").read_text()
-    assert "17 of 17 files made anew are those of the archive, byte by byte" in output
+    assert "17 of 17 files made again are those of the archive, byte by byte" in output
 
 
 def test_the_figure_shows_the_same_pixels(archive, redrawn):

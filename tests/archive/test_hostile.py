@@ -70,7 +70,7 @@ def a_prompt_set(entries):
         entries[name.replace("activity", bad, 1)] = entries.pop(name)
     edit(entries, FIRST, lambda experiment: experiment.update(prompts=bad))
     for scale in ("demo", "smoke"):
-        path = f"results/{scale}/world/prompts/activity.txt"
+        path = f"results/{scale}/synthetic/prompts/activity.txt"
         edit(
             entries,
             f"config/scale/{scale}.yaml",
@@ -86,8 +86,8 @@ def zipped(path, entries):
 
 
 def draw(checkout, archive, *targets):
-    told = ("--cores", "1", "--config", f"from_bundle={archive}", "--", *targets)
-    return snakemake(checkout, *told)
+    arguments = ("--cores", "1", "--config", f"from_bundle={archive}", "--", *targets)
+    return snakemake(checkout, *arguments)
 
 
 @pytest.mark.parametrize("plant", [a_file_stem, an_arm, a_prompt_set])

@@ -53,7 +53,7 @@ def test_no_others_are_kept(rows):
     assert len(shards) == 4 * 2  # folders, prompts
     for data in shards.values():
         with zipfile.ZipFile(io.BytesIO(data)) as shard:
-            assert shard.namelist() == ["seed_0000.png", "seed_0001.png"]
+            assert shard.namelist() == ["image_seed_0000.png", "image_seed_0001.png"]
 
 
 def test_figures_of_the_same_folder_share_it(rows):

@@ -19,28 +19,34 @@ def no_problem(message):
     raise AssertionError(message)
 
 
-def step(tmp_path, rule, *command):
-    told = {"rule": rule, "job": "x", "command": ["python", "-m", f"pcpo.cli.{rule}", *command]}
-    (tmp_path / "x.json").write_text(json.dumps(told | {"start": "1", "end": "2"}))
+def step(tmp_path, rule, *command, **files):
+    record = {"rule": rule, "job": "x", "command": ["python", "-m", f"pcpo.cli.{rule}", *command]}
+    (tmp_path / "x.json").write_text(json.dumps(record | {"start": "1", "end": "2"} | files))
     return read_steps(["x.json"], tmp_path, no_problem)[0]
 
 
 @pytest.mark.parametrize(
-    ("command", "read", "wrote"),
+    ("read", "wrote", "given", "made"),
     [
-        (("table", "table1", "--updates", FILES[3], "--out", "results/demo/tables/table1"),
-         [3], [0, 1]),
-        (("figure", "--row", f"pcpo={IMAGES}/", "--out", "x/y"), [4], []),
-        (("train", "a", "pcpo", "--out", "results/demo/runs/a/pcpo/seed0"), [], [3]),
-        (("evaluate", "a", "--arm", "pcpo", IMAGES, "--overall", FILES[5]),
-         [4], [5]),
-        (("table", "table9", "--overall", FILES[5], "--out", "x/table9"), [5], []),
+        ([FILES[3]], ["results/demo/tables/table1"], [3], [0, 1]),
+        ([IMAGES], ["x/y"], [4], []),
+        ([], ["results/demo/runs/a/pcpo/seed0"], [], [3]),
+        ([IMAGES], [FILES[5]], [4], [5]),
+        (["results/demo"], [FILES[0]], [1, 2, 3, 4, 5], [0]),
     ],
-)  # fmt: skip
-def test_what_a_command_reads_and_writes(tmp_path, command, read, wrote):
-    given, made = files_of(step(tmp_path, *command), FILES)
-    assert given == sorted(FILES[i] for i in read)
-    assert made == sorted(FILES[i] for i in wrote)
+)
+def test_what_a_step_read_and_wrote(tmp_path, read, wrote, given, made):
+    found = files_of(step(tmp_path, "table", read=read, wrote=wrote), FILES)
+    assert [sorted(names) for names in found] == [
+        sorted(FILES[i] for i in numbers) for numbers in (given, made)
+    ]
+
+
+def test_an_older_record_has_no_files(tmp_path):
+    assert files_of(step(tmp_path, "table", "--out", "results/demo/tables/table1"), FILES) == (
+        [],
+        [],
+    )
 
 
 def test_a_step_names_its_module_and_its_line(tmp_path):
@@ -53,9 +59,9 @@ def test_a_step_names_its_module_and_its_line(tmp_path):
 def test_a_broken_record_is_named_and_costs_no_other(tmp_path, content):
     one = step(tmp_path, "table")
     (tmp_path / "y.json").write_bytes(content)
-    said = []
-    assert read_steps(["y.json", "x.json"], tmp_path, said.append) == [one]
-    [message] = said
+    printed = []
+    assert read_steps(["y.json", "x.json"], tmp_path, printed.append) == [one]
+    [message] = printed
     assert f"{tmp_path / 'y.json'}: no record of a job" in message
 
 
@@ -66,5 +72,5 @@ def test_a_flipped_bit_stops_no_archive(tmp_path):
         damaged = bytearray(whole)
         damaged[position // 8] ^= 1 << position % 8
         (tmp_path / "x.json").write_bytes(damaged)
-        said = []
-        assert len(read_steps(["x.json"], tmp_path, said.append)) + len(said) == 1
+        printed = []
+        assert len(read_steps(["x.json"], tmp_path, printed.append)) + len(printed) == 1

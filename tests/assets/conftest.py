@@ -26,12 +26,12 @@ class Publisher:
     files: dict = field(default_factory=dict)
     gated: set = field(default_factory=set)  # repositories
     requests: list = field(default_factory=list)  # (method, path, Range header)
-    commits: list = field(default_factory=lambda: [COMMIT])  # that branches stand at, in turn
+    commits: list = field(default_factory=lambda: [COMMIT])  # that branches point to, in turn
     lie: dict = field(default_factory=dict)  # path -> what is sent instead of the content
     break_at: int | None = None  # bytes after which every transfer ends
     store: str = ""  # another host, to which the hub sends downloads on
     away: dict = field(default_factory=dict)  # path -> address that it sends on to
-    unsaid: bool = False  # sizes are not said
+    no_sizes: bool = False  # the publisher states no sizes
     tokens: list = field(default_factory=list)  # paths that came with a token
     passwords: list = field(default_factory=list)  # Basic ones
 
@@ -98,7 +98,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("X-Linked-ETag", f'"{hashlib.sha256(content).hexdigest()}"')
         sent = publisher.lie.get(path, content)[start:]
         sent = b"" if away else sent
-        if publisher.unsaid:
+        if publisher.no_sizes:
             self.close_connection = True
         else:
             self.send_header("Content-Length", str(len(sent)))

@@ -10,8 +10,8 @@ from collections import namedtuple
 import pytest
 
 from pcpo import policies
-from pcpo.assets import AssetError, fetch, preflight, read_lock, sha256_of
-from pcpo.records.durable import contents
+from pcpo.assets import AssetError, fetch, preflight, read_lock
+from pcpo.records.digest import of_file, of_folder
 from pcpo.records.replace import NotWritten
 from tests.assets.conftest import COMMIT, set_hub, write_table
 
@@ -40,7 +40,7 @@ def test_the_first_download_fills_the_lock_and_the_second_needs_no_network(shop)
     assert target.read_bytes() == publisher.files[WEIGHTS]
     assert (root / "rewards/r/head.pth").read_bytes() == b"head"
     entry = read_lock(lock)["models/m", "deep/w.safetensors"]
-    assert entry == (target.stat().st_size, sha256_of(target), COMMIT)
+    assert entry == (target.stat().st_size, of_file(target), COMMIT)
     assert read_lock(lock)["rewards/r", "head.pth"].revision == "rev1"
     files = {str(p.relative_to(root / "models/m")) for p in (root / "models/m").rglob("*")}
     assert files == {"assets.json", "config.json", "deep", "deep/w.safetensors"}
@@ -59,33 +59,33 @@ def test_the_same_weights_fetched_again_are_the_same(shop):
     """On another machine, or after one damaged file: run and checkpoints belong to them still."""
     folder = shop[3] / "models/m"
 
-    def identities():
-        return policies.digest(folder), contents(folder)
+    def digests():
+        return policies.digest(folder), of_folder(folder)
 
     get(shop)
-    before, stamps = identities(), (folder / "assets.json").read_text()
+    before, stamps = digests(), (folder / "assets.json").read_text()
     shutil.rmtree(folder)
     get(shop)
     assert (folder / "assets.json").read_text() != stamps  # it has the files' times
-    assert identities() == before
+    assert digests() == before
     (folder / "config.json").write_bytes(b"[]")
-    assert identities() != before
+    assert digests() != before
     with pytest.raises(AssetError, match="is damaged"):
         get(shop)
     get(shop)
     assert (folder / "config.json.wrong").exists()
-    assert identities() == before
+    assert digests() == before
     (folder / ".cache" / "huggingface").mkdir(parents=True)
     for name in (".cache/huggingface/a.json", ".gitattributes", "README.md", "x.json.part", "lock"):
         (folder / name).write_text("bookkeeping")
-    assert identities() == before
+    assert digests() == before
     # A component that lies elsewhere counts like one in place, and a ring of links ends.
     (folder / "deep").rename(folder.with_name("elsewhere"))
     (folder / "deep").symlink_to(folder.with_name("elsewhere"))
     (folder / "deep" / "ring").symlink_to(folder)
-    assert identities() == before
+    assert digests() == before
     (folder / "deep" / "w.safetensors").write_bytes(b"others")
-    assert identities()[0] != before[0] and identities()[1] != before[1]
+    assert digests()[0] != before[0] and digests()[1] != before[1]
 
 
 def test_two_links_to_one_component_count_like_two_copies(tmp_path):
@@ -95,16 +95,16 @@ def test_two_links_to_one_component_count_like_two_copies(tmp_path):
     shutil.copytree(tmp_path / "copies" / "a", tmp_path / "copies" / "b")
     (tmp_path / "links" / "b").symlink_to("a")
     (tmp_path / "links" / "a" / "ring").symlink_to(tmp_path / "links")
-    assert contents(tmp_path / "links") == contents(tmp_path / "copies")
+    assert of_folder(tmp_path / "links") == of_folder(tmp_path / "copies")
     (tmp_path / "links" / "c").symlink_to("unmounted")
     with pytest.raises(FileNotFoundError, match="links/c"):
-        contents(tmp_path / "links")
+        of_folder(tmp_path / "links")
 
 
 def test_what_is_checked_is_stamped(shop, monkeypatch):
     get(shop)
     hashed = []
-    monkeypatch.setattr("pcpo.assets.folders.sha256_of", lambda f: hashed.append(f.name) or "?")
+    monkeypatch.setattr("pcpo.assets.folders.of_file", lambda f: hashed.append(f.name) or "?")
     get(shop)
     assert hashed == []
     os.utime(shop[3] / "models/m/config.json")
@@ -250,12 +250,12 @@ def test_a_table_that_contradicts_the_lock(shop):
 
 
 @pytest.mark.parametrize("name", BOTH)
-def test_an_interrupted_download_goes_on(shop, monkeypatch, name):
+def test_an_interrupted_download_resumes(shop, monkeypatch, name):
     publisher, _, lock, root = shop
     publisher.files["plain/rev1/head a+b.pth"] = bytes(200_000)
     publisher.break_at = 100_000
     monkeypatch.setattr("pcpo.assets.publishers.RETRIES", 1)
-    with pytest.raises(AssetError, match="The connection broke during .*it goes on there"):
+    with pytest.raises(AssetError, match="The connection broke during .*it resumes there"):
         get(shop, name)
     assert not (root / name / "assets.json").exists()
     publisher.break_at = None
@@ -322,4 +322,4 @@ def test_a_folder_that_is_linked_twice_counts_twice_and_a_circle_ends(tmp_path):
     for name in ("text_encoder", "text_encoder_2"):
         (linked / name).symlink_to(whole / "text_encoder")
     (whole / "text_encoder" / "circle").symlink_to(whole / "text_encoder")
-    assert contents(linked) == contents(whole)
+    assert of_folder(linked) == of_folder(whole)

@@ -56,14 +56,14 @@ def test_the_web_is_followed(shop):
     assert (root / "rewards/r/head.pth").read_bytes() == b"head"
 
 
-@pytest.mark.parametrize("unsaid", [False, True])
-def test_a_file_never_grows_past_its_recorded_size(shop, unsaid):
+@pytest.mark.parametrize("no_sizes", [False, True])
+def test_a_file_never_grows_past_its_recorded_size(shop, no_sizes):
     publisher, _, _, root = shop
     get(shop, "rewards/r")
     (root / "rewards/r/head.pth").unlink()
     (root / "rewards/r/assets.json").unlink()
     publisher.lie[HEAD] = b"head" + bytes(9_000_000)
-    publisher.unsaid = unsaid
+    publisher.no_sizes = no_sizes
     with pytest.raises(AssetError, match=r"rewards/r/head\.pth .* has more than the 4 bytes"):
         get(shop, "rewards/r")
     left = [path for path in root.rglob("*") if path.is_file()]
@@ -72,13 +72,13 @@ def test_a_file_never_grows_past_its_recorded_size(shop, unsaid):
 
 def test_a_file_of_unknown_size_has_the_tables_for_a_bound(shop):
     publisher, *_ = shop
-    publisher.unsaid = True
+    publisher.no_sizes = True
     publisher.lie[HEAD] = bytes(20_000_000)  # the table says 1 MB
     with pytest.raises(AssetError, match="has more than the .* bytes"):
         get(shop, "rewards/r")
 
 
-def test_a_part_that_is_too_large_already_is_begun_anew(shop, monkeypatch):
+def test_a_part_that_is_too_large_already_is_begun_again(shop, monkeypatch):
     publisher, _, _, root = shop
     publisher.files[HEAD] = bytes(200_000)
     publisher.break_at = 100_000
@@ -116,26 +116,26 @@ def in_a_new_process(shop, name, **variables):
 def test_a_password_in_the_hubs_address_is_used_and_never_shown(shop, tmp_path):
     publisher, *_ = shop
     address = publisher.address.replace("://", f"://ann:{SECRET}@")
-    code, said = in_a_new_process(shop, "models/m", HF_ENDPOINT=address)
-    assert code == 0, said
+    code, output = in_a_new_process(shop, "models/m", HF_ENDPOINT=address)
+    assert code == 0, output
     assert {pair for _, pair in publisher.passwords} == {f"ann:{SECRET}".encode()}
     assert {path for path, _ in publisher.passwords} == {"org/model/config.json", WEIGHTS}
     publisher.gated.add("org/model")
-    told = [said]
+    outputs = [output]
     for changes in ({"files": {}}, {"files": {}, "gated": set()}, {}):
         for key, value in changes.items():
             setattr(publisher, key, value)
         (tmp_path / "data/models/m/assets.json").unlink(missing_ok=True)
         (tmp_path / "data/models/m/config.json").unlink(missing_ok=True)
-        code, said = in_a_new_process(shop, "models/m", HF_ENDPOINT=address)
-        assert code == 1 and "error: " in said
-        told.append(said)
-    told.append(in_a_new_process(
+        code, output = in_a_new_process(shop, "models/m", HF_ENDPOINT=address)
+        assert code == 1 and "error: " in output
+        outputs.append(output)
+    outputs.append(in_a_new_process(
         shop, "models/m", HF_ENDPOINT=f"http://ann:{SECRET}@127.0.0.1:9", HF_TOKEN=f"hf_{SECRET}"
     )[1])  # fmt: skip
-    assert "No answer from http://127.0.0.1:9" in told[-1]
+    assert "No answer from http://127.0.0.1:9" in outputs[-1]
     written = [p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()]
-    assert not [text for text in told if SECRET in text]
+    assert not [text for text in outputs if SECRET in text]
     assert not [data for data in written if SECRET.encode() in data]
 
 
@@ -167,11 +167,13 @@ def test_a_variable_that_is_wrong_is_named_in_one_sentence(shop, what):
     publisher, *_ = shop
     variables, sentence = ENVIRONMENTS[what]
     given = {key: value.format(SECRET) for key, value in variables.items()}
-    code, said = in_a_new_process(shop, "models/m", **({"HF_ENDPOINT": publisher.address} | given))
+    code, output = in_a_new_process(
+        shop, "models/m", **({"HF_ENDPOINT": publisher.address} | given)
+    )
     assert code == 1
-    assert re.search(sentence, said), said
-    assert said.count("\n") == 2, said  # the heading of the preflight, and one obstacle
-    assert SECRET not in said
+    assert re.search(sentence, output), output
+    assert output.count("\n") == 2, output  # the heading of the preflight, and one obstacle
+    assert SECRET not in output
     assert not publisher.requests
 
 

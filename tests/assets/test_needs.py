@@ -9,7 +9,7 @@ from pcpo.config.files import CONFIG
 from pcpo.prompts.sets import SETS
 
 SCALES = sorted(path.stem for path in (CONFIG / "scale").glob("*.yaml"))
-REAL = [scale for scale in SCALES if not load_scale(scale).world]
+REAL = [scale for scale in SCALES if not load_scale(scale).synthetic]
 
 
 def test_the_papers_scale_is_real():
@@ -36,7 +36,7 @@ def test_one_experiment_needs_less():
     assert not {"rewards/hps", "sources/hpd", "models/flux"} & set(some)
 
 
-def test_a_trained_world_needs_no_assets():
+def test_synthetic_models_need_no_assets():
     experiments = [load_experiment(name, "demo") for name in experiment_names()]
     assert needed(load_scale("demo"), experiments) == []
 

@@ -1,15 +1,14 @@
-"""Frames of a world in which the paper is right (effect 1), wrong (-1), or nothing matters (0)."""
+"""Frames of runs in which the paper is right (effect 1), wrong (-1), or nothing matters (0)."""
 
 import numpy as np
 import pandas as pd
 
-from pcpo.tables.alignment import PAIRS
-from tests import synthetic
+from tests import fabricated
 
 EPOCHS, PROMPTS = 60, 12
 SPEED = {"log_hinge": 0.05, "matching": 0.1, "pcpo": 0.5, "reweight": 0.3, "uniform": -0.3}
 CLIPPING = {"log_hinge": -0.03, "matching": -0.06, "pcpo": -0.1}
-SCORES = (*synthetic.SCORES,)
+SCORES = (*fabricated.SCORES,)
 
 
 def frames(experiments, effect, seeds=(0,)):
@@ -37,7 +36,7 @@ def updates(experiment, arm, seed, effect, rng):
     rise = 1 - np.exp(-epochs * np.exp(effect * SPEED.get(arm, 0.0)) / 12)
     rise *= 1.2 - 0.2 * effect * (arm == "uniform")
     reward = low + (top - low) * (rise + rng.normal(0, 0.01, EPOCHS))
-    frame = synthetic.updates({arm: reward}, 2, seed).assign(experiment=experiment.name)
+    frame = fabricated.updates({arm: reward}, 2, seed).assign(experiment=experiment.name)
     first = frame["update"].to_numpy() == 1
     pcpo = arm == "pcpo"
 
@@ -89,7 +88,7 @@ def validation(experiment, arm, seed, effect, rng):
 
 
 def selection(experiments, seeds):
-    row = synthetic.selection((2,)).iloc[0].to_dict()
+    row = fabricated.selection((2,)).iloc[0].to_dict()
     return pd.DataFrame(
         row | {"experiment": e.name, "arm": arm, "seed": seed}
         for e in experiments
@@ -114,14 +113,14 @@ def metrics(experiments, effect, seeds, rng):
             }
             spread = {"fid": 0.5, "fd_dinov2": 1.0, "is_star": 0.1, "lpips_diversity": 0.002}
             for seed in seeds:
-                for slot, mean in means.items():
+                for metric, mean in means.items():
                     mean = effect * mean
-                    if wrong and pcpo and not full and slot == "lpips_diversity":
+                    if wrong and pcpo and not full and metric == "lpips_diversity":
                         mean += 2.0
-                    values = 100 + mean + rng.normal(0, spread[slot], PROMPTS)
+                    values = 100 + mean + rng.normal(0, spread[metric], PROMPTS)
                     row = {
-                        "experiment": e.name, "arm": arm, "seed": seed, "metric": slot,
-                        "measured": slot, "images": 32, "reference_images": 32, "dimensions": 8,
+                        "experiment": e.name, "arm": arm, "seed": seed, "metric": metric,
+                        "measured": metric, "images": 32, "reference_images": 32, "dimensions": 8,
                     }  # fmt: skip
                     overall.append(row | {"value": values.mean()})
                     per_prompt += [
@@ -135,10 +134,15 @@ def alignment(experiments, effect, seeds, rng):
     rows = []
     for e in experiments:
         for dataset in e.alignment:
-            for score in synthetic.SCORES:
+            for score in fabricated.SCORES:
                 kept = dataset == "pick_eval" and score == "clipscore" and effect == 1
                 gains = {"base": 0.0, "baseline": 0.5 * effect, "pcpo": 0.8 * effect * (not kept)}
-                trained = [(a, p, s) for a in synthetic.ARMS for p in PAIRS for s in seeds]
+                trained = [
+                    (a, p, s)
+                    for a in fabricated.ARMS
+                    for p in ("published", "matched")
+                    for s in seeds
+                ]
                 for arm, pair, seed in [("base", "base", 0), *trained]:
                     gain = gains[arm] * (pair != "matched")  # nothing at one reward
                     values = 5 + gain + rng.normal(0, 0.02, PROMPTS)

@@ -10,7 +10,7 @@ from pcpo.claims.words import CELL_VERDICTS
 from pcpo.tables import TABLES
 from pcpo.tables.build import build, needs
 from pcpo.tables.published import read_published
-from tests import synthetic
+from tests import fabricated
 
 PUBLISHED = Path(__file__).parents[2] / "config" / "paper"
 
@@ -22,9 +22,14 @@ def statement(table, row, column):
 @pytest.mark.parametrize(
     ("table", "row", "column", "text"),
     [
-        ("table1", "config6", "speedup_pct", "speed-up > 0"),
-        ("table1", "config6", "pcpo_epochs", "none"),
-        ("table10", "config3 level4", "speedup_pct", "speed-up < 0"),  # BERTScore half at 0.49
+        ("table1", "configuration 6", "speedup_pct", "speed-up > 0"),
+        ("table1", "configuration 6", "pcpo_epochs", "none"),
+        (
+            "table10",
+            "configuration 3 level 4",
+            "speedup_pct",
+            "speed-up < 0",
+        ),  # BERTScore half at 0.49
         ("table2a", "full pcpo", "fid", "PCPO < baseline"),
         ("table2a", "full baseline", "fid", "none"),
         ("table2a", "full pcpo", "is_star", "PCPO < baseline"),
@@ -46,10 +51,15 @@ def test_claims_are_those_of_the_paper(table, row, column, text):
 
 
 def speedup(low, high, value=10.0, runs=4):
-    cells = {"row": "config1 level1", "speedup_pct": value, "baseline_epochs": 20.0}
+    cells = {"row": "configuration 1 level 1", "speedup_pct": value, "baseline_epochs": 20.0}
     cells |= {"pcpo_epochs": 18.0, "speedup_low": low, "speedup_high": high, "runs": runs}
     cells |= {"baseline_reached": runs, "pcpo_reached": runs}
-    return "table10", pd.DataFrame([cells]).set_index("row"), "config1 level1", "speedup_pct"
+    return (
+        "table10",
+        pd.DataFrame([cells]).set_index("row"),
+        "configuration 1 level 1",
+        "speedup_pct",
+    )
 
 
 def coefficient(coef, p, converged=True, note="", runs=1, run_error=1.0, unmatched=""):
@@ -114,22 +124,22 @@ def test_verdicts_and_their_reasons(cell, verdict, reason):
 
 
 def tables(tmp_path, seeds=(0, 1, 2), names=tuple(TABLES)):
-    """All tables of synthetic frames, as they come back from their .csv."""
-    measured = [synthetic.metrics(seed=s) for s in seeds]
+    """All tables of fabricated frames, as they come back from their .csv."""
+    measured = [fabricated.metrics(seed=s) for s in seeds]
     overall, per_prompt = (
         pd.concat(f[i].assign(seed=s) for f, s in zip(measured, seeds, strict=True)) for i in (0, 1)
     )
     runs = []
     for seed in seeds:
         curves = {"baseline": np.linspace(1, 3, 60), "pcpo": np.linspace(1, 4 + 0.1 * seed, 60)}
-        runs += [synthetic.updates(curves, n, seed, noise=0.02) for n in (1, 2, 3, 5)]
-    scores = [synthetic.alignment(seed=s).assign(seed=s) for s in seeds]
+        runs += [fabricated.updates(curves, n, seed, noise=0.02) for n in (1, 2, 3, 5)]
+    scores = [fabricated.alignment(seed=s).assign(seed=s) for s in seeds]
     base = [f[(f["arm"] != "base") | (f["seed"] == seeds[0])] for f in scores]
     data = {
         "updates": pd.concat(runs),
         "overall": overall,
         "per_prompt": per_prompt,
-        "selection": pd.concat(synthetic.selection().assign(seed=s) for s in seeds),
+        "selection": pd.concat(fabricated.selection().assign(seed=s) for s in seeds),
         "alignment": pd.concat(base),
     }
     read = {}
@@ -137,7 +147,7 @@ def tables(tmp_path, seeds=(0, 1, 2), names=tuple(TABLES)):
         published = (
             {"published": read_published(PUBLISHED, name)} if "published" in needs(name) else {}
         )
-        build(name, synthetic.experiments(), data | published).write(tmp_path / name)
+        build(name, fabricated.experiments(), data | published).write(tmp_path / name)
         read[name] = pd.read_csv(tmp_path / f"{name}.csv")
     return read
 
@@ -154,11 +164,11 @@ def test_every_published_number_gets_a_verdict(tmp_path):
     fid = cells.loc["table2a", "full pcpo", "fid"]
     assert fid["paper"] == 22.06
     assert fid["verdict"] == "holds"
-    # The synthetic PCPO lowers all four metrics, which goes against the paper's LPIPS claim.
+    # The fabricated PCPO lowers all four metrics, which goes against the paper's LPIPS claim.
     assert cells.loc[("table2a", "full pcpo", "lpips_diversity"), "verdict"] == "fails"
-    assert cells.loc[("table10", "config3 level4", "speedup_pct"), "verdict"] == "fails"
-    assert cells.loc[("table10", "config1 level1", "speedup_pct"), "verdict"] == "holds"
-    missing = cells.loc["table10", "config6 level1", "speedup_pct"]
+    assert cells.loc[("table10", "configuration 3 level 4", "speedup_pct"), "verdict"] == "fails"
+    assert cells.loc[("table10", "configuration 1 level 1", "speedup_pct"), "verdict"] == "holds"
+    missing = cells.loc["table10", "configuration 6 level 1", "speedup_pct"]
     assert missing["verdict"] == "not measured"
     assert np.isnan(missing["ours"])
     assert cells.loc[("table9", "SSPO final", "hpsv2"), "verdict"] == "not measured"

@@ -52,7 +52,7 @@ SEEDS = (0, 1, 2)
 
 
 @pytest.fixture(scope="module")
-def worlds(claims, experiments):
+def ledgers(claims, experiments):
     """Effect -> ledger, three training seeds."""
     return {
         effect: evaluate(claims, Evidence(experiments, planted.frames(experiments, effect, SEEDS)))
@@ -77,8 +77,8 @@ def test_the_planted_frames_are_valid(experiments):
             frames.check(frame, SPECS[name], name)
 
 
-def test_every_claim_gets_a_row_for_each_of_its_parts(worlds, claims):
-    for ledger in worlds.values():
+def test_every_claim_gets_a_row_for_each_of_its_parts(ledgers, claims):
+    for ledger in ledgers.values():
         assert list(ledger.columns) == COLUMNS
         assert ledger["id"].is_unique
         assert list(ledger["claim_id"].unique()) == [claim.id for claim in claims]
@@ -92,23 +92,23 @@ def test_every_claim_gets_a_row_for_each_of_its_parts(worlds, claims):
 SHOWN = ["id", "estimate", "low", "high", "p", "p_holm", "verdict", "why"]
 
 
-def test_a_planted_effect_holds(worlds, claims):
-    ledger = as_planted(worlds[1], claims)
+def test_a_planted_effect_holds(ledgers, claims):
+    ledger = as_planted(ledgers[1], claims)
     wrong = ledger[ledger["verdict"] != "holds"]
     # Table 2 prints lower FD-DINOv2 and Table 3 calls it not significant: planted is the first.
     assert list(wrong["id"]) == ["fd_dinov2_not_significant"], wrong[SHOWN].to_string()
     assert list(wrong["verdict"]) == ["fails"]
 
 
-def test_a_reversed_effect_fails(worlds, claims):
-    ledger = as_planted(worlds[-1], claims)
+def test_a_reversed_effect_fails(ledgers, claims):
+    ledger = as_planted(ledgers[-1], claims)
     wrong = ledger[ledger["verdict"] != "fails"]
     assert wrong.empty, wrong[SHOWN].to_string()
 
 
-def test_no_effect_decides_no_direction(worlds):
+def test_no_effect_decides_no_direction(ledgers):
     """But for one in twenty, which is what 5 % means."""
-    ledger = worlds[0][worlds[0]["claimed"].isin(["higher", "lower"])]
+    ledger = ledgers[0][ledgers[0]["claimed"].isin(["higher", "lower"])]
     estimated = ledger[ledger["low"].notna()]
     assert len(estimated) > 80
     assert estimated["verdict"].isin(["holds", "fails"]).mean() < 0.08
@@ -127,9 +127,9 @@ def test_one_run_gives_no_verdict_that_needs_a_second(one_run):
     assert set(whole) == {"one run"}
 
 
-def test_where_a_table_contradicts_its_sentence_the_table_is_judged(worlds, claims):
+def test_where_a_table_contradicts_its_sentence_the_table_is_judged(ledgers, claims):
     contradicted = {part: claim for claim in claims for part in claim.contradicted}
-    rows = worlds[1].set_index("id").loc[[*contradicted]]
+    rows = ledgers[1].set_index("id").loc[[*contradicted]]
     assert rows["why"].str.contains("judged on the paper's own table, which shows").all()
     assert set(rows["verdict"]) == {"fails"}  # planted are the sentences
     levels = published("table10").query("setting == 'BERTScore (288/144)'")
@@ -145,8 +145,8 @@ def test_where_a_table_contradicts_its_sentence_the_table_is_judged(worlds, clai
                 part = f"{claim}_unseen_prompts-{dataset}-{score}"
                 assert (part in contradicted) == (gap <= 0), part
                 if gap <= 0:
-                    told = contradicted[part].contradicted[part].direction
-                    assert told == ("none" if gap == 0 else "lower")
+                    direction = contradicted[part].contradicted[part].direction
+                    assert direction == ("none" if gap == 0 else "lower")
 
 
 def published(name):
@@ -171,13 +171,13 @@ def test_margins_are_half_of_the_papers_effect(claims):
         assert claim.relative_margin == pytest.approx(abs(effect) / 2 / base[metric], rel=0.03)
 
 
-def test_algebra_and_conventions_are_not_counted(worlds, claims):
+def test_algebra_and_conventions_are_not_counted(ledgers, claims):
     assert {c.id for c in claims if c.kind == "algebra"} == {
         c.id for c in claims if c.group == "Credit weights"
     }
-    kept = counted(worlds[1])
+    kept = counted(ledgers[1])
     assert len(kept) == sum(c.kind == "empirical" for c in claims)
-    text = to_markdown(worlds[1], "paper")
+    text = to_markdown(ledgers[1], "paper")
     assert f"| of {len(kept)} empirical claims |" in text
     assert "6 about the schedule of weights alone, which no training can change: 6 holds" in text
 
@@ -296,11 +296,11 @@ def test_gradients_are_compared_in_the_phases_of_figure_11(claims, experiments):
     assert not two["why"].str.contains("last epochs").any()
     given["updates"] = updates.assign(reward_mean=updates["reward_mean"] - 100)
     ledger = evaluate(chosen[:1], Evidence(experiments, given))
-    said = ledger.loc[ledger["configurations"] == "2", "why"]
-    assert said.str.contains("epochs 56 to 60: never at the level 6.9").all()
+    reasons = ledger.loc[ledger["configurations"] == "2", "why"]
+    assert reasons.str.contains("epochs 56 to 60: never at the level 6.9").all()
 
 
-def test_runs_shorter_than_the_trailing_mean_are_said_to_be(claims):
+def test_runs_shorter_than_the_trailing_mean_are_noted(claims):
     """The smoke scale's two epochs."""
     smoke = load_experiments("smoke")
     given = planted.frames(smoke, 1)
@@ -436,15 +436,15 @@ def test_mistakes_in_the_file_are_named_with_file_and_key(tmp_path, old, new, me
     assert message in str(caught.value)
 
 
-def test_the_page_leads_with_verdicts(worlds):
-    text = to_markdown(worlds[1], "paper", "a note")
+def test_the_page_leads_with_verdicts(ledgers):
+    text = to_markdown(ledgers[1], "paper", "a note")
     lines = text.splitlines()
-    counts = counted(worlds[1])["claim_verdict"].value_counts()
+    counts = counted(ledgers[1])["claim_verdict"].value_counts()
     assert f"|  | {counts['holds']} | {counts['fails']} | 0 | 0 | 2 |" in lines
     first = next(line for line in lines if "substantial training acceleration" in line)
     assert first.startswith('| **holds** | "This stability')
     assert first.endswith("of 4 settings: holds 4. [more](#faster) |")
-    for name in worlds[1]["claim_id"].unique():
+    for name in ledgers[1]["claim_id"].unique():
         assert f"### {name}" in lines
     tables = [line.count(" | ") for line in lines if line.startswith("| ")]
     assert set(tables) == {2, 5}

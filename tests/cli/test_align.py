@@ -5,19 +5,19 @@ import pytest
 from pcpo.cli.align import checkpoints
 from pcpo.config import load_experiment
 from pcpo.records import frames
-from tests import synthetic
+from tests import fabricated
 
 
 @pytest.fixture
 def runs(tmp_path):
     """Checkpoints every 5 epochs up to 20; the selection has epochs 20 and 14."""
     found = {}
-    for arm in synthetic.ARMS:
+    for arm in fabricated.ARMS:
         found[arm] = tmp_path / arm
         (found[arm] / "weights").mkdir(parents=True)
         rows = "".join(f"{epoch},weights\n" for epoch in (5, 10, 14, 20))
         (found[arm] / "checkpoints.csv").write_text(f"epoch,folder\n{rows}")
-    frames.write(synthetic.selection([6]), frames.SELECTION, tmp_path / "selection.csv", "demo")
+    frames.write(fabricated.selection([6]), frames.SELECTION, tmp_path / "selection.csv", "demo")
     return found
 
 

@@ -108,26 +108,26 @@ def test_a_missing_input_is_named(command, tmp_path, module, arguments, named):
     assert not (tmp_path / "out").exists()
 
 
-def test_the_world_needs_a_scale_that_has_one(command, tmp_path):
+def test_synthetic_data_need_a_scale_that_has_them(command, tmp_path):
     sizes = CONFIG / "scale" / "paper.yaml"
-    for module in ("world", "world_rewards"):
-        stage = "prompts" if module == "world" else "table"
+    for module in ("synthetic", "synthetic_rewards"):
+        stage = "prompts" if module == "synthetic" else "table"
         message = only(command(module, stage, "--sizes", sizes, *OUT))
-        assert "paper.yaml has no block 'world:'" in message
+        assert "paper.yaml has no block 'synthetic:'" in message
     assert not list(tmp_path.iterdir())
 
 
-def test_unknown_sizes_of_the_world_are_named(command, tmp_path):
+def test_unknown_sizes_of_synthetic_models_are_named(command, tmp_path):
     sizes = tmp_path / "sizes.yaml"
-    sizes.write_text("world: {judge: {steps: 3, stepz: 3}}\n")
-    message = only(command("world", "judge", "--sizes", sizes, *OUT))
-    assert "world.judge" in message
+    sizes.write_text("synthetic: {quality_network: {steps: 3, stepz: 3}}\n")
+    message = only(command("synthetic", "quality_network", "--sizes", sizes, *OUT))
+    assert "synthetic.quality_network" in message
     assert "stepz" in message
     assert "steps" in message
     assert not Path("out").exists()
 
 
-def test_the_error_stands_in_the_log_too(command, tmp_path):
+def test_the_error_is_in_the_log_too(command, tmp_path):
     log = tmp_path / "logs" / "train.log"
     message = command("train", "1", "pcpo", "--scale", "smoke", *OUT, "--log", log)
     assert log.read_text().endswith(message)

@@ -1,4 +1,4 @@
-"""The command that measures an experiment's images, on folders of noise with a small judge."""
+"""The command that measures an experiment's images, on noise with a small quality network."""
 
 import json
 import sys
@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from pcpo.cli import evaluate
 from pcpo.config import load_scale
 from pcpo.evaluation.images import read_images, read_index, write_images
-from pcpo.features.judge import Features, JudgeNetwork
+from pcpo.features.quality_network import Features, QualityNetwork
 from pcpo.metrics.diversity import mean_pairwise_squared_distance
 from pcpo.metrics.frechet import frechet_distance
 from pcpo.metrics.inception_score import inception_score
@@ -31,12 +31,12 @@ def pictures(arm):
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     root = tmp_path_factory.mktemp("evaluate")
-    (root / "judge").mkdir()
+    (root / "quality_network").mkdir()
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        save_file(JudgeNetwork().state_dict(), root / "judge/model.safetensors")
+        save_file(QualityNetwork().state_dict(), root / "quality_network/model.safetensors")
     config = {"channels": [24, 48, 64, 64], "classes": [5, 9, 4]}
-    (root / "judge/config.json").write_text(json.dumps(config))
+    (root / "quality_network/config.json").write_text(json.dumps(config))
     for arm in ARMS:
         write_images(root / arm, ROWS, iter(pictures(arm)))
     return root
@@ -45,7 +45,9 @@ def root(tmp_path_factory):
 @pytest.fixture
 def command(root, monkeypatch):
     """Run the command with the demo's metrics; returns the two frames and the log."""
-    scale = load_scale("demo").model_copy(update={"features": {"judge": str(root / "judge")}})
+    scale = load_scale("demo").model_copy(
+        update={"features": {"quality_network": str(root / "quality_network")}}
+    )
     monkeypatch.setattr(evaluate, "load_scale", lambda name: scale)
 
     def run(*more):
@@ -64,28 +66,29 @@ def command(root, monkeypatch):
     return run
 
 
-def test_the_judges_numbers_are_those_of_arrays_in_memory(root, command):
+def test_the_quality_networks_numbers_are_those_of_arrays_in_memory(root, command):
     """Streaming and the disk change no bit of a feature, and so of no number but by rounding."""
     overall, per_prompt, log = command()
-    assert "base: 300 images, computed judge.pooled, judge.middle, judge.logits" in log
+    computed = ", ".join(f"quality_network.{name}" for name in ("pooled", "middle", "logits"))
+    assert f"base: 300 images, computed {computed}" in log
     overall = overall.set_index(["arm", "metric"])["value"]
     per_prompt = per_prompt.set_index(["arm", "metric", "prompt_id"])["value"]
-    judge = Features(root / "judge")
+    network = Features(root / "quality_network")
     whole = {}
     for arm in ARMS:
         images = read_images(root / arm, read_index(root / arm))
         np.testing.assert_array_equal(images, pictures(arm))
-        whole[arm] = judge(torch.from_numpy(images))
+        whole[arm] = network(torch.from_numpy(images))
 
     def same(value):  # sums may be taken in another order where memory is aligned otherwise
         return pytest.approx(value, rel=1e-12, abs=1e-13)
 
     for arm, own in whole.items():
         base, within = whole["base"], []
-        for slot, output in {"fid": "pooled", "fd_dinov2": "middle"}.items():
-            kept = np.load(root / arm / f"features/judge.{output}.npy")
+        for metric, output in {"fid": "pooled", "fd_dinov2": "middle"}.items():
+            kept = np.load(root / arm / f"features/quality_network.{output}.npy")
             np.testing.assert_array_equal(kept, own[output], strict=True)
-            assert overall[arm, slot] == same(frechet_distance(own[output], base[output]))
+            assert overall[arm, metric] == same(frechet_distance(own[output], base[output]))
         assert overall[arm, "is_star"] == same(inception_score(own["logits"])[0])
         for i in range(PROMPTS):
             rows = slice(SEEDS * i, SEEDS * i + SEEDS)
@@ -110,7 +113,7 @@ def test_a_second_run_reads_what_the_first_kept(command):
 def test_features_that_the_scale_lacks_are_named(command, monkeypatch):
     scale = load_scale("demo").model_copy(update={"features": {}})
     monkeypatch.setattr(evaluate, "load_scale", lambda name: scale)
-    with pytest.raises(ValueError, match=r"demo\.yaml: quality\.fid: features\.judge is missing"):
+    with pytest.raises(ValueError, match=r"demo\.yaml: quality\.fid: features\..* is missing"):
         command()
 
 

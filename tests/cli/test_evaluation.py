@@ -63,7 +63,7 @@ def test_evaluation_takes_the_native_sampler(scale):
     assert not base.trainable()
 
 
-def test_an_epoch_stands_for_the_last_checkpoint_up_to_it(tmp_path):
+def test_an_epoch_selects_the_last_checkpoint_up_to_it(tmp_path):
     """Table 9's epoch 200, at scales that end earlier too."""
     (tmp_path / "checkpoints.csv").write_text("epoch,folder\n5,a\n10,b\n")
     for folder in "ab":

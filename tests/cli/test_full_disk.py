@@ -22,11 +22,11 @@ def commands(given):
         "figure": ["figure", "training_curves", "--scale", "demo", *frames("training_curves")],
         "readings": ["readings"],
         "plan": ["plan", "01", "--scale", "pilot"],
-        "world": ["world", "prompts", "--sizes", "config/scale/smoke.yaml"],
+        "synthetic": ["synthetic", "prompts", "--sizes", "config/scale/smoke.yaml"],
     }
 
 
-@pytest.mark.parametrize("name", ["table", "figure", "readings", "plan", "world"])
+@pytest.mark.parametrize("name", ["table", "figure", "readings", "plan", "synthetic"])
 def test_a_command_on_a_full_disk_ends_in_one_sentence(name, files, tmp_path, mounted):  # noqa: F811
     disk = mounted(tmp_path / "disk", "-t", "tmpfs", "-o", "size=64k", "tmpfs")
     log = disk / "logs" / "rule" / "job.log"

@@ -14,17 +14,17 @@ WRITERS = {
     "select": ["01", "--out", "made.csv"],
     "align": ["01", "--out", "made.csv"],
     "evaluate": ["01", "--overall", "made.csv"],
-    "world": ["prompts", "--sizes", "config/scale/smoke.yaml", "--out", "{folder}"],
-    "world_rewards": ["table", "--sizes", "config/scale/smoke.yaml", "--out", "{folder}"],
+    "synthetic": ["prompts", "--sizes", "config/scale/smoke.yaml", "--out", "{folder}"],
+    "synthetic_rewards": ["table", "--sizes", "config/scale/smoke.yaml", "--out", "{folder}"],
 }
 
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_one_process_makes_a_file_and_another_waits(name, tmp_path):
-    words = [word.format(folder=tmp_path / "world") for word in WRITERS[name]]
+    words = [word.format(folder=tmp_path / "synthetic") for word in WRITERS[name]]
     words = [str(tmp_path / word) if word == "made.csv" else word for word in words]
-    if name.startswith("world"):
-        lock = lock_of(tmp_path / "world", words[0])
+    if name.startswith("synthetic"):
+        lock = lock_of(tmp_path / "synthetic", words[0])
     else:
         lock = beside(tmp_path / "made.csv")
     with alone(lock):
@@ -38,7 +38,7 @@ def test_one_process_makes_a_file_and_another_waits(name, tmp_path):
         give_up.cancel()
         assert "waiting for its end" in first and job.poll() is None, first
     rest, _ = job.communicate(timeout=120)
-    if name == "world":
-        assert job.returncode == 0 and (tmp_path / "world" / "prompts").is_dir(), rest
-    else:  # it went on, and found that it was not told enough
+    if name == "synthetic":
+        assert job.returncode == 0 and (tmp_path / "synthetic" / "prompts").is_dir(), rest
+    else:  # it continued, and found that arguments are missing
         assert job.returncode in (1, 2) and "error: " in rest

@@ -76,11 +76,16 @@ def test_kept_scores_and_images_are_of_the_sampler_that_made_them(command, tmp_p
     monkeypatch.setattr(evaluation, "score", counting)
     runs = ("--run", "baseline", "--run", "pcpo", "--out", "selection.csv")
     own = ("--evaluation-sampler", "own")
-    sizes = {"validation_seeds": 2, "screening_seeds": 1, "candidate_window": 10, "seeds": 2}
+    sizes = {
+        "selection_images_per_prompt": 2,
+        "screening_images_per_prompt": 1,
+        "candidate_window": 10,
+        "images_per_prompt": 2,
+    }
     command(select, *runs, **sizes)
     [native] = set(made)
     made.clear()
-    # PCPO's checkpoints are scored anew, the baseline's, whose sampler is native, are not.
+    # PCPO's checkpoints are scored again, the baseline's, whose sampler is native, are not.
     command(select, *runs, *own, **sizes)
     assert len(set(made)) == 1 and native not in made
     made.clear()

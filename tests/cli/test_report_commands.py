@@ -1,4 +1,4 @@
-"""The commands of the report rules, run as functions on files of synthetic frames."""
+"""The commands of the report rules, run as functions on files of fabricated frames."""
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,7 @@ from pcpo.analysis.readings import readings
 from pcpo.cli import compare, figure, table
 from pcpo.paths import TABLE_SUFFIXES
 from pcpo.records import frames
-from tests import synthetic
+from tests import fabricated
 
 
 @pytest.fixture
@@ -17,14 +17,14 @@ def files(tmp_path):
 
 
 def written(folder, scale):
-    overall, per_prompt = synthetic.metrics()
+    overall, per_prompt = fabricated.metrics()
     curves = {"baseline": np.linspace(1, 3, 30), "pcpo": np.linspace(1, 4, 30)}
     data = {
-        "updates": (synthetic.updates(curves), frames.UPDATES),
+        "updates": (fabricated.updates(curves), frames.UPDATES),
         "overall": (overall, frames.METRICS_OVERALL),
         "per_prompt": (per_prompt, frames.METRICS_PER_PROMPT),
-        "selection": (synthetic.selection(), frames.SELECTION),
-        "alignment": (synthetic.alignment(), frames.ALIGNMENT),
+        "selection": (fabricated.selection(), frames.SELECTION),
+        "alignment": (fabricated.alignment(), frames.ALIGNMENT),
         "readings": (readings(), frames.READINGS),
     }
     paths = {}
@@ -51,8 +51,8 @@ def test_tables_then_comparison(files, tmp_path, capsys):
     assert "undecided" in capsys.readouterr().out
 
 
-def test_what_is_by_each_arms_own_sampler_says_so(tmp_path):
-    told = "evaluation images by each arm's own sampler, the base model's by the native one"
+def test_what_is_by_each_arms_own_sampler_has_a_note(tmp_path):
+    sentence = "evaluation images by each arm's own sampler, the base model's by the native one"
     for scale, sampler in (("demo", "own"), ("demo", "native"), ("paper", "own")):
         files = written(tmp_path, scale)
         given = [f"--{f.replace('_', '-')}={files[f]}" for f in ("per_prompt", "selection")]
@@ -61,7 +61,7 @@ def test_what_is_by_each_arms_own_sampler_says_so(tmp_path):
         frame = ["--updates", files["updates"]]
         figure.main(["training_curves", *frame, *options, str(tmp_path / "figure3")])
         for file in ("table3.md", "table3.tex", "figure3.md"):
-            assert (told in (tmp_path / file).read_text()) == (sampler == "own")
+            assert (sentence in (tmp_path / file).read_text()) == (sampler == "own")
         assert "not comparable" in (tmp_path / "table3.md").read_text().lower() or scale == "paper"
 
 
@@ -75,22 +75,24 @@ def test_figures(files, tmp_path):
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_runs_of_two_epochs_are_drawn_and_what_they_lack_is_said(tmp_path):
+def test_runs_of_two_epochs_are_drawn_and_what_they_lack_is_noted(tmp_path):
     """The smoke scale: shorter than the trailing mean, so no reward level and no crossing."""
-    updates = synthetic.updates({"baseline": [1.0, 2.0], "pcpo": [1.0, 3.0]})
+    updates = fabricated.updates({"baseline": [1.0, 2.0], "pcpo": [1.0, 3.0]})
     path = str(tmp_path / "updates.parquet")
     frames.write(updates, frames.UPDATES, path, "smoke")
     given = ["--scale", "smoke", "--updates", path, "--out"]
     for kind, name in (("gradient_statistics", "figure11"), ("ratio_distribution", "figure10")):
         figure.main([kind, *given, str(tmp_path / name)])
         text = (tmp_path / f"{name}.md").read_text()
-        said = "last epochs instead for Baseline, seed 0 (epochs 2 to 2: no level); PCPO, seed 0"
-        assert f"Near convergence in configuration 2: the run's {said}" in text
+        exceptions = (
+            "last epochs instead for Baseline, seed 0 (epochs 2 to 2: no level); PCPO, seed 0"
+        )
+        assert f"Near convergence in configuration 2: the run's {exceptions}" in text
     table.main(["table1", *given, str(tmp_path / "table1")])
     assert "2: a run of 2 epochs is shorter than" in (tmp_path / "table1.md").read_text()
     compare.main([*given[:2], "--tables", str(tmp_path / "table1.csv"), "--out", path + ".csv"])
     compared = pd.read_csv(path + ".csv").set_index(["table", "row", "column"])
-    cell = compared.loc["table1", "config2", "speedup_pct"]
+    cell = compared.loc["table1", "configuration 2", "speedup_pct"]
     assert cell["verdict"] == "not measured"
     assert cell["reason"].startswith("a run of 2 epochs is shorter")
 
@@ -107,7 +109,7 @@ def test_a_smoke_frame_makes_no_table_of_the_demo(files, tmp_path):
 
 def test_a_table_takes_no_frame_of_another_experiment(files, tmp_path):
     path = str(tmp_path / "five.parquet")
-    frames.write(synthetic.alignment([5]), frames.ALIGNMENT, path, "demo")
+    frames.write(fabricated.alignment([5]), frames.ALIGNMENT, path, "demo")
     given = ["--alignment", path, "--selection", files["selection"]]
     with pytest.raises(ValueError, match=r"five\.parquet: is of experiment '05_.*, where '07_"):
         table.main(["table9", "--scale", "demo", *given, "--out", str(tmp_path / "table9")])

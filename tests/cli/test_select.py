@@ -49,7 +49,11 @@ def test_what_was_scored_is_taken_again_and_only_for_the_same_images(
 
     monkeypatch.setattr(evaluation, "score", counting)
     runs = ("--run", "baseline", "--run", "pcpo", "--out", "selection.csv")
-    sizes = {"validation_seeds": 3, "screening_seeds": 1, "candidate_window": 10}
+    sizes = {
+        "selection_images_per_prompt": 3,
+        "screening_images_per_prompt": 1,
+        "candidate_window": 10,
+    }
     command(select, *runs, **sizes)
     # Two prompts: the five checkpoints are screened on an image each, and three scored on three.
     assert sorted(made) == [2] * 5 + [6] * 4
@@ -58,5 +62,5 @@ def test_what_was_scored_is_taken_again_and_only_for_the_same_images(
     command(select, *runs, **sizes)
     assert made == []
     assert (tmp_path / "selection.csv").read_bytes() == first
-    command(select, *runs, **sizes | {"screening_seeds": 2})
+    command(select, *runs, **sizes | {"screening_images_per_prompt": 2})
     assert made.count(4) == 5

@@ -27,9 +27,9 @@ def test_out_of_memory_names_the_setting_and_the_size_that_fits(monkeypatch):
     assert "config/scale/paper.yaml" in str(caught.value)
 
 
-def test_a_lost_gpu_says_how_to_go_on():
+def test_a_lost_gpu_is_an_error_with_how_to_resume():
     with (
-        pytest.raises(ValueError, match="start again: the run goes on from its last saved state"),
+        pytest.raises(ValueError, match="start again: the run resumes from its last saved state"),
         out_of_memory(load_experiment(1, "paper")),
     ):
         raise torch.AcceleratorError("CUDA error: unspecified launch failure", 719)
@@ -40,8 +40,8 @@ def test_prompts_that_clip_cuts_are_counted_and_refused_where_the_paper_drops_th
     short = ["red circle", "blue star"]
     long = [*short, "circle " * 100]
     assert cut_prompts(model, "hpd", "hpd.txt", short) == ""
-    told = cut_prompts(model, "hpd", "hpd.txt", long)
-    assert told.startswith("hpd.txt: 1 of 3 prompts have more than")
-    assert "line 3" in told
+    message = cut_prompts(model, "hpd", "hpd.txt", long)
+    assert message.startswith("hpd.txt: 1 of 3 prompts have more than")
+    assert "line 3" in message
     with pytest.raises(ValueError, match=r"mjhq.txt: more than 77 CLIP tokens in line 3"):
         cut_prompts(model, "mjhq", "mjhq.txt", long)

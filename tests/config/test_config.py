@@ -1,4 +1,4 @@
-"""The ten configurations against Table 7, and what a wrong configuration is told."""
+"""The ten configurations against Table 7, and the errors of a wrong configuration."""
 
 import importlib
 import inspect
@@ -79,7 +79,7 @@ def test_every_row_of_table7_is_compared():
 @pytest.mark.parametrize("number", range(1, 11))
 @pytest.mark.parametrize("row", ROWS)
 def test_paper_scale_is_table7_cell_by_cell(number, row):
-    published = TABLE7.loc[row, f"config_{number}"]
+    published = TABLE7.loc[row, f"configuration_{number}"]
     ours = ROWS[row](load_experiment(number, "paper"))
     if isinstance(ours, int | float):
         assert ours == pytest.approx(float(published))
@@ -197,8 +197,8 @@ OCR = ("experiments", "08_flowgrpo_ocr")
         (EXPERIMENT, ("alignment",), ["hpd"], ["'hpd' is unknown", "alignment.hpd", "known: coco"]),
         ("scale/demo.yaml", ("alignment", "coco", "clipscore"), "clipscor",
          ["demo.yaml", "alignment.coco.clipscore: no 'clipscor' below rewards:", "known: aes"]),
-        ("scale/demo.yaml", ("quality", "fid", "features"), "juge",
-         ["demo.yaml", "quality.fid.features: no 'juge' below features:; known: judge"]),
+        ("scale/demo.yaml", ("quality", "fid", "features"), "qualty",
+         ["demo.yaml", "quality.fid.features: no 'qualty' below", "known: quality_network"]),
         (PRESET, (*OCR, "learning_rat"), 1, [PRESET, "08_", "learning_rat", "unknown key"]),
         (PRESET, (*OCR, "sampler", "steps"), "ten", [PRESET, "sampler.steps", "ten"]),
         (PRESET, ("all", "clip_rnage"), 1, [f"{PRESET} (all)", "clip_rnage", "unknown key"]),
@@ -225,9 +225,9 @@ def test_mistakes_name_file_and_key(edited, file, path, value, words):
         ),
         (("rewards", "hps_v20", "implementation"), "hpz", "rewards.hps_v20: no 'hpz' below pcpo/"),
         (
-            ("features", "juge"),
+            ("features", "qualty"),
             "somewhere",
-            "features.juge: no 'juge' below pcpo/features/",
+            "features.qualty: no 'qualty' below pcpo/features/",
         ),
     ],
 )
@@ -291,7 +291,7 @@ def test_scales_extend_scales(edited):
     # What extends wins over what is extended, even over what that says of one experiment.
     assert {e.epochs for e in load_experiments("night")} == {40}
     assert load_experiment(1, "night").images_per_iteration == 32
-    assert load_scale("smoke").models["flux"].path == "results/smoke/world/flux"
+    assert load_scale("smoke").models["flux"].path == "results/smoke/synthetic/flux"
     more = ("baseline", "pcpo", "reweight")  # the last one is not among the pilot's
     edited("scale/night.yaml", (*FIRST, "arms"), list(more))
     assert load_experiment(1, "night").arms == more
@@ -328,7 +328,7 @@ def test_the_pilot_changes_sizes_and_what_its_preset_says():
                 for may in SCALE_MAY_CHANGE
             )
             assert sized or key.split(".")[0] in method, (paper.name, key)
-        assert {"epochs", "evaluation.seeds"} <= changed
+        assert {"epochs", "evaluation.images_per_prompt"} <= changed
     assert list(preset.experiments) == ["10_dancegrpo_flux_uniform"]
 
 

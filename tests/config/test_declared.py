@@ -32,7 +32,7 @@ def test_what_config_asks_of_them():
     ("key", "there"),
     [("credit", "pcpo/credit.py: native, .* uniform"), ("objective", "ppo_clip, log_hinge")],
 )
-def test_another_name_is_told_those_there_are(key, there):
+def test_the_error_of_another_name_lists_the_known_ones(key, there):
     with pytest.raises(ValidationError, match=f"{key}\n.*use one of .*{there}"):
         Arm(**(load_arm("pcpo").model_dump() | {key: "best"}))
 

@@ -35,7 +35,7 @@ def line_of(file, text):
 
 
 def written(setting):
-    """The line that is said to hold a value."""
+    """The line that holds a value by its origin."""
     return Path(setting.origin.file).read_text().splitlines()[setting.origin.line - 1]
 
 
@@ -65,7 +65,7 @@ def test_a_value_names_what_it_replaced_the_last_first():
         ("3e-5", f"pilot.yaml:{line_of('config/scale/pilot.yaml', 'learning_rate: 3e-5')}"),
         ("1e-5", f"{Path(experiment).name}:{line_of(f'config/{experiment}', 'learning_rate')}"),
     ]
-    assert [value for value, _ in places(of(7, "pilot")["evaluation.seeds"])] == [
+    assert [value for value, _ in places(of(7, "pilot")["evaluation.images_per_prompt"])] == [
         *("2", "10", "112", "1112"),
     ]
 

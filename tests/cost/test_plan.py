@@ -69,10 +69,10 @@ def test_rows_of_training(made):
 
 
 def test_rows_of_evaluation(made):
-    """45 prompts x 1112 seeds for each measured arm of two training runs, and once for the base.
+    """45 prompts x 1112 images for each measured arm of two training runs, and once for the base.
 
     Selection scores, of each run: the baseline's checkpoint, three of every other arm, and 21 of
-    every other arm (10 epochs on either side of its crossing) on 64 seeds.
+    every other arm (10 epochs on either side of its crossing) on 64 images a prompt.
     """
     first, second = rows_of(made, 1)["evaluation"], rows_of(made, 2)["evaluation"]
     # Configuration 1 measures baseline, pcpo and half_timesteps; it makes the base's images too.
@@ -87,7 +87,7 @@ def test_rows_of_evaluation(made):
 
 @pytest.mark.parametrize("number", range(1, 11))
 def test_every_measured_arm_has_images(number, monkeypatch):
-    """Kept images alone: 45 prompts x seeds x (arms + base), as appendix B.3.1 has them."""
+    """Kept images alone: 45 prompts x images x (arms + base), as appendix B.3.1 has them."""
     arms = {1: 3, 10: 3}.get(number, 2)  # baseline, pcpo; a heuristic in Figures 7(b) and 7(d)
     seeds = 1112 if number <= 6 else 112  # a tenth where no table of the paper has the quality
     monkeypatch.setattr(plan, "selection_images", lambda *_: 0)
@@ -120,7 +120,7 @@ def test_alignment_images_are_of_two_pairs_and_the_base_model():
     assert images[0] - images[1] == 2 * 2048  # Table 9's 2,048 prompts, one image each
 
 
-def test_recomputation_stands_apart():
+def test_recomputation_is_counted_separately():
     e = experiment(1, arms=("pcpo",))
     checkpointed = e.execution.model_copy(update={"activation_checkpointing": True})
     again = plan.make(

@@ -22,7 +22,7 @@ class Colours:
     """A toy extractor: colour means, and every pixel as a long vector."""
 
     outputs = ("means", "pixels")
-    fingerprint = "colours 1"
+    digest = "colours 1"
 
     def __init__(self):
         self.batches = []
@@ -115,7 +115,7 @@ def test_other_images_with_the_same_prompts_and_seeds_are_seen(folder):
 
 
 @pytest.mark.parametrize("damage", ["truncated", "missing", "no note", "half a note", "weights"])
-def test_what_is_damaged_or_of_other_weights_is_computed_anew(folder, damage):
+def test_what_is_damaged_or_of_other_weights_is_computed_again(folder, damage):
     before = ImageSet(folder, {"colours": Colours()}, QUALITY).rows["colours", "means"][:]
     array = folder / "features/colours.means.npy"
     note = folder / "features/colours.means.json"
@@ -129,7 +129,7 @@ def test_what_is_damaged_or_of_other_weights_is_computed_anew(folder, damage):
     elif damage == "half a note":
         note.write_text(note.read_text()[:20])
     else:
-        extractor.fingerprint = "colours 2"
+        extractor.digest = "colours 2"
     again = ImageSet(folder, {"colours": extractor}, QUALITY)
     others = ["colours.pixels"] if damage == "weights" else []
     assert again.computed == ["colours.means", *others]
@@ -140,7 +140,7 @@ def test_what_is_damaged_or_of_other_weights_is_computed_anew(folder, damage):
     ("file", "again"),
     [("means.npy", "means"), ("means.json", "means"), ("pixels.diversity.json", "pixels")],
 )
-def test_a_flipped_bit_anywhere_is_computed_anew(folder, file, again):
+def test_a_flipped_bit_anywhere_is_computed_again(folder, file, again):
     before = ImageSet(folder, {"colours": Colours()}, QUALITY)
     path = folder / f"features/colours.{file}"
     whole = path.read_bytes()
@@ -189,14 +189,14 @@ def test_nan_is_named_with_its_image(folder):
             values["pixels"][7, 3] = np.nan
             return values
 
-    with pytest.raises(ValueError, match=r"colours\.pixels are NaN .*'prompt 1'\) seed 2"):
+    with pytest.raises(ValueError, match=r"colours\.pixels are NaN .*'prompt 1'\) image seed 2"):
         ImageSet(folder, {"colours": Broken()}, QUALITY)
 
 
 def test_a_mixed_up_index_is_refused(folder):
     path = folder / "index.csv"
     index = pd.read_csv(path)
-    index.sort_values(["seed", "prompt_id"]).to_csv(path, index=False)
+    index.sort_values(["image_seed", "prompt_id"]).to_csv(path, index=False)
     with pytest.raises(ValueError, match=r"index\.csv: a prompt's images do not follow"):
         ImageSet(folder, {"colours": Colours()}, QUALITY)
     pd.concat([index, index.iloc[[4]]]).sort_values("prompt_id").to_csv(path, index=False)

@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pcpo.evaluation.images import fingerprint, missing_rows, read_images, read_index, write_images
+from pcpo.evaluation.images import image_digest, missing_rows, read_images, read_index, write_images
 from tests.hostile_prompts import HOSTILE
 
 PROMPTS = ("red circle", "blue star", "green moon")
+KEY = ["prompt_id", "prompt", "image_seed"]
 ROWS = [(7 + i, prompt, seed) for i, prompt in enumerate(PROMPTS) for seed in range(4)]
 
 
@@ -27,12 +28,12 @@ def test_shards_round_trip(tmp_path, expected):
         "index.csv", "prompt_007.zip", "prompt_008.zip", "prompt_009.zip"
     }  # fmt: skip
     index = read_index(folder)
-    assert list(index[["prompt_id", "prompt", "seed"]].itertuples(index=False, name=None)) == ROWS
+    assert list(index[KEY].itertuples(index=False, name=None)) == ROWS
     assert np.array_equal(read_images(folder, index), expected)
     some = index.iloc[[10, 2, 5]]
     assert np.array_equal(read_images(folder, some), expected[[10, 2, 5]])
     with zipfile.ZipFile(folder / "prompt_008.zip") as archive:  # as a person would open it
-        picture = Image.open(archive.open("seed_0003.png"))
+        picture = Image.open(archive.open("image_seed_0003.png"))
         assert np.array_equal(np.asarray(picture), expected[7].transpose(1, 2, 0))
 
 
@@ -47,10 +48,10 @@ def test_prompts_are_text_whatever_they_look_like(tmp_path, expected):
     rows = [(i, prompt, 0) for i, prompt in enumerate(HOSTILE)]
     write_images(tmp_path, rows, (expected[0] for _ in rows))
     index = read_index(tmp_path)
-    assert list(index[["prompt_id", "prompt", "seed"]].itertuples(index=False, name=None)) == rows
+    assert list(index[KEY].itertuples(index=False, name=None)) == rows
     for wrong in (b"x", b"9" * 30, b""):
         line = b"%b,a,0,b,c\n" % wrong
-        (tmp_path / "index.csv").write_bytes(b"prompt_id,prompt,seed,shard,file\n" + line)
+        (tmp_path / "index.csv").write_bytes(b"prompt_id,prompt,image_seed,shard,file\n" + line)
         with pytest.raises(ValueError, match=r"index\.csv: prompt_id: .*; delete"):
             read_index(tmp_path)
     (tmp_path / "index.csv").write_bytes(b"prompt_id,prompt\n1,caf\xe9\n")
@@ -71,7 +72,7 @@ def test_a_generation_that_stops_leaves_no_index(tmp_path, expected):
         read_index(tmp_path)
 
 
-def test_a_stopped_generation_goes_on_after_its_whole_shards(tmp_path, expected):
+def test_a_stopped_generation_resumes_after_its_whole_shards(tmp_path, expected):
     def make(rows, stop=None):
         places = [ROWS.index(row) for row in rows]
         yield from expected[places[:stop]]
@@ -112,7 +113,7 @@ def test_a_damaged_shard_is_named(tmp_path, expected, damage):
     else:
         with zipfile.ZipFile(shard, "w") as archive:
             for seed in range(4):
-                archive.writestr(f"seed_{seed:04d}.png", b"not a picture")
+                archive.writestr(f"image_seed_{seed:04d}.png", b"not a picture")
     with pytest.raises(ValueError, match=r"prompt_008\.zip.*delete .*index\.csv"):
         read_images(tmp_path, read_index(tmp_path))
 
@@ -121,16 +122,16 @@ def test_a_grey_image_is_refused(tmp_path, expected):
     write_images(tmp_path, ROWS, iter(expected))
     with zipfile.ZipFile(tmp_path / "prompt_007.zip", "w") as archive:
         for seed in range(4):
-            with archive.open(f"seed_{seed:04d}.png", "w") as file:
+            with archive.open(f"image_seed_{seed:04d}.png", "w") as file:
                 Image.new("L", (32, 32)).save(file, format="PNG")
-    with pytest.raises(ValueError, match=r"prompt_007\.zip: seed_0000\.png is L, not RGB"):
+    with pytest.raises(ValueError, match=r"prompt_007\.zip: image_seed_0000\.png is L, not RGB"):
         read_images(tmp_path, read_index(tmp_path))
 
 
-def test_a_fingerprint_is_of_the_pictures(tmp_path, expected):
+def test_a_digest_is_of_the_pictures(tmp_path, expected):
     def digest(name, rows, pixels):
         write_images(tmp_path / name, rows, iter(pixels))
-        return fingerprint(tmp_path / name, read_index(tmp_path / name))
+        return image_digest(tmp_path / name, read_index(tmp_path / name))
 
     first = digest("one", ROWS, expected)
     assert digest("two", ROWS, expected) == first
@@ -141,7 +142,7 @@ def test_a_fingerprint_is_of_the_pictures(tmp_path, expected):
     assert digest("two", seeds, expected) != first
     (tmp_path / "two/prompt_008.zip").unlink()
     with pytest.raises(ValueError, match=r"prompt_008\.zip.*delete .*index\.csv"):
-        fingerprint(tmp_path / "two", read_index(tmp_path / "two"))
+        image_digest(tmp_path / "two", read_index(tmp_path / "two"))
 
 
 def test_an_image_that_is_there_twice_is_named(tmp_path, expected):
@@ -185,7 +186,7 @@ def test_an_index_without_a_column_is_named(tmp_path, expected):
 
 @pytest.mark.parametrize("kind", ["packed", "of another format", "of too many pixels"])
 def test_an_image_is_a_stored_png(tmp_path, expected, kind):
-    """Pillow opens some formats with other programs, and small files can stand for large images."""
+    """Pillow opens some formats with other programs, and small files can hold large images."""
     write_images(tmp_path, ROWS, iter(expected))
     picture = Image.new("1", (2**15, 2**15)) if "pixels" in kind else Image.new("RGB", (32, 32))
     buffer = io.BytesIO()
@@ -193,6 +194,6 @@ def test_an_image_is_a_stored_png(tmp_path, expected, kind):
     method = zipfile.ZIP_DEFLATED if kind == "packed" else zipfile.ZIP_STORED
     with zipfile.ZipFile(tmp_path / "prompt_007.zip", "w", method) as archive:
         for seed in range(4):
-            archive.writestr(f"seed_{seed:04d}.png", buffer.getvalue())
+            archive.writestr(f"image_seed_{seed:04d}.png", buffer.getvalue())
     with pytest.raises(ValueError, match=r"prompt_007\.zip: the shard is missing or damaged"):
         read_images(tmp_path, read_index(tmp_path))

@@ -19,7 +19,7 @@ ROWS = [(i, prompt, seed) for i, prompt in enumerate(PROMPTS) for seed in range(
 
 class Toy:
     outputs = ("means", "logits")
-    fingerprint = "toy"
+    digest = "toy"
 
     def __call__(self, images):
         return extract(images)
@@ -35,8 +35,8 @@ def extract(images):
 
 
 QUALITY = {
-    slot: FeatureSource(features="toy", output=output, metric=metric, measured=f"toy {slot}")
-    for slot, output, metric in [
+    column: FeatureSource(features="toy", output=output, metric=metric, measured=f"toy {column}")
+    for column, output, metric in [
         ("fid", "means", "frechet"),
         ("is_star", "logits", "inception_score"),
         ("lpips_diversity", "means", "diversity"),
@@ -102,7 +102,7 @@ def test_values_are_those_of_the_metric_functions(measured, arm, seed, shift):
     assert overall[arm, "lpips_diversity"] == pytest.approx(np.mean(within))
 
 
-def test_images_of_other_prompts_or_seeds_are_refused(sets, tmp_path):
+def test_images_of_other_prompts_or_image_seeds_are_refused(sets, tmp_path):
     for name, rows in {
         "prompts": [(i, prompt.upper(), seed) for i, prompt, seed in ROWS],
         "seeds": [(i, prompt, seed + 1) for i, prompt, seed in ROWS],
@@ -110,7 +110,7 @@ def test_images_of_other_prompts_or_seeds_are_refused(sets, tmp_path):
     }.items():
         write_images(tmp_path / name, rows, iter(images(1)))
         other = ImageSet(tmp_path / name, {"toy": Toy()}, QUALITY)
-        with pytest.raises(ValueError, match="different prompts or seeds") as caught:
+        with pytest.raises(ValueError, match="different prompts or image seeds") as caught:
             measure(sets | {"pcpo": other}, sets["base"], QUALITY, "02_ddpo_aesthetic", 0)
         assert str(tmp_path / name) in str(caught.value)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pcpo.evaluation.score_cache import KeptScores
-from pcpo.records.durable import SUMS
+from pcpo.records.digest import SUMS
 
 
 @pytest.fixture

@@ -14,15 +14,15 @@ NOISE = np.random.default_rng(0).normal(size=IMAGES)
 NOISE = (NOISE - NOISE.mean()) / NOISE.std()
 
 
-def validation(curve, own=0.0):
+def selection_rewards(curve, own=0.0):
     """Rewards of a checkpoint's images: shared noise (paired seeds) and, scaled, its own."""
 
-    def validate(epoch):
+    def measure(epoch):
         other = np.random.default_rng(epoch).normal(size=IMAGES)
         other = (other - other.mean()) / other.std()
         return curve[epoch - 1] + 0.3 * NOISE + own * other
 
-    return validate
+    return measure
 
 
 def evaluation(**changes):
@@ -30,16 +30,16 @@ def evaluation(**changes):
 
 
 def choose(base, own, level=6.0, *, epochs=None, base_epochs=None, noise=0.0, **changes):
-    """(baseline's row, the arm's row); validation rewards are the training curves'."""
+    """(baseline's row, the arm's row); selection rewards are the training curves'."""
     base, own = np.asarray(base, float), np.asarray(own, float)
-    validate = validation(base)
-    first = select_baseline(base, level, base_epochs or list(range(1, len(base) + 1)), validate)
+    measure = selection_rewards(base)
+    first = select_baseline(base, level, base_epochs or list(range(1, len(base) + 1)), measure)
     second = select_matched(
         own,
         first,
         epochs or list(range(1, len(own) + 1)),
-        validation(own, noise),
-        validate(first.epoch),
+        selection_rewards(own, noise),
+        measure(first.epoch),
         evaluation(tolerance=0.02) if not changes else evaluation(**{"tolerance": 0.02} | changes),
     )
     return first, second
@@ -60,8 +60,8 @@ def test_exact_match():
     assert own.difference == pytest.approx(0, abs=1e-12)
     assert own.matched
     assert not own.bracketed
-    assert own.validation_reward == pytest.approx(6.04)
-    assert own.validation_se == pytest.approx(0.3 / math.sqrt(IMAGES - 1))
+    assert own.selection_reward == pytest.approx(6.04)
+    assert own.selection_reward_se == pytest.approx(0.3 / math.sqrt(IMAGES - 1))
     assert own.difference_se == pytest.approx(0, abs=1e-12)
 
 
@@ -107,10 +107,10 @@ def test_the_crossing_lies_between_candidates_even_if_the_window_holds_one():
 def test_a_level_that_is_never_reached():
     base, own = choose(rising(0.01), rising(0.04))
     assert base.crossing_epoch == -1
-    assert base.epoch == 60  # the last checkpoint stands
+    assert base.epoch == 60  # the last checkpoint
     assert not base.matched
     assert not base.level_reached
-    assert "its trailing mean never reaches 6; the last checkpoint stands" in base.reason
+    assert "its trailing mean never reaches 6; the last checkpoint is selected" in base.reason
     assert own.level_reached
     assert not own.matched  # nothing is matched to a baseline that did not get there
 
@@ -131,7 +131,7 @@ def test_sparse_checkpoints():
     )
     assert (base.crossing_epoch, base.epoch) == (52, 60)
     assert "first checkpoint after the crossing" in base.reason
-    # The arm crosses at 27; no checkpoint is within the window, so those on either side stand:
+    # The arm crosses at 27; no checkpoint is within the window. Candidates are on either side:
     # epoch 20 at 5.8 and epoch 40 at 6.62, 0.42 above the baseline's 6.2.
     assert own.epoch == 40
     assert own.bracketed
@@ -158,18 +158,18 @@ def test_two_paired_standard_errors_are_tolerated():
 def test_only_checkpoints_within_the_window_are_scored():
     scored = []
     base, own = rising(0.02), rising(0.04)
-    first = select_baseline(base, 6.0, range(1, 61), validation(base))
+    first = select_baseline(base, 6.0, range(1, 61), selection_rewards(base))
 
-    def validate(epoch):
+    def measure(epoch):
         scored.append(epoch)
-        return validation(own)(epoch)
+        return selection_rewards(own)(epoch)
 
-    reference = validation(base)(first.epoch)
-    select_matched(own, first, range(1, 61), validate, reference, evaluation(candidate_window=3))
+    reference = selection_rewards(base)(first.epoch)
+    select_matched(own, first, range(1, 61), measure, reference, evaluation(candidate_window=3))
     assert scored == list(range(24, 31))
 
 
-def test_without_a_common_level_the_last_checkpoint_stands():
+def test_without_a_common_level_the_last_checkpoint_is_selected():
     base, own = choose(rising(0.02), rising(0.04), level=math.nan)
     assert base.epoch == 60
     assert not base.level_reached
@@ -194,17 +194,17 @@ def test_a_run_shorter_than_the_trailing_mean_selects_its_last_checkpoint():
 
 def test_screening_scores_only_the_nearest_in_full():
     base, own = rising(0.02), rising(0.04)
-    validate, scored = validation(own), []
+    measure, scored = selection_rewards(own), []
 
     def full(epoch):
         scored.append(epoch)
-        return validate(epoch)
+        return measure(epoch)
 
     few = np.arange(IMAGES) < 100
-    first = select_baseline(base, 6.0, list(range(1, 61)), validation(base))
+    first = select_baseline(base, 6.0, list(range(1, 61)), selection_rewards(base))
     chosen = select_matched(
-        own, first, list(range(1, 61)), full, validation(base)(first.epoch),
-        evaluation(tolerance=0.02), lambda epoch: validate(epoch)[few], few,
+        own, first, list(range(1, 61)), full, selection_rewards(base)(first.epoch),
+        evaluation(tolerance=0.02), lambda epoch: measure(epoch)[few], few,
     )  # fmt: skip
     assert scored == [25, 26, 27]
     assert chosen.epoch == 26

@@ -1,4 +1,4 @@
-"""What every extractor of the folder keeps to, and what tells features of equal weights apart."""
+"""The rules that every extractor of the folder follows, and what distinguishes equal weights."""
 
 import importlib
 
@@ -9,7 +9,7 @@ from pcpo import features
 
 
 def test_the_folder_is_the_registry():
-    assert {"inception", "dinov2", "lpips", "judge"} == set(features.names())
+    assert {"inception", "dinov2", "lpips", "quality_network"} == set(features.names())
 
 
 @pytest.mark.parametrize("name", features.names())
@@ -22,29 +22,29 @@ def test_extractors_name_their_outputs_and_their_missing_weights(name, tmp_path)
         features.load(name, tmp_path, outputs=["poodle"])
 
 
-def test_a_fingerprint_is_of_contents(tmp_path):
+def test_a_digest_is_of_contents(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "weights.bin").write_bytes(b"12345")
     (tmp_path / "b/assets.json").write_text("when and from where")
-    first = features.fingerprint("judge", tmp_path / "a")
-    assert features.fingerprint("judge", tmp_path / "b") == first
-    assert features.fingerprint("lpips", tmp_path / "a") != first
+    first = features.digest("quality_network", tmp_path / "a")
+    assert features.digest("quality_network", tmp_path / "b") == first
+    assert features.digest("lpips", tmp_path / "a") != first
     (tmp_path / "b/weights.bin").write_bytes(b"12346")
-    assert features.fingerprint("judge", tmp_path / "b") != first
+    assert features.digest("quality_network", tmp_path / "b") != first
     (tmp_path / "b/weights.bin").rename(tmp_path / "b/other.bin")
-    assert features.fingerprint("judge", tmp_path / "b") != first
+    assert features.digest("quality_network", tmp_path / "b") != first
 
 
-def test_a_fingerprint_is_of_all_sources_of_an_extractor(tmp_path, monkeypatch):
+def test_a_digest_is_of_all_sources_of_an_extractor(tmp_path, monkeypatch):
     names, real = ("inception", "dinov2"), features.digests
-    first = {name: features.fingerprint(name, tmp_path) for name in names}
+    first = {name: features.digest(name, tmp_path) for name in names}
 
     def edited(files):
         return real(files) | {file: "0" for file in files if file == "features/_weights.py"}
 
     monkeypatch.setattr(features, "digests", edited)
-    second = {name: features.fingerprint(name, tmp_path) for name in names}
+    second = {name: features.digest(name, tmp_path) for name in names}
     assert [name for name in names if first[name] != second[name]] == ["inception"]
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from pcpo.analysis.readings import readings
-from tests import synthetic
+from tests import fabricated
 
 ARMS = ("baseline", "log_hinge", "matching", "pcpo", "half_timesteps", "uniform")
 ARMS += ("pcpo_exact", "reweight")
@@ -20,7 +20,7 @@ def updates():
     for number in (1, 6):
         for seed in (0, 1, 2):
             curves = {arm: np.cumsum(rng.normal(0.1, 0.1, EPOCHS)) for arm in ARMS}
-            parts.append(synthetic.updates(curves, number, seed, noise=0.05))
+            parts.append(fabricated.updates(curves, number, seed, noise=0.05))
     frame = pd.concat(parts, ignore_index=True)
     frame["clip_fraction"] += 0.01 * frame["seed"] * (frame["update"] > 1)
     frame["gradient_abs_mean"] = 1e-3 * (1 + frame["epoch"] / 10)
@@ -34,7 +34,7 @@ def updates():
 def timesteps():
     """Configuration 2, both arms, seeds 0 and 1: PCPO's on-policy update is exactly zero."""
     rows = []
-    for arm in synthetic.ARMS:
+    for arm in fabricated.ARMS:
         for seed in (0, 1):
             for epoch in (1, 2):
                 for update in (1, 2):
@@ -42,7 +42,7 @@ def timesteps():
                         zero = arm == "pcpo" and update == 1
                         rows.append(
                             {
-                                "experiment": synthetic.name(2),
+                                "experiment": fabricated.name(2),
                                 "arm": arm,
                                 "seed": seed,
                                 "epoch": epoch,
@@ -61,10 +61,10 @@ def timesteps():
 
 @pytest.fixture(scope="session")
 def validation():
-    """Configuration 6 (which stands for 8 and 9), both arms, seeds 0 to 2, every 8 epochs."""
+    """Configuration 6 (in the place of 8 and 9), both arms, seeds 0 to 2, every 8 epochs."""
     rows = [
         {
-            "experiment": synthetic.name(6),
+            "experiment": fabricated.name(6),
             "arm": arm,
             "seed": seed,
             "epoch": epoch,
@@ -72,7 +72,7 @@ def validation():
             "reward_mean": 0.2 + 0.01 * epoch * (2 if arm == "pcpo" else 1) + 0.001 * seed,
             "reward_std": 0.5,
         }
-        for arm in synthetic.ARMS
+        for arm in fabricated.ARMS
         for seed in (0, 1, 2)
         for epoch in (0, 8, 16, 24)
     ]
@@ -81,12 +81,12 @@ def validation():
 
 @pytest.fixture(scope="session")
 def credit():
-    return synthetic.credit((2, 6, 7))
+    return fabricated.credit((2, 6, 7))
 
 
 def seeds_per_prompt():
     """Configurations 1, 2, 5 and 6, seeds 0 to 2."""
-    parts = [synthetic.metrics((1, 2, 5, 6), seed=s)[1].assign(seed=s) for s in (0, 1, 2)]
+    parts = [fabricated.metrics((1, 2, 5, 6), seed=s)[1].assign(seed=s) for s in (0, 1, 2)]
     return pd.concat(parts, ignore_index=True)
 
 
@@ -99,6 +99,5 @@ def given(updates, timesteps, validation, credit):
         "validation": validation,
         "credit": credit,
         "readings": readings(),
-        "per_prompt": seeds_per_prompt(),
         "metrics_per_prompt": seeds_per_prompt(),
     }

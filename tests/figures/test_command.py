@@ -10,7 +10,7 @@ from pcpo.evaluation.images import write_images
 from pcpo.records import frames
 from pcpo.records.caption import Caption
 from pcpo.records.values import read_json
-from tests import synthetic
+from tests import fabricated
 
 PROMPTS = ["cat", "bear", "butterfly", "chicken", "bee", "camel", "dog"]
 
@@ -34,7 +34,7 @@ def images(folder, prompts=PROMPTS, seeds=2):
 @pytest.fixture
 def grid(tmp_path):
     """Arguments of a grid of configuration 2, whose PCPO is not matched."""
-    selection = synthetic.selection((2,), matched=False)
+    selection = fabricated.selection((2,), matched=False)
     frames.write(selection, frames.SELECTION, tmp_path / "selection.csv", "demo")
     rows = [f"--row={arm}={images(tmp_path / arm)}" for arm in ("base", "baseline", "pcpo")]
     return [
@@ -84,7 +84,7 @@ def test_a_grid_names_its_prompts_and_checkpoints(grid, tmp_path):
     text = (tmp_path / "figure1a.md").read_text()
     listed = "“cat”; “bear”; “butterfly”; “chicken”; “bee”; “camel”"
     assert f"Prompts of Appendix G, image seeds 0: {listed}. " in text
-    assert "PCPO epoch 14 (validation reward 6.01, NOT matched)" in text
+    assert "PCPO epoch 14 (selection reward 6.01, NOT matched)" in text
     assert "One training run per arm" not in text
     figure.main([*grid, "--out", str(tmp_path / "figure15")])
     text = (tmp_path / "figure15.md").read_text()
@@ -106,7 +106,9 @@ def test_a_grid_names_the_sampler_of_its_images(grid, tmp_path):
 
 def test_rows_of_other_images_are_refused(grid, tmp_path):
     fewer = images(tmp_path / "fewer", PROMPTS[:3])
-    with pytest.raises(ValueError, match=r"fewer/index\.csv: prompt 3 \('chicken'\), seed 0 is mi"):
+    with pytest.raises(
+        ValueError, match=r"fewer/index\.csv: prompt 3 \('chicken'\), image seed 0 is mi"
+    ):
         figure.main([*grid, f"--row=uniform={fewer}", "--out", str(tmp_path / "figure1a")])
     with pytest.raises(ValueError, match="give every arm once for each experiment"):
         figure.main([*grid, f"--row=base={fewer}", "--out", str(tmp_path / "figure1a")])

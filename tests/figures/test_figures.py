@@ -14,8 +14,7 @@ from pcpo.figures.timestep_credit import timestep_credit
 from pcpo.figures.training_curves import training_curves
 from pcpo.figures.validation_and_kl import validation_and_kl
 from pcpo.paths import FIGURES
-from pcpo.records.frames import BY_NAME
-from tests import synthetic
+from tests import fabricated
 
 DRAWN = [name for name in FIGURES if FIGURES[name].kind != "sample_grid"]
 
@@ -37,8 +36,8 @@ def edges(band, points):
 
 
 def stand_ins(numbers):
-    """The synthetic experiments by number, and the sixth for those that have no synthetic one."""
-    return synthetic.experiments([n if n < 8 else 6 for n in numbers])
+    """The fabricated experiments by number, and the sixth for those that have no fabricated one."""
+    return fabricated.experiments([n if n < 8 else 6 for n in numbers])
 
 
 # --- all of them --------------------------------------------------------------------------------
@@ -48,10 +47,10 @@ def stand_ins(numbers):
 def test_every_figure_draws_from_its_frames_and_changes_none(name, given):
     spec = FIGURES[name]
     kind = KINDS[spec.kind]
-    assert kind.frames == tuple(BY_NAME[frame] for frame in spec.frames)
-    before = [given[frame].copy() for frame in spec.frames]
+    frames = [frame.name for frame in kind.frames]
+    before = [given[frame].copy() for frame in frames]
     figure = kind.draw(
-        *(given[frame] for frame in spec.frames),
+        *(given[frame] for frame in frames),
         stand_ins(spec.experiments),
         arms=(*spec.arms, *spec.also),
     )
@@ -61,7 +60,7 @@ def test_every_figure_draws_from_its_frames_and_changes_none(name, given):
     for experiment in stand_ins(spec.experiments):
         assert style.title(experiment) in titles
     assert any(axes.has_data() for axes in figure.axes)
-    for frame, was in zip(spec.frames, before, strict=True):
+    for frame, was in zip(frames, before, strict=True):
         assert given[frame].equals(was)
 
 
@@ -73,13 +72,13 @@ def test_a_wrong_frame_is_refused_with_its_name(name, given):
         column = next(c for c in spec.columns if c not in spec.key)
         wrong = [f.drop(columns=column) if i == place else f for i, f in enumerate(right)]
         with pytest.raises(ValueError, match=rf"figure {name}: .*'{spec.name}' lacks.*{column}"):
-            kind.draw(*wrong, synthetic.experiments((2,)))
+            kind.draw(*wrong, fabricated.experiments((2,)))
 
 
 @pytest.mark.parametrize("name", [k for k in KINDS if k not in ("sample_grid", "credit_weights")])
-def test_an_experiment_without_rows_is_said_to_have_none(name, given):
+def test_an_experiment_without_rows_is_noted(name, given):
     frames = [given[spec.name] for spec in KINDS[name].frames]
-    figure = KINDS[name].draw(*frames, synthetic.experiments((4,)))
+    figure = KINDS[name].draw(*frames, fabricated.experiments((4,)))
     figure.canvas.draw()
     assert all(any(t.get_text() == "no data" for t in axes.texts) for axes in figure.axes)
 
@@ -88,9 +87,9 @@ def test_an_experiment_without_rows_is_said_to_have_none(name, given):
 
 
 def test_training_curves_show_the_frames_numbers_and_a_band_over_seeds(updates):
-    figure = training_curves(updates, synthetic.experiments((1, 4, 6)), window=1)
+    figure = training_curves(updates, fabricated.experiments((1, 4, 6)), window=1)
     reward, clip = figure.axes[0], figure.axes[3]
-    pcpo = updates[(updates["experiment"] == synthetic.name(1)) & (updates["arm"] == "pcpo")]
+    pcpo = updates[(updates["experiment"] == fabricated.name(1)) & (updates["arm"] == "pcpo")]
     rewards = pcpo[pcpo["update"] == 1].pivot(index="epoch", columns="seed", values="reward_mean")
     np.testing.assert_allclose(lines(reward, "pcpo")[0].get_ydata(), rewards.mean(axis=1))
     low, high = edges(bands(reward)[1], rewards.index)  # the baseline's comes first
@@ -103,8 +102,8 @@ def test_training_curves_show_the_frames_numbers_and_a_band_over_seeds(updates):
     assert clip.get_ylim()[0] < 0.0 < 0.15 < clip.get_ylim()[1]
 
 
-def test_the_authors_count_stands_below_and_takes_one_side_of_matching_arms(updates):
-    figure = training_curves(updates, synthetic.experiments((1,)), window=1)
+def test_the_authors_count_is_below_and_takes_one_side_of_matching_arms(updates):
+    figure = training_curves(updates, fabricated.experiments((1,)), window=1)
     _, alike, authors = figure.axes
     both, own = (lines(panel, "pcpo")[0].get_ydata() for panel in (alike, authors))
     np.testing.assert_allclose(own, (0.0 + 0.1) / 2)  # the frame's one side is half of 0.2
@@ -115,7 +114,7 @@ def test_the_authors_count_stands_below_and_takes_one_side_of_matching_arms(upda
 
 def test_one_seed_has_the_standard_error_of_its_images(updates):
     one = updates[updates["seed"] == 0]
-    figure = training_curves(one, synthetic.experiments((1,)), window=1)
+    figure = training_curves(one, fabricated.experiments((1,)), window=1)
     reward, clip, _ = figure.axes
     mean = lines(reward, "baseline")[0]
     low, high = edges(bands(reward)[0], mean.get_xdata())
@@ -125,15 +124,15 @@ def test_one_seed_has_the_standard_error_of_its_images(updates):
 
 def test_curves_are_smoothed_over_five_epochs(updates):
     one = updates[(updates["seed"] == 0) & (updates["update"] == 1)]
-    figure = training_curves(one, synthetic.experiments((1,)))
-    rewards = one[(one["experiment"] == synthetic.name(1)) & (one["arm"] == "pcpo")]["reward_mean"]
+    figure = training_curves(one, fabricated.experiments((1,)))
+    rewards = one[(one["experiment"] == fabricated.name(1)) & (one["arm"] == "pcpo")]["reward_mean"]
     drawn = lines(figure.axes[0], "pcpo")[0].get_ydata()
     assert drawn[10] == pytest.approx(rewards.iloc[8:13].mean())
 
 
 def test_ablation_has_its_arms_and_both_counts(updates):
     arms = (*FIGURES["figure6"].arms, *FIGURES["figure6"].also)
-    figure = ablation(updates, synthetic.experiments((1,)), arms=arms)
+    figure = ablation(updates, fabricated.experiments((1,)), arms=arms)
     assert len(figure.axes) == 6
     assert all(len(axes.get_lines()) == 6 for axes in figure.axes)
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
@@ -147,7 +146,7 @@ def test_ablation_has_its_arms_and_both_counts(updates):
 
 
 def test_heuristics_put_the_reward_over_wall_time(updates):
-    figure = heuristics(updates, synthetic.experiments((1,)), arms=("baseline", "half_timesteps"))
+    figure = heuristics(updates, fabricated.experiments((1,)), arms=("baseline", "half_timesteps"))
     by_epoch, by_time, _ = figure.axes
     for arm in ("baseline", "half_timesteps"):
         (time,), (epoch,) = lines(by_time, arm), lines(by_epoch, arm)
@@ -158,7 +157,7 @@ def test_heuristics_put_the_reward_over_wall_time(updates):
 
 
 def test_validation_rewards_and_the_running_mean_of_the_divergence(updates, validation):
-    figure = validation_and_kl(updates, validation, synthetic.experiments((6,)), window=1)
+    figure = validation_and_kl(updates, validation, fabricated.experiments((6,)), window=1)
     top, middle, *_ = figure.axes
     x, y = np.array(lines(top, "pcpo")[0].get_data(), dtype=float)
     np.testing.assert_allclose(x, [0, 8, 16, 24])
@@ -167,7 +166,7 @@ def test_validation_rewards_and_the_running_mean_of_the_divergence(updates, vali
     # 0.05 (e + 1) + 0.025.
     frontier = lines(middle, "baseline")[0]
     np.testing.assert_allclose(frontier.get_ydata(), 0.05 * (np.arange(1, 25) + 1) + 0.025)
-    runs = updates[(updates["experiment"] == synthetic.name(6)) & (updates["arm"] == "baseline")]
+    runs = updates[(updates["experiment"] == fabricated.name(6)) & (updates["arm"] == "baseline")]
     rewards = runs[runs["update"] == 1].groupby("epoch")["reward_mean"].mean()
     np.testing.assert_allclose(frontier.get_xdata(), rewards)
     below, above = middle.get_ylim()
@@ -178,7 +177,7 @@ def test_one_seeds_validation_has_error_bars(updates, validation):
     figure = validation_and_kl(
         updates[updates["seed"] == 0],
         validation[validation["seed"] == 0],
-        synthetic.experiments((6,)),
+        fabricated.experiments((6,)),
     )
     bar = figure.axes[0].containers[0].lines[2][0].get_segments()[0]
     assert bar[1][1] - bar[0][1] == pytest.approx(2 * 0.5 / 100**0.5)
@@ -186,8 +185,8 @@ def test_one_seeds_validation_has_error_bars(updates, validation):
 
 def test_ratio_distribution_draws_the_last_update_and_two_phases(updates):
     frame = updates.assign(log_ratio_q75=0.01 * updates["epoch"])
-    level = synthetic.evaluation(reward_levels=(100.0,))  # never reached: the last five epochs
-    figure = ratio_distribution(frame, synthetic.experiments((1, 6), evaluation=level))
+    level = fabricated.evaluation(reward_levels=(100.0,))  # never reached: the last five epochs
+    figure = ratio_distribution(frame, fabricated.experiments((1, 6), evaluation=level))
     top, _, bottom, _ = figure.axes
     np.testing.assert_allclose(lines(top, "pcpo")[0].get_ydata(), 0.0)  # the median
     assert [label.get_text() for label in bottom.get_xticklabels()] == [
@@ -202,8 +201,8 @@ def test_ratio_distribution_draws_the_last_update_and_two_phases(updates):
 
 def test_gradient_statistics_from_scratch_and_after_the_crossing(updates):
     rising = updates.assign(reward_mean=updates["epoch"] * (1.0 + (updates["arm"] == "pcpo")))
-    level = synthetic.evaluation(reward_levels=(10.0,))
-    figure = gradient_statistics(rising, synthetic.experiments((1,), evaluation=level))
+    level = fabricated.evaluation(reward_levels=(10.0,))
+    figure = gradient_statistics(rising, fabricated.experiments((1,), evaluation=level))
     mean, variance = figure.axes
     drawn = [line.get_ydata() for line in (lines(mean, "pcpo")[0], lines(variance, "pcpo")[0])]
     # The mean of five epochs is e - 2: PCPO is at 10 in epoch 7, the baseline in epoch 12.
@@ -233,7 +232,7 @@ def test_credit_weights_draw_every_reading_with_the_published_constants(given):
 
 
 def test_timestep_credit_pools_over_epochs_and_sets_the_spread_beside_the_weight(timesteps, credit):
-    figure = timestep_credit(timesteps, credit, synthetic.experiments((2,)))
+    figure = timestep_credit(timesteps, credit, fabricated.experiments((2,)))
     mean, clip, spread = figure.axes
     # Epochs 1 and 2 with 10 and 20 terms: (10 x 1 + 20 x 2) / 30.
     np.testing.assert_allclose(lines(mean, "baseline")[0].get_ydata(), 1e-5 * 5 / 3)

@@ -1,4 +1,4 @@
-"""Prompts in figures: no mathematics, a font that has the characters, or a box that is told of."""
+"""Prompts in figures: no mathematics, a font that has the characters, or a box and a note."""
 
 import warnings
 from xml.etree import ElementTree

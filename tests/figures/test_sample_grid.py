@@ -9,7 +9,7 @@ from pcpo.paths import FIGURES
 
 def index(prompts, seeds=3):
     rows = [(i, text, seed) for i, text in enumerate(prompts) for seed in range(seeds)]
-    return pd.DataFrame(rows, columns=["prompt_id", "prompt", "seed"])
+    return pd.DataFrame(rows, columns=["prompt_id", "prompt", "image_seed"])
 
 
 def test_it_takes_both_layouts_and_refuses_others():
@@ -31,7 +31,7 @@ def test_many_columns_are_folded_evenly():
     assert figure.axes[0].get_subplotspec().get_gridspec().get_geometry() == (4, 4)
     values = [axes.images[0].get_array()[0, 0, 0] for axes in figure.axes]
     assert values == [0, 1, 2, 3] * 2 + [4, 5, 6, 7] * 2
-    assert [axes.get_title() for axes in figure.axes[:4]] == ["x", "", "a", "b"]  # x stands once
+    assert [axes.get_title() for axes in figure.axes[:4]] == ["x", "", "a", "b"]  # x is there once
 
 
 def test_the_papers_prompts_are_taken_where_all_are_there():
@@ -39,7 +39,7 @@ def test_the_papers_prompts_are_taken_where_all_are_there():
     chosen, published = grid.choose(index(["bat", "cat", "lion"]))
     assert published
     assert chosen["prompt"].tolist() == ["lion", "lion", "bat", "bat"]
-    assert chosen["seed"].tolist() == [0, 1, 0, 1]
+    assert chosen["image_seed"].tolist() == [0, 1, 0, 1]
 
 
 def test_others_are_spread_evenly():

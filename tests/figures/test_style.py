@@ -10,7 +10,7 @@ from pcpo.config import arm_names
 from pcpo.figures import save, style
 from pcpo.figures.ablation import ablation
 from pcpo.paths import FIGURES
-from tests import synthetic
+from tests import fabricated
 
 # Machado, Oliveira and Fernandes (2009), severity 1.0, on linear RGB.
 SIGHT = {
@@ -85,7 +85,7 @@ def test_smoothing_is_a_centred_mean():
 def test_saving_twice_gives_the_same_bytes_and_leaves_no_settings(updates, tmp_path):
     before = dict(matplotlib.rcParams)
     for folder in ("a", "b"):
-        paths = save(ablation(updates, synthetic.experiments((1,))), tmp_path / folder / "figure6")
+        paths = save(ablation(updates, fabricated.experiments((1,))), tmp_path / folder / "figure6")
         assert [p.suffix for p in paths] == [".pdf", ".png", ".svg"]
     for suffix in (".pdf", ".png", ".svg"):
         one, two = ((tmp_path / f / f"figure6{suffix}").read_bytes() for f in "ab")
@@ -98,6 +98,6 @@ def test_the_users_own_settings_do_not_enter(updates, tmp_path):
     drawn = []
     for own in ({}, {"font.size": 30, "axes.facecolor": "red", "savefig.transparent": True}):
         with matplotlib.rc_context(own):
-            paths = save(ablation(updates, synthetic.experiments((1,))), tmp_path / "figure6")
+            paths = save(ablation(updates, fabricated.experiments((1,))), tmp_path / "figure6")
         drawn.append([path.read_bytes() for path in paths])
     assert drawn[0] == drawn[1]

@@ -28,7 +28,7 @@ def test_memory_is_bounded_with_a_folder(tmp_path):
     assert kept.get("0")["text"][0, 0] == 0
 
 
-def test_a_damaged_file_is_computed_anew(tmp_path):
+def test_a_damaged_file_is_computed_again(tmp_path):
     PromptEmbeddings(tmp_path).put("a cat", row(3))
     [file] = tmp_path.iterdir()
     whole = file.read_bytes()

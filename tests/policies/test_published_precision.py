@@ -70,7 +70,7 @@ def test_weights_are_held_as_the_originals_hold_them(published, number):
 
 @pytest.mark.parametrize("device", DEVICES)
 @each_configuration
-def test_it_trains_stops_goes_on_and_generates(published, tmp_path, number, device):
+def test_it_trains_stops_resumes_and_generates(published, tmp_path, number, device):
     chosen = at_paper_scale(number)
 
     def run(path, epochs, report=lambda row: None):
@@ -153,7 +153,7 @@ def test_checkpoints_hold_the_moving_average(published, tmp_path, every, calls):
             average = decay * average + (1 - decay) * values[name]
     state = load_file(newest_state(tmp_path) / "state.safetensors")
     torch.testing.assert_close(state[f"ema.{name}"], average)
-    assert torch.equal(state[f"weight.{name}"], seen[-1][name])  # the run goes on from the weights
+    assert torch.equal(state[f"weight.{name}"], seen[-1][name])  # the run resumes from the weights
     saved = load_file(tmp_path / "checkpoints/epoch_00002/pytorch_lora_weights.safetensors")
     average = state[f"ema.{name}"]
     assert any(v.shape == average.shape and torch.equal(v, average) for v in saved.values())

@@ -90,7 +90,7 @@ def test_mjhq_drops_long_prompts_and_keeps_the_files_order():
 
 
 def test_mjhq_with_a_clip_tokenizer_of_its_own_folder(tmp_path):
-    from pcpo.world.tokenizers import clip_tokenizer
+    from pcpo.synthetic.tokenizers import clip_tokenizer
 
     folder = tmp_path / "sources/mjhq"
     clip_tokenizer().save_pretrained(folder / "tokenizer")

@@ -10,7 +10,7 @@ from pcpo.paths import Paths
 from pcpo.records import frames
 from pcpo.records.frames import FrameSpec
 from pcpo.records.sealed import UNSEALED, seal
-from tests import synthetic
+from tests import fabricated
 
 SPEC = FrameSpec(
     "example", ("name", "k"), {"name": "s", "k": "i", "value": "f", "good": "b", "note": "s"}
@@ -93,14 +93,14 @@ def test_missing_and_truncated_files_are_named(tmp_path):
 
 
 def test_the_tidy_tables_take_their_own_rows(tmp_path):
-    overall, per_prompt = synthetic.metrics([1, 2])
+    overall, per_prompt = fabricated.metrics([1, 2])
     cases = [
-        (frames.UPDATES, synthetic.updates({"baseline": [1.0, 2.0]})),
-        (frames.SELECTION, synthetic.selection([1, 2], matched=True)),
+        (frames.UPDATES, fabricated.updates({"baseline": [1.0, 2.0]})),
+        (frames.SELECTION, fabricated.selection([1, 2], matched=True)),
         (frames.METRICS_OVERALL, overall),
         (frames.METRICS_PER_PROMPT, per_prompt),
-        (frames.ALIGNMENT, synthetic.alignment([5])),
-        (frames.CREDIT, synthetic.credit([2])),
+        (frames.ALIGNMENT, fabricated.alignment([5])),
+        (frames.CREDIT, fabricated.credit([2])),
     ]
     for spec, frame in cases:
         frames.write(frame, spec, tmp_path / f"{spec.name}.csv", "demo")
@@ -109,7 +109,7 @@ def test_the_tidy_tables_take_their_own_rows(tmp_path):
 
 @pytest.mark.parametrize("kind", ["rows", "texts", "lists", "codec"])
 def test_a_small_file_does_not_become_a_large_frame(tmp_path, kind, monkeypatch):
-    """Constant columns take no room in Parquet: some kB can stand for any number of rows."""
+    """Constant columns take no room in Parquet: some kB can hold any number of rows."""
     rows = 10**7 if kind == "rows" else 1000
     column = pa.array(np.zeros(rows, np.int64))
     if kind == "texts":
@@ -190,8 +190,8 @@ def test_the_same_rows_give_the_same_bytes(tmp_path):
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
 def test_a_frame_of_another_scale_or_experiment_is_refused(tmp_path, suffix):
     path = tmp_path / f"selection.{suffix}"
-    frames.write(synthetic.selection([5]), frames.SELECTION, path, "smoke")
-    name = synthetic.selection([5])["experiment"].iloc[0]
+    frames.write(fabricated.selection([5]), frames.SELECTION, path, "smoke")
+    name = fabricated.selection([5])["experiment"].iloc[0]
     assert len(frames.read(path, frames.SELECTION, "smoke", [name, "other"])) == 2
     with pytest.raises(ValueError, match=rf"{suffix}: is of scale 'smoke', where 'demo' is needed"):
         frames.read(path, frames.SELECTION, "demo", [name])
@@ -216,6 +216,8 @@ def test_a_frame_in_the_place_of_another_run_is_refused(tmp_path):
             if not wrong:
                 assert len(frames.read(path, frames.VALIDATION, "demo", ["05_a"])) == len(frame)
                 continue
-            told = rf"validation\.parquet: is of {key} '{run[key]}', where '{value}' is needed"
-            with pytest.raises(ValueError, match=told):
+            expected_error = (
+                rf"validation\.parquet: is of {key} '{run[key]}', where '{value}' is needed"
+            )
+            with pytest.raises(ValueError, match=expected_error):
                 frames.read(path, frames.VALIDATION)

@@ -35,18 +35,18 @@ def holder(tmp_path):
     other.join()
 
 
-def test_who_holds_it_is_said_and_a_killed_one_gives_it_back(tmp_path, holder):
+def test_the_holder_is_named_and_a_killed_one_gives_it_back(tmp_path, holder):
     with pytest.raises(Busy, match=f"held by process {holder.pid} on "), alone(tmp_path / "lock"):
         pass
-    said = []
+    holders = []
 
     def waiting(name):
-        said.append(name)
+        holders.append(name)
         holder.kill()
 
     with alone(tmp_path / "lock", waiting):
         assert f"process {os.getpid()} on " in (tmp_path / "lock").read_text()
-    assert said[0].startswith(f"process {holder.pid} on ")
+    assert holders[0].startswith(f"process {holder.pid} on ")
 
 
 def test_a_folder_can_be_held_and_nothing_is_left_in_it(tmp_path):
@@ -56,19 +56,19 @@ def test_a_folder_can_be_held_and_nothing_is_left_in_it(tmp_path):
 
 
 def test_who_finds_a_folder_held_waits(tmp_path):
-    said = []
+    holders = []
     with ExitStack() as other:
         other.enter_context(alone_in(tmp_path))
         with pytest.raises(Busy, match="held by a process"), alone_in(tmp_path):
             pass
 
         def waiting(holder):
-            said.append(holder)
+            holders.append(holder)
             other.close()
 
         with alone_in(tmp_path, waiting):
             pass
-    assert said == ["a process"]
+    assert holders == ["a process"]
 
 
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EBADF])

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pcpo.config import load_arm, load_experiment
+from pcpo.paths import PACKAGE
 from pcpo.records import programs, provenance
 from pcpo.records.git import tracked
 from pcpo.workflow import devices
@@ -84,22 +85,31 @@ def test_a_record_is_of_the_start_of_its_job(monkeypatch, tmp_path):
     states = iter(["at the start", "at the end"])
     monkeypatch.setattr(provenance, "origin", lambda: {"git": next(states)})
     log = tmp_path / "results" / "demo" / "logs" / "train" / "a.log"
-    with provenance.recorded(log, {"seed": 0}):
-        pass
+    files = {"read": [], "wrote": []}
+    with provenance.recorded(log, {"seed": 0}, files):
+        files["wrote"] = ["x/a"]  # as a command does after it has read its command line
     record = tmp_path / "results" / "demo" / "provenance" / "train" / "a.json"
-    told = json.loads(record.read_text())
-    assert (told["git"], told["rule"], told["job"]) == ("at the start", "train", "a")
-    assert told["resolved"] == {"seed": 0} and told["seconds"] >= 0
-    with pytest.raises(RuntimeError), provenance.recorded(log.with_name("b.log"), {}):
+    content = json.loads(record.read_text())
+    assert (content["git"], content["rule"], content["job"]) == ("at the start", "train", "a")
+    assert content["resolved"] == {"seed": 0} and content["seconds"] >= 0
+    assert (content["read"], content["wrote"]) == ([], ["x/a"])
+    with pytest.raises(RuntimeError), provenance.recorded(log.with_name("b.log"), {}, files):
         raise RuntimeError
     assert not record.with_name("b.json").exists()
+
+
+def test_every_command_with_a_record_says_what_it_writes():
+    for file in (PACKAGE / "cli").glob("*.py"):
+        text = file.read_text()
+        recorded = any(part in text for part in ('"--log"', "experiment_parser(", "printing=True"))
+        assert not (recorded and '"--out"' in text) or " uses(" in text, file
 
 
 def test_the_run_of_a_training_is_in_its_record(tmp_path):
     log = tmp_path / "results" / "demo" / "logs" / "train" / "a.log"
     found = {"experiment": load_experiment(2, "smoke"), "arm": load_arm("pcpo_exact")}
-    told = {name: part.model_dump(mode="json") for name, part in found.items()}
-    with provenance.recorded(log, told | {"seed": 3}):
+    content = {name: part.model_dump(mode="json") for name, part in found.items()}
+    with provenance.recorded(log, content | {"seed": 3}, {"read": [], "wrote": []}):
         pass
     run = provenance.run_of(provenance.record_path(log))
     assert run == provenance.Run("02_ddpo_aesthetic", "pcpo_exact", 3)

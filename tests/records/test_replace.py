@@ -89,9 +89,9 @@ def test_a_full_disk_is_one_sentence_that_names_the_file_and_what_is_free(name, 
     disk = mounted(tmp_path / "disk", "-t", "tmpfs", "-o", "size=64k", "tmpfs")
     with pytest.raises(OSError) as caught:  # noqa: PT011  (its text is what the test is about)
         WRITERS[name](disk / "made")
-    said = explained(caught.value)
-    assert said.startswith(f"{disk / 'made'}")
-    assert re.search(f"cannot be written: .*[(]0[.][01] MB are free in {disk}", said)
+    message = explained(caught.value)
+    assert message.startswith(f"{disk / 'made'}")
+    assert re.search(f"cannot be written: .*[(]0[.][01] MB are free in {disk}", message)
     assert not list(disk.rglob("*.part"))
 
 
@@ -195,9 +195,9 @@ def test_an_error_of_another_file_keeps_its_name(tmp_path):
 
 def test_a_missing_right_is_called_that_and_whose_it_is(tmp_path):
     error = PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "x"))
-    said = explained(error)
-    assert said.startswith(f"{tmp_path / 'x'}: Permission denied for user ")
-    assert f"{tmp_path} is user " in said and "drwx" in said
+    message = explained(error)
+    assert message.startswith(f"{tmp_path / 'x'}: Permission denied for user ")
+    assert f"{tmp_path} is user " in message and "drwx" in message
 
 
 def test_a_folder_that_is_a_file_is_named(tmp_path):

@@ -30,10 +30,6 @@ FILES = {
     "of_package": "from pcpo.part import x",
     "config/__init__": "from pcpo import leaf",
     "config/files": "from pcpo import leaf",
-    "figures/kinds": "from pcpo.figures import bars, lines",
-    "figures/bars": "",
-    "figures/lines": "from pcpo.figures.bars import x",
-    "draw": "from pcpo.figures.kinds import KINDS",
 }
 
 
@@ -61,8 +57,6 @@ def package(folder, monkeypatch):
         *((name, set()) for name in ("leaf", "typed", "text", "broken", "settings")),
         ("of_part", {"part/one", "part/two"}),  # not what the package's __init__ imports
         ("of_package", {"part/__init__", "leaf"}),
-        ("draw", {"figures/kinds"}),  # a registry is not followed
-        ("figures.lines", {"figures/bars"}),
         ("config.files", {"leaf"}),  # what is named counts, plumbing or not
     ],
 )
@@ -90,7 +84,7 @@ def test_a_package_and_its_modules(package):
 
 
 def test_what_is_stated_is_there():
-    for name in (*sources.PLUMBING, *sources.REGISTRIES):
+    for name in sources.PLUMBING:
         assert sources.exists(name), name
 
 
@@ -107,7 +101,7 @@ def test_a_training_depends_on_the_method_and_not_on_how_its_records_are_written
         *("rewards/hps.py", "rewards/_open_clip.py", "rewards/_files.py"),
     }
     rooms = {name.split("/")[0] for name in found}
-    assert not rooms & {"config", "records", "cli", "cost", "assets", "world", "workflow"}
+    assert not rooms & {"config", "records", "cli", "cost", "assets", "synthetic", "workflow"}
     assert not found & {"training/run_folder.py", "rewards/ocr.py", "rewards/_blip.py"}
 
 

@@ -20,7 +20,7 @@ CLAIMS += ("verdict", "why", "claim_id", "claim_verdict", "claimed", "paper", "r
 CLAIMS += ("primary",)
 TABLE1 = pd.DataFrame(
     {
-        "row": ["config2", "config4", "config5", "config6"],
+        "row": ["configuration 2", "configuration 4", "configuration 5", "configuration 6"],
         "target_level": [5.8157, 0.44066, 0.75, 0.9],
         "baseline_epochs": [17, 20, 18, 17],
         "pcpo_epochs": [12, 19, 20, 16],
@@ -63,9 +63,9 @@ def results(tmp_path):
     (root / "figures").mkdir()
     for name in ("figure3", "figure10"):
         Image.new("RGB", (300, 120), "steelblue").save(root / "figures" / f"{name}.png")
-    said = Caption("Figure 3, ours", "Reward and clipping.", f"{HOSTILE}\n\nTwo *bands*.")
-    (root / "figures" / "figure3.md").write_text(said.to_markdown())
-    (root / "figures" / "figure3.json").write_text(to_json(said))
+    below_figure = Caption("Figure 3, ours", "Reward and clipping.", f"{HOSTILE}\n\nTwo *bands*.")
+    (root / "figures" / "figure3.md").write_text(below_figure.to_markdown())
+    (root / "figures" / "figure3.json").write_text(to_json(below_figure))
     fast = ("Speed", f"Faster {HOSTILE}", "Table 1, Fig. 3", "speed-up, %; configuration")
     of_fast = ("fast", "holds", "higher", "24.6 %", f"a remark {HOSTILE}", "empirical", True)
     rows = [
@@ -87,10 +87,10 @@ def results(tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{header}{seconds}\t0:00:00\t1000\t1\t1\t1\t0\t0\t90\t{seconds / 2}\n")
     for arm in ("baseline", "pcpo"):
-        told = {"experiment": {"name": "02_ddpo_aesthetic"}, "arm": {"name": arm}, "seed": 0}
+        resolved = {"experiment": {"name": "02_ddpo_aesthetic"}, "arm": {"name": arm}, "seed": 0}
         record = root / "provenance" / "train" / f"02_ddpo_aesthetic_{arm}_0.json"
         record.parent.mkdir(parents=True, exist_ok=True)
-        record.write_text(json.dumps({"rule": "train", "resolved": told}))
+        record.write_text(json.dumps({"rule": "train", "resolved": resolved}))
     run = root / "runs" / "02_ddpo_aesthetic" / "pcpo" / "seed0"
     run.mkdir(parents=True)
     (run / "checkpoints.csv").write_text("epoch,folder\n10,a\n20,b\n")

@@ -56,8 +56,8 @@ def test_a_damaged_history_is_named_and_costs_no_other(results):
     assert f"{file}: line 1 is damaged" in train.jobs[1].problem
     assert train.seconds == pytest.approx(180, abs=1)
     page = collect(results.root, "demo", ["02_ddpo_aesthetic"], [0])
-    told = [f"{piece.title}: {piece.why}" for piece in page.missing if piece.name == "costs"]
-    assert told == [f"All that train 02_ddpo_aesthetic_pcpo_0 cost: {train.jobs[1].problem}"]
+    reasons = [f"{piece.title}: {piece.why}" for piece in page.missing if piece.name == "costs"]
+    assert reasons == [f"All that train 02_ddpo_aesthetic_pcpo_0 cost: {train.jobs[1].problem}"]
     assert "line 1 is damaged" in render(page)
 
 

@@ -47,7 +47,7 @@ def test_a_damaged_caption_is_named(root, damage):
         read_figure("figure3", root)
 
 
-def test_without_a_caption_the_title_stands_for_the_picture(root):
+def test_without_a_caption_the_title_describes_the_picture(root):
     assert read_figure("figure3", root).alternative == "Figure 3"
     assert title("samples_ocr") == "Samples ocr"
 

@@ -19,7 +19,7 @@ from pcpo.report import collect, render
 from pcpo.training.loop import train
 from pcpo.training.run import Run
 from pcpo.training.run_folder import RunFolder
-from tests import synthetic
+from tests import fabricated
 from tests.hostile_prompts import HOSTILE, write
 from tests.report.test_page import Reader
 from tests.small import brightness, experiment, policy
@@ -32,7 +32,7 @@ def prompts(tmp_path_factory):
     return read_prompts(write(tmp_path_factory.mktemp("prompts") / "mine.txt"))
 
 
-def test_training_gives_the_reward_what_stands_in_the_file(models, prompts, tmp_path):
+def test_training_gives_the_reward_the_text_of_the_file(models, prompts, tmp_path):
     """Each prompt twice, on one step of the sampler."""
     seen = []
 
@@ -68,7 +68,7 @@ def test_index_figure_caption_frames_and_report_have_them_unchanged(
 ):
     assert read_index(images)["prompt"].tolist() == HOSTILE
     monkeypatch.setitem(GRIDS, "figure20", Grid(spread=COUNT, shown=COUNT))
-    frames.write(synthetic.selection((5,)), frames.SELECTION, tmp_path / "selection.csv", "demo")
+    frames.write(fabricated.selection((5,)), frames.SELECTION, tmp_path / "selection.csv", "demo")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         figure.main(
@@ -78,7 +78,7 @@ def test_index_figure_caption_frames_and_report_have_them_unchanged(
         )  # fmt: skip
     caption = Path(results.root, "figures/figure20.md").read_text(encoding="utf-8")
     assert "<b>" not in caption and "<script" not in caption and "</script" not in caption
-    assert "stands for a character that no installed font has: U+" in caption
+    assert "replaces a character that no installed font has: U+" in caption
     page = render(collect(results.root, "demo", results.experiments, [0]))
     text = Reader(page).text
     assert [prompt for prompt in HOSTILE if f"“{prompt}”" not in text] == []

@@ -82,7 +82,7 @@ def test_a_broken_ledger_is_refused_by_name_and_row(write_claims, cells, message
 def test_another_file_is_refused(tmp_path, text):
     path = tmp_path / "claims.csv"
     path.write_text(text)
-    with pytest.raises(ValueError, match=r"claims\.csv.*make it anew"):
+    with pytest.raises(ValueError, match=r"claims\.csv.*make it again"):
         read_ledger(path)
 
 

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from pcpo.report.numbers import duration, measure
-from pcpo.report.world import read_world
+from pcpo.report.synthetic import read_synthetic
 
 
 @pytest.mark.parametrize(
@@ -37,11 +37,11 @@ def test_measures(value, text):
     assert measure(value) == text
 
 
-def test_the_worlds_tables(tmp_path):
-    (tmp_path / "world").mkdir()
-    rows = "a_model,accuracy,bar\nsd_14,0.98000,\njudge,1.0000,0.9500\n"
-    (tmp_path / "world" / "accuracy.csv").write_text(rows)
-    (table,) = read_world(tmp_path).values()
+def test_tables_of_synthetic_data(tmp_path):
+    (tmp_path / "synthetic").mkdir()
+    rows = "a_model,accuracy,bar\nsd_14,0.98000,\nquality_network,1.0000,0.9500\n"
+    (tmp_path / "synthetic" / "accuracy.csv").write_text(rows)
+    (table,) = read_synthetic(tmp_path).values()
     assert table.header == ("a model", "accuracy", "bar")
     assert table.numeric == (False, True, True)
-    assert table.rows == (("sd 14", "0.98", ""), ("judge", "1", "0.95"))
+    assert table.rows == (("sd 14", "0.98", ""), ("quality network", "1", "0.95"))

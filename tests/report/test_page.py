@@ -107,7 +107,7 @@ def test_a_table_of_a_run_that_now_leaves_it_out_is_not_shown(results):
     assert "Table 9: needs configuration 7" in read.text
 
 
-def test_an_empty_folder_gives_a_page_that_says_so(tmp_path, results):
+def test_an_empty_folder_gives_a_page_that_lists_what_is_missing(tmp_path, results):
     results.root = tmp_path / "nothing"
     read = page(results)
     for text in ("The ledger is not made yet", "No figure was drawn yet", "No benchmark files"):
@@ -129,7 +129,7 @@ def test_command_and_its_errors(results, capsys, monkeypatch):
 
 
 def test_each_arm_by_its_own_sampler_is_a_page_of_its_own(results):
-    """What hangs on evaluation images is read there, the trainings where they are."""
+    """What depends on evaluation images is read there, the trainings where they are."""
     own = results.root / "own_sampler"
     own.mkdir()
     for name in ("tables", "figures", "claims.csv", "compare.csv"):
@@ -150,7 +150,7 @@ def test_each_arm_by_its_own_sampler_is_a_page_of_its_own(results):
     ):
         assert text in read.text
     work = re.search(r"Work done\s*(.*)summed over jobs", read.text)[1]
-    assert work == "30.0 s"  # of this page; the trainings stand with the configurations
+    assert work == "30.0 s"  # of this page; the trainings are with the configurations
     for link in read.links:
         assert link.startswith("#") or link in ("data:,", "../plan.md") or (own / link).exists()
     assert "evaluation images by each arm's own" not in page(results).text

@@ -17,7 +17,7 @@ def path(tmp_path):
     return tmp_path / "compare.csv"
 
 
-def test_the_papers_number_stands_as_printed_and_ours_beside_it(path):
+def test_the_papers_number_is_as_printed_and_ours_beside_it(path):
     table = side_by_side("table1", read_compared(path), PUBLISHED, {}, path)
     labels, cells = table.rows[0]
     assert [label.text for label in labels] == ["DDPO", "Aesthetics"]
@@ -47,12 +47,13 @@ def test_every_number_of_the_papers_table_is_there(path, name):
     assert len(table.rows) == len(lines) - 1
 
 
-def test_what_was_measured_stands_by_the_metric(path):
-    compared, measured = read_compared(path), {"fid": "FD judge", "is_star": "IS judge"}
+def test_what_was_measured_is_beside_the_metric(path):
+    compared = read_compared(path)
+    measured = {"fid": "FD quality network", "is_star": "IS quality network"}
     columns = side_by_side("table2a", compared, PUBLISHED, measured, path).quantities
-    assert columns[0] == ("FID", "FD judge")
+    assert columns[0] == ("FID", "FD quality network")
     rows = side_by_side("table3", compared, PUBLISHED, measured, path).rows
-    assert rows[0][0][1] == ("FID", "FD judge")
+    assert rows[0][0][1] == ("FID", "FD quality network")
     assert rows[1][0][1] == ("FD-DINOv2", "")
 
 
@@ -61,7 +62,11 @@ def test_what_was_measured_stands_by_the_metric(path):
     [
         ("undecided", "maybe", "row 4, verdict: 'maybe'|row 8, verdict: 'maybe'"),
         ("table,row", "tabel,row", "columns table are missing"),
-        ("table1,config4,baseline_epochs", "table1,config2,baseline_epochs", "occurs twice"),
+        (
+            "table1,configuration 4,baseline_epochs",
+            "table1,configuration 2,baseline_epochs",
+            "occurs twice",
+        ),
     ],
 )
 def test_a_comparison_that_is_not_one_is_refused(path, old, new, message):
@@ -73,7 +78,11 @@ def test_a_comparison_that_is_not_one_is_refused(path, old, new, message):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("table1,config2,", "table1,config11,", "row 'config11', which the paper's lacks"),
+        (
+            "table1,configuration 2,",
+            "table1,configuration 11,",
+            "row 'configuration 11', which the paper's lacks",
+        ),
         ("24.6,41.666667", "24.6,fast", "row 4, ours: 'fast' is no number"),
     ],
 )

@@ -17,7 +17,7 @@ from transformers import (
 )
 
 import pcpo.rewards
-from pcpo.world import drawing
+from pcpo.synthetic import drawing
 from tests.rewards.tiny_models import TOKENIZER, noise_images
 
 
@@ -75,8 +75,8 @@ def test_scores_are_those_of_the_bert_score_package(deberta):
         torch.testing.assert_close(own, package, rtol=0, atol=1e-6)
     recall = scores[1]
     assert recall[1] == recall[6] == 0
-    said = recall[[0, 2, 3, 4, 5]]
-    assert said.min() > 0.1 and said.std() > 0.02
+    captioned = recall[[0, 2, 3, 4, 5]]
+    assert captioned.min() > 0.1 and captioned.std() > 0.02
 
 
 def test_longer_texts_than_the_encoder_takes_are_cut(deberta):

@@ -104,8 +104,8 @@ def test_pickscore_takes_the_processor_of_another_folder(clip_folder, tmp_path):
         ((own or tmp_path / "processor") / file.name).symlink_to(file)
     images = noise_images(3, 256, 320)
     expected = pcpo.rewards.load("pickscore", clip_folder)(images, PROMPTS)
-    apart = pcpo.rewards.load("pickscore", tmp_path, processor="processor")
-    assert torch.equal(apart(images, PROMPTS), expected)
+    separate = pcpo.rewards.load("pickscore", tmp_path, processor="processor")
+    assert torch.equal(separate(images, PROMPTS), expected)
 
 
 def test_tokenizer_of_the_folder_is_openais(clip_folder):
@@ -177,7 +177,7 @@ def clip_logits(folder, images, prompts):
 def test_pickscore_is_the_diagonal_of_clips_logits(tiny_folder, tiny_reward, size):
     images, prompts = noise_images(4, *size), prompts_for("pickscore", 4)
     logits, scale = clip_logits(tiny_folder("pickscore")[0], images, prompts)
-    assert logits.std() > 0.05  # the prompts are told apart
+    assert logits.std() > 0.05  # the prompts are distinguished
     for option, expected in (
         ("logit", logits), ("logit/26", logits / 26), ("cosine", logits / scale)
     ):  # fmt: skip

@@ -79,7 +79,7 @@ def test_score_is_the_originals_arithmetic(tiny_folder, tmp_path):
     """ImageReward.score: padding to a fixed length, first token, head, published scale."""
     folder, _ = tiny_folder("imagereward")
     generator = torch.Generator().manual_seed(5)
-    state = {  # large enough that prompts and images are told apart
+    state = {  # large enough that prompts and images are distinguished
         key: value + 0.2 * torch.randn(value.shape, generator=generator)
         for key, value in load_file(folder / "ImageReward.safetensors").items()
     }

@@ -40,7 +40,7 @@ def shrunk(name):
 
 
 def random_weights(config, seed):
-    """A random model whose text tower tells prompts apart."""
+    """A random model whose text tower distinguishes prompts."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = open_clip.CLIP(**config).eval()

@@ -10,20 +10,20 @@ import torch
 from safetensors.torch import save_file
 
 from pcpo.rewards._recogniser import Recogniser
-from pcpo.world import drawing, words
-from pcpo.world.bert_embeddings import save_bertscore
-from pcpo.world.blip import new_scorer, save_blip
-from pcpo.world.clip import new_clip, save_clip
-from pcpo.world.open_clip_layout import save_open_clip
-from pcpo.world.recogniser import save_recogniser
-from pcpo.world.tokenizers import clip_tokenizer
+from pcpo.synthetic import drawing, words
+from pcpo.synthetic.bert_embeddings import save_bertscore
+from pcpo.synthetic.blip import new_scorer, save_blip
+from pcpo.synthetic.clip import new_clip, save_clip
+from pcpo.synthetic.open_clip_layout import save_open_clip
+from pcpo.synthetic.recogniser import save_recogniser
+from pcpo.synthetic.tokenizers import clip_tokenizer
 
 TOKENIZER = clip_tokenizer()
 WIDTH = 32
 
 
 def random_clip(seed: int = 0):
-    """A random CLIPModel whose text tower tells captions apart clearly."""
+    """A random CLIPModel whose text tower distinguishes captions clearly."""
     model = new_clip(TOKENIZER, WIDTH, seed)
     with torch.no_grad():
         model.text_model.embeddings.token_embedding.weight.mul_(20)

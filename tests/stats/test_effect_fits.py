@@ -50,7 +50,7 @@ def test_several_runs_a_cell_have_the_papers_answer_and_that_over_runs():
     naive = fit_mixed_model(averaged, FORMULA, "prompt").set_index("effect").loc[[*EFFECTS]]
     np.testing.assert_allclose(fit["std_error"], naive["std_error"], rtol=1e-6)
     np.testing.assert_allclose(fit["run_coef"], fit["coef"], rtol=1e-6)  # balanced
-    # It takes the luck of three runs for an effect.
+    # It takes the random effects of three runs for one of the algorithm.
     assert (fit["run_std_error"] > 1.5 * fit["std_error"]).all()
     cells = frame.groupby(["seed", "algorithm", "batch"], observed=True)["value"].mean().unstack()
     half, full = (cells[batch].unstack() for batch in ("half", "full"))

@@ -33,7 +33,7 @@ def test_balanced_design_agrees_with_the_closed_form(scale):
 
 
 @pytest.mark.parametrize("seed", [3, 7])
-def test_no_variance_between_prompts_is_refitted_and_said(seed):
+def test_no_variance_between_prompts_is_refitted_and_noted(seed):
     frame = factorial(seed, prompt_sd=0)
     fit = fit_mixed_model(frame, "value ~ algorithm * batch", "prompt")
     coef, errors, group, residual = closed_form(frame)

@@ -32,12 +32,12 @@ def per_prompt(run_sd, seeds, experiments=1, prompts=20):
     rows = [
         {
             "experiment": f"e{e}", "arm": arm, "seed": seed, "metric": "fid",
-            "prompt_id": i, "value": luck + rng.normal(),
+            "prompt_id": i, "value": effect + rng.normal(),
         }
         for e in range(experiments)
         for arm in ("baseline", "pcpo")
         for seed in range(seeds)
-        for luck in [rng.normal(0, run_sd)]
+        for effect in [rng.normal(0, run_sd)]
         for i in range(prompts)
     ]  # fmt: skip
     return pd.DataFrame(rows)
@@ -55,7 +55,7 @@ def test_every_pair_of_seeds_of_an_arm_is_tested():
     assert np.isnan(nothing.share)
 
 
-def test_the_share_is_5_percent_without_luck_of_a_run_and_large_with_it():
+def test_the_share_is_5_percent_without_an_effect_of_the_run_and_large_with_it():
     assert null_rate(null_pairs(per_prompt(0.0, 40))).share == pytest.approx(0.05, abs=0.03)
     assert null_rate(null_pairs(per_prompt(1.0, 40))).share > 0.5
 

@@ -52,7 +52,7 @@ def test_trailing_mean_agrees_with_pandas_rolling():
         ([9, 9, 9, 9], 6.9, 5, None),  # shorter than the window
         ([9, 9, 0, 0, 0, 9, 9], 4.0, 5, None),  # two high epochs at the start are no crossing
         ([1, 2, 3, 3, 3, 3, 3, 3], 3.5, 5, None),  # a plateau below the level
-        ([0, 9, 0, 0, 0, 9, 9, 9, 9, 9], 5.0, 5, 8),  # one lucky epoch is not a crossing
+        ([0, 9, 0, 0, 0, 9, 9, 9, 9, 9], 5.0, 5, 8),  # one high epoch is not a crossing
         ([0, 9, 0, 0], 4.5, 2, 2),
     ],
 )

@@ -123,7 +123,7 @@ def test_both_arms_get_the_same_blocks():
     assert shared.high - shared.low < 0.8 * (own.high - own.low)
 
 
-def test_what_cannot_be_compared_is_said():
+def test_what_cannot_be_compared_is_an_error():
     with pytest.raises(ValueError, match="no training seed has both arms"):
         compare_runs({0: [1.0]}, {1: [1.0]}, 1.0)
     six = compare_runs({0: [0, 0, 0, 0, 0, 5.0]}, {0: [0, 0, 0, 0, 5.0, 5.0]}, 0.5)

@@ -37,7 +37,7 @@ def asked(folder, monkeypatch, *arguments):
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_every_job_says_what_it_needs_and_more_when_it_comes_back(copy, monkeypatch, profile):
+def test_every_job_states_what_it_needs_and_more_when_it_is_retried(copy, monkeypatch, profile):
     options = ("--profile", f"profiles/{profile}")
     first = asked(copy, monkeypatch, *options)
     again = asked(copy, monkeypatch, *options, "--attempt", "2")
@@ -91,9 +91,9 @@ def test_retries_stand_in_the_profile_alone(profile):
 def test_one_machines_gpus_limit_its_own_jobs_alone(copy, monkeypatch, options, limit):
     """However many jobs it may run side by side; a cluster's are not counted where it is asked."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
-    told = "print('limit:', workflow.global_resources.get('gpu'))"
+    line = "print('limit:', workflow.global_resources.get('gpu'))"
     snakefile = copy / "Limit"
-    snakefile.write_text(f"{(copy / 'Snakefile').read_text()}\n{told}\n")
+    snakefile.write_text(f"{(copy / 'Snakefile').read_text()}\n{line}\n")
     arguments = ("-n", "--configfile", "config/paper.yaml", *options, "-s", "Limit", "preflight")
     code, output = snakemake(copy, *arguments)
     assert code == 0, output

@@ -90,11 +90,12 @@ def test_with_apptainer_a_job_is_handed_to_the_image_that_is_named(tmp_path):
     variables = environment(copy)
     done = subprocess.run(
         [sys.executable, "-m", "snakemake", "--cores", "1", "--sdm", "apptainer", "--config",
-         "scale=smoke", f"container={image}", "--", "results/smoke/world/judge/config.json"],
+         "scale=smoke", f"container={image}", "--",
+         "results/smoke/synthetic/quality_network/config.json"],
         cwd=copy, capture_output=True, text=True,
         env=variables | {"PATH": f"{double.parent}{os.pathsep}{variables['PATH']}"},
     )  # fmt: skip
     assert done.returncode == 1  # nothing ran beside the image
     asked = calls.read_text().splitlines()
     assert asked.count("exec") == 1 and asked.count(str(image)) == 1, done.stdout + done.stderr
-    assert any("python -m pcpo.cli.world" in line for line in asked)
+    assert any("python -m pcpo.cli.synthetic" in line for line in asked)

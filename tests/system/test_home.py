@@ -1,4 +1,4 @@
-"""The user's own folder: nothing is told of it, nothing is left there, and it may be missing."""
+"""The user's own folder: nothing is sent about it, nothing is left there, and it may be missing."""
 
 import os
 import subprocess
@@ -35,16 +35,16 @@ def test_libraries_need_no_home(tmp_path):
     assert load(tmp_path, "matplotlib.pyplot, onnxruntime, rapidocr", HOME="/proc/none") == ""
 
 
-def test_no_library_tells_of_its_use():
-    code = f"import os, pcpo; print([os.environ[name] for name in {pcpo.NOT_TELLING}])"
+def test_no_library_sends_statistics():
+    code = f"import os, pcpo; print([os.environ[name] for name in {pcpo.NO_STATISTICS}])"
     for value, expected in ((None, "1"), ("", "1"), ("0", "0")):
-        variables = {k: v for k, v in os.environ.items() if k not in pcpo.NOT_TELLING}
+        variables = {k: v for k, v in os.environ.items() if k not in pcpo.NO_STATISTICS}
         if value is not None:
-            variables |= dict.fromkeys(pcpo.NOT_TELLING, value)
+            variables |= dict.fromkeys(pcpo.NO_STATISTICS, value)
         done = subprocess.run(
             [sys.executable, "-c", code], env=variables, capture_output=True, text=True
         )
-        assert done.stdout.strip() == str([expected] * len(pcpo.NOT_TELLING))
+        assert done.stdout.strip() == str([expected] * len(pcpo.NO_STATISTICS))
     from huggingface_hub import constants
 
     assert constants.HF_HUB_DISABLE_TELEMETRY

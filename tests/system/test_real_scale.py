@@ -27,7 +27,8 @@ SIZES = {
         "epochs": 2,
         "checkpoint_every": 1,
         "evaluation": {
-            "prompts": 2, "seeds": 3, "validation_seeds": 2, "screening_seeds": 1, "batch": 3,
+            "prompts": 2, "batch": 3, "images_per_prompt": 3,
+            "selection_images_per_prompt": 2, "screening_images_per_prompt": 1,
             "reward_levels": [], "level_fractions": [0.5], "candidate_window": 1,
         },
     },

@@ -83,7 +83,7 @@ def test_another_lock_is_installed_and_a_kill_then_is_mended_too(make, tmp_path)
     assert make() == (0, [])
 
 
-def test_an_environment_whose_python_is_gone_is_made_anew(make, tmp_path):
+def test_an_environment_whose_python_is_gone_is_made_again(make, tmp_path):
     make()
     (tmp_path / ".venv/bin/python").unlink()
     (tmp_path / ".venv/bin/python").symlink_to("/usr/bin/python0.0")
@@ -99,7 +99,7 @@ def test_a_users_own_environment_keeps_what_it_has(make, tmp_path):
     (tmp_path / ".venv/notes").write_text("mine")
     (tmp_path / ".venv/first").unlink()
     for kill in ("pip", ""):
-        assert make(kill)[0] != 0  # what is not complete is said, and left to the user
+        assert make(kill)[0] != 0  # an error names what is not complete
         assert (tmp_path / ".venv/notes").read_text() == "mine"
         assert not (tmp_path / ".venv/.locked").exists()
     (tmp_path / ".venv/broken").unlink()

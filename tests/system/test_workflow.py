@@ -25,7 +25,7 @@ def test_a_table_plans_only_the_experiments_that_it_needs(copy):
     planned = jobs(output)
     assert planned["train"] == 9  # the arms that are compared, not the others
     assert planned["table"] == 1
-    assert not {"world_flux", "world_sd35m", "align", "figure"} & set(planned)
+    assert not {"synthetic_flux", "synthetic_sd35m", "align", "figure"} & set(planned)
 
 
 def test_one_experiment_by_name(copy):
@@ -49,7 +49,7 @@ def test_a_real_scale_plans_everything_without_a_network(copy, scale, trainings)
     assert set(FIGURES) <= set(planned)
     assert planned["preflight"] == 1
     assert planned["download"] > 15  # four models, six rewards, three features, prompt sources
-    assert not any(name.startswith("world") for name in planned)
+    assert not any(name.startswith("synthetic") for name in planned)
     assert not (copy / "data").exists()
     # Ten configurations, each with the arms that are compared, on the GPUs that they ask for.
     trained = set(re.findall(rf"output: results/{scale}/runs/(\w+)/(\w+)/seed0/checkp", output))
@@ -96,7 +96,7 @@ def test_own_samplers_stand_beside_the_native_run_and_train_nothing_of_their_own
     shared = {file for file in files["own"] if "own_sampler" not in file}
     assert shared == files["native"] & files["own"]
     folders = {file.split("/")[2] for file in shared}
-    assert folders == {"world", "runs", "images", "tidy"}
+    assert folders == {"synthetic", "runs", "images", "tidy"}
     assert all("/images/base/" in f for f in shared if "/images/" in f)
     tidy = sorted(file for file in shared if "/tidy/" in file)
     assert tidy == [f"results/smoke/tidy/{name}.parquet" for name in ("credit", "readings")]
@@ -141,7 +141,7 @@ def expected_outputs():
             for suffix in ("pdf", "png", "svg", "md")
         )
     yield from (paths.compare, f"{paths.claims}.csv", f"{paths.claims}.md", paths.report)
-    yield from (paths.world(name) for name in ("accuracy.csv", "rewards.csv"))
+    yield from (paths.synthetic(name) for name in ("accuracy.csv", "rewards.csv"))
 
 
 @pytest.mark.slow

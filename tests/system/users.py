@@ -56,5 +56,5 @@ def as_user(number, act, umask=0o002):
             os._exit(code)
     os.close(writing)
     with os.fdopen(reading) as handle:
-        said = handle.read()
-    return said or os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        message = handle.read()
+    return message or os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

@@ -5,17 +5,17 @@ from scipy import stats
 
 from pcpo.stats.holm import holm
 from pcpo.tables.build import build
-from tests import synthetic
+from tests import fabricated
 
 
 @pytest.fixture(scope="module")
 def per_prompt():
-    return synthetic.metrics()[1]
+    return fabricated.metrics()[1]
 
 
 def make(name, per_prompt):
-    frames = {"per_prompt": per_prompt, "selection": synthetic.selection()}
-    return build(name, synthetic.experiments(), frames)
+    frames = {"per_prompt": per_prompt, "selection": fabricated.selection()}
+    return build(name, fabricated.experiments(), frames)
 
 
 def several_seeds(per_prompt):
@@ -36,19 +36,19 @@ def test_table_4_is_the_paired_t_test_and_holm_over_its_metrics(per_prompt):
     rows = table.frame.set_index("row")
     for number, model in ((5, "SD1.4"), (6, "FLUX")):
         expected = []
-        for slot in synthetic.SLOTS:
+        for metric in fabricated.METRIC_COLUMNS:
             chosen = per_prompt[
-                (per_prompt["experiment"] == synthetic.name(number))
-                & (per_prompt["metric"] == slot)
+                (per_prompt["experiment"] == fabricated.name(number))
+                & (per_prompt["metric"] == metric)
             ]
             wide = chosen.pivot(index="prompt_id", columns="arm", values="value")
             expected.append(stats.ttest_rel(wide["pcpo"], wide["baseline"]).pvalue)
-        found = rows.loc[[f"{model} {slot}" for slot in synthetic.SLOTS]]
+        found = rows.loc[[f"{model} {metric}" for metric in fabricated.METRIC_COLUMNS]]
         np.testing.assert_allclose(found["p_satterthwaite"], expected, rtol=1e-6)
         np.testing.assert_allclose(found["p_holm"], holm(expected), rtol=1e-6)
         assert (found["p_value"] < found["p_satterthwaite"]).all()  # z against t
     assert "p_random_slope" not in [column.name for column in table.columns]
-    assert any("cannot be told from the residual" in note for note in table.notes)
+    assert any("cannot be separated from the residual" in note for note in table.notes)
 
 
 def test_table_3_corrects_each_effect_over_the_metrics(per_prompt):

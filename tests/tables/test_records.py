@@ -14,7 +14,7 @@ from pcpo.records import frames
 from pcpo.tables import TABLES
 from pcpo.tables.build import build
 from pcpo.tables.published import read_published
-from tests import synthetic
+from tests import fabricated
 
 PRINTED = [name for name, record in TABLES.items() if record.printed]
 PUBLISHED = Path(__file__).parents[2] / "config" / "paper"
@@ -47,7 +47,7 @@ def make(experiments, *, updates):
 
 @pytest.fixture
 def table11(tmp_path, monkeypatch):
-    """A further table: one file in the folder of tables (as it were) and one of the paper's."""
+    """A further table: one file as in the folder of tables, and one of the paper's."""
     (tmp_path / "table11.py").write_text(OWN)
     (tmp_path / "table11.csv").write_text("who,reward\nPCPO,2.5\n")
     for name in PRINTED:
@@ -63,7 +63,9 @@ def table11(tmp_path, monkeypatch):
 
 def test_one_file_and_one_csv_add_a_table(table11):
     assert list(tables.find()) == [*PRINTED, "table11", "table_aa"]
-    table = build("table11", synthetic.experiments(), {"updates": synthetic.updates({"pcpo": [4]})})
+    table = build(
+        "table11", fabricated.experiments(), {"updates": fabricated.updates({"pcpo": [4]})}
+    )
     assert (table.name, table.title) == ("table11", "Mean reward of the first epoch.")
     assert table.cells() == [["4.0"]]
     compared = compare({"table11": table.frame}, table11, "demo")
@@ -117,10 +119,12 @@ def test_a_papers_table_that_does_not_fit_is_named(tmp_path, old, new, message):
 
 def test_labels_are_those_of_our_rows():
     """Of all tables in tests/tables/test_table.py; here those that are counted."""
-    assert list(read_published(PUBLISHED, "table1").index) == [f"config{n}" for n in (2, 4, 5, 6)]
+    assert list(read_published(PUBLISHED, "table1").index) == [
+        f"configuration {n}" for n in (2, 4, 5, 6)
+    ]
     levels = read_published(PUBLISHED, "table10")
-    highest = levels[levels.index.str.endswith("level1")]["reward_level"]
-    of_each = levels.groupby(levels.index.str.split().str[0])["reward_level"].max()
-    pd.testing.assert_series_equal(
-        highest.set_axis(highest.index.str.split().str[0]), of_each, check_names=False
-    )
+    number = levels.index.str.split().str[1]
+    first = levels.index.str.endswith("level 1")
+    highest = levels["reward_level"].set_axis(number)[first]
+    of_each = levels.groupby(number)["reward_level"].max()
+    pd.testing.assert_series_equal(highest, of_each, check_names=False)

@@ -16,7 +16,7 @@ from pcpo.tables import TABLES
 from pcpo.tables.build import build, needs
 from pcpo.tables.published import read_published
 from pcpo.tables.table import Column, Table
-from tests import synthetic
+from tests import fabricated
 
 PUBLISHED = Path(__file__).parents[2] / "config" / "paper"
 SPECS = {
@@ -31,13 +31,13 @@ CURVES = {"baseline": np.linspace(5, 6.5, 60), "pcpo": np.linspace(5, 7.5, 60)}
 
 @pytest.fixture(scope="module")
 def data():
-    overall, per_prompt = synthetic.metrics()
+    overall, per_prompt = fabricated.metrics()
     return {
-        "updates": pd.concat([synthetic.updates(CURVES, n, noise=0.02) for n in range(1, 7)]),
+        "updates": pd.concat([fabricated.updates(CURVES, n, noise=0.02) for n in range(1, 7)]),
         "overall": overall,
         "per_prompt": per_prompt,
-        "selection": synthetic.selection(),
-        "alignment": synthetic.alignment(),
+        "selection": fabricated.selection(),
+        "alignment": fabricated.alignment(),
     }
 
 
@@ -45,14 +45,14 @@ def make(name, data, experiments=None, **options):
     given = dict(data)
     if "published" in needs(name):
         given["published"] = read_published(PUBLISHED, name)
-    return build(name, experiments or synthetic.experiments(), given, **options)
+    return build(name, experiments or fabricated.experiments(), given, **options)
 
 
 def with_levels(*levels):
-    return synthetic.experiments(evaluation=synthetic.evaluation(reward_levels=levels))
+    return fabricated.experiments(evaluation=fabricated.evaluation(reward_levels=levels))
 
 
-def test_the_synthetic_frames_are_valid(data):
+def test_the_fabricated_frames_are_valid(data):
     for name, frame in data.items():
         frames.check(frame, SPECS[name], name)
 
@@ -63,7 +63,7 @@ def test_every_table_has_the_papers_rows_and_columns(name, data):
     paper = read_published(PUBLISHED, name)
     further = [row for row in table.frame["row"] if row not in paper.index]
     assert [row for row in table.frame["row"] if row in paper.index] == list(paper.index)
-    matched = [f"{m} {a} matched" for m in ("SD1.4", "FLUX") for a in synthetic.ARMS]
+    matched = [f"{m} {a} matched" for m in ("SD1.4", "FLUX") for a in fabricated.ARMS]
     assert further == (matched if name.startswith("table5") else [])
     numbers = [c for c in paper.select_dtypes("number").columns if c != "batch_size"]
     assert set(numbers) <= set(table.frame.columns)
@@ -86,7 +86,7 @@ def test_every_table_survives_without_data(name):
 
 def test_speedups_recomputed_by_pandas(data):
     table = make("table10", data, with_levels(5.5, 6.0, 6.4, 9.0))
-    rows = table.frame[table.frame["config"] == 3]
+    rows = table.frame[table.frame["number"] == 3]
     assert list(rows["reward_level"]) == [9.0, 6.4, 6.0, 5.5]
     for row in rows.itertuples():
         expected, between = [], []
@@ -110,31 +110,34 @@ def test_speedups_recomputed_by_pandas(data):
 
 
 def test_other_readings_of_pcpo_stand_beside_it_in_table_10(data):
-    """Trained in configuration 1 alone: as fast as PCPO, and one that never arrives."""
-    beside = synthetic.updates(
+    """Trained in configuration 1 alone: as fast as PCPO, and one that never reaches the level."""
+    beside = fabricated.updates(
         {"pcpo_exact": CURVES["pcpo"], "reweight": np.full(60, 1.0)}, number=1
     )
     both = {**data, "updates": pd.concat([data["updates"], beside])}
     table = make("table10", both, with_levels(5.5, 6.0, 6.4))
     headers = [column.header for column in table.columns]
     assert headers[-2:] == ["PCPO, Eq. (6) solved", "PCPO, native sampler"]
-    first = table.frame[table.frame["config"] == 1]
+    first = table.frame[table.frame["number"] == 1]
     np.testing.assert_allclose(first["pcpo_exact_speedup"], first["speedup_pct"])
     np.testing.assert_allclose(first["pcpo_exact_epochs"], first["pcpo_epochs"])
     assert first["reweight_epochs"].isna().all()
     shown = dict(zip(table.frame["row"], table.cells(), strict=True))
-    assert shown["config1 level1"][-2].startswith(f"{first['pcpo_epochs'].iloc[0]:.0f}, ")
+    assert shown["configuration 1 level 1"][-2].startswith(f"{first['pcpo_epochs'].iloc[0]:.0f}, ")
     low = first["reweight_low"].iloc[0]
     bound = first["reweight_at_most"].iloc[0]
-    assert shown["config1 level1"][-1] == f"> 60, at most {bound:.1f} % ({low:.1f} to {bound:.1f})"
-    assert shown["config2 level1"][-2:] == ["-", "-"]
+    assert (
+        shown["configuration 1 level 1"][-1]
+        == f"> 60, at most {bound:.1f} % ({low:.1f} to {bound:.1f})"
+    )
+    assert shown["configuration 2 level 1"][-2:] == ["-", "-"]
     assert any("as the paper's text has it" in note for note in table.notes)
     assert [c.header for c in make("table10", data).columns][-1] == "95 % interval"
 
 
 def test_a_run_that_ends_below_the_level_gives_a_bound(data):
     late = pd.concat(
-        synthetic.updates({"baseline": CURVES["baseline"][:30], "pcpo": CURVES["pcpo"]}, n)
+        fabricated.updates({"baseline": CURVES["baseline"][:30], "pcpo": CURVES["pcpo"]}, n)
         for n in range(1, 7)
     )
     table = make("table10", data | {"updates": late}, with_levels(6.4))
@@ -152,11 +155,11 @@ def test_a_run_that_ends_below_the_level_gives_a_bound(data):
 
 def test_speedups_of_several_seeds(data):
     seeds = [
-        synthetic.updates({a: c + 0.05 * k * (a == "pcpo") for a, c in CURVES.items()}, n, seed=k)
+        fabricated.updates({a: c + 0.05 * k * (a == "pcpo") for a, c in CURVES.items()}, n, seed=k)
         for n in range(1, 7)
         for k in range(3)
     ]
-    alone = synthetic.updates({"pcpo": CURVES["pcpo"]}, 1, seed=7)  # no baseline of this seed
+    alone = fabricated.updates({"pcpo": CURVES["pcpo"]}, 1, seed=7)  # no baseline of this seed
     given = data | {"updates": pd.concat([*seeds, alone])}
     table = make("table1", given, with_levels(6.0))
     row = table.frame.iloc[0]
@@ -175,24 +178,24 @@ def test_speedups_of_several_seeds(data):
 
 
 def test_levels_are_derived_where_none_are_published(data):
-    evaluation = synthetic.evaluation(level_fractions=(0.5, 1.0))
-    table = make("table10", data, synthetic.experiments(evaluation=evaluation))
-    rows = table.frame[table.frame["config"] == 1]
+    evaluation = fabricated.evaluation(level_fractions=(0.5, 1.0))
+    table = make("table10", data, fabricated.experiments(evaluation=evaluation))
+    rows = table.frame[table.frame["number"] == 1]
     smooth = pd.Series(CURVES["baseline"]).rolling(5).mean()
     start = max(curve[:5].mean() for curve in CURVES.values())
     np.testing.assert_allclose(rows["reward_level"], [smooth.max(), (smooth.max() + start) / 2])
     assert rows["baseline_epochs"].notna().all()
     assert any("100, 50 %" in note for note in table.notes)
-    first = make("table1", data, synthetic.experiments(evaluation=evaluation)).frame.iloc[0]
+    first = make("table1", data, fabricated.experiments(evaluation=evaluation)).frame.iloc[0]
     assert first["target_level"] == rows["reward_level"].iloc[0]
     crossings = [interpolated_crossing(c, first["target_level"]) for c in CURVES.values()]
     assert first["speedup_pct"] == speedup_percent(*crossings)
 
 
-def test_runs_shorter_than_the_trailing_mean_have_no_level_and_the_table_says_why(data):
+def test_runs_shorter_than_the_trailing_mean_have_no_level_and_the_table_notes_why(data):
     """The smoke scale's two epochs; also against a published level."""
     short = pd.concat(
-        synthetic.updates({a: c[:2] for a, c in CURVES.items()}, n) for n in range(1, 7)
+        fabricated.updates({a: c[:2] for a, c in CURVES.items()}, n) for n in range(1, 7)
     )
     table = make("table10", data | {"updates": short})
     assert table.cells()[0][-5:] == ["-"] * 5
@@ -207,14 +210,16 @@ def test_quality_table_holds_overall_values_and_paired_noise(data):
     table = make("table2a", data)
     overall, per_prompt = data["overall"], data["per_prompt"]
     rows = table.frame.set_index("row")
-    for slot in ("fid", "fd_dinov2", "is_star"):
-        chosen = overall[(overall["experiment"] == synthetic.name(2)) & (overall["metric"] == slot)]
+    for metric in ("fid", "fd_dinov2", "is_star"):
+        chosen = overall[
+            (overall["experiment"] == fabricated.name(2)) & (overall["metric"] == metric)
+        ]
         expected = chosen.set_index("arm")["value"]
-        assert rows.loc["full pcpo", slot] == pytest.approx(expected["pcpo"])
-        assert rows.loc["full baseline", slot] == pytest.approx(expected["baseline"])
+        assert rows.loc["full pcpo", metric] == pytest.approx(expected["pcpo"])
+        assert rows.loc["full baseline", metric] == pytest.approx(expected["baseline"])
     lpips = per_prompt[
-        (per_prompt["experiment"] == synthetic.name(1))
-        & (per_prompt["metric"] == synthetic.SLOTS[3])
+        (per_prompt["experiment"] == fabricated.name(1))
+        & (per_prompt["metric"] == fabricated.METRIC_COLUMNS[3])
     ].pivot(index="prompt_id", columns="arm", values="value")
     assert rows.loc["half pcpo", "lpips_diversity"] == pytest.approx(lpips["pcpo"].mean())
     difference = lpips["pcpo"] - lpips["baseline"]
@@ -222,7 +227,7 @@ def test_quality_table_holds_overall_values_and_paired_noise(data):
     assert found["lpips_diversity_prompt_difference"] == pytest.approx(difference.mean())
     assert found["lpips_diversity_prompt_difference_se"] == pytest.approx(difference.sem())
     assert list(table.frame["batch_size"]) == [16, 16, 32, 32]
-    assert "FID (judge fid)" in table.printed().to_markdown()
+    assert "FID (measured fid)" in table.printed().to_markdown()
 
 
 def test_training_seeds_are_averaged(data):
@@ -233,7 +238,7 @@ def test_training_seeds_are_averaged(data):
 
 
 def test_with_several_seeds_table_2_has_the_differences_over_runs(data):
-    several = [synthetic.metrics(seed=s) for s in range(3)]
+    several = [fabricated.metrics(seed=s) for s in range(3)]
     frames_ = {
         name: pd.concat(f[i].assign(seed=s) for s, f in enumerate(several))
         for i, name in enumerate(("overall", "per_prompt"))
@@ -241,7 +246,7 @@ def test_with_several_seeds_table_2_has_the_differences_over_runs(data):
     one, table = make("table2b", data), make("table2b", data | frames_)
     assert not any("PCPO - baseline" in column.header for column in one.columns)
     rows = frames_["per_prompt"]
-    rows = rows[(rows["experiment"] == synthetic.name(6)) & (rows["metric"] == "fid")]
+    rows = rows[(rows["experiment"] == fabricated.name(6)) & (rows["metric"] == "fid")]
     means = rows.groupby(["seed", "arm"])["value"].mean().unstack()
     test = stats.ttest_rel(means["pcpo"], means["baseline"])
     low, high = test.confidence_interval()
@@ -255,19 +260,19 @@ def test_mixed_models_give_the_differences_of_cell_means(data):
     frame = data["per_prompt"]
     means = frame.groupby(["experiment", "arm", "metric"])["value"].mean()
 
-    def cell(number, arm, slot):
-        return means[synthetic.name(number), arm, slot]
+    def cell(number, arm, metric):
+        return means[fabricated.name(number), arm, metric]
 
     rows = make("table3", data).frame.set_index("row")
-    for slot in synthetic.SLOTS:
-        algorithm = cell(1, "pcpo", slot) - cell(1, "baseline", slot)
-        batch = cell(2, "baseline", slot) - cell(1, "baseline", slot)
-        at_full = cell(2, "pcpo", slot) - cell(2, "baseline", slot)
-        assert rows.loc[f"Algorithm {slot}", "coef"] == pytest.approx(algorithm)
-        assert rows.loc[f"Batch Size {slot}", "coef"] == pytest.approx(batch)
-        assert rows.loc[f"Interaction {slot}", "coef"] == pytest.approx(at_full - algorithm)
-        other = cell(3, "pcpo", slot) - cell(3, "baseline", slot)
-        both = rows.loc[f"Algorithm {slot}", "coef_two_tasks"]
+    for metric in fabricated.METRIC_COLUMNS:
+        algorithm = cell(1, "pcpo", metric) - cell(1, "baseline", metric)
+        batch = cell(2, "baseline", metric) - cell(1, "baseline", metric)
+        at_full = cell(2, "pcpo", metric) - cell(2, "baseline", metric)
+        assert rows.loc[f"Algorithm {metric}", "coef"] == pytest.approx(algorithm)
+        assert rows.loc[f"Batch Size {metric}", "coef"] == pytest.approx(batch)
+        assert rows.loc[f"Interaction {metric}", "coef"] == pytest.approx(at_full - algorithm)
+        other = cell(3, "pcpo", metric) - cell(3, "baseline", metric)
+        both = rows.loc[f"Algorithm {metric}", "coef_two_tasks"]
         assert both == pytest.approx((algorithm + other) / 2)
     assert (rows["n_obs"] == 48).all()
     assert (rows["n_obs_two_tasks"] == 96).all()
@@ -278,7 +283,7 @@ def test_mixed_models_give_the_differences_of_cell_means(data):
         assert fourth.loc[f"{model} fid", "coef"] == pytest.approx(expected)
 
 
-def test_a_fit_that_failed_is_said_in_a_footnote(data):
+def test_a_fit_that_failed_has_a_footnote(data):
     flat = data | {"per_prompt": data["per_prompt"].assign(value=1.0)}
     table = make("table4", flat)
     assert table.frame["p_value"].isna().all()
@@ -289,12 +294,12 @@ def test_a_fit_that_failed_is_said_in_a_footnote(data):
 def test_alignment_tables_recomputed_by_pandas(data):
     alignment = data["alignment"]
     chosen = alignment[
-        (alignment["experiment"] == synthetic.name(6)) & (alignment["dataset"] == "mjhq")
+        (alignment["experiment"] == fabricated.name(6)) & (alignment["dataset"] == "mjhq")
     ]
     means = chosen.groupby(["arm", "checkpoint", "score"])["value"].mean()
     table = make("table5b", data)
     rows = table.frame.set_index("row")
-    for arm, checkpoint, *_ in synthetic.CHECKPOINTS:
+    for arm, checkpoint, *_ in fabricated.CHECKPOINTS:
         row = f"FLUX {arm}" + " matched" * (checkpoint == "matched")
         for score in ("hpsv2_1", "imagereward"):
             assert rows.loc[row, score] == pytest.approx(means[arm, checkpoint, score])
@@ -306,22 +311,24 @@ def test_alignment_tables_recomputed_by_pandas(data):
     assert "at the epochs that the paper compares" in " ".join(table.notes)
 
 
-def test_epochs_that_stand_for_the_papers_are_said(data):
+def test_epochs_that_replace_the_papers_are_noted(data):
     asked = SimpleNamespace(baseline=180, pcpo=120)
     half = SimpleNamespace(baseline=200, pcpo=140)
     for name, numbers in (("table5a", (5, 6)), ("table9", (7,))):
-        assert "stand for them" not in " ".join(make(name, data).notes)
-        notes = make(name, data, synthetic.experiments(alignment_checkpoint=asked)).notes
+        assert "up to them are used" not in " ".join(make(name, data).notes)
+        notes = make(name, data, fabricated.experiments(alignment_checkpoint=asked)).notes
         for number in numbers:
-            said = next(n for n in notes if n.startswith(f"Configuration {number}: the paper's"))
-            assert "180 of the baseline and 120 of PCPO" in said
-            assert "epochs 20 and 14: the paper's ratio of the two is not kept" in said
-    same = make("table5a", data, synthetic.experiments(alignment_checkpoint=half)).notes
+            epochs_note = next(
+                n for n in notes if n.startswith(f"Configuration {number}: the paper's")
+            )
+            assert "180 of the baseline and 120 of PCPO" in epochs_note
+            assert "epochs 20 and 14: the paper's ratio of the two is not kept" in epochs_note
+    same = make("table5a", data, fabricated.experiments(alignment_checkpoint=half)).notes
     assert any(note.endswith("epochs 20 and 14.") for note in same)
 
 
 def test_the_matched_pair_alone_is_judged_by_its_rewards(data):
-    unmatched = data | {"selection": synthetic.selection(matched=False)}
+    unmatched = data | {"selection": fabricated.selection(matched=False)}
     rows = make("table5a", unmatched).frame.set_index("row")["unmatched"]
     assert rows["SD1.4 pcpo"] == ""
     assert "rewards not matched" in rows["SD1.4 pcpo matched"]
@@ -340,10 +347,10 @@ def test_table_9_keeps_published_rows_apart(data):
     assert difference == pytest.approx(0.2, abs=0.06)  # of the pair at one reward: 0.6 - 0.4
 
 
-def test_the_algorithms_row_stands_on_the_pair_at_half_batch(data):
+def test_the_algorithms_row_uses_the_pair_at_half_batch(data):
     """Configuration 1's; the other effects are of both pairs."""
-    selection = synthetic.selection()
-    second = (selection["experiment"] == synthetic.name(2)) & (selection["arm"] == "pcpo")
+    selection = fabricated.selection()
+    second = (selection["experiment"] == fabricated.name(2)) & (selection["arm"] == "pcpo")
     selection.loc[second, ["matched", "difference"]] = [False, 0.3]
     frame = make("table3", data | {"selection": selection}).frame.set_index("row")
     assert frame.loc["Algorithm fid", "unmatched"] == ""
@@ -352,7 +359,7 @@ def test_the_algorithms_row_stands_on_the_pair_at_half_batch(data):
 
 
 def test_many_seeds_have_one_note_on_their_checkpoints(data):
-    selection = pd.concat(synthetic.selection().assign(seed=seed) for seed in range(4))
+    selection = pd.concat(fabricated.selection().assign(seed=seed) for seed in range(4))
     odd = (selection["seed"] == 2) & (selection["arm"] == "pcpo")
     selection.loc[odd, ["matched", "difference", "epoch"]] = [False, 0.045, 17]
     notes = [n for n in make("table2b", data | {"selection": selection}).notes if "seeds:" in n]
@@ -361,37 +368,37 @@ def test_many_seeds_have_one_note_on_their_checkpoints(data):
     assert "+0.005 to +0.045, mean +0.015, tolerance 0.02; NOT matched in seed 2." in notes[0]
 
 
-def test_unmatched_checkpoints_are_said(data):
-    unmatched = data | {"selection": synthetic.selection(matched=False)}
+def test_unmatched_checkpoints_are_noted(data):
+    unmatched = data | {"selection": fabricated.selection(matched=False)}
     for name in ("table2a", "table3", "table4", "table5a", "table9"):
         notes = " ".join(make(name, unmatched).notes)
         assert "NOT matched (no checkpoint near the level)" in notes
         assert "NOT matched" not in " ".join(make(name, data).notes)
-    none = data | {"selection": synthetic.selection().assign(level=np.nan, level_reached=False)}
+    none = data | {"selection": fabricated.selection().assign(level=np.nan, level_reached=False)}
     assert "no reward level in common: baseline epoch 20" in " ".join(make("table4", none).notes)
 
 
-def test_small_samples_are_said_where_the_width_is_known(data):
+def test_small_samples_are_noted_where_the_width_is_known(data):
     wide = data | {"overall": data["overall"].assign(dimensions=500)}
     notes = " ".join(make("table2a", wide).notes)
-    assert "judge fid: 384 images for 500 features" in notes
+    assert "measured fid: 384 images for 500 features" in notes
     enough = data | {"overall": data["overall"].assign(dimensions=64)}
     assert "singular" not in " ".join(make("table2a", enough).notes)
 
 
 def test_scale_notes(data):
-    table = make("table4", data, note="small world")
-    assert table.notes[0] == "small world. Not comparable with the paper."
-    paper = make("table4", data, synthetic.experiments(scale="paper"))
+    table = make("table4", data, note="small scale")
+    assert table.notes[0] == "small scale. Not comparable with the paper."
+    paper = make("table4", data, fabricated.experiments(scale="paper"))
     assert "comparable with the paper" not in " ".join(paper.notes)
 
 
 def test_errors_name_what_is_wrong(data):
     with pytest.raises(ValueError, match="unknown table 'table99'"):
-        build("table99", synthetic.experiments(), data)
+        build("table99", fabricated.experiments(), data)
     with pytest.raises(ValueError, match="needs the frames selection"):
-        build("table3", synthetic.experiments(), {"per_prompt": data["per_prompt"]})
-    mixed = [synthetic.experiment(5), synthetic.experiment(6, scale="paper")]
+        build("table3", fabricated.experiments(), {"per_prompt": data["per_prompt"]})
+    mixed = [fabricated.experiment(5), fabricated.experiment(6, scale="paper")]
     with pytest.raises(ValueError, match="one scale"):
         make("table4", data, mixed)
     gap = data["updates"][data["updates"]["epoch"] != 7]
@@ -435,7 +442,7 @@ def test_rendering_and_writing(tmp_path):
 
 
 def test_the_authors_count_takes_one_side_of_matching_arms_alone():
-    curves = epoch_curves(synthetic.updates({"baseline": [1.0, 2.0], "pcpo": [1.0, 2.0]}))
+    curves = epoch_curves(fabricated.updates({"baseline": [1.0, 2.0], "pcpo": [1.0, 2.0]}))
     for arm, share in (("baseline", 1.0), ("pcpo", 0.5)):  # of the frame one side is half of both
         own = curves[curves["arm"] == arm]
         for part in ("", "_on_policy", "_off_policy"):
@@ -449,8 +456,8 @@ def test_the_authors_count_takes_one_side_of_matching_arms_alone():
 def test_epoch_curves_recomputed_by_pandas():
     updates = pd.concat(
         [
-            synthetic.updates({"pcpo": [1.0, 2.0, 3.0]}, seed=0, noise=0.3),
-            synthetic.updates({"pcpo": [3.0, 4.0]}, seed=1, noise=0.4),
+            fabricated.updates({"pcpo": [1.0, 2.0, 3.0]}, seed=0, noise=0.3),
+            fabricated.updates({"pcpo": [3.0, 4.0]}, seed=1, noise=0.4),
         ]
     )
     curves = epoch_curves(updates)
@@ -476,15 +483,15 @@ def test_what_else_a_scale_measures_is_a_column(data, monkeypatch):
     assert table.frame["spread"].tolist() == table.frame["fid"].tolist()
     assert table.notes == before.notes
     monkeypatch.setattr(metrics, "names", lambda: ["spread"])
-    told = SimpleNamespace(TITLE="Spread", BETTER="higher is better")
-    monkeypatch.setattr(metrics, "import_module", lambda name: told)
+    module = SimpleNamespace(TITLE="Spread", BETTER="higher is better")
+    monkeypatch.setattr(metrics, "import_module", lambda name: module)
     table = make("table2b", data | more)
     assert table.columns[-1].header == "Spread"
     assert set(table.notes) - set(before.notes) == {"Spread: higher is better."}
 
 
 def test_table_aa_counts_the_pairs_of_seeds_that_the_papers_test_calls_different(data):
-    several = pd.concat(synthetic.metrics(seed=s)[1].assign(seed=s) for s in range(4))
+    several = pd.concat(fabricated.metrics(seed=s)[1].assign(seed=s) for s in range(4))
     shifted = several["value"] + 40 * several["seed"] * (several["metric"] == "fid")
     table = make("table_aa", data | {"per_prompt": several.assign(value=shifted)})
     rows = table.frame.set_index("row")

@@ -23,7 +23,7 @@ from pcpo.trajectory import gaussian_noise
 from tests.small import PROMPTS, brightness, experiment, newest_state, policy
 from tests.training.runs import HELD_OUT, HELD_OUT_PROMPTS, run, same_tensors, weights
 
-# --- going on ---------------------------------------------------------------------------------
+# --- resuming --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("number", [1, 5, 6, 8])
@@ -43,15 +43,15 @@ def test_interrupted_equals_uninterrupted(models, tmp_path, number):
         if row["epoch"] == 4 and row["update"] == 1:
             raise RuntimeError("the machine went down")
 
-    # Later pieces start from other adapters: what counts is the state that they go on from.
+    # Later pieces start from other adapters: what counts is the state that they resume from.
     with pytest.raises(InterruptedError, match="epoch 1"):
         run(models, path, chosen, report=terminate, adapter=7)
     assert not (path / "checkpoints.csv").exists()
     with pytest.raises(RuntimeError, match="went down"):
         run(models, path, chosen, report=crash, adapter=8, log=log.append)
-    assert "going on after epoch 1" in log
+    assert "resuming after epoch 1" in log
     run(models, path, chosen, adapter=9, log=log.append)
-    assert "going on after epoch 2" in log
+    assert "resuming after epoch 2" in log
 
     for spec in LOGS:
         pieces, whole = (
@@ -94,7 +94,7 @@ def test_sigterm_is_the_callers_again_afterwards(models, tmp_path):
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_another_configuration_starts_over_and_says_so(models, tmp_path):
+def test_another_configuration_starts_over_and_logs_it(models, tmp_path):
     run(models, tmp_path, experiment(1, epochs=2))
     log = []
     other = experiment(1, epochs=1, optimizer={"learning_rate": 1e-3})
@@ -137,7 +137,7 @@ def test_a_damaged_state_is_passed_over_for_the_one_before(models, tmp_path, fil
     damage(newer / file, how)
     updates = run(models, tmp_path / "run", chosen, log=log.append)
     assert f"{newer}: the resume state is damaged: {newer / file}" in log[0]
-    assert log[1] == "going on after epoch 1"
+    assert log[1] == "resuming after epoch 1"
     pd.testing.assert_frame_equal(
         updates.drop(columns="seconds"), whole.drop(columns="seconds"), check_exact=True
     )
@@ -194,7 +194,7 @@ def test_a_stop_between_the_two_renames_loses_nothing(models, tmp_path):
     state.rename(state.with_name(state.name + ".old"))
     log = []
     run(models, tmp_path, chosen, log=log.append)
-    assert log == ["going on after epoch 1"]
+    assert log == ["resuming after epoch 1"]
 
 
 def test_a_manifest_that_cannot_be_used_is_named(tmp_path):
@@ -203,7 +203,7 @@ def test_a_manifest_that_cannot_be_used_is_named(tmp_path):
         read_manifest(path)
     for text in ("", "epoch,folder\n", "epoch,folder\n1\n", "epoch,folder\n1x,a\n", "a,b\n1,2\n"):
         path.write_text(text)
-        with pytest.raises(ValueError, match=r"checkpoints\.csv: .*manifest.* makes it anew"):
+        with pytest.raises(ValueError, match=r"checkpoints\.csv: .*manifest.* makes it again"):
             read_manifest(path)
     path.write_text("epoch,folder\n3,checkpoints/epoch_00003\n")
     with pytest.raises(FileNotFoundError, match=r"epoch_00003: the checkpoint of epoch 3 is miss"):
@@ -211,25 +211,25 @@ def test_a_manifest_that_cannot_be_used_is_named(tmp_path):
 
 
 def test_a_second_writer_waits_for_the_first(tmp_path):
-    said, order = [], []
+    messages, order = [], []
 
     def second():
-        with RunFolder(tmp_path, "two").lock(said.append):
+        with RunFolder(tmp_path, "two").lock(messages.append):
             order.append("second")
 
     with RunFolder(tmp_path, "one").lock():
         thread = threading.Thread(target=second)
         thread.start()
-        while not said:
+        while not messages:
             time.sleep(0.01)
         order.append("first")
     thread.join()
     assert order == ["first", "second"]
-    assert f"process {os.getpid()} on " in said[0]
-    assert "trains this run; waiting" in said[0]
+    assert f"process {os.getpid()} on " in messages[0]
+    assert "trains this run; waiting" in messages[0]
 
 
-def test_the_history_tells_starts_saves_and_the_end(models, tmp_path):
+def test_the_history_has_starts_saves_and_the_end(models, tmp_path):
     chosen = experiment(1, epochs=3, checkpoint_every=2)
 
     def terminate(row):
@@ -239,8 +239,8 @@ def test_the_history_tells_starts_saves_and_the_end(models, tmp_path):
     with pytest.raises(InterruptedError):
         run(models, tmp_path, chosen, report=terminate)
     run(models, tmp_path, chosen)
-    told = [(event["event"], event["epoch"]) for event in history.read(tmp_path)]
-    assert told == [
+    events = [(event["event"], event["epoch"]) for event in history.read(tmp_path)]
+    assert events == [
         ("started", 0), ("saved", 1), ("stopped", 1),
         ("started", 1), ("saved", 2), ("saved", 3), ("finished", 3),
     ]  # fmt: skip
@@ -281,7 +281,7 @@ def test_more_prompts_asked_for_than_there_are(models, tmp_path):
 
 
 def test_a_full_disk_leaves_the_last_state(models, tmp_path):
-    """A limit on the size of files stands for the full disk: a write fails half-way."""
+    """A limit on the size of files has the effect of a full disk: a write fails half-way."""
     chosen = experiment(1, epochs=2)
 
     def fill_the_disk(row):
@@ -298,7 +298,7 @@ def test_a_full_disk_leaves_the_last_state(models, tmp_path):
     assert not (tmp_path / "checkpoints.csv").exists()
     log = []
     assert len(run(models, tmp_path, chosen, log=log.append)) == 4
-    assert log == ["going on after epoch 1"]
+    assert log == ["resuming after epoch 1"]
 
 
 # --- another length, another rhythm, other forwards --------------------------------------------
@@ -308,7 +308,7 @@ def manifest(path):
     return list(read_manifest(path / "checkpoints.csv"))
 
 
-def test_a_longer_run_goes_on_and_a_shorter_one_ends_earlier(models, tmp_path):
+def test_a_longer_run_resumes_and_a_shorter_one_ends_earlier(models, tmp_path):
     def trained(name, epochs, **options):
         chosen = experiment(1, epochs=epochs, checkpoint_every=2, validation=HELD_OUT)
         updates = run(models, tmp_path / name, chosen, **options)
@@ -322,7 +322,7 @@ def test_a_longer_run_goes_on_and_a_shorter_one_ends_earlier(models, tmp_path):
     trained("run", 2)
     log = []
     pd.testing.assert_frame_equal(trained("run", 5, log=log.append), whole, check_exact=True)
-    assert "going on after epoch 2" in log
+    assert "resuming after epoch 2" in log
     assert manifest(tmp_path / "run") == [2, 4, 5]
     assert same_tensors(weights(tmp_path / "run", 5), weights(tmp_path / "whole", 5))
 
@@ -350,7 +350,7 @@ def test_a_run_that_was_stopped_at_its_new_last_epoch_leaves_a_checkpoint(models
     assert same_tensors(weights(tmp_path / "run", 3), weights(tmp_path / "whole", 3))
 
 
-def test_a_run_that_is_past_its_end_without_a_checkpoint_trains_anew(models, tmp_path):
+def test_a_run_that_is_past_its_end_without_a_checkpoint_trains_again(models, tmp_path):
     run(models, tmp_path / "run", experiment(1, epochs=4, checkpoint_every=3))
     log = []
     short = experiment(1, epochs=2, checkpoint_every=2)

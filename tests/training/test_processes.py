@@ -57,7 +57,7 @@ def test_two_processes_give_the_losses_of_one(models, tmp_path, number, sharding
         torch.testing.assert_close(after[name], before[name], rtol=1e-3, atol=1e-5)
 
 
-def test_a_sharded_run_goes_on_in_a_single_process(models, tmp_path):
+def test_a_sharded_run_resumes_in_a_single_process(models, tmp_path):
     source = models["flux"].path
     launch(6, tmp_path / "two", 1, "fsdp", source)
     run(6, tmp_path / "two", 2, "none", source)

@@ -18,12 +18,12 @@ from tests.small import PROMPTS, brightness, experiment, newest_state, policy
 
 
 def run(models, path, chosen, identity="same", reward=brightness):
-    said = []
+    messages = []
     folder = RunFolder(path, identity)
     with folder.lock():
         fresh = policy(models, chosen, train=True)
-        train(Run(chosen, load_arm("pcpo"), 0, fresh, reward, PROMPTS), folder, log=said.append)
-    return said
+        train(Run(chosen, load_arm("pcpo"), 0, fresh, reward, PROMPTS), folder, log=messages.append)
+    return messages
 
 
 def files(folder):
@@ -48,12 +48,12 @@ def test_a_run_in_the_way_is_kept_whole_and_comes_back(models, place, monkeypatc
     chosen = experiment(1, epochs=2)
     run(models, place, chosen)
     first = files(place)
-    said = run(models, place, chosen, identity="another")
+    messages = run(models, place, chosen, identity="another")
     second = files(place)
     [one] = all_set_aside()
     assert files(one.folder) == first
-    assert f"kept in {place.parent}/set_aside/seed0_" in said[1]
-    assert f"python -m pcpo.cli.aside --restore {place.parent}" in said[1]
+    assert f"kept in {place.parent}/set_aside/seed0_" in messages[1]
+    assert f"python -m pcpo.cli.aside --restore {place.parent}" in messages[1]
     assert 'it was "same" and is "another"' in one.why
     assert one.bytes >= sum(map(len, first.values()))
     # No pattern of the workflow takes it for a run.
@@ -157,7 +157,7 @@ def test_a_run_that_is_trained_is_left_alone_and_so_is_any_other_folder(models, 
     assert one.folder.is_dir() and (place / "checkpoints.csv").exists()
 
 
-def test_what_differs_is_told_before_training_starts(models, place):
+def test_what_differs_is_printed_before_training_starts(models, place):
     chosen = load_experiment(1, "smoke")
     assert changed_configuration(place, chosen, load_arm("pcpo"), 0) == []
     small = experiment(1, epochs=1)
@@ -169,9 +169,9 @@ def test_what_differs_is_told_before_training_starts(models, place):
     longer = small.model_copy(update={"epochs": 9, "checkpoint_every": 9})
     assert other_runs({place: (longer, "pcpo", 0)}) == ""
     other = small.model_copy(update={"clip_range": 0.5})
-    said = other_runs({place: (other, "pcpo", 0)})
-    assert f"{place}: experiment.clip_range was {small.clip_range} and is 0.5" in said
-    assert "set aside beside it, not deleted" in said and "pcpo.cli.aside" in said
+    messages = other_runs({place: (other, "pcpo", 0)})
+    assert f"{place}: experiment.clip_range was {small.clip_range} and is 0.5" in messages
+    assert "set aside beside it, not deleted" in messages and "pcpo.cli.aside" in messages
     (newest_state(place) / "state.json").write_text('{"fingerprint": "1"}')
     assert changed_configuration(place, small, load_arm("pcpo"), 0) == [OLDER]
     for damaged in (b"damaged", b"\xff", b"[]", b"7", b"[" * 10**5):

@@ -36,19 +36,19 @@ def test_a_changed_source_is_named_until_it_is_accepted(tmp_path, here, trained)
     [older] = older_runs(runs)
     assert older.folder == trained
     assert older.changed == ("training/ema.py", "training/loop.py")
-    said = notice([older], "demo")
+    printed = notice([older], "demo")
     assert (
         "1 trained runs are of older code (pcpo/training/ema.py, pcpo/training/loop.py changed"
-        in said
+        in printed
     )
-    assert "--scale demo --accept" in said
+    assert "--scale demo --accept" in printed
     accept(trained)
     assert older_runs(runs) == []
     here["training/loop.py"] = "d"
     assert changed_sources(trained) == ("training/loop.py",)
 
 
-def test_a_run_that_went_on_with_newer_code_is_older_in_part(here, trained):
+def test_a_run_that_resumed_with_newer_code_is_older_in_part(here, trained):
     here["credit.py"] = "new"
     history.append(trained, "started", epoch=1, code=dict(here))
     assert changed_sources(trained) == ("credit.py",)
@@ -127,7 +127,7 @@ def test_an_edit_of_a_rewards_parent_flags_the_runs_that_it_trained(tmp_path, re
     edit(rewards / "_base.py")
     assert changed_sources(runs["plain"]) == ("rewards/_base.py",)
     history.append(runs["plain"], "started", epoch=0, code=trained_code.code_digests("ring"))
-    assert changed_sources(runs["plain"]) == ()  # anew, by another reward
+    assert changed_sources(runs["plain"]) == ()  # again, by another reward
 
 
 @pytest.mark.parametrize(
@@ -195,13 +195,13 @@ def test_a_line_that_a_full_disk_tore_costs_no_other(tmp_path):
 
 
 def test_a_flipped_bit_in_a_history_loses_no_event_in_silence(tmp_path):
-    """It is named, or stands within a value that is still one of its kind."""
+    """It is named, or is within a value that is still one of its kind."""
     code = {"training/loop.py": "ab12"}
     history.append(tmp_path, "started", epoch=0, gpus=1, code=code)
     history.append(tmp_path, "finished", epoch=1)
     file = tmp_path / history.FILE
     whole = file.read_bytes()
-    told = 0
+    count = 0
     for position in range(8 * len(whole)):
         damaged = bytearray(whole)
         damaged[position // 8] ^= 1 << position % 8
@@ -209,11 +209,11 @@ def test_a_flipped_bit_in_a_history_loses_no_event_in_silence(tmp_path):
         try:
             events = history.read(tmp_path)
         except history.DamagedHistory:
-            told += 1
+            count += 1
         else:
             assert [event["event"] for event in events] == ["started", "finished"]
             history.seconds_held(events)
-    assert told > 4 * len(whole)
+    assert count > 4 * len(whole)
 
 
 @pytest.mark.parametrize(
@@ -238,11 +238,11 @@ def test_a_damaged_history_is_named_and_costs_no_other_run(tmp_path, here, train
     runs = tmp_path / "runs"
     [bad] = older_runs(runs)
     assert bad.folder == other
-    told = f"{other / history.FILE}: line 3 is damaged"
-    assert told in bad.problem and told in notice([bad], "demo")
+    problem_line = f"{other / history.FILE}: line 3 is damaged"
+    assert problem_line in bad.problem and problem_line in notice([bad], "demo")
     assert "older code" not in notice([bad], "demo")
     here["training/loop.py"] = "c"
     older, bad = older_runs(runs)
     assert older.changed == ("training/loop.py",) and bad.problem
-    said = notice([older, bad], "demo")
-    assert told in said and "1 trained runs are of older code" in said
+    printed = notice([older, bad], "demo")
+    assert problem_line in printed and "1 trained runs are of older code" in printed

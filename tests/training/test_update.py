@@ -86,8 +86,8 @@ def ddpo_by_hand(chosen, fresh):
     empty, _ = encoders.encode_prompt([""], "cpu", 1, False)
     guidance = chosen.sampler.guidance_scale
 
-    def gaussian(x, t, slot):
-        text, _ = encoders.encode_prompt([PROMPTS[ids[slot]]], "cpu", 1, False)
+    def gaussian(x, t, index):
+        text, _ = encoders.encode_prompt([PROMPTS[ids[index]]], "cpu", 1, False)
         nothing = unet(x, t, empty).sample
         prediction = nothing + guidance * (unet(x, t, text).sample - nothing)
         zero = torch.zeros_like(x)
@@ -97,13 +97,13 @@ def ddpo_by_hand(chosen, fresh):
 
     chains, rewards = [], []
     with torch.no_grad():
-        for slot in range(len(ids)):
+        for index in range(len(ids)):
             shape = fresh.latent_shape
-            x = gaussian_noise([("initial", 0, 1, slot)], 1, shape)[:, 0]
-            noise = gaussian_noise([("steps", 0, 1, slot)], chosen.sampler.steps, shape)[0]
+            x = gaussian_noise([("initial", 0, 1, index)], 1, shape)[:, 0]
+            noise = gaussian_noise([("steps", 0, 1, index)], chosen.sampler.steps, shape)[0]
             chain = []
             for t, z in zip(scheduler.timesteps, noise, strict=True):
-                density = gaussian(x, t, slot)
+                density = gaussian(x, t, index)
                 following = density.mean + density.stddev * z
                 chain.append((x, t, following, density.log_prob(following).mean()))
                 x = following
@@ -117,11 +117,11 @@ def ddpo_by_hand(chosen, fresh):
     for update in np.split(np.arange(len(ids)), chosen.batch.gradient_updates):
         adam.zero_grad()
         terms = []
-        for slot in update:
-            for x, t, following, old in chains[slot]:
-                ratio = torch.exp(gaussian(x, t, slot).log_prob(following).mean() - old)
+        for index in update:
+            for x, t, following, old in chains[index]:
+                ratio = torch.exp(gaussian(x, t, index).log_prob(following).mean() - old)
                 clipped = ratio.clamp(1 - chosen.clip_range, 1 + chosen.clip_range)
-                terms.append(-torch.min(advantages[slot] * ratio, advantages[slot] * clipped))
+                terms.append(-torch.min(advantages[index] * ratio, advantages[index] * clipped))
         torch.stack(terms).mean().backward()
         gradients.append([p.grad.clone() for p in parameters])
         adam.step()

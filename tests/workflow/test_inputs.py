@@ -44,17 +44,17 @@ GRIDS |= {"samples_bertscore", "samples_ocr"}
         ("report/templates/page.html", {"report"}),
         ("archive/crate.py", {"archive"}),
         ("cost/speed.py", {"plan"}),
-        ("config/cuts.py", {"table", "report"}),
+        ("config/scale_differences.py", {"table", "report"}),
         ("evaluation/selection.py", {"select"}),
         ("evaluation/generation.py", {"generate_base", "generate", "align"}),
         ("evaluation/score_cache.py", {"select"}),
         ("metrics/frechet.py", {"evaluate"}),
-        ("features/judge.py", {"evaluate"}),
+        ("features/quality_network.py", {"evaluate"}),
         ("features/inception.py", set()),  # of no quality at this scale
         ("rewards/clipscore.py", {"align"}),
         ("rewards/ocr.py", set()),  # of trainings alone
-        ("world/recogniser.py", {"world_other_rewards"}),
-        ("world/clip.py", {"world_clip_rewards"}),
+        ("synthetic/recogniser.py", {"synthetic_other_rewards"}),
+        ("synthetic/clip.py", {"synthetic_clip_rewards"}),
         ("samplers/ddim.py", {"credit", "readings"}),
         ("policies/flux.py", set()),
     ],
@@ -77,12 +77,13 @@ def test_no_edit_of_the_package_trains_again(rules):
 
 # What no rule's result depends on: commands of the user, of the workflow, and what they run.
 OF_NO_RULE = {
-    *("cli.aside", "cli.assets", "cli.code", "cli.launch", "cli.train", "cli.stages", "cli.world"),
+    *("cli.aside", "cli.assets", "cli.code", "cli.launch", "cli.stages", "cli.synthetic"),
+    "cli.train",
     *(
         "cli.config",
         "cli.schema",
         "__main__",
-        "cli.world_rewards",
+        "cli.synthetic_rewards",
         "cli.bench",
         "cli.bench_gpu",
         "cli.bench_memory",
@@ -129,7 +130,7 @@ def test_a_change_of_a_reward_is_seen_in_its_settings():
 @pytest.mark.parametrize(
     ("scale", "files"),
     [
-        ("smoke", ["results/smoke/world/sd14/model_index.json"]),
+        ("smoke", ["results/smoke/synthetic/sd14/model_index.json"]),
         ("paper", ["data/models/sd14/assets.json"]),
     ],
 )

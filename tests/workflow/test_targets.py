@@ -4,9 +4,11 @@ import pytest
 from snakemake.iocontainers import InputFiles, Wildcards
 
 from pcpo.config import load_experiment, load_scale
+from pcpo.figures.kinds import KINDS
 from pcpo.paths import FIGURES, Paths
+from pcpo.records.frames import BY_NAME
 from pcpo.tables import TABLES
-from pcpo.workflow.targets import Targets, frame_options
+from pcpo.workflow.targets import Targets, frame_options, frames_of
 
 P = Paths("smoke")
 BERTSCORE, PICKSCORE = "04_ddpo_bertscore", "07_dancegrpo_sd15_pickscore"
@@ -30,8 +32,8 @@ def test_only_what_the_chosen_experiments_suffice_for(two):
     assert two.tables == ["table9"]
     assert list(two.figures) == ["figure2", "samples_bertscore"]
     assert two.in_parts == {}
-    assert two.world_report == [P.world("accuracy.csv"), P.world("rewards.csv")]
-    assert targets(BERTSCORE, paths=Paths("paper")).world_report == []
+    assert two.synthetic_report == [P.synthetic("accuracy.csv"), P.synthetic("rewards.csv")]
+    assert targets(BERTSCORE, paths=Paths("paper")).synthetic_report == []
 
 
 def test_everything_where_all_are_chosen():
@@ -43,6 +45,11 @@ def test_everything_where_all_are_chosen():
     assert f"{P.table.format(table='table5b')}.tex" in whole.in_parts["table5"]
     assert f"{P.figure.format(figure='figure7d')}.md" in whole.in_parts["figure7"]
     assert len(whole.runs()) == 29
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_frames_of_a_figure_are_read_from_its_source(name):
+    assert tuple(BY_NAME[frame] for frame in frames_of(name)) == KINDS[name].frames
 
 
 def test_an_experiments_files_are_its_runs_and_what_was_measured(two):

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from rattler.index import index_fs
 
-# Stands in text files for the folder that a package is linked into; rattler replaces it.
+# In text files, in the place of the folder that a package is linked into; rattler replaces it.
 PREFIX = "/placeholder_" + "x" * 100
 SITE = f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
 SUBDIR = "linux-64"

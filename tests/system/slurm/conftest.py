@@ -102,7 +102,7 @@ def queued():
 
 
 def processes(folder):
-    """Command lines of the processes that work in a folder, zombies apart."""
+    """Command lines of the processes that work in a folder, except zombies."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():

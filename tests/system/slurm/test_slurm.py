@@ -60,7 +60,7 @@ def test_a_run_killed_for_memory_comes_back_with_more(sources):
     """Besides: the small models that it needs, and a GPU that is asked for by its kind."""
     kind = ("train:gpu=1", "train:gpu_model=fake", "train:slurm_partition=gpu")
     finish(sources, manifest("pcpo"), asked=(*STARVED, *kind))
-    assert all(job["State"] == "COMPLETED" for job in jobs("world_.*"))
+    assert all(job["State"] == "COMPLETED" for job in jobs("synthetic_.*"))
     killed, again = jobs("train")
     # Where Slurm holds memory by cgroups the state is OUT_OF_MEMORY.
     assert killed["State"] == "FAILED" and "mem=600M" in killed["ReqTRES"]
@@ -123,7 +123,7 @@ def long_runs(sources):
     ],
     ids=["killed", "warned"],
 )  # fmt: skip
-def test_a_run_past_its_wall_time_goes_on_from_its_state(long_runs, seed, state, asked):
+def test_a_run_past_its_wall_time_resumes_from_its_state(long_runs, seed, state, asked):
     before = len(jobs("train"))
     finish(long_runs, manifest("pcpo", seed), asked=asked)
     first, *_, last = own = jobs("train")[before:]
@@ -148,7 +148,7 @@ def test_a_killed_snakemake_leaves_no_two_writers(long_runs, profile):
         driver.wait()
     finally:
         end(driver)
-    (left,) = queued()  # Slurm knows nothing of Snakemake's end
+    (left,) = queued()  # Slurm is not informed of Snakemake's end
     code, output = snakemake(long_runs, *arguments(target, profile=profile, options=["--unlock"]))
     assert code == 0, output
     finish(long_runs, target, profile=profile)

@@ -19,9 +19,9 @@ def touched(work, folder):
     code = _in_child(work, folder, seen.append, lambda: _send(writing, seen))
     os.close(writing)
     with os.fdopen(reading) as handle:
-        told = handle.read()
+        content = handle.read()
     assert code == 0
-    return json.loads(told)
+    return json.loads(content)
 
 
 def killed_at(number, work, folder):
@@ -59,7 +59,7 @@ def _in_child(work, folder, meet, after=lambda: None):
 
     def hook(event, arguments):
         if event in EVENTS and str(arguments[0]).startswith(str(folder)):
-            own = f".{_host()}-{os.getpid()}.part"  # else each process names it anew
+            own = f".{_host()}-{os.getpid()}.part"  # else each process names it again
             meet(f"{event} {arguments[0]}".replace(own, ".part"))
 
     code = 1

@@ -39,9 +39,9 @@ def assert_same_results(one, other):
 
 
 def assert_each_step_once(results):
-    """Each run's log has every (epoch, update) once, and each start went on from the last save.
+    """Each run's log has every (epoch, update) once, and each start resumed from the last save.
 
-    Returns the epochs that all starts of trainings went on from.
+    Returns the epochs that all starts of trainings resumed from.
     """
     starts = []
     manifests = sorted(results.glob("runs/*/*/*/checkpoints.csv"))

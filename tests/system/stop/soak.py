@@ -57,7 +57,7 @@ def same_results(folder, arguments, kills, seed, say, least=LEAST):
     assert_same_results(*results)
     starts = assert_each_step_once(results[1])
     resumed = sum(epoch > 0 for epoch in starts)
-    say(f"{resumed} of {len(starts)} starts of trainings went on from a saved state")
+    say(f"{resumed} of {len(starts)} starts of trainings resumed from a saved state")
 
 
 if __name__ == "__main__":

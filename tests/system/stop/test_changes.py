@@ -1,4 +1,4 @@
-"""What a change runs again, and that nothing goes on from a run of other values."""
+"""What a change runs again, and that nothing resumes from a run of other values."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def test_seeds_are_runs_side_by_side(copy):
     one, three = jobs(plans["[0]"]), jobs(plans["[0,1,2]"])
     for rule in ("train", "select", "evaluate", "align", "generate"):
         assert three[rule] == 3 * one[rule], rule
-    for rule in ("generate_base", "world_sd", "table", "compare_tables"):
+    for rule in ("generate_base", "synthetic_sd", "table", "compare_tables"):
         assert three[rule] == one[rule], rule
     trained = [runs(plans["[0,1,2]"], seed=seed) for seed in (0, 1, 2)]
     assert trained[0] == trained[1] == trained[2] == runs(plans["[0]"])
@@ -56,26 +56,26 @@ def test_a_dry_run_names_what_is_to_be_set_aside(copy):
         state.mkdir(parents=True)
         saved = {"identity": configuration(trained, load_arm(arm), 0) | {"model": "any"}}
         (state / "state.json").write_text(json.dumps(saved))
-    code, said = snakemake(copy, "-n", "--config", "scale=smoke", "experiments=[1]")
-    assert code == 0, said
-    assert "1 runs are of another configuration than config/" in said
+    code, output = snakemake(copy, "-n", "--config", "scale=smoke", "experiments=[1]")
+    assert code == 0, output
+    assert "1 runs are of another configuration than config/" in output
     changed = f"experiment.clip_range was 0.123 and is {chosen.clip_range}"
-    assert f"{chosen.name}/pcpo/seed0: {changed}" in said
-    assert "set aside beside it, not deleted" in said
+    assert f"{chosen.name}/pcpo/seed0: {changed}" in output
+    assert "set aside beside it, not deleted" in output
     shutil.rmtree(copy / "results")
 
 
-def test_a_dry_run_names_a_damaged_history_and_goes_on(copy):
+def test_a_dry_run_names_a_damaged_history_and_continues(copy):
     run = copy / "results/smoke/runs/02_ddpo_aesthetic/pcpo/seed0"
     (run / "resume/epoch_00001").mkdir(parents=True)
     (run / "checkpoints.csv").write_text("epoch,folder\n")
     (run / history.FILE).write_bytes(b'{"event": "sta\xffted"}\n')
     (run / "resume/epoch_00001/state.json").write_bytes(b"[\xff]")
-    code, said = snakemake(copy, "-n", "--config", "scale=smoke", "experiments=[2]")
-    assert code == 0, said
+    code, output = snakemake(copy, "-n", "--config", "scale=smoke", "experiments=[2]")
+    assert code == 0, output
     place = run.relative_to(copy) / history.FILE
-    assert f"which code trained a run is not known: {place}: line 1 is damaged" in said
-    assert "Traceback" not in said
+    assert f"which code trained a run is not known: {place}: line 1 is damaged" in output
+    assert "Traceback" not in output
     shutil.rmtree(run)
 
 
@@ -98,7 +98,7 @@ NO_CHANGES = {
     "how it runs": {"execution": Execution(gpus=2, compile=True, activation_checkpointing=True)},
     "how often it saves": {"checkpoint_every": 1},
     "a longer run": {"epochs": 30},
-    "the evaluation": {"evaluation": {"batch": 1, "seeds": 9}},
+    "the evaluation": {"evaluation": {"batch": 1, "images_per_prompt": 9}},
     "words": {"description": "another"},
 }
 
@@ -119,17 +119,19 @@ def test_what_no_result_hangs_on_makes_no_other_run(models, tmp_path, what):
 
 def identity_of(models, weights, **changes):
     changes = dict(changes)
-    told = {key: changes.pop(key, value) for key, value in SAME.items()}
-    chosen = load_experiment(told["number"], "smoke")
+    values = {key: changes.pop(key, value) for key, value in SAME.items()}
+    chosen = load_experiment(values["number"], "smoke")
     for key, value in changes.items():
         if isinstance(value, dict):
             value = getattr(chosen, key).model_copy(update=value)
         chosen = chosen.model_copy(update={key: value})
     base = policies.digest(models[chosen.model].path)
     weights.mkdir()
-    (weights / "head").write_text(told["head"])
-    reward = RewardSource(path=str(weights), **told["reward"])
-    return identity(chosen, load_arm(told["arm"]), told["seed"], base, told["prompts"], reward)
+    (weights / "head").write_text(values["head"])
+    reward = RewardSource(path=str(weights), **values["reward"])
+    return identity(
+        chosen, load_arm(values["arm"]), values["seed"], base, values["prompts"], reward
+    )
 
 
 @pytest.fixture
@@ -165,11 +167,11 @@ def command(models, tmp_path, monkeypatch):
     return start
 
 
-def test_the_command_never_goes_on_from_a_run_of_other_values(tmp_path, command):
+def test_the_command_never_resumes_a_run_of_other_values(tmp_path, command):
     """With one learning rate, and then with another, in one folder."""
     logs = [command(optimizer={"learning_rate": rate}) for rate in (1e-3, 1e-3, 2e-3)]
     assert "starting over" not in logs[0] + logs[1]
-    assert "going on after epoch 1" in logs[1]
+    assert "resuming after epoch 1" in logs[1]
     assert "(experiment.optimizer.learning_rate was 0.001 and is 0.002); starting over" in logs[2]
     starts = [e["epoch"] for e in history.read(tmp_path / "run") if e["event"] == "started"]
     assert starts == [0, 1, 0]
@@ -178,17 +180,17 @@ def test_the_command_never_goes_on_from_a_run_of_other_values(tmp_path, command)
     assert (kept / "checkpoints" / "epoch_00001").is_dir()
 
 
-def test_the_command_goes_on_with_a_smaller_forward(tmp_path, command):
-    """As our own advice against too little memory says; and what it did is said."""
+def test_the_command_resumes_with_a_smaller_forward(tmp_path, command):
+    """As our own advice against too little memory asks; the log records it."""
     assert "starting over" not in command(batch={"micro_batch": 4})
     log = command(batch={"micro_batch": 2}, epochs=2)
     assert "batch.micro_batch was 4 and is 2; sums differ in their last bits from here on" in log
-    assert "going on after epoch 1" in log
+    assert "resuming after epoch 1" in log
     starts = [e for e in history.read(tmp_path / "run") if e["event"] == "started"]
     assert [e["sizes"]["batch.micro_batch"] for e in starts] == [4, 2]
 
 
-def test_the_command_goes_on_with_the_same_weights_downloaded_again(tmp_path, command):
+def test_the_command_resumes_with_the_same_weights_downloaded_again(tmp_path, command):
     def download(seconds):
         """As `pcpo.assets.fetch` leaves a folder: files of now, and a note of their times."""
         for folder in (tmp_path / "model", tmp_path / "aesthetic"):
@@ -199,7 +201,7 @@ def test_the_command_goes_on_with_the_same_weights_downloaded_again(tmp_path, co
     download(1_700_000_000)
     command()
     download(1_800_000_000)
-    assert "going on after epoch 1" in command()
+    assert "resuming after epoch 1" in command()
     [weights] = (tmp_path / "model" / "unet").glob("*.safetensors")
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1

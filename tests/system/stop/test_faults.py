@@ -95,7 +95,7 @@ def test_a_full_disk_is_named_and_nothing_is_lost(models, whole, tmp_path, mount
     assert str(disk / "run") in str(caught.value)
     filler.unlink()
     run(models, disk / "run", log=log.append)
-    assert log[0].startswith("going on after epoch ")
+    assert log[0].startswith("resuming after epoch ")
     assert_same_run(disk / "run", whole)
     assert_goes_on_from_what_was_saved(disk / "run")
 
@@ -179,7 +179,7 @@ def test_a_listing_that_does_not_show_the_newest_state_yet(models, whole, tmp_pa
 
     monkeypatch.setattr(Path, "glob", stale)
     run(models, tmp_path, log=log.append)
-    assert log == ["going on after epoch 1"]
+    assert log == ["resuming after epoch 1"]
     assert_same_run(tmp_path, whole)
 
 
@@ -194,7 +194,7 @@ def test_a_listing_that_still_shows_a_state_that_is_gone(models, whole, tmp_path
     monkeypatch.setattr(Path, "glob", stale)
     run(models, tmp_path, log=log.append)
     assert "epoch_00009" in log[0]
-    assert log[-1] == "going on after epoch 2"
+    assert log[-1] == "resuming after epoch 2"
     assert_same_run(tmp_path, whole)
 
 
@@ -223,15 +223,15 @@ def test_two_processes_on_one_run_take_turns(models, whole, tmp_path):
     assert second.stdout is not None
     assert "trains this run; waiting" in second.stdout.readline()
     first.send_signal(signal.SIGCONT)
-    said, _ = second.communicate(timeout=240)
+    output, _ = second.communicate(timeout=240)
     assert [first.wait(), second.returncode] == [0, 0]
-    assert "going on after epoch 3" in said
+    assert "resuming after epoch 3" in output
     assert_same_run(tmp_path / "run", whole)
     events = [e["event"] for e in history.read(tmp_path / "run")]
     assert events == ["started", *["saved"] * 3, "finished", "started", "finished"]
 
 
-def test_a_process_that_waits_goes_on_where_the_first_was_killed(models, whole, tmp_path):
+def test_a_process_that_waits_resumes_where_the_first_was_killed(models, whole, tmp_path):
     arguments = [sys.executable, "-uc", TWICE, models[CHOSEN.model].path, tmp_path / "run"]
     root, folder = Path(__file__).parents[3], tmp_path / "run"
     first = subprocess.Popen(arguments, cwd=root, stdout=subprocess.DEVNULL)
@@ -246,7 +246,7 @@ def test_a_process_that_waits_goes_on_where_the_first_was_killed(models, whole, 
     first.wait()
     rest, _ = second.communicate(timeout=120)
     assert second.returncode == 0
-    assert "going on after epoch" in rest
+    assert "resuming after epoch" in rest
     assert_same_run(folder, whole)
     assert_goes_on_from_what_was_saved(folder)
     assert json.loads((folder / "resume/epoch_00003/state.json").read_text())["epoch"] == 3

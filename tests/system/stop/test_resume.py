@@ -44,8 +44,8 @@ def left(path):
             data = pd.read_parquet(file).drop(columns="seconds").to_csv().encode()
         found[str(file.relative_to(path))] = hashlib.sha256(data).hexdigest()
     # The lock names its last holder, and a state's sums cover the seconds.
-    told = [name for name in found if name.startswith("resume/") and name.endswith("SHA256SUMS")]
-    for name in ("lock", "history.jsonl", *told):
+    sums = [name for name in found if name.startswith("resume/") and name.endswith("SHA256SUMS")]
+    for name in ("lock", "history.jsonl", *sums):
         del found[name]
     return found
 

@@ -1,4 +1,4 @@
-"""Two users of one group folder go on with each other's runs; a missing right is called that."""
+"""Two users of one group folder resume each other's runs; an error names a missing right."""
 
 import shutil
 import stat
@@ -44,17 +44,17 @@ def begun(models, path):
     return work
 
 
-def test_another_user_of_the_group_goes_on_with_a_run(reachable, place):
-    path, said = place / "runs" / "run", place / "said"
+def test_another_user_of_the_group_resumes_a_run(reachable, place):
+    path, output = place / "runs" / "run", place / "output"
     assert as_user(ALICE, begun(reachable, path)) == 0
 
     def go_on():
         lines = []
         run(reachable, path, log=lines.append, chosen=CHOSEN)
-        said.write_text("\n".join(lines))
+        output.write_text("\n".join(lines))
 
     assert as_user(BOB, go_on) == 0
-    assert said.read_text().startswith("going on after epoch 1")
+    assert output.read_text().startswith("resuming after epoch 1")
     assert sorted(read_manifest(path / "checkpoints.csv")) == [1, 2]
     files = [file for file in path.rglob("*") if file.is_file()]
     assert {file.stat().st_uid for file in files} == {ALICE, BOB}
@@ -64,12 +64,12 @@ def test_another_user_of_the_group_goes_on_with_a_run(reachable, place):
 def test_a_run_that_is_not_for_others_is_not_called_damaged(reachable, place):
     path = place / "runs" / "run"
     assert as_user(ALICE, begun(reachable, path), umask=0o022) == 0
-    said = as_user(BOB, lambda: run(reachable, path, chosen=CHOSEN))
-    assert "Permission denied for user 12346" in said
-    assert "is user 12345's" in said
+    output = as_user(BOB, lambda: run(reachable, path, chosen=CHOSEN))
+    assert "Permission denied for user 12346" in output
+    assert "is user 12345's" in output
     for entry in (path, *path.rglob("*")):
         private = entry.name == "state.safetensors"
         entry.chmod(0o2775 if entry.is_dir() else 0o600 if private else 0o664)
-    said = as_user(BOB, lambda: run(reachable, path, chosen=CHOSEN))
-    assert "state.safetensors: Permission denied for user 12346" in said
-    assert "damaged" not in said
+    output = as_user(BOB, lambda: run(reachable, path, chosen=CHOSEN))
+    assert "state.safetensors: Permission denied for user 12346" in output
+    assert "damaged" not in output

@@ -1,0 +1,174 @@
+"""Train the demo's small reward models into the folder layouts of the published ones.
+
+    python -m pcpo.cli.synthetic_rewards clip preference aesthetic bertscore clipscore \
+        --sizes config/scale/demo.yaml --out results/demo/synthetic
+    python -m pcpo.cli.synthetic_rewards imagereward ocr --sizes ... --out ...
+    python -m pcpo.cli.synthetic_rewards table --sizes ... --out ...
+
+Stages of one call share a process and run in the order given. `preference`, `aesthetic`,
+`bertscore` and `clipscore` start from the CLIP of the stage `clip`; `table` gathers what each stage
+measured on fresh drawings into `<out>/rewards.csv`.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pcpo.cli import console
+from pcpo.cli.stages import run_stages
+from pcpo.records.replace import new_file
+
+if TYPE_CHECKING:
+    from pcpo.synthetic.captioned import CaptionedDrawings
+
+CHECK_DRAWINGS = 20  # fresh drawings per caption that the measurements use
+
+
+def clip(sizes: Mapping[str, Any], out: Path, seed: int) -> None:
+    """<out>/clip: transformers CLIPModel and CLIPTokenizer."""
+    from pcpo.synthetic.clip import save_clip, train_clip, zero_shot_accuracy
+
+    model, tokenizer = train_clip(sizes["clip"], seed)
+    save_clip(model, tokenizer, out / "clip")
+    accuracy = zero_shot_accuracy(model, tokenizer, _check_drawings(seed).images)
+    _write_rows(out / "clip", [("clip", "zero_shot_accuracy_180", accuracy)])
+
+
+def preference(sizes: Mapping[str, Any], out: Path, seed: int) -> None:
+    """<out>/rewards/pickscore (transformers) and <out>/rewards/hps (open_clip)."""
+    from pcpo.synthetic.clip import load_clip, save_clip, zero_shot_accuracy
+    from pcpo.synthetic.open_clip_layout import save_open_clip
+    from pcpo.synthetic.preference import pair_accuracy, train_preference
+    from pcpo.synthetic.pretraining import generators
+
+    base, tokenizer = load_clip(out / "clip")
+    drawings = _check_drawings(seed)
+    for name, save in (("pickscore", save_clip), ("hps", save_open_clip)):
+        model = train_preference(base, tokenizer, name, sizes["preference"], seed)
+        folder = out / "rewards" / name
+        save(model, tokenizer, folder)
+        accuracy = zero_shot_accuracy(model, tokenizer, drawings.images)
+        rows = [(name, "zero_shot_accuracy_180", accuracy)]
+        for gap, label in ((0.0, "pair_accuracy"), (0.5, "pair_accuracy_gap_above_0.5")):
+            _, generator = generators("check pairs", seed)
+            value = pair_accuracy(model, tokenizer, drawings, generator, gap)
+            rows.append((name, label, value))
+        _write_rows(folder, rows)
+
+
+def aesthetic(sizes: Mapping[str, Any], out: Path, seed: int) -> None:
+    """<out>/rewards/aesthetic: backbone/ and head.safetensors."""
+    from pcpo.synthetic.aesthetic_head import correlation, save_aesthetic, train_aesthetic
+    from pcpo.synthetic.clip import load_clip
+    from pcpo.synthetic.pretraining import generators
+
+    model, tokenizer = load_clip(out / "clip")
+    backbone, head = train_aesthetic(model, sizes["aesthetic"], seed)
+    folder = out / "rewards" / "aesthetic"
+    save_aesthetic(backbone, tokenizer, head, folder)
+    _, generator = generators("check ratings", seed)
+    value = correlation(backbone, head, _check_drawings(seed), generator)
+    _write_rows(folder, [("aesthetic", "correlation_with_noisy_ratings", value)])
+
+
+def clipscore(sizes: Mapping[str, Any], out: Path, seed: int) -> None:
+    """<out>/rewards/clipscore: the contrastive CLIP in open_clip's layout."""
+    import pcpo.rewards
+    from pcpo.synthetic import drawing
+    from pcpo.synthetic.clip import load_clip
+    from pcpo.synthetic.open_clip_layout import save_open_clip
+
+    folder = out / "rewards" / "clipscore"
+    save_open_clip(*load_clip(out / "clip"), folder)
+    images = _check_drawings(seed).images[:, 0]
+    scores = pcpo.rewards.load("clipscore", folder)(images, drawing.CAPTIONS)
+    _write_rows(folder, [("clipscore", "mean_cosine_of_drawings", scores.mean().item())])
+
+
+def bertscore(sizes: Mapping[str, Any], out: Path, seed: int) -> None:
+    """<out>/rewards/bertscore: encoder/ with static word vectors, captioner/ with the CLIP."""
+    from pcpo.rewards.bertscore import Reward
+    from pcpo.synthetic.bert_embeddings import right_above_wrong, save_bertscore
+    from pcpo.synthetic.clip import load_clip
+
+    folder = out / "rewards" / "bertscore"
+    save_bertscore(*load_clip(out / "clip"), folder, seed)
+    reward = Reward(folder, captioner="clip_standin", layer=0)
+    share = right_above_wrong(reward)
+    _write_rows(folder, [("bertscore", "activity_prompts_right_above_all_wrong", share)])
+
+
+def imagereward(sizes: Mapping[str, Any], out: Path, seed: int) -> None:
+    """<out>/rewards/imagereward: ImageReward.safetensors, med_config.json, tokenizer/."""
+    from pcpo.synthetic.blip import ranking_accuracy, save_blip, train_blip
+    from pcpo.synthetic.pretraining import generators
+
+    model, tokenizer = train_blip(sizes["imagereward"], seed)
+    folder = out / "rewards" / "imagereward"
+    save_blip(model, tokenizer, folder)
+    images = _check_drawings(seed).images
+    rows = []
+    for share, label in ((0.0, "random_caption_below"), (1.0, "one_attribute_wrong_below")):
+        _, generator = generators("check captions", seed)
+        value = ranking_accuracy(model, tokenizer, images, share, generator)
+        rows.append(("imagereward", label, value))
+    _write_rows(folder, rows)
+
+
+def ocr(sizes: Mapping[str, Any], out: Path, seed: int) -> None:
+    """<out>/rewards/ocr: the recogniser's config.json and model.safetensors."""
+    from pcpo.synthetic.pretraining import generators
+    from pcpo.synthetic.recogniser import exact_share, save_recogniser, train_recogniser
+
+    model = train_recogniser(sizes["ocr"], seed)
+    folder = out / "rewards" / "ocr"
+    save_recogniser(model, folder)
+    rng, _ = generators("check words", seed)
+    _write_rows(folder, [("ocr", "words_read_exactly", exact_share(model, 1440, rng))])
+
+
+def table(sizes: Mapping[str, Any], out: Path, seed: int) -> None:
+    """<out>/rewards.csv: what all stages measured."""
+    files = [out / "clip" / "accuracy.csv", *sorted((out / "rewards").glob("*/accuracy.csv"))]
+    rows = []
+    for file in files:
+        with file.open(encoding="utf-8", newline="") as stream:
+            rows += [tuple(row.values()) for row in csv.DictReader(stream)]
+    _write_csv(out / "rewards.csv", rows)
+
+
+STAGES = {
+    stage.__name__: stage
+    for stage in (clip, preference, aesthetic, clipscore, bertscore, imagereward, ocr, table)
+}
+
+
+def _check_drawings(seed: int) -> CaptionedDrawings:
+    from pcpo.synthetic.captioned import draw_captions
+    from pcpo.synthetic.pretraining import generators
+
+    rng, _ = generators("check drawings", seed)
+    return draw_captions(CHECK_DRAWINGS, rng)
+
+
+def _write_rows(folder: Path, rows: list[tuple[str, str, float]]) -> None:
+    for reward, quantity, value in rows:
+        print(f"{reward}: {quantity} = {value:.4f}", flush=True)
+    _write_csv(folder / "accuracy.csv", [(r, q, f"{v:.6f}") for r, q, v in rows])
+
+
+def _write_csv(file: Path, rows: list[tuple[str, ...]]) -> None:
+    with new_file(file) as part, part.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerows([("reward", "quantity", "value"), *rows])
+
+
+def main() -> None:
+    run_stages(__doc__, STAGES)
+
+
+if __name__ == "__main__":
+    console.run(main, printing=True)
