@@ -44,7 +44,7 @@ def trained(experiment: Experiment) -> Sequence[str]:
 class Targets:
     """The files of a workflow; `experiments` are those chosen, by name.
 
-    Tables compare single runs of the first seed; the files of other seeds lie beside them.
+    Tables are over all training seeds; grids of images show the first.
     """
 
     scale: Scale
@@ -221,11 +221,15 @@ class Targets:
             return [*COMPARED, *(arm for arm in table.also if arm in experiment.arms)]
 
         return {
-            frame: self.run_frames(frame, chosen, arms, self._first_seed)
+            frame: self.run_frames(frame, chosen, arms)
             if frame == "updates"
-            else self.measured_frames(frame, chosen, self._first_seed)
+            else self.measured_frames(frame, chosen)
             for frame in table.frames
         }
+
+    def published(self, table: str, home: str) -> list[str]:
+        """The paper's own table; none for a table that it does not have."""
+        return [f"{home}config/paper/{table}.csv"] if TABLES[table].printed else []
 
     def table_differences(self, table: str) -> dict[str, list[str]]:
         """The line on its experiments' sizes below a table: a change redraws the table."""
@@ -267,6 +271,8 @@ class Targets:
             return [getattr(self.paths, frame)]
         if frame == "selection":  # images are of one training seed
             return self.measured_frames(frame, chosen, self._first_seed)
+        if frame == "per_prompt":
+            return self.measured_frames(frame, chosen)
         return self.run_frames(frame, chosen, lambda experiment: self._figure_arms(spec))
 
     def _figure_arms(self, spec: FigureInput) -> list[str]:
@@ -340,4 +346,5 @@ def frames_of(kind: str) -> tuple[str, ...]:
     declared = re.search(r"^@style\.draws\(([^)]*)\)", source.read_text(encoding="utf-8"), re.M)
     if declared is None:
         raise ValueError(f"{source}: a kind of figure needs a function under @style.draws(...)")
-    return tuple(name.lower() for name in re.findall(r"\bframes\.(\w+)", declared[1]))
+    names = (name.lower() for name in re.findall(r"\bframes\.(\w+)", declared[1]))
+    return tuple(name.removeprefix("metrics_") for name in names)  # as in `frames.BY_NAME`

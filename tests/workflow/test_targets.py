@@ -6,6 +6,7 @@ from snakemake.iocontainers import InputFiles, Wildcards
 from pcpo.config import load_experiment, load_scale
 from pcpo.figures.kinds import KINDS
 from pcpo.paths import FIGURES, Paths
+from pcpo.records.frames import BY_NAME
 from pcpo.tables import TABLES
 from pcpo.workflow.targets import Targets, frame_options, frames_of
 
@@ -48,7 +49,7 @@ def test_everything_where_all_are_chosen():
 
 @pytest.mark.parametrize("name", KINDS)
 def test_the_frames_of_a_figure_are_read_from_its_source(name):
-    assert frames_of(name) == tuple(frame.name for frame in KINDS[name].frames)
+    assert tuple(BY_NAME[frame] for frame in frames_of(name)) == KINDS[name].frames
 
 
 def test_an_experiments_files_are_its_runs_and_what_was_measured(two):
@@ -61,12 +62,14 @@ def test_an_experiments_files_are_its_runs_and_what_was_measured(two):
     assert P.alignment.format(experiment=PICKSCORE, seed=3) in aligned
 
 
-def test_a_table_compares_single_runs_of_its_experiments(two):
+def test_a_table_is_of_every_seed_of_its_experiments(two):
     found = two.table_inputs(wildcards(table="table9"))
     assert found == {
-        "alignment": [P.alignment.format(experiment=PICKSCORE, seed=3)],
-        "selection": [P.selection.format(experiment=PICKSCORE, seed=3)],
+        "alignment": [P.alignment.format(experiment=PICKSCORE, seed=s) for s in (3, 5)],
+        "selection": [P.selection.format(experiment=PICKSCORE, seed=s) for s in (3, 5)],
     }
+    assert two.published("table9", "") == ["config/paper/table9.csv"]
+    assert two.published("table_aa", "") == []
 
 
 def test_a_table_shows_further_arms_where_they_are_trained():
