@@ -111,8 +111,14 @@ class Targets:
 
     @property
     def synthetic_report(self) -> list[str]:
+        """What was measured of models that the workflow trains itself; nothing at other scales."""
         names = ("accuracy.csv", "rewards.csv") if self.scale.synthetic else ()
         return [self.paths.synthetic(name) for name in names]
+
+    @property
+    def headroom(self) -> list[str]:
+        """The table of how far the small rewards can be pushed; nothing at other scales."""
+        return [self.paths.synthetic("headroom.csv")] if self.scale.synthetic else []
 
     def runs(self) -> dict[Path, tuple[Experiment, str, int]]:
         """Folder of each training run -> its experiment, arm and seed."""
@@ -188,6 +194,20 @@ class Targets:
         experiment = self.of(wildcards)
         return [self.paths.base_index.format(base=experiment.base_images)] + [
             self.paths.image_index.format(arm=arm, **wildcards) for arm in experiment.measured
+        ]
+
+    @property
+    def base_indices(self) -> list[str]:
+        """Indices of all images of base models."""
+        return [self.paths.base_index.format(base=base) for base in self.base_images]
+
+    @property
+    def base_options(self) -> list[str]:
+        """`--base EXPERIMENT FOLDER` of each experiment."""
+        return [
+            word
+            for e in self.experiments.values()
+            for word in ("--base", e.name, self.paths.base_images.format(base=e.base_images))
         ]
 
     def compared_manifests(self, wildcards: Any) -> list[str]:

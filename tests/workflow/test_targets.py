@@ -33,7 +33,9 @@ def test_only_what_the_chosen_experiments_suffice_for(two):
     assert list(two.figures) == ["figure2", "samples_bertscore"]
     assert two.in_parts == {}
     assert two.synthetic_report == [P.synthetic("accuracy.csv"), P.synthetic("rewards.csv")]
-    assert targets(BERTSCORE, paths=Paths("paper")).synthetic_report == []
+    assert two.headroom == [P.synthetic("headroom.csv")]
+    paper = targets(BERTSCORE, paths=Paths("paper"))
+    assert paper.synthetic_report == paper.headroom == []
 
 
 def test_everything_where_all_are_chosen():
@@ -44,7 +46,7 @@ def test_everything_where_all_are_chosen():
     assert set(whole.in_parts) == {"table2", "table5", "figure1", "figure7"}
     assert f"{P.table.format(table='table5b')}.tex" in whole.in_parts["table5"]
     assert f"{P.figure.format(figure='figure7d')}.md" in whole.in_parts["figure7"]
-    assert len(whole.runs()) == 29
+    assert len(whole.runs()) == 26
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -78,7 +80,7 @@ def test_a_table_shows_further_arms_where_they_are_trained():
             for a in ("baseline", "pcpo", "pcpo_exact", "reweight")]  # fmt: skip
     found = six.table_inputs(wildcards(table="table10"))["updates"]
     assert found[:4] == runs
-    assert "drop_largest" in six.experiments["01_ddpo_aesthetic_half"].arms
+    assert "half_timesteps" in six.experiments["01_ddpo_aesthetic_half"].arms
 
 
 def test_a_figure_is_drawn_from_every_seed_and_its_images_from_the_first(two):
