@@ -11,6 +11,7 @@ rule archive:
         rules.report.output,
         rules.compare.input,
         T.synthetic_report,
+        T.headroom,
         manifests=T.run_frames("manifest"),
         images=T.grid_images(),
         code=code("pcpo.cli.archive"),

@@ -153,3 +153,27 @@ rule synthetic_report:
     shell:
         "python -m pcpo.cli.synthetic accuracy --sizes {params.scale_file:q} --out {params.out:q} --log {log:q}"
         " && python -m pcpo.cli.synthetic_rewards table --sizes {params.scale_file:q} --out {params.out:q} >> {log:q}"
+
+
+rule headroom:
+    """How far each experiment's small reward can be pushed beyond its base model's images."""
+    input:
+        T.base_indices,
+        inputs.reward_files(
+            SCALE, (name for name, r in SCALE.rewards.items() if not r.implementation)
+        ),
+        code=measuring_code("pcpo.cli.headroom"),
+    output:
+        P.synthetic("headroom.csv"),
+    log:
+        P.log("headroom"),
+    conda:
+        "../envs/evaluate.yaml"
+    resources:
+        mem_mb=memory(2000),
+        runtime=hours(1),
+    params:
+        scale=SCALE.name,
+        bases=T.base_options,
+    shell:
+        "python -m pcpo.cli.headroom --scale {params.scale:q} {params.bases:q} --out {output:q} > {log:q}"

@@ -9,6 +9,7 @@ rule report:
         tables=T.table_files(T.tables),
         figures=T.figure_files(T.figures, ("png", "md", "json")),
         synthetic=T.synthetic_report,
+        headroom=T.headroom,
         templates=sorted(map(str, Path("pcpo/report/templates").glob("*"))),
         # The report lists figures that are not drawn, what a scale changes, and sampler names.
         code=code(

@@ -11,7 +11,7 @@ rule table:
             "pcpo.config.scale_differences",
             f"pcpo.tables.{wc.table}",
         ),
-        published=lambda wc: f"{HOME}config/paper/{wc.table}.csv",
+        published=lambda wc: T.published(wc.table, HOME),
     output:
         multiext(P.table, ".csv", ".md", ".tex", ".json"),
     log:

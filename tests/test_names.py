@@ -79,7 +79,7 @@ QUALITY = {"features": "quality_network", "output": "pooled", "metric": "frechet
         (EXPERIMENT, ("alignment",), ["NAME"]),
         (EXPERIMENT, ("arms",), ["baseline", "pcpo", "NAME"]),
         (EXPERIMENT, ("compared",), ["baseline", "pcpo", "NAME"]),
-        (EXPERIMENT, ("validation",), {"prompts": "NAME"}),
+        (SCALE, ("experiments", "05_dancegrpo_sd14_hps", "validation"), {"prompts": "NAME"}),
     ],
 )  # fmt: skip
 def test_every_field_that_names_something_is_checked(config, file, path, value, bad):

@@ -4,17 +4,18 @@
     ledger.to_csv("claims.csv", index=False)
     Path("claims.md").write_text(to_markdown(ledger, "demo"))
 
-config/claims.yaml has the claims and names the test of each. `curves`, `exact` and `images` have
-the tests: the named functions in `PROCEDURES`. `verdict` is the rule that judges their estimates.
+config/claims.yaml has the claims and names the test of each. `outcomes`, `curves`, `images` and
+`exact` have the tests: the named functions in `PROCEDURES`. `verdict` is the rule that judges their
+estimates.
 `cells` judges the numbers of the paper's tables by the same rule.
 """
 
 from pcpo.claims.claim import Claim, read_claims
 from pcpo.claims.estimate import PROCEDURES, Estimate
 from pcpo.claims.evidence import Evidence, NotRun
-from pcpo.claims.ledger import COLUMNS, evaluate
+from pcpo.claims.ledger import COLUMNS, counted, evaluate
 from pcpo.claims.markdown import to_markdown
-from pcpo.claims.verdict import LEDGER_VERDICTS
+from pcpo.claims.words import LEDGER_VERDICTS
 
 __all__ = [
     "COLUMNS",
@@ -24,6 +25,7 @@ __all__ = [
     "Estimate",
     "Evidence",
     "NotRun",
+    "counted",
     "evaluate",
     "read_claims",
     "to_markdown",

@@ -1,8 +1,9 @@
 """The paper's numbers beside ours, cell by cell, with a verdict on each claim.
 
-The paper states or prints a direction for some cells. `verdict` judges it by a difference within
-this run and the noise of that difference. It never judges how near our number is to the printed
-one: the two are comparable only at scale `paper`.
+The paper states or prints a direction for some cells. `verdict` judges it by the difference of our
+arms over training runs; each cell by itself, so that of a hundred cells without an effect five are
+decided. It never judges how near our number is to the printed one: the two are comparable only at
+scale `paper`.
 """
 
 from __future__ import annotations
@@ -15,15 +16,14 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import pandas as pd
 
-from pcpo.claims.coefficient import coefficient
-from pcpo.claims.estimate import Estimate, half_width
+from pcpo.claims.estimate import Estimate
 from pcpo.claims.evidence import NotRun
-from pcpo.claims.verdict import CELL_VERDICTS, NO_CLAIM, NOT_MEASURED, Direction, at_reward, decide
+from pcpo.claims.rows import of_coefficient, of_difference, of_speedup
+from pcpo.claims.verdict import Assertion, Direction, at_reward, decide
+from pcpo.claims.words import CELL_VERDICTS, NO_CLAIM, NOT_MEASURED
 from pcpo.tables import TABLES
 from pcpo.tables.matching import recorded
 from pcpo.tables.published import read_published
-
-ALPHA = 0.05
 
 COLUMNS = ["table", "row", "column", "paper", "ours", "scale", "comparable", "claim", "verdict"]
 COLUMNS += ["reason"]
@@ -36,7 +36,10 @@ _TEXTS = {
     "gain": "PCPO {} base",
 }
 # Columns of our table without which no verdict is possible.
-_NEEDED = {"speed-up": ("speedup_low", "speedup_high"), "coefficient": ("converged", "std_error")}
+_NEEDED = {
+    "speed-up": ("speedup_low", "speedup_high", "runs", "baseline_reached", "pcpo_reached"),
+    "coefficient": ("converged", "std_error"),
+}
 
 
 class Statement(NamedTuple):
@@ -55,7 +58,7 @@ def compare(tables: Mapping[str, pd.DataFrame], published: str | Path, scale: st
     `tables` maps a table's name to its frame (`Table.frame` or the .csv written from it); a table
     that is not given is "not measured". `published` is the folder config/paper.
     `verdict` is one of `CELL_VERDICTS`; "undecided" means that the difference is within its noise,
-    or that the checkpoints do not match in reward and this may explain it (`tables.matching`).
+    or that the checkpoints do not match in reward (`tables.matching`).
     Tables 5 and 9 are judged at the published epochs, whose rewards need not match; their rows of
     the matched pair are not judged.
 
@@ -64,6 +67,8 @@ def compare(tables: Mapping[str, pd.DataFrame], published: str | Path, scale: st
     """
     rows = []
     for name, record in TABLES.items():
+        if not record.printed:
+            continue
         paper = read_published(published, name)
         ours = _indexed(tables[name], name) if name in tables else None
         for label, cells in paper.iterrows():
@@ -118,11 +123,9 @@ def judge(
             found = _paired(cells, reference, column)
     except NotRun as absent:
         return NOT_MEASURED, str(absent)
-    metric = str(cells["metric"]) if "metric" in cells else column
-    found = at_reward(found, recorded(cells), metric)
-    word, _, unmatched = decide(found, stated.direction)
-    though = "though unmatched, the difference in reward is against it: " if unmatched else ""
-    return word, though + "; ".join(filter(None, [found.blocked, found.why]))
+    found = at_reward(found, recorded(cells))
+    word, because, *_ = decide(found, Assertion(stated.direction))
+    return word, "; ".join(filter(None, [because, found.blocked, found.why]))
 
 
 def _speedup(cells: pd.Series) -> Estimate:
@@ -131,44 +134,34 @@ def _speedup(cells: pd.Series) -> Estimate:
         why = cells.get("no_level")
         known = isinstance(why, str) and why
         raise NotRun(why if known else "no data, or neither arm reaches the level")
-    found = Estimate(float(cells["speedup_pct"]), low, high)
-    reason = f"speed-up interval {low:.1f} to {high:.1f} %"
+    reason = f"speed-up {cells['speedup_pct']:.1f} %, interval {low:.1f} to {high:.1f} %"
     never = [a for a in ("baseline", "pcpo") if pd.isna(cells[f"{a}_epochs"])]
     if never:
         reason += f"; {' and '.join(never)} never at the level"
-    where = {1: "lies above 0 (one run's noise only)", -1: "lies below 0 (one run's noise only)"}
-    return replace(found, why=f"{reason} {where.get(found.side, 'contains 0')}")
+    return of_speedup(cells, reason)
 
 
 def _coefficient(cells: pd.Series) -> Estimate:
-    found = coefficient(cells, "no estimate in this run")
-    if found.blocked:
-        return found
+    found = of_coefficient(cells, "no estimate in this run")
     p, t = float(cells["p_value"]), float(cells.get("p_satterthwaite", np.nan))
-    text = f"p = {p:.3g}" if np.isnan(t) else f"p = {t:.3g} (t; Wald z {p:.3g})"
-    return replace(found, why=text if found.side else f"{text} is not below {ALPHA}")
+    prompts = f"over prompts p = {p:.3g} (Wald z)" + ("" if np.isnan(t) else f", {t:.3g} (t)")
+    if found.runs > 1:
+        prompts = f"over {found.runs} runs p = {float(cells['p_run']):.3g} (t); {prompts}"
+    return replace(found, why="; ".join(filter(None, [prompts, found.why])))
 
 
 def _paired(cells: pd.Series, reference: pd.Series | None, column: str) -> Estimate:
     value = float(cells[column])  # Table 9's gain is a difference already
     overall = value if reference is None else value - float(reference[column])
-    mean = float(cells[f"{column}_prompt_difference"])
-    error = float(cells[f"{column}_prompt_difference_se"])
     if np.isnan(overall):
         raise NotRun("no value in this run")
-    if np.isnan(mean) or np.isnan(error):
-        return Estimate(mean, why="no noise estimate: fewer than two prompts with both arms")
-    prompts = int(cells[f"{column}_prompts"])
-    half = half_width(error, prompts - 1)
-    found = Estimate(mean, mean - half, mean + half)
-    t = np.inf * np.sign(mean) if error == 0 and mean != 0 else mean / error if error else 0.0
-    reason = f"over {prompts} prompts {mean:+.4g}, SE {error:.2g}, t = {t:.2f}"
-    if found.side == 0:
-        return replace(found, why=f"{reason}: within noise")
-    if found.side != np.sign(overall):
-        disagree = f"{reason}, but overall {overall:+.4g}: the two disagree"
-        return replace(found, blocked=disagree)
-    return replace(found, why=reason)
+    found = of_difference(cells, column)
+    reason = f"over {found.n} {found.value:+.4g} ({found.low:.4g} to {found.high:.4g})"
+    blocked = ""
+    if found.value * overall < 0:
+        blocked = f"over all images {overall:+.4g}: the two disagree"
+    why = "; ".join(filter(None, [reason, found.why]))
+    return replace(found, why=why, blocked=blocked)
 
 
 def _row(frame: pd.DataFrame | None, label: str) -> pd.Series:

@@ -8,31 +8,40 @@
       test: ...                  # a procedure of `pcpo.claims`
       direction: higher | lower | none    # the claimed direction; not for exact tests
       between: [low, high]       # or this: the claimed band
+      margin: ...                # for direction none: the largest effect that counts as none, in
+      relative_margin: ...       # the quantity's unit; or this: as a share of the baseline's value
       configurations: [2, 4]     # one part each; [1, 2] within the list: both together
       options: {...}             # of the test
       each: {option: [...]}      # one part per value
       scales: [paper]            # where the claim is judged; elsewhere only the estimate is shown
+      kind: empirical | algebra | convention   # pcpo/claims/words.py; empirical if not given
+      primary: true              # judged on a primary outcome (docs/results.md)
+      contradicted:              # parts for which the paper's own table shows something else than
+        <id of the part>: {direction: ..., shows: ...}   # the sentence: judged on the table
       paper: ...                 # the paper's own numbers, as text
       remark: ...                # what else a reader should know
 
-A claim with several configurations or values has several parts, each with its own verdict.
+A claim with several configurations or values has several parts, each with its own verdict. A margin
+is written before the runs that are judged by it: half of the paper's effect where it prints one.
 """
 
 from __future__ import annotations
 
 import inspect
 import itertools
+import math
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 
-from pcpo.claims import curves, exact, images  # noqa: F401 - they register the procedures
+from pcpo.claims import curves, exact, images, outcomes  # noqa: F401 - they register procedures
 from pcpo.claims.estimate import PROCEDURES
-from pcpo.claims.verdict import Band, Direction
+from pcpo.claims.verdict import Assertion, Band, Direction
+from pcpo.claims.words import Kind
 from pcpo.config import arm_names, files
 from pcpo.config.files import ConfigError, Record, explain, load_yaml
 
@@ -47,6 +56,20 @@ class Part:
     varied: dict[str, Any]  # the options that differ between the claim's parts
 
 
+class Contradiction(Record):
+    """What a table of the paper shows in one part, against the sentence."""
+
+    direction: Direction
+    shows: str
+    margin: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if (self.direction == "none") != (self.margin is not None):
+            raise ValueError("margin: belongs to direction none, and only to it")
+        return self
+
+
 class Claim(Record):
     id: str
     group: str
@@ -56,6 +79,11 @@ class Claim(Record):
     test: str
     direction: Direction | None = None
     between: Band | None = None
+    margin: float | None = Field(default=None, gt=0)
+    relative_margin: float | None = Field(default=None, gt=0)
+    kind: Kind = "empirical"
+    primary: bool = False
+    contradicted: dict[str, Contradiction] = Field(default_factory=dict)
     configurations: tuple[int | tuple[int, ...], ...] = Field(min_length=1)
     options: dict[str, Any] = Field(default_factory=dict)
     each: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
@@ -76,6 +104,12 @@ class Claim(Record):
             raise ValueError(f"direction: '{self.test}' takes either a direction or between")
         if self.between is not None and self.between[0] >= self.between[1]:
             raise ValueError("between: the first value must be the lower one")
+        margins = (self.margin is not None) + (self.relative_margin is not None)
+        if margins != (self.direction == "none"):
+            raise ValueError(
+                "margin: a claim of no effect (direction none) needs a margin or relative_margin, "
+                "and no other claim has one: give the largest effect that still counts as none"
+            )
         together = [c for c in self.configurations if not isinstance(c, int)]
         if together and not procedure.joint:
             raise ValueError(
@@ -86,7 +120,16 @@ class Claim(Record):
             raise ValueError(
                 f"scales: unknown scale '{min(unknown)}'; known: {', '.join(known_scales)}"
             )
+        if unknown_parts := set(self.contradicted) - {part.id for part in self.parts()}:
+            raise ValueError(f"contradicted: the claim has no part '{min(unknown_parts)}'")
         return self
+
+    def assertion(self, part: str) -> Assertion:
+        """What is claimed in one part: by the sentence, or by the table that contradicts it."""
+        if shown := self.contradicted.get(part):
+            return Assertion(shown.direction, margin=shown.margin or math.nan)
+        margin = self.relative_margin or self.margin or math.nan
+        return Assertion(self.direction, self.between, margin, self.relative_margin is not None)
 
     def parts(self) -> Iterator[Part]:
         """One per configuration and combination of the values of `each`."""

@@ -1,4 +1,7 @@
-"""Procedures on training curves: one value per epoch, one curve per training seed."""
+"""Procedures on training curves: one value per epoch, one curve per training seed.
+
+`pcpo.claims.outcomes` has those on validation curves, which decide the primary claims.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +13,10 @@ import numpy as np
 import pandas as pd
 
 from pcpo.analysis.phases import Phases, find_phases, instead
-from pcpo.analysis.reward_levels import LEVEL_ARMS, reward_levels, why_none
-from pcpo.claims.estimate import (
-    ONE_RUN,
-    PAIR,
-    Arms,
-    Estimate,
-    Z,
-    of_interval,
-    over_epochs,
-    procedure,
-    runs_per_arm,
-)
+from pcpo.analysis.reward_levels import LEVEL_ARMS
+from pcpo.claims.estimate import PAIR, Arms, Estimate, of_logs, over_epochs, procedure
 from pcpo.claims.evidence import Evidence, NotRun, chosen
-from pcpo.stats.intervals import t_interval
-from pcpo.stats.speedup import first_crossing, interpolated_crossing
-from pcpo.stats.speedup_interval import FEWEST, resampled_crossings
+from pcpo.claims.rows import of_speedup
 
 Curve = Literal[
     "reward_mean",
@@ -44,15 +35,20 @@ Curve = Literal[
     "seconds",
 ]
 
+# The phases of a comparison, each added or subtracted.
+_PARTS: dict[str | None, tuple[tuple[str, int], ...]] = {
+    None: (("", 1),),
+    "first": (("first", 1),),
+    "near": (("near", 1),),
+    "since_first": (("near", 1), ("first", -1)),
+}
+
 
 @procedure()
-def speedup(
-    evidence: Evidence, number: int, *, level: Literal[1, 2, 3, 4, "every"] = 1
-) -> Estimate:
-    """Speed-up in percent to a reward level, as in Table 10; level 1 is the highest.
+def speedup(evidence: Evidence, number: int, *, level: Literal[1, 2, 3, 4] = 1) -> Estimate:
+    """Speed-up in percent to a level of the training reward, as in Table 10; 1 is the highest.
 
     Epochs in `why` are whole; the speed-up uses crossings interpolated between them.
-    `every`: the level that decides whether PCPO is faster at all levels.
     """
     evidence.name(number)
     table = evidence.table("table10")
@@ -60,65 +56,17 @@ def speedup(
     if rows.empty or not (rows["runs"] > 0).any():
         why = "".join(f": {reason}" for reason in rows["no_level"].unique() if reason)
         raise NotRun(f"configuration {number} has no reward level to compare the arms at{why}")
-    if level == "every":
-        slower, unknown = rows[rows["speedup_high"] < 0], rows[rows["speedup_low"].isna()]
-        deciding = next(part for part in (slower, unknown, rows) if len(part))
-        row = deciding.iloc[int(deciding["speedup_low"].fillna(0).argmin())]
-        where = f"level {row['reward_level']:.4g} decides, of {len(rows)}"
-    elif level not in set(rows["level_rank"]):
+    if level not in set(rows["level_rank"]):
         raise NotRun(f"configuration {number} has no reward level number {level}")
-    else:
-        row = rows[rows["level_rank"] == level].iloc[0]
-        where = f"level {row['reward_level']:.4g}"
+    row = rows[rows["level_rank"] == level].iloc[0]
     crossed = [
         f"{label} at epoch {row[f'{arm}_epochs']:.4g}"
         if not math.isnan(row[f"{arm}_epochs"])
         else f"{label} not by epoch {row[f'{arm}_run']:.0f}"
         for arm, label in (("baseline", "baseline"), ("pcpo", "PCPO"))
     ]
-    return Estimate(
-        float(row["speedup_pct"]),
-        float(row["speedup_low"]),
-        float(row["speedup_high"]),
-        n=runs_per_arm(int(row["runs"])),
-        why=f"{where}: {', '.join(crossed)}; {row['interval']}",
-    )
-
-
-@procedure()
-def largest_step(evidence: Evidence, number: int, *, chain: tuple[str, ...]) -> Estimate:
-    """Speed-up of the last of a chain of arms over the one before, minus the largest of the other
-    steps', in percentage points, at the highest level that all of them reach.
-
-    One seed: block bootstrap of the curves, as for `speedup`.
-    """
-    found = evidence.seeds("curves", number, chain)
-    runs = [{s: r["reward_mean"].to_numpy() for s, r in of_arm.items()} for of_arm in found]
-    every = [run for of_arm in runs for run in of_arm.values()]
-    n = runs_per_arm(len(runs[0]))
-    levels = reward_levels(evidence.experiments[number].evaluation, every)
-    reached = [at for at in levels if all(first_crossing(run, at) for run in every)]
-    if not reached:
-        why = why_none(every) or "the arms reach no level in common"
-        return Estimate(math.nan, n=n, blocked=why)
-    level = max(reached)
-    crossed = [[interpolated_crossing(of_arm[seed], level) for seed in runs[0]] for of_arm in runs]
-    points = _steps(np.array(crossed, dtype=np.float64))
-    why = f"level {level:.4g}; steps {' -> '.join(chain)}"
-    if len(points) > 1:
-        return of_interval(t_interval(points), n, why)
-    if min(map(len, every)) < FEWEST:
-        return Estimate(points[0], n=n, blocked=f"a run has fewer than {FEWEST} epochs", why=why)
-    rng = np.random.default_rng(0)
-    draws = np.array([resampled_crossings(run, level, rng) for run in every])
-    lost = float(np.isinf(draws).any(axis=0).mean())
-    if lost > 0.025:
-        blocked = f"in {100 * lost:.0f} % of the resamples an arm does not reach it"
-        return Estimate(points[0], n=n, blocked=blocked, why=why)
-    steps = _steps(draws[:, np.isfinite(draws).all(axis=0)])
-    low, high = np.quantile(steps, [0.025, 0.975])
-    low, high = min(low, points[0]), max(high, points[0])
-    return Estimate(points[0], float(low), float(high), n, f"{why}; block bootstrap of one run")
+    why = f"level {row['reward_level']:.4g}: {', '.join(crossed)}; {row['interval']}"
+    return of_speedup(row, why)
 
 
 @procedure()
@@ -131,40 +79,44 @@ def epoch_mean(
     compare: Literal["difference", "ratio"] = "difference",
     change: bool = False,
     last: float | None = None,
-    phase: Literal["first", "near"] | None = None,
+    phase: Literal["first", "near", "since_first"] | None = None,
 ) -> Estimate:
     """Difference (or ratio) of two arms' curves by epoch, then the mean over epochs.
 
     `change`: use the absolute change from one epoch to the next. `last: 0.25`: the last quarter of
     the run. `phase`: the five epochs of a phase of Figure 11 (`pcpo.analysis.phases`). Those near
     convergence follow an arm's own crossing; the k-th epoch of one arm is then compared with the
-    k-th of the other. A ratio is geometric. One seed: t interval over the means of at most ten
-    stretches of consecutive epochs. For wall time it decides nothing, because other load on the
-    machine affects all epochs of a run alike.
+    k-th of the other. `since_first`: those near convergence relative to the arm's own first ones,
+    the k-th to the k-th, because the scale of a gradient differs between objectives from the start.
+    A ratio is geometric. One seed: t interval over the means of at most ten stretches of
+    consecutive epochs. For wall time it says nothing, because other load on the machine affects all
+    epochs of a run alike.
     """
     one, other = evidence.seeds("curves", number, arms)
     phases = _phases(evidence, number, arms) if phase else {}
     series = []
     for seed in one:
-        pair = [_curve(runs[seed], of, change, last) for runs in (one, other)]
-        if phase:
-            epochs = [getattr(phases[arm, seed], phase) for arm in arms]
-            pair = [c.reindex(e).set_axis(range(len(e))) for c, e in zip(pair, epochs, strict=True)]
-        both = pd.concat(pair, axis=1, join="inner").to_numpy().T
-        if not both.size or not np.isfinite(both).all():
-            raise NotRun(f"configuration {number} has no '{of}' in every epoch")
-        if compare == "ratio" and (both <= 0).any():
-            return Estimate(math.nan, blocked=f"'{of}' is 0 in some epochs: no ratio", null=1.0)
-        series.append(np.log(both[0] / both[1]) if compare == "ratio" else both[0] - both[1])
+        whole = [_curve(runs[seed], of, change, last) for runs in (one, other)]
+        value = np.zeros(1)
+        for part, sign in _PARTS[phase]:
+            pair = whole
+            if part:
+                epochs = [getattr(phases[arm, seed], part) for arm in arms]
+                pair = [_renumbered(c, e) for c, e in zip(whole, epochs, strict=True)]
+            both = pd.concat(pair, axis=1, join="inner").to_numpy().T
+            if not both.size or not np.isfinite(both).all():
+                raise NotRun(f"configuration {number} has no '{of}' in every epoch")
+            if compare == "ratio" and (both <= 0).any():
+                why = f"'{of}' is 0 in some epochs: no ratio"
+                return Estimate(math.nan, blocked=why, null=1.0, runs=len(one))
+            value = value + sign * np.subtract(*(np.log(both) if compare == "ratio" else both))
+        series.append(value)
     found = over_epochs(series)
-    if phase == "near" and (exception := instead(phases, {})):
+    if phase in ("near", "since_first") and (exception := instead(phases, {})):
         found = replace(found, why="; ".join(filter(None, [found.why, exception])))
     if of == "seconds" and len(series) == 1:
-        found = replace(found, blocked="with one run per arm, other load can cause the difference")
-    if compare == "ratio":
-        ends = np.exp([found.value, found.low, found.high])
-        found = replace(found, value=ends[0], low=ends[1], high=ends[2], null=1.0)
-    return found
+        found = replace(found, why=f"{found.why}; other load can cause the difference")
+    return of_logs(found, "ratio") if compare == "ratio" else found
 
 
 @procedure()
@@ -211,42 +163,15 @@ def arm_mean(
     return replace(over_epochs(series), null=null)
 
 
-@procedure()
-def validation_reward(evidence: Evidence, number: int, *, arms: Arms = PAIR) -> Estimate:
-    """Reward on the fixed validation prompts, one arm minus another, mean over the epochs at which
-    both were validated (without epoch 0, the base model).
-
-    One seed: normal interval. The same prompts are scored each time, so the mean over epochs gets
-    the standard error of a single epoch.
-    """
-    one, other = evidence.seeds("validation", number, arms)
-    means, errors, epochs = [], [], 0
-    for seed in one:
-        pair = [runs[seed][runs[seed]["epoch"] > 0].set_index("epoch") for runs in (one, other)]
-        both = pair[0].join(pair[1], how="inner", lsuffix="_1", rsuffix="_2")
-        if both.empty:
-            raise NotRun(f"configuration {number}: no epoch at which both arms were validated")
-        means.append(float((both["reward_mean_1"] - both["reward_mean_2"]).mean()))
-        variance = sum(both[f"reward_std_{k}"] ** 2 / both[f"images_{k}"] for k in (1, 2))
-        errors.append(float(np.sqrt(variance).mean()))
-        epochs = len(both)
-    if len(means) > 1:
-        return of_interval(t_interval(means), runs_per_arm(len(means)), "")
-    half = Z * errors[0]
-    return Estimate(means[0], means[0] - half, means[0] + half, f"{epochs} epochs", ONE_RUN)
-
-
-def _steps(crossings: np.ndarray) -> np.ndarray:
-    """(arms, R) epochs -> (R,) speed-up of the last step minus the largest other, in points."""
-    speedups = 100.0 * (crossings[:-1] / crossings[1:] - 1.0)
-    difference: np.ndarray = speedups[-1] - speedups[:-1].max(axis=0)
-    return difference
-
-
 def _phases(evidence: Evidence, number: int, arms: Arms) -> dict[tuple[str, int], Phases]:
     """Phases of the arms' runs, and of the runs that levels are derived from."""
     every = [run for arm in {*arms, *LEVEL_ARMS} for run in evidence.curves(number, arm).values()]
     return find_phases(pd.concat(every), evidence.experiments[number].evaluation)
+
+
+def _renumbered(curve: pd.Series, epochs: range) -> pd.Series:
+    """The values at `epochs`, numbered from 0."""
+    return curve.reindex(epochs).set_axis(range(len(epochs)))
 
 
 def _curve(run: pd.DataFrame, of: str, change: bool, last: float | None) -> pd.Series:

@@ -1,16 +1,17 @@
 """What a procedure returns, and the register of procedures.
 
-Intervals are 95 %. With several training seeds they are Student's t over seeds and cover the
-variation between runs. With one seed they cover the variation within the run (of epochs or prompts,
-as each procedure says), and `why` says that there is one seed.
+Intervals are 95 %. With several training seeds they are Student's t over the pairs of runs of one
+seed and cover the variation between runs. With one seed they cover the variation within the run (of
+epochs or prompts, as each procedure says), `why` says that there is one seed, and no verdict is
+taken of them (`pcpo.claims.verdict`).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -23,13 +24,21 @@ ONE_RUN = "one run per arm"
 Z = 1.959964
 
 
+# The scale on which an estimate is Student's t: of the value itself, of the logarithm of a ratio,
+# or of the logarithm of the ratio 1 + value / 100 (a speed-up in percent).
+Scale = Literal["plain", "ratio", "percent"]
+
+
 @dataclass(frozen=True)
 class Estimate:
     """The result of a procedure. `null` is the value of no effect.
 
+    `runs` is the number of pairs of training runs behind the interval; with 1 the interval is
+    within a run. `df` are the degrees of freedom of the interval, NaN for a normal one.
     `exact` is set by procedures that check every row instead of estimating: whether the statement
     is true. `blocked` says why the numbers decide nothing, for instance an unmatched reward.
-    `decides` is the sign of an effect that still decides, 0 for neither.
+    `reference` is the value that a relative margin is a share of. `censored`: a run ended before it
+    reached the level (`pcpo.stats.restricted`).
     """
 
     value: float
@@ -40,12 +49,28 @@ class Estimate:
     null: float = 0.0
     exact: bool | None = None
     blocked: str = ""
-    decides: int = 0
+    runs: int = 1
+    df: float = math.nan
+    scale: Scale = "plain"
+    reference: float = math.nan
+    censored: bool = False
 
     @property
     def side(self) -> int:
         """1 or -1 where the interval lies above or below `null`; 0 where it does not, or is NaN."""
         return int(self.low > self.null) - int(self.high < self.null)
+
+    @property
+    def error(self) -> float:
+        """The standard error on the scale of the test, from the interval."""
+        return (self.tested(self.high) - self.tested(self.low)) / (2 * half_width(1.0, self.df))
+
+    def tested(self, value: float) -> float:
+        """A value of this quantity on the scale of the test; -inf below all ratios."""
+        if self.scale == "plain":
+            return value
+        ratio = value if self.scale == "ratio" else 1 + value / 100
+        return math.log(ratio) if ratio > 0 else -math.inf
 
 
 class Procedure(NamedTuple):
@@ -71,8 +96,21 @@ def runs_per_arm(runs: int) -> str:
     return f"{runs} run{'s' if runs > 1 else ''} per arm"
 
 
-def of_interval(interval: Interval, n: str, why: str) -> Estimate:
-    return Estimate(interval.mean, interval.low, interval.high, n, why)
+def of_interval(interval: Interval, why: str = "") -> Estimate:
+    """Of independent pairs of runs: `pcpo.stats.intervals.t_interval` over their values."""
+    n = interval.n
+    why = "; ".join(filter(None, [why, ONE_RUN * (n == 1)]))
+    return Estimate(
+        interval.mean, interval.low, interval.high, runs_per_arm(n), why, runs=n, df=n - 1
+    )
+
+
+def of_logs(found: Estimate, scale: Scale) -> Estimate:
+    """An estimate of log ratios as the ratio, or as the percent by which it exceeds 1."""
+    ratios = np.exp([found.value, found.low, found.high])
+    value, low, high = map(float, ratios if scale == "ratio" else 100 * (ratios - 1))
+    null = 1.0 if scale == "ratio" else 0.0
+    return replace(found, value=value, low=low, high=high, null=null, scale=scale)
 
 
 def half_width(standard_error: float, df: float) -> float:
@@ -83,8 +121,8 @@ def half_width(standard_error: float, df: float) -> float:
 def over_epochs(series: Sequence[np.ndarray]) -> Estimate:
     """One series (epochs,) per training seed: t over seeds, or over stretches of the only one."""
     if len(series) > 1:
-        return of_interval(t_interval([s.mean() for s in series]), runs_per_arm(len(series)), "")
+        return of_interval(t_interval([s.mean() for s in series]))
     mean, found = float(series[0].mean()), t_interval(block_means(series[0]))
     half = (found.high - found.low) / 2  # about the mean of all epochs: stretches differ in length
     n = f"{len(series[0])} epochs"
-    return Estimate(mean, mean - half, mean + half, n, ONE_RUN)
+    return Estimate(mean, mean - half, mean + half, n, ONE_RUN, df=found.n - 1)

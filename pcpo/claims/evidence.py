@@ -11,7 +11,7 @@ import pandas as pd
 from pcpo.analysis.curves import epoch_curves
 from pcpo.tables.build import build, needs
 from pcpo.tables.labels import by_number, scale_of
-from pcpo.tables.matching import MATCHED, Match, reward_match
+from pcpo.tables.matching import unmatched
 
 
 class NotRun(Exception):
@@ -80,17 +80,17 @@ class Evidence:
             self._tables[name] = table.frame.set_index("row")
         return self._tables[name]
 
-    def match(self, number: int, arms: Sequence[str]) -> Match:
-        """Compare the rewards of the arms' checkpoints, the first against the second."""
+    def unmatched(self, number: int, arms: Sequence[str]) -> str:
+        """Why the arms' checkpoints do not match in reward; "" where they do."""
         name, selection = self.name(number), self.frame("selection")
-        trained = [arm for arm in arms if arm not in ("base", "baseline")]
-        for arm in trained:
+        for arm in arms:
+            if arm in ("base", "baseline"):
+                continue
             if not ((selection["experiment"] == name) & (selection["arm"] == arm)).any():
-                return Match(f"no checkpoint of '{arm}' is matched to the baseline's reward", 0)
-            found = reward_match(selection, [name], arm)
-            if found.why:
-                return found if list(arms) == [arm, "baseline"] else found._replace(side=0)
-        return MATCHED
+                return f"no checkpoint of '{arm}' is matched to the baseline's reward"
+            if why := unmatched(selection, [name], arm):
+                return why
+        return ""
 
     @cached_property
     def _curves(self) -> pd.DataFrame:

@@ -10,24 +10,14 @@ from typing import Any, Literal
 import pandas as pd
 from scipy import stats
 
-from pcpo.claims.coefficient import coefficient
-from pcpo.claims.estimate import (
-    ONE_RUN,
-    PAIR,
-    Arms,
-    Estimate,
-    Z,
-    half_width,
-    of_interval,
-    procedure,
-    runs_per_arm,
-)
+from pcpo.claims.estimate import ONE_RUN, PAIR, Arms, Estimate, Z, of_interval, procedure
 from pcpo.claims.evidence import Evidence, NotRun
+from pcpo.claims.rows import of_coefficient, of_difference
 from pcpo.claims.verdict import at_reward
 from pcpo.stats.intervals import t_interval
+from pcpo.tables import paired
 from pcpo.tables.alignment import of_pair
 from pcpo.tables.matching import recorded
-from pcpo.tables.paired import paired_difference
 
 Metric = Literal["fid", "fd_dinov2", "is_star", "lpips_diversity"]
 
@@ -42,8 +32,8 @@ def prompt_difference(
 ) -> Estimate:
     """A per-prompt metric of one arm minus another's at matched reward, mean over prompts.
 
-    Undecided where the rewards do not match and may explain it (`pcpo.tables.matching`), or where
-    the value over all images has the other sign. One seed: t interval over prompts.
+    Undecided where the rewards do not match (`pcpo.tables.matching`), or where the value over all
+    images has the other sign. One seed: t interval over prompts.
     """
     selected = [_where(r, "metric", metric) for r in _rows(evidence, "per_prompt", number, arms)]
     found = _over_prompts(selected, arms, f"configuration {number} has no per-prompt '{metric}'")
@@ -58,7 +48,7 @@ def prompt_difference(
     if not math.isnan(whole) and whole * found.value < 0:
         disagree = f"over all images the difference is {whole:+.3g}: the two disagree"
         found = replace(found, blocked=disagree)
-    return at_reward(found, evidence.match(number, arms), metric)
+    return at_reward(found, evidence.unmatched(number, arms))
 
 
 @procedure()
@@ -83,7 +73,7 @@ def score_difference(
     absent = f"configuration {number}: no '{score}' on {dataset} of the {checkpoint} pair"
     found = _over_prompts(selected, arms, absent)
     if checkpoint == "matched":
-        return replace(found, blocked=evidence.match(number, arms).why)
+        return at_reward(found, evidence.unmatched(number, arms))
     published = evidence.experiments[number].alignment_checkpoint
     return replace(
         found, why="; ".join(filter(None, [_epochs(selected, arms, published), found.why]))
@@ -99,8 +89,8 @@ def mixed_model(
     effect: Literal["Algorithm", "Batch Size", "Interaction"] = "Algorithm",
 ) -> Estimate:
     """A coefficient of the mixed models of Table 3 (configurations 1 and 2 together) or Table 4
-    (configuration 5 or 6), prompts as random effects: t interval with Satterthwaite's degrees of
-    freedom; Wald interval where there are none.
+    (configuration 5 or 6). Several seeds: t over them (`pcpo.stats.effect_fits`). One seed: of the
+    model over prompts, with Satterthwaite's degrees of freedom; Wald interval where there are none.
     """
     for number in numbers:
         evidence.name(number)
@@ -113,12 +103,12 @@ def mixed_model(
     else:
         raise ValueError(f"configurations {list(numbers)}: no mixed model; it has [1, 2], 5 and 6")
     row = table.loc[[label]].iloc[0]
-    found, df = coefficient(row, "no mixed model was fitted"), float(row.get("df", math.nan))
-    tests = f"p = {float(row['p_value']):.2g} (Wald z)"
-    if not math.isnan(df):
+    found = of_coefficient(row, "no mixed model was fitted")
+    tests = f"over prompts p = {float(row['p_value']):.2g} (Wald z)"
+    if not math.isnan(df := float(row.get("df", math.nan))):
         tests += f", {float(row['p_satterthwaite']):.2g} (t, {df:.3g} degrees of freedom)"
-    found = replace(found, n=f"{int(row['n_obs'])} values", why=tests)
-    return found if found.blocked else at_reward(found, recorded(row), metric)
+    why = "; ".join(filter(None, [tests, found.why]))
+    return at_reward(replace(found, why=why), recorded(row))
 
 
 @procedure()
@@ -137,14 +127,18 @@ def clipping_follows_weight(evidence: Evidence, number: int, *, arm: str = "base
         steps = len(both)
         if steps < 5 or both["share"].nunique() < 2:
             blocked = f"{steps} steps, {both['share'].nunique()} different clip fractions"
-            return Estimate(math.nan, n=f"{steps} steps", blocked=f"nothing to rank: {blocked}")
+            runs = evidence.rows("timesteps", number, arm)["seed"].nunique()
+            why = f"nothing to rank: {blocked}"
+            return Estimate(math.nan, n=f"{steps} steps", blocked=why, runs=runs)
         found.append(float(stats.spearmanr(both["native_weight"], both["share"]).statistic))
     if len(found) > 1:
-        return of_interval(t_interval(found), runs_per_arm(len(found)), "")
+        return of_interval(t_interval(found))
     half = Z * math.sqrt(1.06 / (steps - 3))
     z = math.atanh(max(-0.999999, min(0.999999, found[0])))
     low, high = math.tanh(z - half), math.tanh(z + half)
-    return Estimate(found[0], low, high, f"{steps} steps", "rank correlation over steps; one run")
+    return Estimate(
+        found[0], low, high, f"{steps} steps", f"rank correlation over steps; {ONE_RUN}"
+    )
 
 
 def _epochs(selected: Sequence[pd.DataFrame], arms: Arms, published: Any) -> str:
@@ -163,25 +157,13 @@ def _epochs(selected: Sequence[pd.DataFrame], arms: Arms, published: Any) -> str
 
 def _over_prompts(selected: Sequence[pd.DataFrame], arms: Arms, absent: str) -> Estimate:
     """Rows (arm, seed, prompt_id, value) of two arms: t over seeds; with one seed over prompts."""
-    trained = [set(r["seed"]) for r, arm in zip(selected, arms, strict=True) if arm != "base"]
-    means, last = [], None
-    for seed in sorted(set.intersection(*trained)):
-        rows = pd.concat(
-            r if arm == "base" else r[r["seed"] == seed]
-            for r, arm in zip(selected, arms, strict=True)
-        )
-        last = paired_difference(rows, *arms)
-        means.append(last.mean)
-    if last is None or any(map(math.isnan, means)):
+    rows = pd.concat(selected)
+    if not paired.by_seed(rows, *arms):
         raise NotRun(absent)
-    if len(means) > 1:
-        return of_interval(
-            t_interval(means), runs_per_arm(len(means)), f"mean over {last.pairs} prompts"
-        )
-    if last.pairs < 2:
-        return Estimate(last.mean, n="1 prompt", why=ONE_RUN)
-    half = half_width(last.standard_error, last.pairs - 1)
-    return Estimate(last.mean, last.mean - half, last.mean + half, f"{last.pairs} prompts", ONE_RUN)
+    row = pd.Series(paired.columns("value", rows, *arms))
+    found = of_difference(row, "value")
+    prompts = f"mean over {row['value_prompts']:.0f} prompts" if found.runs > 1 else ""
+    return replace(found, why="; ".join(filter(None, [prompts, found.why])))
 
 
 def _rows(evidence: Evidence, frame: str, number: int, arms: Arms) -> list[pd.DataFrame]:

@@ -11,13 +11,15 @@ import pandas as pd
 from pcpo.claims.claim import Claim, Part, arguments
 from pcpo.claims.estimate import PROCEDURES, Estimate
 from pcpo.claims.evidence import Evidence, NotRun
-from pcpo.claims.verdict import NOT_RUN, decide, overall
+from pcpo.claims.verdict import decide_together, overall
+from pcpo.claims.words import NOT_RUN
 from pcpo.tables.labels import METRICS, SCORES
 
 COLUMNS = ["id", "group", "claim", "source", "quantity", "setting", "estimate", "low", "high"]
-COLUMNS += ["n", "verdict", "why", "claim_id", "claim_verdict", "claimed", "test"]
-COLUMNS += ["configurations", "paper", "remark"]
+COLUMNS += ["n", "p", "p_holm", "verdict", "why", "claim_id", "claim_verdict", "claimed", "kind"]
+COLUMNS += ["primary", "test", "configurations", "paper", "remark"]
 
+_NUMBERS = ("estimate", "low", "high", "p", "p_holm")
 _DATASETS = {"coco": "COCO", "mjhq": "MJHQ", "pick_eval": "Pick-a-Pic"}
 
 
@@ -29,23 +31,63 @@ def evaluate(claims: Sequence[Claim], evidence: Evidence) -> pd.DataFrame:
     """
     rows = []
     for claim in claims:
-        parts = [_row(claim, part, evidence) for part in claim.parts()]
-        whole = overall(row["verdict"] for row in parts)
-        rows += [row | {"claim_verdict": whole} for row in parts]
+        parts = [*claim.parts()]
+        found = [_measured(claim, part, evidence) for part in parts]
+        fixed = [_fixed(claim, part, evidence) for part in parts]
+        verdicts = judge(claim, parts, found, evidence.scale)
+        whole = overall(str(verdict["verdict"]) for verdict in verdicts)
+        for row, verdict in zip(fixed, verdicts, strict=True):
+            rows.append(row | verdict | {"claim_verdict": whole})
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def judge(claim: Claim, found: Estimate) -> tuple[str, str]:
-    """Verdict and reason of one part: first the interval's reason, then the estimate's."""
-    word, because, unmatched = decide(found, claim.direction, claim.between)
-    though = "though unmatched: the difference in reward is against it" if unmatched else ""
-    return word, "; ".join(filter(None, [because, though, found.blocked, found.why]))
+def judge(
+    claim: Claim, parts: Sequence[Part], found: Sequence[Estimate | str], scale: str
+) -> list[dict[str, Any]]:
+    """The cells of a sentence's parts that its estimates decide, from `estimate` to `why`.
+
+    A text in place of an estimate says why there is none. The reason of a verdict has the test's
+    reason first, then what the table shows against the sentence, what blocks, and the estimate's.
+    """
+    elsewhere = bool(claim.scales) and scale not in claim.scales
+    measured = [(p, one) for p, one in zip(parts, found, strict=True) if isinstance(one, Estimate)]
+    decided = dict(
+        zip(
+            (part.id for part, _ in measured),
+            decide_together(
+                [one for _, one in measured], [claim.assertion(p.id) for p, _ in measured]
+            ),
+            strict=True,
+        )
+    )
+    cells = []
+    for part, one in zip(parts, found, strict=True):
+        if isinstance(one, str):
+            absent: dict[str, Any] = {"n": "", "verdict": NOT_RUN, "why": one}
+            cells.append(absent | dict.fromkeys(_NUMBERS, math.nan))
+            continue
+        word, because, p, p_holm = decided[part.id]
+        shown = claim.contradicted.get(part.id)
+        table = f"judged on the paper's own table, which shows {shown.shows}" if shown else ""
+        why = "; ".join(filter(None, [because, table, one.blocked, one.why]))
+        if elsewhere:
+            word, why = NOT_RUN, f"the number belongs to scale {' or '.join(claim.scales)}"
+            p = p_holm = math.nan
+        ends = {"estimate": one.value, "low": one.low, "high": one.high, "n": one.n}
+        cells.append(ends | {"p": p, "p_holm": p_holm, "verdict": word, "why": why})
+    return cells
 
 
-def _row(claim: Claim, part: Part, evidence: Evidence) -> dict[str, Any]:
-    procedure = PROCEDURES[claim.test]
+def counted(ledger: pd.DataFrame) -> pd.DataFrame:
+    """One row per claim that is counted: the empirical ones."""
+    claims = ledger.drop_duplicates("claim_id")
+    return claims[claims["kind"] == "empirical"]
+
+
+def _fixed(claim: Claim, part: Part, evidence: Evidence) -> dict[str, Any]:
+    """The cells of a part that do not depend on the run."""
     setting = _setting(part, evidence)
-    row: dict[str, Any] = {
+    return {
         "id": part.id,
         "group": claim.group,
         "claim": claim.sentence,
@@ -54,30 +96,35 @@ def _row(claim: Claim, part: Part, evidence: Evidence) -> dict[str, Any]:
         "setting": setting,
         "claim_id": claim.id,
         "claimed": _claimed(claim),
+        "kind": claim.kind,
+        "primary": claim.primary,
         "test": claim.test,
         "configurations": " ".join(map(str, part.configurations)),
         "paper": claim.paper,
         "remark": claim.remark,
     }
+
+
+def _measured(claim: Claim, part: Part, evidence: Evidence) -> Estimate | str:
+    """The estimate of a part, or why there is none."""
+    procedure = PROCEDURES[claim.test]
     numbers = part.configurations if procedure.joint else part.configurations[0]
     try:
-        found = procedure.function(evidence, numbers, **arguments(claim.test, part.options))
+        return procedure.function(evidence, numbers, **arguments(claim.test, part.options))
     except ValueError as error:
         raise ValueError(f"claim '{part.id}': {error}") from error
     except NotRun as absent:
-        nothing = dict.fromkeys(("estimate", "low", "high"), math.nan)
-        return row | nothing | {"n": "", "verdict": NOT_RUN, "why": str(absent)}
-    verdict, why = judge(claim, found)
-    if claim.scales and evidence.scale not in claim.scales:
-        verdict, why = NOT_RUN, f"the number belongs to scale {' or '.join(claim.scales)}"
-    row |= {"estimate": found.value, "low": found.low, "high": found.high, "n": found.n}
-    return row | {"verdict": verdict, "why": why}
+        return str(absent)
 
 
 def _claimed(claim: Claim) -> str:
     if claim.between is not None:
         return f"{claim.between[0]:g} to {claim.between[1]:g}"
-    return {"none": "no effect", None: "true"}.get(claim.direction, str(claim.direction))
+    if claim.direction == "none":
+        if claim.relative_margin:
+            return f"no effect above {100 * claim.relative_margin:g} % of the baseline's value"
+        return f"no effect above {claim.margin:g}"
+    return "true" if claim.direction is None else str(claim.direction)
 
 
 def _setting(part: Part, evidence: Evidence) -> str:

@@ -7,28 +7,34 @@ from typing import Any
 
 import pandas as pd
 
-from pcpo.claims.verdict import FAILS, HOLDS, LEDGER_VERDICTS, NOT_RUN, short
+from pcpo.claims.ledger import counted
+from pcpo.claims.words import FAILS, HOLDS, LEDGER_VERDICTS, NOT_RUN, short
 from pcpo.markdown import without_html
 
+_OTHERS = {
+    "algebra": "about the schedule of weights alone, which no training can change",
+    "convention": "that repeat a claim by another definition",
+}
 _SHOWN = {HOLDS: "**holds**", FAILS: "**fails**", NOT_RUN: "*not run*"}
 
 
 def to_markdown(ledger: pd.DataFrame, scale: str, note: str = "") -> str:
     """`ledger` is the result of `evaluate`; `note` is the scale's own sentence (`Scale.note`)."""
-    claims = ledger.drop_duplicates("claim_id")
+    claims = counted(ledger)
     counts = claims["claim_verdict"].value_counts()
     lines = [f"# What the paper claims, at scale {scale}", ""]
     lines += [f"{_sentence(note)}", ""] if note else []
     lines += [
-        _row([f"of {len(claims)} claims", *LEDGER_VERDICTS]),
+        _row([f"of {len(claims)} empirical claims", *LEDGER_VERDICTS]),
         _row([":--", *["--:"] * len(LEDGER_VERDICTS)]),
         _row(["", *(str(counts.get(verdict, 0)) for verdict in LEDGER_VERDICTS)]),
         "",
-        "*holds*: in every setting that is listed the 95 % interval excludes no effect on the "
-        "claimed side, or the statement is exactly true. *fails*: in one of them it excludes it on "
-        "the other side; a claim of ten settings fails if one of them does, so read each. "
-        "*undecided*: neither, or the checkpoints do not match in reward. With one training run "
-        "per arm an interval leaves out the variation between runs.",
+        *_others(ledger),
+        "*holds*: in every setting that is listed the estimate lies on the claimed side, by a test "
+        "over training runs at 5 %; or the statement is exactly true. *fails*: in one of them it "
+        "lies on the other side, after Holm's correction over the settings. *undecided*: neither, "
+        "or the checkpoints do not match in reward. *one run*: there is one training run per arm, "
+        "and an interval within it says nothing of another run.",
         "",
     ]
     for group, of_group in ledger.groupby("group", sort=False):
@@ -43,6 +49,18 @@ def to_markdown(ledger: pd.DataFrame, scale: str, note: str = "") -> str:
     for claim, parts in ledger.groupby("claim_id", sort=False):
         lines += _details(str(claim), parts)
     return "\n".join(map(without_html, lines)).rstrip() + "\n"
+
+
+def _others(ledger: pd.DataFrame) -> list[str]:
+    """What is judged beside the empirical claims and not counted with them."""
+    claims = ledger.drop_duplicates("claim_id")
+    sentences = []
+    for kind, what in _OTHERS.items():
+        words = claims.loc[claims["kind"] == kind, "claim_verdict"].value_counts()
+        if len(words):
+            each = ", ".join(f"{words[v]} {short(v)}" for v in LEDGER_VERDICTS if v in words)
+            sentences.append(f"{words.sum()} {what}: {each}.")
+    return [f"Not counted: {' '.join(sentences)}", ""] if sentences else []
 
 
 def _here(claim: str, parts: pd.DataFrame) -> str:
@@ -66,6 +84,7 @@ def _details(claim: str, parts: pd.DataFrame) -> list[str]:
     about = f"{quantity[:1].upper()}{quantity[1:]}; claimed: {first['claimed']}."
     about += f" In the paper: {_sentence(first['paper'])}" if first["paper"] else ""
     about += f" {_sentence(first['remark'])}" if first["remark"] else ""
+    about += " A primary outcome." if first["primary"] else ""
     lines += [about, "", _row(["Verdict", "Setting", "Estimate", "95 % interval", "n", "Why"])]
     lines.append(_row([":--", ":--", "--:", "--:", "--:", ":--"]))
     for _, part in parts.iterrows():

@@ -1,99 +1,150 @@
 """The one rule for verdicts on the paper's claims, in the ledger and in the paper's cells.
 
-A claim is a direction (an effect is higher or lower than none, or there is none) or a band. An
-estimate has a 95 % interval and the value of no effect, its null.
+The unit of evidence is the training run. An estimate is a mean over pairs of runs, two arms of one
+seed, with Student's t. A claim is a region of values (`Assertion`): above or below none, within a
+margin about none, or a band.
 
-- An interval on one side of the null shows an effect. An interval that contains or touches it shows
-  nothing: undecided. The absence of an effect is therefore never shown.
-- An effect on the claimed side: holds. On the other side, or where none is claimed: fails.
-- A band holds where the whole interval is inside it and fails where the whole interval is outside.
-- Where something other than the claim may have caused the effect (`Estimate.blocked`, mostly an
-  unmatched reward), the claim is undecided. The one exception is an effect whose sign the reward
-  cannot explain (`at_reward`, by `pcpo.tables.matching.Match.decides`).
-- A statement that is checked row by row holds or fails without an interval.
-- A sentence with several parts fails if any part fails and holds if all parts hold.
+One part of a sentence
+- The estimate is tested against the nearest edge of the region (`pcpo.stats.region`). Inside at
+  p < 0.05: holds. Outside at p < 0.05: fails. Else: undecided. So "no effect" holds where the
+  interval lies within the margin and fails where it lies outside; an interval that merely contains
+  none shows nothing. A claim of no effect has its margin in config/claims.yaml.
+- One run per arm: the interval has only the variation within that run, of epochs or prompts. It
+  says nothing of another run, and the verdict is "one run", whatever the interval is.
+- A statement that is checked row by row (`Estimate.exact`) is about the rows that there are. It
+  holds or fails without an interval, and needs no second run.
+- `Estimate.blocked`: something other than the claim may have caused the effect, mostly an unmatched
+  reward. Undecided.
+- `Estimate.censored`: a run ended before it reached the level. The effect is then nearer to none
+  than it may be, so that no region with two edges is shown to contain it.
+
+A sentence of several parts
+- It fails if any part fails. There are as many chances to fail as parts, so the parts' p-values
+  are corrected by Holm over the parts that were tested.
+- It holds if all parts hold. All must, so that no correction is needed (intersection-union test,
+  Berger, Technometrics 24, 1982): if every part lies inside at p < 0.05 by itself, all hold.
+- Otherwise a part holds or fails where its corrected p is below 0.05.
+If the truth is on the edge, each of "holds" and "fails" is the verdict of a sentence in at most
+2.5 % of studies (tests/claims/test_calibration.py).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from pcpo.claims.estimate import Estimate
-from pcpo.tables.matching import Match
+from pcpo.claims.words import FAILS, HOLDS, ONE_RUN, UNDECIDED
+from pcpo.stats.holm import holm
+from pcpo.stats.region import ALPHA, region_test
 
-JUDGED = HOLDS, FAILS, UNDECIDED = ("holds", "fails", "undecided")
-NOT_RUN, NOT_MEASURED, NO_CLAIM = "not run at this scale", "not measured", "no claim"
-LEDGER_VERDICTS = (*JUDGED, NOT_RUN)
-CELL_VERDICTS = (*JUDGED, NOT_MEASURED, NO_CLAIM)
+_SHOWN = ALPHA * (1 - 1e-9)  # an interval that touches an edge shows nothing, rounding aside
 
 Direction = Literal["higher", "lower", "none"]
 Band = tuple[float, float]
-_DIRECTIONS: dict[int, Direction] = {1: "higher", -1: "lower"}
+
+
+@dataclass(frozen=True)
+class Assertion:
+    """What is claimed of a quantity: a direction, or a band. Neither for exact estimates.
+
+    `margin` is for the direction none, in the quantity's unit or, if `relative`, as a share of
+    `Estimate.reference`.
+    """
+
+    direction: Direction | None = None
+    between: Band | None = None
+    margin: float = math.nan
+    relative: bool = False
+
+    def region(self, found: Estimate) -> Band:
+        """The claimed values, in the quantity's unit; NaN where the margin is not known."""
+        if self.between is not None:
+            return self.between
+        if self.direction == "none":
+            margin = self.margin * abs(found.reference) if self.relative else self.margin
+            return found.null - margin, found.null + margin
+        ends = (found.null, math.inf) if self.direction == "higher" else (-math.inf, found.null)
+        return ends
 
 
 class Verdict(NamedTuple):
-    """One of `JUDGED`, and the interval's reason where it is more than the sign (else "").
+    """One of `words.JUDGED`, the reason where it is more than the sign (else ""), and the p-values.
 
-    `unmatched`: decided although something blocks it, because the effect has the deciding sign.
+    `p` is of the region's nearest edge, `p_holm` the same corrected within the sentence; NaN where
+    nothing was tested.
     """
 
     word: str
     because: str = ""
-    unmatched: bool = False
+    p: float = math.nan
+    p_holm: float = math.nan
 
 
-def decide(found: Estimate, direction: Direction | None, between: Band | None = None) -> Verdict:
-    """The rule above. Exact estimates take neither a direction nor a band."""
-    side = found.side
-    if found.blocked and (between is not None or side == 0 or side != found.decides):
-        return Verdict(UNDECIDED)
-    if found.exact is not None:
-        verdict = Verdict(HOLDS if found.exact else FAILS)
-    elif math.isnan(found.low) or math.isnan(found.high):
-        verdict = Verdict(UNDECIDED, "no interval")
-    elif between is not None:
-        verdict = _in_band(found, between)
-    elif side == 0:
-        shows = ", which does not show that there is no effect" * (direction == "none")
-        verdict = Verdict(UNDECIDED, f"the interval contains {found.null:g}{shows}")
-    elif direction == "none":
-        verdict = Verdict(FAILS, f"the interval excludes {found.null:g}")
-    else:
-        verdict = Verdict(HOLDS if direction == _DIRECTIONS[side] else FAILS)
-    return verdict._replace(unmatched=bool(found.blocked))
+def decide(found: Estimate, assertion: Assertion) -> Verdict:
+    """The rule above for a sentence of one part."""
+    return decide_together([found], [assertion])[0]
 
 
-def at_reward(found: Estimate, match: Match, metric: str) -> Estimate:
-    """Block a difference in the quality `metric` between two checkpoints that do not match in
-    reward, and set the sign that still decides, unless something else blocks it already.
+def decide_together(parts: Sequence[Estimate], assertions: Sequence[Assertion]) -> list[Verdict]:
+    """The rule above for the parts of one sentence."""
+    found = [_alone(part, claimed) for part, claimed in zip(parts, assertions, strict=True)]
+    if all(verdict.word == HOLDS for verdict in found):
+        return [verdict._replace(p_holm=verdict.p) for verdict in found]
+    corrected = holm([verdict.p for verdict in found])
+    return [_corrected(verdict, p) for verdict, p in zip(found, corrected, strict=True)]
+
+
+def at_reward(found: Estimate, unmatched: str) -> Estimate:
+    """Block a difference in quality between checkpoints that do not match in reward.
+
+    `unmatched` says why they do not (`pcpo.tables.matching.unmatched`); "" where they match.
     """
-    if not match.why:
-        return found
-    blocked = "; ".join(filter(None, [match.why, found.blocked]))
-    return replace(found, blocked=blocked, decides=0 if found.blocked else match.decides(metric))
+    blocked = "; ".join(filter(None, [unmatched, found.blocked]))
+    return replace(found, blocked=blocked)
 
 
 def overall(verdicts: Iterable[str]) -> str:
     """The verdict of a sentence from the verdicts of its parts, all of `LEDGER_VERDICTS`."""
-    found = list(verdicts)
+    found = set(verdicts)
     if FAILS in found:
         return FAILS
-    if set(found) == {HOLDS}:
-        return HOLDS
-    return NOT_RUN if set(found) == {NOT_RUN} else UNDECIDED
+    if len(found) == 1:
+        return found.pop()
+    return ONE_RUN if ONE_RUN in found and UNDECIDED not in found else UNDECIDED
 
 
-def short(verdict: str) -> str:
-    """Without the place: "not run" for "not run at this scale"."""
-    return verdict.removesuffix(" at this scale")
+def _alone(found: Estimate, claimed: Assertion) -> Verdict:
+    """The verdict of a part by itself."""
+    if found.exact is not None:
+        return Verdict(UNDECIDED if found.blocked else HOLDS if found.exact else FAILS)
+    if found.runs < 2:
+        return Verdict(ONE_RUN)
+    if found.blocked:
+        return Verdict(UNDECIDED)
+    if math.isnan(found.low) or math.isnan(found.high):
+        return Verdict(UNDECIDED, "no interval")
+    low, high = claimed.region(found)
+    if math.isnan(low) or math.isnan(high):
+        return Verdict(UNDECIDED, "no margin")
+    two_edges = math.isfinite(low) and math.isfinite(high)
+    if found.censored and two_edges:
+        return Verdict(UNDECIDED, "a run ends below the level, which hides a difference")
+    edges = (found.tested(low), found.tested(high))
+    inside, p = region_test(found.tested(found.value), found.error, found.df, *edges)
+    where = f"{low:.3g} to {high:.3g}" if two_edges else f"{found.null:g}"
+    if p < _SHOWN:
+        side = "within" if inside else "outside"
+        because = f"the interval lies {side} {where}" if two_edges else ""
+        return Verdict(HOLDS if inside else FAILS, because, float(p))
+    crosses = f"the interval is not clear of the edges of {where}"
+    return Verdict(UNDECIDED, crosses if two_edges else f"the interval contains {where}", float(p))
 
 
-def _in_band(found: Estimate, band: Band) -> Verdict:
-    if band[0] <= found.low and found.high <= band[1]:
-        return Verdict(HOLDS, "the interval lies within the band")
-    if found.high < band[0] or found.low > band[1]:
-        return Verdict(FAILS, "the interval lies outside the band")
-    return Verdict(UNDECIDED, "the interval crosses the edge of the band")
+def _corrected(found: Verdict, p: float) -> Verdict:
+    if math.isnan(p) or found.word == UNDECIDED or p < _SHOWN:
+        return found._replace(p_holm=p)
+    because = f"p = {found.p:.2g} by itself, {p:.2g} after Holm's correction over the sentence"
+    return Verdict(UNDECIDED, because, found.p, p)

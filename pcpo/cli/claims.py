@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from pcpo.claims import LEDGER_VERDICTS, Evidence, evaluate, read_claims, to_markdown
+from pcpo.claims import LEDGER_VERDICTS, Evidence, counted, evaluate, read_claims, to_markdown
 from pcpo.cli.console import sampler_option, uses
 from pcpo.config import files
 from pcpo.records import frames
@@ -44,8 +44,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     }
     prefix = Path(arguments.out)
     write_texts({prefix.with_name(prefix.name + suffix): text for suffix, text in texts.items()})
-    found = ledger.drop_duplicates("claim_id")["claim_verdict"].value_counts()
-    print(f"{found.sum()} claims: " + ", ".join(f"{found.get(v, 0)} {v}" for v in LEDGER_VERDICTS))
+    found = counted(ledger)["claim_verdict"].value_counts()
+    print(
+        f"{found.sum()} empirical claims: "
+        + ", ".join(f"{found.get(v, 0)} {v}" for v in LEDGER_VERDICTS)
+    )
 
 
 if __name__ == "__main__":

@@ -35,9 +35,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--arms", nargs="*", metavar="ARM", help="arms to draw; default: the kind's"
     )
-    drawn = sorted({spec.name for kind in KINDS.values() for spec in kind.frames})
+    named = {spec.name: name for name, spec in frames.BY_NAME.items()}
+    drawn = sorted({named[spec.name] for kind in KINDS.values() for spec in kind.frames})
     for frame in drawn:
-        parser.add_argument(f"--{frame}", nargs="*", default=[], metavar="FILE")
+        parser.add_argument(f"--{frame.replace('_', '-')}", nargs="*", default=[], metavar="FILE")
     parser.add_argument("--selection", nargs="*", default=[], metavar="FILE", help="of the images")
     parser.add_argument(
         "--row", action="append", default=[], metavar="ARM=FOLDER",
@@ -68,7 +69,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             remarks.append("The sampler is the experiment's native one for every row")
     else:
         kind = KINDS[arguments.kind]
-        given = [frames.read(getattr(arguments, spec.name), spec, *of) for spec in kind.frames]
+        given = [
+            frames.read(getattr(arguments, named[spec.name]), spec, *of) for spec in kind.frames
+        ]
         if "experiment" in given[0]:
             there = set(given[0]["experiment"])
             chosen = chosen or [e for e in numbered.values() if e.name in there]

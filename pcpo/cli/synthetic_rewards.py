@@ -22,7 +22,7 @@ from pcpo.cli.stages import run_stages
 from pcpo.records.replace import new_file
 
 if TYPE_CHECKING:
-    from pcpo.synthetic.captioned import CaptionedDrawings
+    import torch
 
 CHECK_DRAWINGS = 20  # fresh drawings per caption that the measurements use
 
@@ -33,7 +33,7 @@ def clip(sizes: Mapping[str, Any], out: Path, seed: int) -> None:
 
     model, tokenizer = train_clip(sizes["clip"], seed)
     save_clip(model, tokenizer, out / "clip")
-    accuracy = zero_shot_accuracy(model, tokenizer, _check_drawings(seed).images)
+    accuracy = zero_shot_accuracy(model, tokenizer, _check_drawings(seed))
     _write_rows(out / "clip", [("clip", "zero_shot_accuracy_180", accuracy)])
 
 
@@ -41,37 +41,29 @@ def preference(sizes: Mapping[str, Any], out: Path, seed: int) -> None:
     """<out>/rewards/pickscore (transformers) and <out>/rewards/hps (open_clip)."""
     from pcpo.synthetic.clip import load_clip, save_clip, zero_shot_accuracy
     from pcpo.synthetic.open_clip_layout import save_open_clip
-    from pcpo.synthetic.preference import pair_accuracy, train_preference
-    from pcpo.synthetic.pretraining import generators
+    from pcpo.synthetic.preference import train_preference
 
     base, tokenizer = load_clip(out / "clip")
-    drawings = _check_drawings(seed)
+    images = _check_drawings(seed)
     for name, save in (("pickscore", save_clip), ("hps", save_open_clip)):
         model = train_preference(base, tokenizer, name, sizes["preference"], seed)
         folder = out / "rewards" / name
         save(model, tokenizer, folder)
-        accuracy = zero_shot_accuracy(model, tokenizer, drawings.images)
-        rows = [(name, "zero_shot_accuracy_180", accuracy)]
-        for gap, label in ((0.0, "pair_accuracy"), (0.5, "pair_accuracy_gap_above_0.5")):
-            _, generator = generators("check pairs", seed)
-            value = pair_accuracy(model, tokenizer, drawings, generator, gap)
-            rows.append((name, label, value))
+        accuracy = zero_shot_accuracy(model, tokenizer, images)
+        rows = [(name, "zero_shot_accuracy_180", accuracy), _choice_row(name, folder, seed)]
         _write_rows(folder, rows)
 
 
 def aesthetic(sizes: Mapping[str, Any], out: Path, seed: int) -> None:
     """<out>/rewards/aesthetic: backbone/ and head.safetensors."""
-    from pcpo.synthetic.aesthetic_head import correlation, save_aesthetic, train_aesthetic
+    from pcpo.synthetic.aesthetic_head import save_aesthetic, train_aesthetic
     from pcpo.synthetic.clip import load_clip
-    from pcpo.synthetic.pretraining import generators
 
     model, tokenizer = load_clip(out / "clip")
     backbone, head = train_aesthetic(model, sizes["aesthetic"], seed)
     folder = out / "rewards" / "aesthetic"
     save_aesthetic(backbone, tokenizer, head, folder)
-    _, generator = generators("check ratings", seed)
-    value = correlation(backbone, head, _check_drawings(seed), generator)
-    _write_rows(folder, [("aesthetic", "correlation_with_noisy_ratings", value)])
+    _write_rows(folder, [_choice_row("aesthetic", folder, seed)])
 
 
 def clipscore(sizes: Mapping[str, Any], out: Path, seed: int) -> None:
@@ -83,7 +75,7 @@ def clipscore(sizes: Mapping[str, Any], out: Path, seed: int) -> None:
 
     folder = out / "rewards" / "clipscore"
     save_open_clip(*load_clip(out / "clip"), folder)
-    images = _check_drawings(seed).images[:, 0]
+    images = _check_drawings(seed)[:, 0]
     scores = pcpo.rewards.load("clipscore", folder)(images, drawing.CAPTIONS)
     _write_rows(folder, [("clipscore", "mean_cosine_of_drawings", scores.mean().item())])
 
@@ -109,8 +101,8 @@ def imagereward(sizes: Mapping[str, Any], out: Path, seed: int) -> None:
     model, tokenizer = train_blip(sizes["imagereward"], seed)
     folder = out / "rewards" / "imagereward"
     save_blip(model, tokenizer, folder)
-    images = _check_drawings(seed).images
-    rows = []
+    images = _check_drawings(seed)
+    rows = [_choice_row("imagereward", folder, seed)]
     for share, label in ((0.0, "random_caption_below"), (1.0, "one_attribute_wrong_below")):
         _, generator = generators("check captions", seed)
         value = ranking_accuracy(model, tokenizer, images, share, generator)
@@ -146,7 +138,22 @@ STAGES = {
 }
 
 
-def _check_drawings(seed: int) -> CaptionedDrawings:
+def _choice_row(name: str, folder: Path, seed: int) -> tuple[str, str, float]:
+    """How often the saved reward agrees with most of its raters on fresh drawings."""
+    import pcpo.rewards
+    from pcpo.synthetic.choices import choice_accuracy
+    from pcpo.synthetic.pretraining import generators
+
+    _, generator = generators("check choices", seed)
+    reward = pcpo.rewards.load(name, folder)
+    return (
+        name,
+        "choices_as_most_raters",
+        choice_accuracy(reward, name, _check_drawings(seed), generator),
+    )
+
+
+def _check_drawings(seed: int) -> torch.Tensor:
     from pcpo.synthetic.captioned import draw_captions
     from pcpo.synthetic.pretraining import generators
 

@@ -52,9 +52,7 @@ SCALE_MAY_CHANGE = (
     "checkpoint_every",
     "execution.*",
     "evaluation.*",
-    "validation.count",
-    "validation.every",
-    "validation.steps",
+    "validation.*",  # what is measured during training, not how it trains
     "arms",  # fewer only; load_experiment refuses others
 )
 

@@ -35,8 +35,10 @@ def caption(
         panels = "; ".join(_panel(e, mark) for e, mark in zip(
             experiments, style.letters(experiments), strict=True))  # fmt: skip
         parts.append(f"Configurations: {panels}.")
-    if len(seeds) > 1:
-        listed = ", ".join(map(str, seeds))
+    listed = ", ".join(map(str, seeds))
+    if len(seeds) > 1 and not kind.averaged:
+        parts.append(f"Training seeds {listed}.")
+    elif len(seeds) > 1:
         parts.append(
             f"Lines are means over the training seeds {listed}, bands run from the lowest to the "
             "highest seed."

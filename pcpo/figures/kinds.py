@@ -1,7 +1,8 @@
 """The kinds of figures by name: their drawing function, frames and captions.
 
 A kind is a module of this folder with `TITLE`, `CAPTION` and a function of the module's name under
-`style.draws`. It may have `remark(experiments)`, a sentence for the caption, and `PHASES`.
+`style.draws`. It may have `remark(experiments)`, a sentence for the caption, `PHASES` and
+`AVERAGED`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from pcpo.records import frames
 class Kind(NamedTuple):
     """`draw(*frames, experiments, arms=...)`; a grid of images has no frames.
 
-    `phases`: whether it shows phases of training; the caption names their exceptions.
+    `phases`: whether it shows phases of training; the caption names their exceptions. `averaged`:
+    whether its lines are means over training seeds.
     """
 
     draw: Callable[..., Figure]
@@ -29,6 +31,7 @@ class Kind(NamedTuple):
     caption: str
     remark: Callable[[Sequence[Any]], str]  # a sentence on these experiments, or ""
     phases: bool = False
+    averaged: bool = True
 
 
 def _kind(name: str) -> Kind:
@@ -41,6 +44,7 @@ def _kind(name: str) -> Kind:
         module.CAPTION,
         getattr(module, "remark", lambda experiments: ""),
         getattr(module, "PHASES", False),
+        getattr(module, "AVERAGED", True),
     )
 
 

@@ -14,6 +14,7 @@ from scipy.special import rel_entr, softmax
 
 from pcpo.metrics import as_rows
 
+FEWEST = 100  # images in a split; the paper's prompts have 1,112 images, 111 in each of ten
 BLOCK = 2**23  # numbers in a block of rows: 64 MiB in float64
 
 
@@ -51,11 +52,10 @@ def inception_score(logits: ArrayLike, splits: int = 10, seed: int = 2020) -> tu
 
 
 def metric(own: ArrayLike, base: ArrayLike) -> float:
-    """The tables' score: ten splits as published, fewer where there are not two images for each.
-
-    The base model's images do not enter.
+    """The tables' score: ten splits as published, fewer where one would hold fewer than `FEWEST`
+    images; so one below 200. The base model's images do not enter.
     """
-    return inception_score(own, splits=min(10, len(as_rows(own)) // 2))[0]
+    return inception_score(own, splits=max(1, min(10, len(as_rows(own)) // FEWEST)))[0]
 
 
 def _probabilities(logits: np.ndarray, which: np.ndarray) -> Iterator[np.ndarray]:

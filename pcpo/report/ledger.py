@@ -8,13 +8,15 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
-from pcpo.claims.verdict import LEDGER_VERDICTS, short
+from pcpo.claims.words import LEDGER_VERDICTS, Kind, short
 from pcpo.report.files import number, read_rows
 
-_OF_CLAIM = ("group", "claim", "source", "claimed", "paper", "remark")
+_OF_CLAIM = ("group", "claim", "source", "claimed", "paper", "remark", "kind", "primary")
 _OF_PART = ("id", "quantity", "setting", "n", "verdict", "why")
 _NUMBERS = ("estimate", "low", "high")
+_WORDS = {"kind": get_args(Kind), "primary": ("True", "False")}
 COLUMNS = ("claim_id", "claim_verdict", *_OF_CLAIM, *_OF_PART, *_NUMBERS)
 
 
@@ -42,7 +44,11 @@ class JudgedPart:
 
 @dataclass(frozen=True)
 class JudgedClaim:
-    """One sentence of the paper; `kind` is the verdict over all its parts."""
+    """One sentence of the paper; `kind` is the verdict over all its parts.
+
+    `nature` is empirical, algebra or convention (`pcpo.claims.words.Kind`): only the first is
+    counted. `primary`: judged on a primary outcome.
+    """
 
     id: str
     verdict: str
@@ -52,6 +58,8 @@ class JudgedClaim:
     claimed: str
     paper: str
     remark: str
+    nature: str
+    primary: bool
     quantity: str
     parts: tuple[JudgedPart, ...]
 
@@ -88,15 +96,34 @@ def read_ledger(path: Path) -> list[JudgedClaim]:
         _check_verdict(cells["claim_verdict"], path, n, "claim_verdict")
         whole = {column: cells[column] for column in _OF_CLAIM}
         whole |= {"id": name, "verdict": cells["claim_verdict"]}
+        for column, known_values in _WORDS.items():
+            if cells[column] not in known_values:
+                raise ValueError(
+                    f"{path}: row {n}, {column}: '{cells[column]}' is unknown; "
+                    f"known: {', '.join(known_values)}"
+                )
         known, _, parts = claims.setdefault(name, (whole, quantity, []))
         if known != whole:
             other = next(key for key in whole if known[key] != whole[key])
             raise ValueError(f"{path}: row {n}: the rows of claim '{name}' differ in its {other}")
         parts.append(part)
-    return [
-        JudgedClaim(**whole, quantity=quantity, parts=tuple(parts))
-        for whole, quantity, parts in claims.values()
-    ]
+    return [_claim(*known) for known in claims.values()]
+
+
+def _claim(cells: dict[str, str], quantity: str, parts: list[JudgedPart]) -> JudgedClaim:
+    texts = {key: value for key, value in cells.items() if key not in _WORDS}
+    return JudgedClaim(
+        **texts,
+        nature=cells["kind"],
+        primary=cells["primary"] == "True",
+        quantity=quantity,
+        parts=tuple(parts),
+    )
+
+
+def empirical(claims: Iterable[JudgedClaim]) -> list[JudgedClaim]:
+    """The claims that are counted."""
+    return [claim for claim in claims if claim.nature == "empirical"]
 
 
 def grouped(claims: Iterable[JudgedClaim]) -> dict[str, list[JudgedClaim]]:

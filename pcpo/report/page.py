@@ -163,7 +163,7 @@ def render(page: Page) -> str:
         "linked": partial(markup.linked, anchors=_anchors(page)),
     }
     groups = ledger.grouped(page.claims or [])
-    counts = ledger.counts(page.claims or [])
+    counts = ledger.counts(ledger.empirical(page.claims or []))
     return environment.get_template("page.html").render(page=page, groups=groups, counts=counts)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pcpo.claims.cells import COLUMNS
-from pcpo.claims.verdict import CELL_VERDICTS, NO_CLAIM
+from pcpo.claims.words import CELL_VERDICTS, NO_CLAIM
 from pcpo.report.files import number, read_rows
 from pcpo.tables.labels import METRICS, SCORES
 from pcpo.tables.published import read_published

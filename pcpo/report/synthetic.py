@@ -1,4 +1,4 @@
-"""How well the demo's models learnt: results/<scale>/synthetic/accuracy.csv and rewards.csv."""
+"""How well the demo's models learnt: results/<scale>/synthetic/*.csv."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pcpo.report.files import read_rows
 from pcpo.report.numbers import measure
 from pcpo.tables.printed import PrintedTable
 
-FILES = ("accuracy.csv", "rewards.csv")
+FILES = ("accuracy.csv", "rewards.csv", "headroom.csv")
 
 
 def read_synthetic(root: Path) -> dict[str, PrintedTable]:

@@ -60,7 +60,7 @@ def _section(
     path = root / "tables" / f"{name}.json"
     missing = why_missing(name, record.experiments, numbers, path)
     paired = None
-    if compared is not None and not missing:
+    if compared is not None and not missing and record.printed:
         paired = side_by_side(name, compared, published, measured, root / "compare.csv")
     files = [path.with_suffix(f".{suffix}") for suffix in TABLE_SUFFIXES if suffix != "json"]
     return TableSection(
@@ -91,6 +91,6 @@ def why_missing(name: str, needed: Collection[int], numbers: Collection[int], pa
 
 
 def title(name: str) -> str:
-    """Table 2a for table2a."""
-    found = re.fullmatch(r"table(\d+\w*)", name)
-    return f"Table {found[1]}" if found else name
+    """Table 2a for table2a, Table AA for table_aa."""
+    found = re.fullmatch(r"table(\d+\w*)|table_(\w+)", name)
+    return f"Table {found[1] or found[2].upper()}" if found else name

@@ -5,17 +5,19 @@ epochs, and Student's t interval of the log ratios over pairs. It covers the var
 training runs. Ratios are averaged as logarithms: half and twice the epochs average to no speed-up.
 
 One pair: a moving-block bootstrap. Each reward curve is smoothed, blocks of consecutive residuals
-are drawn with replacement and added to the smooth curve, and the crossings of these curves give the
-percentile interval. It covers the noise of the epochs' mean rewards (new images and
-prompts, and what lasts up to a block's length), not another training run. The smooth curve carries
-some of that noise itself, so that the interval tends to be too wide, not too narrow.
+are drawn with replacement and laid on the smooth curve, and the crossings of these curves give the
+percentile interval. Both arms get the same blocks of epochs: the runs of a seed draw the same
+prompts in an epoch, and what both share does not change their ratio. It covers the noise of the
+epochs' mean rewards (images and prompts drawn anew, and what lasts up to a block's length), not
+another training run. The smooth curve carries some of that noise itself, so that the interval is
+rather too wide than too narrow.
 
 Epochs are whole, as the paper prints them; speed-ups and intervals are of crossings interpolated
 between epochs (`pcpo.stats.speedup`).
 
-A run that ends below the level has not crossed up to its last epoch: its speed-up is known as a
-bound alone, and the interval takes the bound's far end. Of a run that is shorter than the window
-nothing is known.
+A run that ends below the level has not crossed up to its last epoch. One pair: its speed-up is
+known as a bound alone, and the interval takes the bound's far end. Several pairs: the run counts as
+its last epoch (`pcpo.stats.restricted`). Of a run that is shorter than the window nothing is known.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from numpy.typing import ArrayLike
 from scipy.signal import savgol_filter
 
 from pcpo.stats.intervals import COVERAGE, t_interval
+from pcpo.stats.restricted import restricted_log_ratios
 from pcpo.stats.speedup import (
     WINDOW,
     crossings,
@@ -50,11 +53,10 @@ ONE_RUN = "block bootstrap of one run per arm"
 class Speedup:
     """Speed-up in percent with its interval; NaN where it cannot be estimated.
 
-    `percent` is NaN where a run ends below the level; `at_least` or `at_most` then holds the bound
-    that one pair of runs gives. `low` may be -100 (PCPO may never reach the level) and
-    `high` inf (the baseline may never). Epochs (of first crossing, whole for one run) and crossings
-    (interpolated, of which the speed-up is taken) are geometric means over the runs, NaN where one
-    never reaches the level.
+    Of one pair `percent` is NaN where a run ends below the level; `at_least` or `at_most` then has
+    the bound. `low` and `high` may be -100 (PCPO may never arrive) and inf (the baseline may not).
+    Epochs (of first crossing, whole for one run) and crossings (interpolated, of which the speed-up
+    is taken) are geometric means over the runs, NaN where one never arrives.
     """
 
     percent: float
@@ -105,12 +107,20 @@ def compare_runs(
             at_least = speedup_percent(ends[0], second)
         elif np.isnan(second) and np.isfinite(first) and ends[1] >= window:
             at_most = speedup_percent(first, ends[1])
-    elif np.isfinite(percent):
-        method = f"t interval over {len(seeds)} training seeds"
-        interval = t_interval(logs[0] - logs[1])
-        low, high = (100.0 * float(np.expm1(end)) for end in (interval.low, interval.high))
     else:
-        method = f"none: not every one of {len(seeds)} runs per arm reaches the level"
+        ends = [min(len(np.asarray(arm[seed])) for arm in arms) for seed in seeds]
+        if min(ends) < window:
+            method = f"none: a run is shorter than the trailing mean of {window} epochs"
+        elif np.isnan(crossed).all():
+            method = "none: no run reaches the level"
+        else:
+            method = f"t interval over {len(seeds)} training seeds"
+            ratios, cut = restricted_log_ratios(crossed[0], crossed[1], ends)
+            interval = t_interval(ratios)
+            percent, low, high = (100.0 * float(np.expm1(x)) for x in interval[:3])
+            if any(cut):
+                runs = "1 run" if sum(cut) == 1 else f"{sum(cut)} runs"
+                method += f"; of {runs} below the level at the end the last epoch counts"
     whole = _geometric(epochs)
     return Speedup(
         percent=float(percent),
@@ -130,29 +140,36 @@ def compare_runs(
 
 
 def resampled_crossings(
-    rewards: ArrayLike,
+    runs: Sequence[ArrayLike],
     level: float,
     rng: np.random.Generator,
     window: int = WINDOW,
     resamples: int = RESAMPLES,
 ) -> np.ndarray:
-    """Interpolated crossings (resamples,) of moving-block resamples of one curve; inf for none.
+    """Interpolated crossings (runs, resamples) of moving-block resamples of curves; inf for none.
 
-    Residuals are scaled up for what the smoother took of them: so that for independent noise the
-    trailing mean of a resample varies as that of the curve does. Raises ValueError below `FEWEST`
-    epochs.
+    In a resample all runs get the same blocks of epochs (at the same share of their length where
+    they differ in it). Residuals are scaled up for what the smoother took of them: so that for
+    independent noise the trailing mean of a resample varies as that of the curve does. Raises
+    ValueError below `FEWEST` epochs.
     """
-    values = np.asarray(rewards, dtype=np.float64)
-    n = len(values)
-    if n < FEWEST:
-        raise ValueError(f"{n} epochs are too few to resample a curve; it takes {FEWEST}")
+    curves = [np.asarray(run, dtype=np.float64) for run in runs]
+    shortest = min(map(len, curves))
+    if shortest < FEWEST:
+        raise ValueError(f"{shortest} epochs are too few to resample a curve; it takes {FEWEST}")
     block = max(BLOCK, window)
-    smooth = _smooth(values)
-    residuals = values - smooth
-    residuals = (residuals - residuals.mean()) * _scale(n, window, block)
-    starts = rng.integers(0, n - block + 1, size=(resamples, -(-n // block)))
-    picked = (starts[:, :, None] + np.arange(block)).reshape(resamples, -1)[:, :n]
-    return crossings(smooth + residuals[picked], level, window)
+    longest = max(map(len, curves))
+    places = rng.random(size=(resamples, -(-longest // block)))
+    found = []
+    for values in curves:
+        n = len(values)
+        smooth = _smooth(values)
+        residuals = values - smooth
+        residuals = (residuals - residuals.mean()) * _scale(n, window, block)
+        starts = (places[:, : -(-n // block)] * (n - block + 1)).astype(np.int64)
+        picked = (starts[:, :, None] + np.arange(block)).reshape(resamples, -1)[:, :n]
+        found.append(crossings(smooth + residuals[picked], level, window))
+    return np.array(found)
 
 
 def _of_each(
@@ -185,7 +202,7 @@ def _one_pair(
     if all(first_crossing(run, level, window) is None for run in (baseline, pcpo)):
         return np.nan, np.nan, "none: neither run reaches the level"
     rng = np.random.default_rng(0)
-    first, second = (resampled_crossings(run, level, rng, window) for run in (baseline, pcpo))
+    first, second = resampled_crossings([baseline, pcpo], level, rng, window)
     with np.errstate(divide="ignore"):
         lows = np.where(np.isinf(first), lengths[0], first) / second
         highs = first / np.where(np.isinf(second), lengths[1], second)

@@ -16,12 +16,14 @@ from torch.nn import functional
 from transformers import CLIPModel, CLIPTokenizer
 
 from pcpo.records.replace import new_folder
-from pcpo.synthetic.captioned import CaptionedDrawings, clip_normalised, draw_captions
+from pcpo.synthetic.captioned import clip_normalised, draw_captions
 from pcpo.synthetic.clip import save_clip
-from pcpo.synthetic.pretraining import generators, warm_then_decay
+from pcpo.synthetic.pretraining import Training, generators
+from pcpo.synthetic.raters import rating
 
-CENTRE = 5.0  # ratings lie around 5, as the LAION score does
-RATING_NOISE = 0.5
+# Scores lie around 5, as LAION's do, and a rating point (`pcpo.synthetic.raters`) is worth a half.
+CENTRE, POINT = 5.0, 0.5
+RATING_NOISE = 0.25
 
 
 def train_aesthetic(
@@ -35,10 +37,10 @@ def train_aesthetic(
     drawings_per_caption, ridge.
     """
     rng, generator = generators("aesthetic", seed)
-    drawings = draw_captions(sizes["drawings_per_caption"], rng)
-    ratings = noisy_ratings(drawings, generator)
-    backbone = _tune(clip, drawings, ratings - CENTRE, sizes, generator)
-    x, y = embeddings(backbone, drawings.images), ratings.flatten().double()
+    images = draw_captions(sizes["drawings_per_caption"], rng).flatten(0, 1)
+    ratings = noisy_ratings(images, generator)
+    backbone = _tune(clip, images, ratings - CENTRE, sizes, generator)
+    x, y = embeddings(backbone, images), ratings.double()
     mean = x.mean(dim=0)
     centred = x - mean
     gram = centred.T @ centred + sizes["ridge"] * torch.eye(x.shape[1], dtype=torch.float64)
@@ -50,54 +52,38 @@ def train_aesthetic(
 
 def _tune(
     clip: CLIPModel,
-    drawings: CaptionedDrawings,
-    centred_ratings: torch.Tensor,
+    images: torch.Tensor,
+    wanted: torch.Tensor,
     sizes: Mapping[str, Any],
     generator: torch.Generator,
 ) -> CLIPModel:
     """Least squares through a linear map that is thrown away afterwards."""
-    model = deepcopy(clip).train()
-    weight = torch.zeros(clip.visual_projection.out_features, requires_grad=True)
-    tuned = [*model.vision_model.parameters(), *model.visual_projection.parameters(), weight]
-    optimizer = torch.optim.AdamW(tuned, lr=1e-3, weight_decay=0.01)
-    schedule = warm_then_decay(optimizer, sizes["steps"])
-    images, wanted = drawings.images.flatten(0, 1), centred_ratings.flatten()
+    model = deepcopy(clip)
+    head = torch.nn.Linear(clip.visual_projection.out_features, 1)
+    torch.nn.init.zeros_(head.weight)
+    torch.nn.init.zeros_(head.bias)
+    tuned = [model.vision_model, model.visual_projection, head]
+    training = Training(tuned, sizes["steps"], learning_rate=5e-3)
     for _ in range(sizes["steps"]):
         rows = torch.randint(len(images), (sizes["batch"],), generator=generator)
         features = model.get_image_features(pixel_values=clip_normalised(images[rows]))
-        found = functional.normalize(features.pooler_output, dim=-1) @ weight
-        loss = functional.mse_loss(found, wanted[rows])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
+        found = head(functional.normalize(features.pooler_output, dim=-1))[:, 0]
+        training.step(functional.mse_loss(found, wanted[rows]))
+    training.average.swap()
     return model.eval()
 
 
-def noisy_ratings(drawings: CaptionedDrawings, generator: torch.Generator) -> torch.Tensor:
-    """float32 (180, n): what one rater gives each drawing."""
-    noise = torch.randn(drawings.appeal.shape, generator=generator)
-    return CENTRE + drawings.appeal + RATING_NOISE * noise
+def noisy_ratings(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """float32 (N,): what one rater gives each image."""
+    noise = torch.randn(len(images), generator=generator)
+    return CENTRE + POINT * rating(images, "aesthetic") + RATING_NOISE * noise
 
 
 @torch.no_grad()
 def embeddings(clip: CLIPModel, images: torch.Tensor) -> torch.Tensor:
-    """uint8 (180, n, 3, 32, 32) -> unit-length float64 (180 n, d)."""
-    pixels = clip_normalised(images.flatten(0, 1))
-    features = clip.get_image_features(pixel_values=pixels).pooler_output
+    """uint8 (N, 3, 32, 32) -> unit-length float64 (N, d)."""
+    features = clip.get_image_features(pixel_values=clip_normalised(images)).pooler_output
     return functional.normalize(features, dim=-1).double()
-
-
-def correlation(
-    clip: CLIPModel,
-    head: Mapping[str, torch.Tensor],
-    drawings: CaptionedDrawings,
-    generator: torch.Generator,
-) -> float:
-    """Pearson's r of scores and noisy ratings."""
-    scores = embeddings(clip, drawings.images) @ head["layers.0.weight"][0].double()
-    ratings = noisy_ratings(drawings, generator).flatten().double()
-    return torch.corrcoef(torch.stack([scores, ratings]))[0, 1].item()
 
 
 def save_aesthetic(

@@ -17,14 +17,16 @@ from pcpo.rewards._blip import BlipScorer, build_towers, to_published
 from pcpo.rewards._linear_chain import chain_of_widths
 from pcpo.rewards.imagereward import MEAN, STD
 from pcpo.synthetic import drawing
-from pcpo.synthetic.captioned import clip_normalised, draw_captions, pad_tokens, pick
+from pcpo.synthetic.captioned import clip_normalised, draw_captions, one_attribute_wrong, pad_tokens
+from pcpo.synthetic.choices import draw_choices
 from pcpo.synthetic.muon import Muon
 from pcpo.synthetic.pretraining import generators, warm_then_decay
 from pcpo.synthetic.tokenizers import MAX_TOKENS, clip_tokenizer
 
 ONE_WRONG = 0.7  # share of the wrong captions that differ from the right one in one attribute
-WRONG_CAPTIONS = 4  # for each drawing of a training batch
-# Which attribute that is, in training: shapes are the hardest to distinguish.
+WRONG_CAPTIONS = 3  # for each drawing of a training batch
+_CAPTIONS = 0.5  # weight of telling the right caption from wrong ones, beside the choices
+# Which attribute that is, in training: shapes are the hardest to tell apart.
 COLOUR_SHAPE_ACTIVITY = (0.2, 0.6, 0.2)
 
 
@@ -73,18 +75,7 @@ def wrong_captions(
     return wrong
 
 
-def _one_attribute_wrong() -> list[list[list[int]]]:
-    """[caption][attribute: colour, shape, activity] -> captions that differ in it alone."""
-    scenes = [drawing.parse_caption(text) for text in drawing.CAPTIONS]
-    attributes = [(scene.colour, scene.shape, scene.activity) for scene in scenes]
-    table = []
-    for own in attributes:
-        differing = [[k for k in range(3) if other[k] != own[k]] for other in attributes]
-        table.append([[j for j, d in enumerate(differing) if d == [k]] for k in range(3)])
-    return table
-
-
-_ONE_WRONG = _one_attribute_wrong()
+_ONE_WRONG = one_attribute_wrong()
 
 
 def train_blip(sizes: Mapping[str, Any], seed: int) -> tuple[BlipScorer, CLIPTokenizer]:
@@ -94,7 +85,7 @@ def train_blip(sizes: Mapping[str, Any], seed: int) -> tuple[BlipScorer, CLIPTok
     drawings_per_caption.
     """
     rng, generator = generators("blip", seed)
-    images = draw_captions(sizes["drawings_per_caption"], rng).images
+    images = draw_captions(sizes["drawings_per_caption"], rng)
     tokenizer = clip_tokenizer()
     tokens = pad_tokens(tokenizer, drawing.CAPTIONS, MAX_TOKENS)
     model = new_scorer(tokenizer, sizes["width"], seed).train()
@@ -108,13 +99,16 @@ def train_blip(sizes: Mapping[str, Any], seed: int) -> tuple[BlipScorer, CLIPTok
     schedules = [warm_then_decay(optimizer, sizes["steps"]) for optimizer in optimizers]
     for _ in range(sizes["steps"]):
         captions = torch.randint(len(drawing.CAPTIONS), (sizes["batch"],), generator=generator)
-        drawn = pick(images, captions, generator)
+        drawn, other, share = draw_choices(images, "imagereward", captions, generator)
         candidates = [captions] + [
             wrong_captions(captions, ONE_WRONG, generator, COLOUR_SHAPE_ACTIVITY)
             for _ in range(WRONG_CAPTIONS)
         ]
         scores = score(model, drawn, tokens, torch.stack(candidates))
-        loss = functional.cross_entropy(scores.T, torch.zeros_like(captions))  # row 0 is right
+        gap = scores[0] - score(model, other, tokens, captions[None])[0]
+        loss = functional.binary_cross_entropy_with_logits(gap, share)
+        # Row 0 is right.
+        loss = loss + _CAPTIONS * functional.cross_entropy(scores.T, torch.zeros_like(captions))
         for optimizer in optimizers:
             optimizer.zero_grad()
         loss.backward()
@@ -122,7 +116,7 @@ def train_blip(sizes: Mapping[str, Any], seed: int) -> tuple[BlipScorer, CLIPTok
             optimizer.step()
             schedule.step()
     model.eval()
-    _standardise(model, draw_captions(2, rng).images, tokens, generator)
+    _standardise(model, draw_captions(2, rng), tokens, generator)
     return model, tokenizer
 
 

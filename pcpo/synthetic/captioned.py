@@ -1,9 +1,9 @@
-"""Drawings grouped by caption, for the small reward models, with ratings of their layouts."""
+"""Drawings grouped by caption, for the small reward models, far more varied than plain drawings."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,62 +12,83 @@ from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from pcpo.synthetic import drawing
 
-VARIED_SHARE = 0.5  # see varied_layout
+WIDE_SHARE = 0.6
 
 
-@dataclass(frozen=True)
-class CaptionedDrawings:
-    """`per_caption` drawings of each of the 180 captions.
+def draw_captions(
+    per_caption: int, rng: np.random.Generator, wide_share: float = WIDE_SHARE
+) -> torch.Tensor:
+    """uint8 (180, per_caption, 3, 32, 32): drawings of all captions, a share far from plain ones.
 
-    Attributes:
-        images: uint8 (180, per_caption, 3, 32, 32).
-        appeal: float32 (180, per_caption), see `appeal`; mean 0, standard deviation 1.
+    What a reward model saw decides what it can grade, and training moves images far from plain
+    drawings. So a share `wide_share` has other layouts, borders and noise.
     """
-
-    images: torch.Tensor
-    appeal: torch.Tensor
-
-
-def draw_captions(per_caption: int, rng: np.random.Generator) -> CaptionedDrawings:
-    """Random drawings of all captions, half of them with layouts that differ more than usual."""
     scenes = [drawing.parse_caption(text) for text in drawing.CAPTIONS for _ in range(per_caption)]
-    layout = varied_layout(len(scenes), rng, VARIED_SHARE)
-    shape = (len(drawing.CAPTIONS), per_caption)
-    images = drawing.render(scenes, layout).unflatten(0, shape)
-    return CaptionedDrawings(images, torch.from_numpy(appeal(layout)).reshape(shape))
+    chosen = rng.random(len(scenes)) < wide_share
+    images = drawing.render(scenes, wide_layout(chosen, rng))
+    images = with_noise(with_border(images, chosen, rng), chosen, rng)
+    return images.unflatten(0, (len(drawing.CAPTIONS), per_caption))
 
 
-def varied_layout(count: int, rng: np.random.Generator, share: float) -> drawing.Layout:
-    """Layouts as `drawing.draw` takes them, except for a share that differs more in what counts.
+def wide_layout(chosen: np.ndarray, rng: np.random.Generator) -> drawing.Layout:
+    """Layouts as `drawing.draw` takes them; those that are `chosen`, bool (N,), differ far more.
 
-    Those have pale, small and displaced shapes too, as imperfect generated images have them: a
-    reward that never saw them could not grade them.
+    Backgrounds from black to white, of any tint; shapes from grey to more than full colour, from
+    small to larger than the image, off the centre.
     """
+    count = len(chosen)
     layout = drawing.sample_layout(count, rng)
-    chosen = rng.random(count) < share
-    saturation = rng.uniform(0.1, 1.0, count).astype(np.float32)
-    size = rng.uniform(0.35, 0.65, count).astype(np.float32)
-    centre = rng.uniform(-0.25, 0.25, (count, 2)).astype(np.float32)
-    return replace(
-        layout,
-        saturation=np.where(chosen, saturation, layout.saturation),
-        size=np.where(chosen, size, layout.size),
-        centre=np.where(chosen[:, None], centre, layout.centre),
-    )
+
+    def uniform(low: float, high: float, *shape: int) -> np.ndarray:
+        return rng.uniform(low, high, (count, *shape)).astype(np.float32)
+
+    wide = {
+        "centre": uniform(-0.3, 0.3, 2),
+        "size": uniform(0.3, 1.1),
+        "saturation": uniform(0.0, 1.8),
+        "brightness": uniform(0.3, 1.2),
+        "background": uniform(0.0, 1.0, 1) + uniform(0.0, 1.0, 1) * uniform(-0.4, 0.4, 3),
+        "gradient": uniform(-0.3, 0.3, 2),
+        "mark": uniform(0.0, 1.0),
+    }
+    plain = {name: getattr(layout, name) for name in wide}
+    mixed = {
+        name: np.where(chosen.reshape(-1, *[1] * (value.ndim - 1)), value, plain[name])
+        for name, value in wide.items()
+    }
+    return replace(layout, **mixed)
 
 
-def appeal(layout: drawing.Layout) -> np.ndarray:
-    """Synthetic rating of each drawing, float32 (N,): high where it is vivid, large, centred.
+def with_border(images: torch.Tensor, chosen: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
+    """Half of the chosen images get a border of 1 to 8 pixels, more or less dark and opaque."""
+    count, size = len(images), drawing.IMAGE_SIZE
+    framed = chosen & (rng.random(count) < 0.5)
+    width = rng.integers(1, 9, count)
+    level = rng.uniform(0, 0.5, count).astype(np.float32)
+    opacity = rng.uniform(0.2, 1, count).astype(np.float32) * framed
+    from_edge = np.minimum(np.arange(size), np.arange(size)[::-1])
+    depth = np.minimum(from_edge[:, None], from_edge[None, :])
+    cover = torch.from_numpy((depth < width[:, None, None]) * opacity[:, None, None])[:, None]
+    grey = 255 * torch.from_numpy(level)[:, None, None, None]
+    return (images.float() * (1 - cover) + grey * cover).round().to(torch.uint8)
 
-    z(saturation) + 0.7 z(area) - 0.7 z(distance from the centre), standardised.
-    """
 
-    def standardise(values: np.ndarray) -> np.ndarray:
-        return (values - values.mean()) / values.std()
+def with_noise(images: torch.Tensor, chosen: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
+    """Gaussian noise on the chosen images, of a standard deviation up to 0.1 of the full range."""
+    strength = (rng.uniform(0, 25, len(images)) * chosen).astype(np.float32)
+    noise = rng.standard_normal(images.shape, dtype=np.float32) * strength[:, None, None, None]
+    return (images.float() + torch.from_numpy(noise)).round().clamp(0, 255).to(torch.uint8)
 
-    off_centre = np.hypot(layout.centre[:, 0], layout.centre[:, 1])
-    score = standardise(layout.saturation) + 0.7 * standardise(layout.size**2)
-    return standardise(score - 0.7 * standardise(off_centre)).astype(np.float32)
+
+def one_attribute_wrong() -> list[list[list[int]]]:
+    """[caption][attribute: colour, shape, activity] -> captions that differ in it alone."""
+    scenes = [drawing.parse_caption(text) for text in drawing.CAPTIONS]
+    attributes = [(scene.colour, scene.shape, scene.activity) for scene in scenes]
+    table = []
+    for own in attributes:
+        differing = [[k for k in range(3) if other[k] != own[k]] for other in attributes]
+        table.append([[j for j, d in enumerate(differing) if d == [k]] for k in range(3)])
+    return table
 
 
 def clip_normalised(images: torch.Tensor) -> torch.Tensor:

@@ -21,6 +21,7 @@ from pcpo.synthetic.captioned import clip_normalised, draw_captions, pad_tokens,
 from pcpo.synthetic.pretraining import generators, warm_then_decay
 from pcpo.synthetic.tokenizers import MAX_TOKENS, clip_tokenizer
 
+WIDE_SHARE = 0.3  # of its drawings; in wide ones a border can hide what the caption names
 MAX_LOGIT_SCALE = 30.0  # 100 in CLIP; a lower cap keeps scores of imperfect images graded
 
 
@@ -60,7 +61,7 @@ def train_clip(sizes: Mapping[str, Any], seed: int) -> tuple[CLIPModel, CLIPToke
     `sizes`: steps, batch (at most 180), width, drawings_per_caption.
     """
     rng, generator = generators("clip", seed)
-    images = draw_captions(sizes["drawings_per_caption"], rng).images
+    images = draw_captions(sizes["drawings_per_caption"], rng, WIDE_SHARE)
     tokenizer = clip_tokenizer()
     tokens = pad_tokens(tokenizer, drawing.CAPTIONS, MAX_TOKENS)
     model = new_clip(tokenizer, sizes["width"], seed).train()

@@ -2,7 +2,8 @@
 
 The table `table3` is the file `pcpo/tables/table3.py`. It has the record `RECORD`, with everything
 that other parts know about the table, and the function `make`. The paper's cells are in
-config/paper/table3.csv. Nothing else lists the tables: to add a table, add these two files.
+config/paper/table3.csv. Nothing else lists the tables: to add a table, add these two files. A
+table that the paper does not have is a file such as `pcpo/tables/table_aa.py`, without the second.
 
     from pcpo.tables.build import build
 
@@ -23,11 +24,12 @@ from pcpo.tables.record import Record
 
 __all__ = ["TABLES", "Record", "find"]
 
-_NAME = re.compile(r"table(\d+)(\w*)")  # table.py and the shared modules are not tables
+# table.py and the shared modules are not tables.
+_NAME = re.compile(r"table(?:(\d+)(\w*)|_(\w+))")
 
 
 def find() -> dict[str, Record]:
-    """Name -> record of every table of this folder, in the paper's order.
+    """Name -> record of every table of this folder, in the paper's order, then our own.
 
     Raises ValueError where a table's file has no record.
     """
@@ -45,11 +47,11 @@ def _record(name: str) -> Record:
     return record
 
 
-def _place(name: str) -> tuple[int, str]:
-    """2, "a" for table2a, so that table10 is behind table9."""
+def _place(name: str) -> tuple[float, str]:
+    """2, "a" for table2a, so that table10 is behind table9; our own behind all."""
     found = _NAME.fullmatch(name)
     assert found is not None
-    return int(found[1]), found[2]
+    return (int(found[1]), found[2]) if found[1] else (float("inf"), found[3])
 
 
 TABLES = find()

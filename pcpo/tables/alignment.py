@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pcpo.tables import labels, matching, notes
-from pcpo.tables.paired import paired_difference
+from pcpo.tables import labels, matching, notes, paired
 from pcpo.tables.table import Body, Column
 
 FORMATS = {"hpsv2_1": "{:.3f}", "hpsv2": "{:.3f}", "clipscore": "{:.3f}"}
@@ -105,10 +104,7 @@ def differences(
     rows = chosen[chosen["experiment"] == name]
     found: dict[str, float] = {}
     for score in scores:
-        difference = paired_difference(rows[rows["score"] == score], "pcpo", reference)
-        found[f"{score}_prompt_difference"] = difference.mean
-        found[f"{score}_prompt_difference_se"] = difference.standard_error
-        found[f"{score}_prompts"] = difference.pairs
+        found |= paired.columns(score, rows[rows["score"] == score], "pcpo", reference)
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from pcpo.stats.effect_fits import SEVERAL_RUNS, fit_effects, no_fit
+from pcpo.stats.effect_fits import fit_effects, no_fit
 from pcpo.stats.holm import holm
 from pcpo.tables import labels, notes
 from pcpo.tables.quality import METRIC_COLUMNS
@@ -33,10 +33,24 @@ SLOPE = (
     "(algorithm | prompt) in place of the random intercept, by the profiled REML."
 )
 _SEEDS = (
-    "Several training runs per arm: the run has a random intercept of its own beside the prompt's "
-    "(profiled REML in place of statsmodels), so that variation between runs counts in every "
-    "standard error; p-value (Wald z) is too small for few runs, p (t) is not."
+    "Several training seeds: the coefficient, p-value and p (t) are of the paper's model on means "
+    "over seeds, and take prompts for independent values. 'Over runs' is the same contrast within "
+    "each seed, with Student's t over the seeds: its p answers whether another training would show "
+    "the effect, and verdicts are of it. p (random run): sensitivity, a mixed model with a random "
+    "intercept of the run beside the prompt's, which does not pair the runs of a seed."
 )
+
+
+def run_columns(rows: Sequence[dict[str, Any]], suffix: str = "") -> list[Column]:
+    """The answer over training runs, where there are at least two seeds."""
+    if not any(row[f"runs{suffix}"] > 1 for row in rows):
+        return []
+    return [
+        Column(f"run_coef{suffix}", "Over runs", coef_text),
+        Column(f"run_std_error{suffix}", "SE (runs)", coef_text),
+        Column(f"p_run{suffix}", "p (runs)", p_text),
+        Column(f"p_random_run{suffix}", "p (random run)", p_text),
+    ]
 
 
 def p_text(p: float, _row: pd.Series | None = None) -> str:
@@ -69,7 +83,7 @@ def metric_column() -> Column:
 def design(
     numbered: dict[int, Any], per_prompt: pd.DataFrame, numbers: Sequence[int]
 ) -> pd.DataFrame:
-    """Long table of the two arms: number, metric, algorithm, batch, prompt, run, value."""
+    """Long table of the two arms: config, metric, algorithm, batch, prompt, seed, run, value."""
     names = {numbered[n].name: n for n in numbers if n in numbered}
     chosen = per_prompt[
         per_prompt["experiment"].isin(names) & per_prompt["arm"].isin(["baseline", "pcpo"])
@@ -98,7 +112,7 @@ def fit_notes(fits: dict[str, pd.DataFrame]) -> list[str]:
     compared, differing = 0, []
     for what, fit in fits.items():
         numbers = fit[["coef", "std_error", "reml_coef", "reml_std_error"]].astype(float)
-        if numbers["reml_coef"].isna().any() or fit["optimizer"].iloc[0] == SEVERAL_RUNS:
+        if numbers["reml_coef"].isna().any():
             continue
         compared += 1
         if numbers["coef"].isna().any():

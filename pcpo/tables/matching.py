@@ -1,70 +1,50 @@
-"""Whether compared checkpoints match in reward, and what follows where they do not.
+"""Whether compared checkpoints match in reward. Where they do not, their quality decides nothing.
 
-More training for reward typically costs image quality. So an arm with the higher reward and the
-better quality would be better at equal reward too (the paper argues so for DanceGRPO, Sec. 3.2:
-"the comparison was handicapped"), and an arm with the lower reward and the worse quality would be
-worse. The other two outcomes show nothing.
+More training for reward typically costs image quality, so that a difference in quality at two
+rewards is a difference of both.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-BETTER = {"fid": -1, "fd_dinov2": -1, "is_star": -1, "lpips_diversity": 1}  # sign of better quality
 
+def unmatched(selection: pd.DataFrame, experiments: Sequence[str], arm: str = "pcpo") -> str:
+    """Why the checkpoints of `arm` and the baseline do not match in reward; "" where they do.
 
-class Match(NamedTuple):
-    """`side`: 1 where the arm has the higher reward, -1 the lower, 0 where that is not known.
-
-    `why` is empty where the rewards match.
+    selection: `frames.SELECTION`. An experiment's pairs match if each of them does, or if there are
+    several training seeds and the mean difference in reward over them is within the tolerance:
+    quality is compared as the mean over seeds too.
     """
-
-    why: str
-    side: int
-
-    def decides(self, metric: str) -> int:
-        """The sign of a quality difference that also holds at equal reward; 0 if neither does."""
-        return BETTER[metric] * self.side
-
-
-MATCHED = Match("", 0)
+    rows = selection[selection["experiment"].isin(list(experiments)) & (selection["arm"] == arm)]
+    bad = [of_one for _, of_one in rows.groupby("experiment") if not _matched(of_one)]
+    if not bad:
+        return ""
+    signs = {int(np.sign(of_one["difference"].mean())) for of_one in bad}
+    side = signs.pop() if len(signs) == 1 else 0
+    text = {1: f", '{arm}' has the higher reward", -1: f", '{arm}' has the lower reward"}
+    return f"rewards not matched{text.get(side, '')}"
 
 
-def reward_match(selection: pd.DataFrame, experiments: Sequence[str], arm: str = "pcpo") -> Match:
-    """Compare the rewards of the checkpoints of `arm` and the baseline, over experiments and seeds.
-
-    selection: `frames.SELECTION`. The side is known where the baseline reached its level and all
-    pairs that do not match differ in the same direction.
-    """
-    rows = selection[selection["experiment"].isin(list(experiments))]
-    own = rows[rows["arm"] == arm]
-    bad = own[~own["matched"].astype(bool)]
-    if bad.empty:
-        return MATCHED
-    reached = rows[rows["arm"] == "baseline"].set_index(["experiment", "seed"])["level_reached"]
-    keys = bad.set_index(["experiment", "seed"]).index
-    signs = set(np.sign(bad["difference"]).astype(int))
-    side = signs.pop() if len(signs) == 1 and reached.reindex(keys).eq(True).all() else 0
-    text = {1: f", '{arm}' has the higher reward", -1: f", '{arm}' has the lower reward", 0: ""}
-    return Match(f"rewards not matched{text[side]}", side)
+def _matched(rows: pd.DataFrame) -> bool:
+    if rows["matched"].astype(bool).all():
+        return True
+    return len(rows) > 1 and abs(rows["difference"].mean()) <= rows["tolerance"].mean()
 
 
 def columns(selection: pd.DataFrame, experiments: Sequence[Any]) -> dict[str, Any]:
-    """The columns of a table's frame: `unmatched` (empty where rewards match) and `side`."""
+    """The column of a table's frame: `unmatched` (empty where rewards match)."""
     used = [e for e in experiments if e is not None]
-    each = {e.number: reward_match(selection, [e.name]) for e in used}
-    numbers = [str(number) for number, match in each.items() if match.why]
-    if not numbers:
-        return {"unmatched": "", "side": 0}
-    match = reward_match(selection, [e.name for e in used])
-    return {"unmatched": f"configuration {', '.join(numbers)}: {match.why}", "side": match.side}
+    numbers = [str(e.number) for e in used if unmatched(selection, [e.name])]
+    why = unmatched(selection, [e.name for e in used])
+    return {"unmatched": f"configuration {', '.join(numbers)}: {why}" if numbers else ""}
 
 
-def recorded(row: pd.Series) -> Match:
-    """The match that `columns` wrote into a table's row; MATCHED for a row without it."""
+def recorded(row: pd.Series) -> str:
+    """What `columns` wrote into a table's row; "" for a row without it."""
     why = row.get("unmatched")
-    return Match(why, int(row["side"])) if isinstance(why, str) and why else MATCHED
+    return why if isinstance(why, str) else ""

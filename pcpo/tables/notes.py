@@ -122,10 +122,15 @@ def sample_notes(metrics: pd.DataFrame, what: str) -> list[str]:
 
 
 def selection_notes(selection: pd.DataFrame, experiments: Iterable[Any]) -> list[str]:
-    """Which checkpoints represent the arms, and whether their rewards match: one note per run."""
+    """Which checkpoints represent the arms, and whether their rewards match: one note per pair of
+    runs, or one over all of them from three seeds.
+    """
     notes = []
     for experiment in experiments:
         rows = selection[selection["experiment"] == experiment.name]
+        if rows["seed"].nunique() > 2:
+            notes += _over_seeds(rows, experiment)
+            continue
         for seed, run in rows.groupby("seed"):
             arms = run.set_index("arm")
             if "pcpo" not in arms.index or "baseline" not in arms.index:
@@ -153,6 +158,21 @@ def selection_notes(selection: pd.DataFrame, experiments: Iterable[Any]) -> list
                 + "."
             )
     return notes
+
+
+def _over_seeds(rows: pd.DataFrame, experiment: Any) -> list[str]:
+    baseline, pcpo = (rows[rows["arm"] == arm] for arm in ("baseline", "pcpo"))
+    if baseline.empty or pcpo.empty:
+        return []
+    bad = pcpo.loc[~pcpo["matched"].astype(bool), "seed"]
+    bad_seeds = f"; NOT matched in seed {', '.join(map(str, sorted(bad)))}" if len(bad) else ""
+    return [
+        f"Configuration {experiment.number}, {pcpo['seed'].nunique()} seeds: baseline epochs "
+        f"{_counts(baseline['epoch'])}, PCPO epochs {_counts(pcpo['epoch'])}; difference in "
+        f"selection reward {pcpo['difference'].min():+.3g} to {pcpo['difference'].max():+.3g}, "
+        f"mean {pcpo['difference'].mean():+.3g}, tolerance {pcpo['tolerance'].mean():.2g}"
+        f"{bad_seeds}."
+    ]
 
 
 def seed_note(frame: pd.DataFrame) -> list[str]:

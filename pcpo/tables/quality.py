@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from pcpo import metrics
-from pcpo.tables import labels, matching, notes
-from pcpo.tables.paired import paired_difference
+from pcpo.tables import labels, matching, notes, paired
 from pcpo.tables.table import Body, Column
 
 METRIC_COLUMNS = ("fid", "fd_dinov2", "is_star", "lpips_diversity")
@@ -78,6 +78,11 @@ def quality(
         )
         label = labels.measured_label(metric, measured)
         columns.append(Column(metric, _title(metric), FORMATS.get(metric, "{:.4g}"), label))
+    columns += [
+        Column(f"{m}_run_difference", f"{_title(m)}: PCPO - baseline", _over_runs(m))
+        for m in shown
+        if any(int(str(row.get(f"{m}_runs", 0))) > 1 for row in rows)
+    ]
 
     footnotes = notes.missing_note(sorted(missing))
     footnotes += notes.selection_notes(selection, numbered.values())
@@ -92,8 +97,26 @@ def quality(
             f"{', '.join(_title(m) for m in shown if m in from_prompts)}: "
             "mean over prompts of the value within a prompt."
         )
+    if any(column.name.endswith("_run_difference") for column in columns):
+        footnotes.append(_OVER_RUNS)
     footnotes += [notes.IS_STAR, *notes.seed_note(overall)]
     return Body(pd.DataFrame(rows), tuple(columns), tuple(footnotes))
+
+
+_OVER_RUNS = (
+    "PCPO - baseline: mean over training seeds of the difference within a seed, itself a mean over "
+    "prompts, with Student's 95 % interval over seeds; the values beside it are means over seeds."
+)
+
+
+def _over_runs(metric: str) -> Callable[[Any, pd.Series], str]:
+    """E.g. -3.11 (-5.02 to -1.20)."""
+
+    def text(mean: float, row: pd.Series) -> str:
+        half = stats.t.ppf(0.975, row[f"{metric}_runs"] - 1) * row[f"{metric}_run_se"]
+        return f"{mean:+.3g} ({mean - half:.3g} to {mean + half:.3g})"
+
+    return text
 
 
 def _title(metric: str) -> str:
@@ -121,12 +144,7 @@ def _value(
 def _per_prompt_difference(
     per_prompt: pd.DataFrame, experiment: Any | None, metric: str
 ) -> dict[str, float]:
-    """Mean over prompts of PCPO - baseline and its standard error: the noise of the comparison."""
+    """PCPO - baseline over prompts and over runs, with standard errors."""
     name = experiment.name if experiment is not None else ""
     rows = per_prompt[(per_prompt["experiment"] == name) & (per_prompt["metric"] == metric)]
-    difference = paired_difference(rows, "pcpo", "baseline")
-    return {
-        f"{metric}_prompt_difference": difference.mean,
-        f"{metric}_prompt_difference_se": difference.standard_error,
-        f"{metric}_prompts": difference.pairs,
-    }
+    return paired.columns(metric, rows, "pcpo", "baseline")

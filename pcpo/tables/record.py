@@ -41,6 +41,7 @@ class Record:
     labels: Callable[[pd.DataFrame], Iterable[str]]  # of the rows of config/paper/<name>.csv
     also: tuple[str, ...] = ()  # arms shown beside baseline and PCPO where a scale trains them
     quotes: bool = False  # whether rows of the paper that were not run are repeated
+    printed: bool = True  # False: not in the paper, so that no cell is compared
 
     @property
     def needs(self) -> tuple[str, ...]:

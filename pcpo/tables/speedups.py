@@ -232,7 +232,7 @@ def _interval_notes(frame: pd.DataFrame) -> list[str]:
     found = []
     if (frame["interval"] == ONE_RUN).any():
         found.append(_BOOTSTRAP)
-    for method in frame["interval"].unique():
+    for method in frame["interval"].str.split("; ").str[0].unique():
         if method.startswith("t interval"):
             found.append(f"Interval: {method}, {_SEEDS}")
         elif method.startswith("none"):
@@ -256,5 +256,7 @@ _SEEDS = (
 )
 _CENSORED = (
     "'> 20': a run of 20 epochs ends below the level, so that its speed-up is known only as a "
-    "bound; an interval end of -100 or inf means that the run may never reach the level."
+    "bound; an interval end of -100 or inf means that the run may never reach the level. With "
+    "several seeds such a run counts as its last epoch: the speed-up is then nearer to 0 than it "
+    "may be."
 )

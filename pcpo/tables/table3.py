@@ -60,17 +60,18 @@ def make(experiments: Sequence[Any], *, per_prompt: pd.DataFrame, selection: pd.
             effects.correct([rows[effect, metric] for metric in METRIC_COLUMNS], suffix)
     for row in rows.values():  # of the main columns
         # "Algorithm" is PCPO's effect at half batch: only the pair of configuration 1. The other
-        # effects use both pairs, and a higher reward of PCPO says nothing about their sign.
+        # effects use both pairs.
         alone = row["effect"] == "Algorithm"
         row |= matching.columns(selection, [numbered.get(n) for n in ((1,) if alone else (1, 2))])
-        if not alone:
-            row["side"] = 0
+        half = data[(data["number"] == 1) & (data["metric"] == row["metric"])]
+        row["reference"] = half.loc[half["algorithm"] == "baseline", "value"].mean()
     columns = (
         Column("effect", "Effect", group=True),
         effects.metric_column(),
         Column("coef", "Coeff.", effects.coef_text),
         *effects.p_columns(),
         Column("p_random_slope", "p (random slope)", effects.p_text),
+        *effects.run_columns([*rows.values()]),
         Column("coef_two_tasks", "Coeff. (two tasks)", effects.coef_text),
         Column("p_value_two_tasks", "p-value (two tasks)", effects.p_text),
     )

@@ -54,6 +54,7 @@ def make(experiments: Sequence[Any], *, per_prompt: pd.DataFrame, selection: pd.
             }
             row |= matching.columns(selection, [numbered.get(number)])
             row |= {str(k): v for k, v in fit.loc[effect, COLUMNS].items()}
+            row["reference"] = values.loc[values["algorithm"] == "baseline", "value"].mean()
             block.append(row)
         effects.correct(block)
         rows += block
@@ -64,6 +65,7 @@ def make(experiments: Sequence[Any], *, per_prompt: pd.DataFrame, selection: pd.
         Column("coef", "Coeff.", effects.coef_text),
         *effects.p_columns(),
         *([Column("p_random_slope", "p (random slope)", effects.p_text)] if sloped else []),
+        *effects.run_columns(rows),
     )
     footnotes = [
         *notes.missing_note(absent),

@@ -44,7 +44,7 @@ def trained(experiment: Experiment) -> Sequence[str]:
 class Targets:
     """The files of a workflow; `experiments` are those chosen, by name.
 
-    Tables compare single runs of the first seed; the files of other seeds lie beside them.
+    Tables are over all training seeds; grids of images show the first.
     """
 
     scale: Scale
@@ -111,8 +111,14 @@ class Targets:
 
     @property
     def synthetic_report(self) -> list[str]:
+        """What was measured of models that the workflow trains itself; nothing at other scales."""
         names = ("accuracy.csv", "rewards.csv") if self.scale.synthetic else ()
         return [self.paths.synthetic(name) for name in names]
+
+    @property
+    def headroom(self) -> list[str]:
+        """The table of how far the small rewards can be pushed; nothing at other scales."""
+        return [self.paths.synthetic("headroom.csv")] if self.scale.synthetic else []
 
     def runs(self) -> dict[Path, tuple[Experiment, str, int]]:
         """Folder of each training run -> its experiment, arm and seed."""
@@ -190,6 +196,20 @@ class Targets:
             self.paths.image_index.format(arm=arm, **wildcards) for arm in experiment.measured
         ]
 
+    @property
+    def base_indices(self) -> list[str]:
+        """Indices of all images of base models."""
+        return [self.paths.base_index.format(base=base) for base in self.base_images]
+
+    @property
+    def base_options(self) -> list[str]:
+        """`--base EXPERIMENT FOLDER` of each experiment."""
+        return [
+            word
+            for e in self.experiments.values()
+            for word in ("--base", e.name, self.paths.base_images.format(base=e.base_images))
+        ]
+
     def compared_manifests(self, wildcards: Any) -> list[str]:
         return [self.paths.manifest.format(arm=arm, **wildcards) for arm in COMPARED]
 
@@ -221,11 +241,15 @@ class Targets:
             return [*COMPARED, *(arm for arm in table.also if arm in experiment.arms)]
 
         return {
-            frame: self.run_frames(frame, chosen, arms, self._first_seed)
+            frame: self.run_frames(frame, chosen, arms)
             if frame == "updates"
-            else self.measured_frames(frame, chosen, self._first_seed)
+            else self.measured_frames(frame, chosen)
             for frame in table.frames
         }
+
+    def published(self, table: str, home: str) -> list[str]:
+        """The paper's own table; none for a table that it does not have."""
+        return [f"{home}config/paper/{table}.csv"] if TABLES[table].printed else []
 
     def table_differences(self, table: str) -> dict[str, list[str]]:
         """The line on its experiments' sizes below a table: a change redraws the table."""
@@ -267,6 +291,8 @@ class Targets:
             return [getattr(self.paths, frame)]
         if frame == "selection":  # images are of one training seed
             return self.measured_frames(frame, chosen, self._first_seed)
+        if frame == "per_prompt":
+            return self.measured_frames(frame, chosen)
         return self.run_frames(frame, chosen, lambda experiment: self._figure_arms(spec))
 
     def _figure_arms(self, spec: FigureInput) -> list[str]:
@@ -340,4 +366,5 @@ def frames_of(kind: str) -> tuple[str, ...]:
     declared = re.search(r"^@style\.draws\(([^)]*)\)", source.read_text(encoding="utf-8"), re.M)
     if declared is None:
         raise ValueError(f"{source}: a kind of figure needs a function under @style.draws(...)")
-    return tuple(name.lower() for name in re.findall(r"\bframes\.(\w+)", declared[1]))
+    names = (name.lower() for name in re.findall(r"\bframes\.(\w+)", declared[1]))
+    return tuple(name.removeprefix("metrics_") for name in names)  # as in `frames.BY_NAME`

@@ -19,7 +19,7 @@ def frames(experiments, effect, seeds=(0,)):
     return {
         "updates": pd.concat(updates(*run, effect, rng) for run in runs),
         "timesteps": pd.concat(timesteps(*run, effect, rng) for run in runs),
-        "validation": pd.concat(validation(*r, effect, rng) for r in runs if r[0].number in (8, 9)),
+        "validation": pd.concat(validation(*run, effect, rng) for run in runs),
         "overall": overall,
         "per_prompt": per_prompt,
         "selection": selection(experiments, seeds),
@@ -53,7 +53,7 @@ def updates(experiment, arm, seed, effect, rng):
     frame["kl"] = 0.02 - 0.005 * effect * pcpo + noise(0.001)
     slow = {"pcpo": 1 - 0.1 * effect, "half_timesteps": 0.58 if effect == 1 else 0.9}
     frame["seconds"] = slow.get(arm, 1.0) * np.exp(noise(0.01))
-    late = frame["epoch"] > (5 if effect == 1 else 0)
+    late = 1 * (frame["epoch"] > 5) + (effect == -1)  # reversed: larger at the start already
     for column in ("gradient_abs_mean", "gradient_abs_var"):
         frame[column] = np.exp(-0.5 * effect * pcpo * late + noise(0.05))
     away = {1: 2.5e-5, 0: 1.5e-5, -1: 0.0}[effect]
@@ -78,8 +78,10 @@ def timesteps(experiment, arm, seed, effect, rng):
 
 
 def validation(experiment, arm, seed, effect, rng):
-    epochs = np.array([0, 20, 40, 60])
-    reward = 0.5 + (epochs > 0) * 0.1 * effect * (arm == "pcpo") + rng.normal(0, 0.005, 4)
+    epochs = np.arange(0, EPOCHS + 1, 4)
+    speed = np.exp(effect * SPEED.get(arm, 0.0) + rng.normal(0, 0.02))
+    reward = 0.5 + 0.1 * (1 - np.exp(-epochs * speed / 20)) + rng.normal(0, 0.0005, len(epochs))
+    reward[0] = 0.5
     return pd.DataFrame({"epoch": epochs, "reward_mean": reward}).assign(
         experiment=experiment.name, arm=arm, seed=seed, images=1024, reward_std=0.2
     )
@@ -109,10 +111,12 @@ def metrics(experiments, effect, seeds, rng):
                 "is_star": -0.5 * pcpo - 0.5 * full,
                 "lpips_diversity": diversity,
             }
-            spread = {"fid": 0.5, "fd_dinov2": 5.0, "is_star": 0.1, "lpips_diversity": 0.002}
+            spread = {"fid": 0.5, "fd_dinov2": 1.0, "is_star": 0.1, "lpips_diversity": 0.002}
             for seed in seeds:
                 for metric, mean in means.items():
-                    mean = effect * mean + 0.01 * (wrong and pcpo and metric == "lpips_diversity")
+                    mean = effect * mean
+                    if wrong and pcpo and not full and metric == "lpips_diversity":
+                        mean += 2.0
                     values = 100 + mean + rng.normal(0, spread[metric], PROMPTS)
                     row = {
                         "experiment": e.name, "arm": arm, "seed": seed, "metric": metric,
@@ -141,7 +145,7 @@ def alignment(experiments, effect, seeds, rng):
                 ]
                 for arm, pair, seed in [("base", "base", 0), *trained]:
                     gain = gains[arm] * (pair != "matched")  # nothing at one reward
-                    values = 5 + gain + rng.normal(0, 0.05, PROMPTS)
+                    values = 5 + gain + rng.normal(0, 0.02, PROMPTS)
                     rows += [
                         {
                             "experiment": e.name, "arm": arm, "seed": seed, "checkpoint": pair,

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from pcpo.claims.cells import compare, judge, statement_of, summary
-from pcpo.claims.verdict import CELL_VERDICTS
+from pcpo.claims.words import CELL_VERDICTS
 from pcpo.tables import TABLES
 from pcpo.tables.build import build, needs
 from pcpo.tables.published import read_published
@@ -50,9 +50,10 @@ def test_claims_are_those_of_the_paper(table, row, column, text):
     assert statement(table, row, column) == text
 
 
-def speedup(low, high, value=10.0):
+def speedup(low, high, value=10.0, runs=4):
     cells = {"row": "configuration 1 level 1", "speedup_pct": value, "baseline_epochs": 20.0}
-    cells |= {"pcpo_epochs": 18.0, "speedup_low": low, "speedup_high": high}
+    cells |= {"pcpo_epochs": 18.0, "speedup_low": low, "speedup_high": high, "runs": runs}
+    cells |= {"baseline_reached": runs, "pcpo_reached": runs}
     return (
         "table10",
         pd.DataFrame([cells]).set_index("row"),
@@ -61,24 +62,25 @@ def speedup(low, high, value=10.0):
     )
 
 
-def coefficient(coef, p, converged=True, note="", df=np.nan):
-    """`p` is Wald's."""
+def coefficient(coef, p, converged=True, note="", runs=1, run_error=1.0, unmatched=""):
+    """`p` is Wald's, over prompts; over runs the error is `run_error`."""
     cells = {"row": "Algorithm fid", "coef": coef, "p_value": p, "converged": converged}
     z = stats.norm.isf(p / 2)
-    cells |= {"std_error": abs(coef) / z, "df": df, "p_satterthwaite": 2 * stats.t.sf(z, df)}
+    cells |= {"std_error": abs(coef) / z, "df": np.nan, "p_satterthwaite": np.nan}
+    cells |= {"n_groups": 45, "runs": runs, "run_coef": coef, "run_std_error": run_error}
+    cells |= {"p_run": 2 * stats.t.sf(abs(coef) / run_error, runs - 1), "unmatched": unmatched}
     frame = pd.DataFrame([cells | {"note": note}]).set_index("row")
     return "table3", frame, "Algorithm fid", "coef"
 
 
-def paired(difference, error, overall=None, unmatched="", side=0):
+def paired(difference, error, overall=None, unmatched="", runs=4, run_error=None):
     overall = difference if overall is None else overall
     cells = {"fid_prompt_difference": difference, "fid_prompt_difference_se": error}
-    cells["fid_prompts"] = 45
+    cells |= {"fid_prompts": 45, "fid_runs": runs, "fid_run_difference": difference}
+    cells |= {"fid_run_se": error if run_error is None else run_error, "fid_reference": 30.0}
     rows = [
         {"row": "full baseline", "fid": 30.0},
-        {"row": "full pcpo", "fid": 30.0 + overall, "fid_prompts": 45, "unmatched": unmatched}
-        | cells
-        | {"side": side},
+        {"row": "full pcpo", "fid": 30.0 + overall, "unmatched": unmatched} | cells,
     ]
     return "table2a", pd.DataFrame(rows).set_index("row"), "full pcpo", "fid"
 
@@ -86,32 +88,31 @@ def paired(difference, error, overall=None, unmatched="", side=0):
 @pytest.mark.parametrize(
     ("cell", "verdict", "reason"),
     [
-        (speedup(2.0, 30.0), "holds", "above 0"),
-        (speedup(-30.0, -2.0), "fails", "below 0"),
-        (speedup(-2.0, 30.0), "undecided", "contains 0"),
+        (speedup(2.0, 18.0), "holds", "interval 2.0 to 18.0"),
+        (speedup(-30.0, -2.0, -17.0), "fails", "-30.0 to -2.0"),
+        (speedup(-2.0, 22.0), "undecided", "contains 0"),
+        (speedup(2.0, 18.0, runs=1), "one run", "2.0 to 18.0"),
+        (speedup(5.0, np.inf, runs=1), "one run", "inf"),
         (speedup(np.nan, np.nan, np.nan), "not measured", "neither"),
-        (speedup(5.0, np.inf), "holds", "inf"),
-        (coefficient(-3.0, 0.01), "holds", "p = 0.01"),
-        (coefficient(3.0, 0.01), "fails", "p = 0.01"),
-        (coefficient(-3.0, 0.06), "undecided", "not below"),
-        (coefficient(-3.0, 0.01, df=3), "undecided", "p = 0.0821 (t; Wald z 0.01) is not below"),
-        (coefficient(-3.0, 0.01, df=30), "holds", "p = 0.0152 (t; Wald z 0.01)"),
-        (coefficient(-3.0, 0.01, converged=False), "undecided", "converge"),
+        (coefficient(-6.0, 0.01, runs=4), "holds", "over 4 runs p = 0.00927 (t); over prompts"),
+        (coefficient(6.0, 0.01, runs=4), "fails", "over 4 runs"),
+        (coefficient(-6.0, 0.01, runs=4, unmatched="not matched"), "undecided", "not matched"),
+        # Of prompts significant, of runs not.
+        (coefficient(-2.0, 0.01, runs=4), "undecided", "over 4 runs p = 0.139 (t)"),
+        (coefficient(-2.0, 0.01), "one run", "over prompts p = 0.01 (Wald z)"),
+        (coefficient(-2.0, 0.01, converged=False), "one run", "converge"),
         (coefficient(np.nan, np.nan, False, "too few groups"), "not measured", "too few groups"),
-        (paired(-2.0, 0.5), "holds", "t = -4.00"),
-        (paired(2.0, 0.5), "fails", "t = 4.00"),
-        (paired(-0.9, 0.5), "undecided", "within noise"),
-        (paired(-2.0, np.nan), "undecided", "no noise estimate"),
+        (paired(-2.0, 0.5), "holds", "over 4 runs per arm -2"),
+        (paired(2.0, 0.5), "fails", "over 4 runs per arm +2"),
+        (paired(-2.0, 0.1, run_error=0.7), "undecided", "contains 0"),  # over prompts it shows
         (paired(-2.0, 0.5, overall=1.0), "undecided", "disagree"),
         (paired(-2.0, 0.5, overall=np.nan), "not measured", "no value"),
-        (paired(0.0, 0.0), "undecided", "within noise"),
-        (paired(-1.0, 0.0), "holds", "-inf"),
-        (paired(-0.99, 0.5), "undecided", "t = -1.98"),  # 45 prompts: t's 2.015, not 1.96
+        (paired(np.nan, np.nan, overall=1.0), "not measured", "no value"),
+        (paired(0.0, 0.0), "undecided", "contains 0"),
+        (paired(-1.0, 0.0), "holds", "-1"),
         (paired(-2.0, 0.5, unmatched="not matched"), "undecided", "not matched"),
-        (paired(-2.0, 0.5, unmatched="not matched", side=1), "holds", "against it"),
-        (paired(-2.0, 0.5, unmatched="not matched", side=-1), "undecided", "not matched"),
-        (paired(2.0, 0.5, unmatched="not matched", side=-1), "fails", "against it"),
-        (paired(2.0, 0.5, unmatched="not matched", side=1), "undecided", "not matched"),
+        (paired(-2.0, 0.5, runs=1), "one run", "over 45 prompts -2"),
+        (paired(-2.0, np.nan, runs=1), "one run", "1 prompt"),
     ],
 )
 def test_verdicts_and_their_reasons(cell, verdict, reason):
@@ -122,19 +123,27 @@ def test_verdicts_and_their_reasons(cell, verdict, reason):
     assert reason in found[1]
 
 
-def tables(tmp_path):
+def tables(tmp_path, seeds=(0, 1, 2), names=tuple(TABLES)):
     """All tables of fabricated frames, as they come back from their .csv."""
-    overall, per_prompt = fabricated.metrics()
-    curves = {"baseline": np.linspace(1, 3, 60), "pcpo": np.linspace(1, 4, 60)}
+    measured = [fabricated.metrics(seed=s) for s in seeds]
+    overall, per_prompt = (
+        pd.concat(f[i].assign(seed=s) for f, s in zip(measured, seeds, strict=True)) for i in (0, 1)
+    )
+    runs = []
+    for seed in seeds:
+        curves = {"baseline": np.linspace(1, 3, 60), "pcpo": np.linspace(1, 4 + 0.1 * seed, 60)}
+        runs += [fabricated.updates(curves, n, seed, noise=0.02) for n in (1, 2, 3, 5)]
+    scores = [fabricated.alignment(seed=s).assign(seed=s) for s in seeds]
+    base = [f[(f["arm"] != "base") | (f["seed"] == seeds[0])] for f in scores]
     data = {
-        "updates": pd.concat([fabricated.updates(curves, n, noise=0.02) for n in (1, 2, 3, 5)]),
+        "updates": pd.concat(runs),
         "overall": overall,
         "per_prompt": per_prompt,
-        "selection": fabricated.selection(),
-        "alignment": fabricated.alignment(),
+        "selection": pd.concat(fabricated.selection().assign(seed=s) for s in seeds),
+        "alignment": pd.concat(base),
     }
     read = {}
-    for name in TABLES:
+    for name in names:
         published = (
             {"published": read_published(PUBLISHED, name)} if "published" in needs(name) else {}
         )
@@ -163,6 +172,11 @@ def test_every_published_number_gets_a_verdict(tmp_path):
     assert missing["verdict"] == "not measured"
     assert np.isnan(missing["ours"])
     assert cells.loc[("table9", "SSPO final", "hpsv2"), "verdict"] == "not measured"
+
+    few = ("table1", "table2a", "table5a")
+    one = compare(tables(tmp_path, seeds=(0,), names=few), PUBLISHED, "demo")
+    assert not {"holds", "fails", "undecided"} & {*one["verdict"]}
+    assert (one["verdict"] == "one run").sum() > 10
 
     counts = summary(compared)
     assert counts.to_numpy().sum() == len(compared)

@@ -118,8 +118,9 @@ def test_validation_is_sampled_as_flow_grpos():
 
 def test_a_scale_leaves_the_method_alone():
     for paper, demo in zip(published("paper"), published("demo"), strict=True):
-        for field in ("algorithm", "model", "prompts", "reward", "timesteps", "kl_beta", "arms"):
+        for field in ("algorithm", "model", "prompts", "reward", "timesteps", "kl_beta"):
             assert getattr(paper, field) == getattr(demo, field)
+        assert set(demo.arms) <= set(paper.arms)
         assert paper.sampler.kind == demo.sampler.kind
         assert paper.sampler.noise_level == demo.sampler.noise_level
         assert (paper.lora is None) == (demo.lora is None)
@@ -174,8 +175,6 @@ OCR = ("experiments", "08_flowgrpo_ocr")
         (EXPERIMENT, ("batch", "images_per_prompt"), 7, ["batch", "8 prompts x 7 images are 56"]),
         (EXPERIMENT, ("batch", "gradient_updates"), 3, ["batch", "does not divide"]),
         (EXPERIMENT, ("batch", "micro_batch"), 5, ["batch", "micro-batches of 5"]),
-        ("scale/demo.yaml", ("experiments", "08_flowgrpo_ocr", "validation", "sampler"), "native",
-         ["demo.yaml", "validation.sampler", "not the method"]),
         ("scale/demo.yaml", ("experiments", "08_flowgrpo_ocr", "kl_beta"), 0.1,
          ["demo.yaml", "kl_beta", "not the method"]),
         ("scale/demo.yaml", ("experiments", "08_flowgrpo_ocr", "batch", "shuffle"), False,

@@ -86,7 +86,7 @@ def test_values_are_those_of_the_metric_functions(measured, arm, seed, shift):
     overall, per_prompt = measured
     own, base = (extract(torch.from_numpy(x)) for x in (images(seed, shift), images(0)))
     assert overall[arm, "fid"] == pytest.approx(frechet_distance(own["means"], base["means"]))
-    assert overall[arm, "is_star"] == pytest.approx(inception_score(own["logits"], splits=10)[0])
+    assert overall[arm, "is_star"] == pytest.approx(inception_score(own["logits"], splits=1)[0])
     within = []
     for prompt in range(len(PROMPTS)):
         rows = slice(prompt * SEEDS, (prompt + 1) * SEEDS)
@@ -97,7 +97,7 @@ def test_values_are_those_of_the_metric_functions(measured, arm, seed, shift):
             frechet_distance(means, base["means"][rows])
         )
         assert per_prompt[arm, "is_star", prompt] == pytest.approx(
-            inception_score(logits, splits=4)[0]
+            inception_score(logits, splits=1)[0]
         )
     assert overall[arm, "lpips_diversity"] == pytest.approx(np.mean(within))
 

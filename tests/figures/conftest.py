@@ -84,6 +84,12 @@ def credit():
     return fabricated.credit((2, 6, 7))
 
 
+def seeds_per_prompt():
+    """Configurations 1, 2, 5 and 6, seeds 0 to 2."""
+    parts = [fabricated.metrics((1, 2, 5, 6), seed=s)[1].assign(seed=s) for s in (0, 1, 2)]
+    return pd.concat(parts, ignore_index=True)
+
+
 @pytest.fixture(scope="session")
 def given(updates, timesteps, validation, credit):
     """The frames by name, as `Kind.frames` asks for them."""
@@ -93,4 +99,5 @@ def given(updates, timesteps, validation, credit):
         "validation": validation,
         "credit": credit,
         "readings": readings(),
+        "metrics_per_prompt": seeds_per_prompt(),
     }

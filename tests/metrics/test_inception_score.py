@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pcpo.metrics.inception_score import inception_score
+from pcpo.metrics.inception_score import inception_score, metric
 
 
 @pytest.mark.parametrize(("n", "splits"), [(200, 10), (57, 5), (30, 1), (13, 13)])
@@ -20,6 +20,13 @@ def test_counts_the_classes_of_confident_images():
     certain[np.arange(12), np.arange(12) % 4] = 0.0
     assert inception_score(certain, splits=1) == (pytest.approx(4.0), 0.0)
     assert inception_score(np.zeros((12, 4)), splits=1) == (pytest.approx(1.0), 0.0)
+
+
+@pytest.mark.parametrize(("n", "splits"), [(4, 1), (199, 1), (200, 2), (999, 9), (1112, 10)])
+def test_tables_have_as_many_splits_as_the_images_allow(n, splits):
+    """Ten for the paper's 1,112 images of a prompt, as published."""
+    logits = np.random.default_rng(n).normal(size=(n, 5))
+    assert metric(logits, logits) == inception_score(logits, splits=splits)[0]
 
 
 def test_log_probabilities_are_logits():

@@ -16,7 +16,8 @@ from pcpo.tables.table import Column, Table
 PUBLISHED = Path("config/paper")
 HOSTILE = '<script>alert("a")</script><img src="https://example.org/x.png">'
 CLAIMS = ("id", "group", "claim", "source", "quantity", "setting", "estimate", "low", "high", "n")
-CLAIMS += ("verdict", "why", "claim_id", "claim_verdict", "claimed", "paper", "remark")
+CLAIMS += ("verdict", "why", "claim_id", "claim_verdict", "claimed", "paper", "remark", "kind")
+CLAIMS += ("primary",)
 TABLE1 = pd.DataFrame(
     {
         "row": ["configuration 2", "configuration 4", "configuration 5", "configuration 6"],
@@ -26,6 +27,9 @@ TABLE1 = pd.DataFrame(
         "speedup_pct": [41.666667, 5.263158, -10.0, 6.25],
         "speedup_low": [20.0, -100.0, -20.0, -11.8],
         "speedup_high": [50.0, 100.0, -5.0, 13.3],
+        "runs": [3, 3, 3, 3],
+        "baseline_reached": [3, 3, 3, 3],
+        "pcpo_reached": [3, 3, 3, 3],
     }
 )
 
@@ -63,13 +67,13 @@ def results(tmp_path):
     (root / "figures" / "figure3.md").write_text(below_figure.to_markdown())
     (root / "figures" / "figure3.json").write_text(to_json(below_figure))
     fast = ("Speed", f"Faster {HOSTILE}", "Table 1, Fig. 3", "speed-up, %; configuration")
-    of_fast = ("fast", "holds", "higher", "24.6 %", f"a remark {HOSTILE}")
+    of_fast = ("fast", "holds", "higher", "24.6 %", f"a remark {HOSTILE}", "empirical", True)
     rows = [
         ("fast-2", *fast, "configuration", 41.7, 20, 50, "20 epochs", "holds", HOSTILE, *of_fast),
         ("fast-4", *fast, "configuration", 4.7, 2, 50, "20 epochs", "holds", "", *of_fast),
         ("uniform", "Credit", "Uniform hurts.", "Fig. 7(d)", "reward; 10", "10", None, None, None,
          "", "not run at this scale", "configuration 10 is left out", "uniform",
-         "not run at this scale", "lower", "", ""),
+         "not run at this scale", "lower", "", "", "empirical", False),
     ]  # fmt: skip
     pd.DataFrame(rows, columns=list(CLAIMS)).to_csv(root / "claims.csv", index=False)
 

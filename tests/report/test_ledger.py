@@ -1,7 +1,7 @@
 import pytest
 
 from pcpo.claims import ledger
-from pcpo.report.ledger import COLUMNS, counts, grouped, read_ledger
+from pcpo.report.ledger import COLUMNS, counts, empirical, grouped, read_ledger
 from tests.report.conftest import CLAIMS
 
 GOOD = dict(
@@ -10,7 +10,7 @@ GOOD = dict(
         (
             *("fast-2", "Speed", "Faster.", "Table 1", "speed-up; configuration 2"),
             *("configuration 2", 41.7, 20, 50, "1 run", "holds", "above 0"),
-            *("fast", "fails", "higher", "24.6 %", ""),
+            *("fast", "fails", "higher", "24.6 %", "", "empirical", "False"),
         ),
         strict=True,
     )
@@ -38,7 +38,17 @@ def test_claims_in_their_order_with_their_parts(write_claims):
     assert [part.bounded for part in fast.parts] == [True, False]
     assert fast.counts == {"holds": 1, "fails": 1}
     assert (other.anchor, other.kind) == ("claim-c", "not run")
-    assert counts([fast, other]) == {"holds": 0, "fails": 1, "undecided": 0, "not run": 1}
+    assert counts([fast, other]) == {
+        "holds": 0,
+        "fails": 1,
+        "undecided": 0,
+        "one run": 0,
+        "not run": 1,
+    }
+    algebra = row(id="a", claim_id="a", kind="algebra", primary="True")
+    one, two = read_ledger(write_claims(row(), algebra, name="more.csv"))
+    assert empirical([one, two]) == [one]
+    assert (one.primary, two.primary) == (False, True)
     assert {name: len(group) for name, group in grouped([fast, other]).items()} == {
         "Speed": 1,
         "Credit": 1,
@@ -51,6 +61,7 @@ def test_claims_in_their_order_with_their_parts(write_claims):
         ({"id": "x", "verdict": "perhaps"}, "row 2, verdict: 'perhaps' is unknown; known: holds"),
         ({"id": "x", "verdict": "not run"}, "row 2, verdict: 'not run' is unknown"),
         ({"id": "x", "claim_verdict": ""}, "row 2, claim_verdict: '' is unknown"),
+        ({"id": "x", "kind": "sums"}, "row 2, kind: 'sums' is unknown; known: empirical, algebra"),
         ({}, "row 2, id: 'fast-2' is empty or occurs twice"),
         ({"id": ""}, "row 2, id"),
         ({"id": "x", "low": 60}, "row 2: low 60.0 lies above high 50.0"),

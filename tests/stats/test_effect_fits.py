@@ -1,8 +1,8 @@
 import numpy as np
 import pandas as pd
-import pytest
+from scipy import stats
 
-from pcpo.stats.effect_fits import COLUMNS, SEVERAL_RUNS, fit_effects
+from pcpo.stats.effect_fits import COLUMNS, fit_effects, over_runs
 from pcpo.stats.mixed_model import fit_mixed_model
 from pcpo.stats.reml import fit_reml
 from tests.stats.simulated import factorial, with_runs
@@ -12,10 +12,11 @@ FORMULA = "value ~ algorithm * batch"
 
 
 def configured(frame):
-    frame = frame.assign(number=np.where(frame["batch"] == "half", 1, 2))
+    """With `seed` and `run`, of frames with one run a cell or several."""
     if "run" not in frame:
-        frame["run"] = frame["number"].astype(str) + frame["algorithm"].astype(str)
-    return frame
+        frame = frame.assign(run=frame["batch"].astype(str) + frame["algorithm"].astype(str))
+    cells = frame.groupby(["algorithm", "batch"], observed=True)["run"]
+    return frame.assign(seed=cells.transform(lambda run: pd.factorize(run)[0]))
 
 
 def test_one_run_a_cell_is_the_papers_model_with_the_exact_one_beside_it():
@@ -37,23 +38,41 @@ def test_one_run_a_cell_is_the_papers_model_with_the_exact_one_beside_it():
         pd.testing.assert_series_equal(fit[column], source[column])
     np.testing.assert_array_equal(fit["reml_std_error"], exact["std_error"])
     np.testing.assert_array_equal(fit["p_random_slope"], sloped["p_satterthwaite"])
-    assert fit["run_variance"].isna().all()
+    assert fit[["run_coef", "p_run", "p_random_run"]].isna().all(axis=None)
+    assert (fit["runs"] == 1).all()
 
 
-def test_several_runs_a_cell_get_an_intercept_each():
+def test_several_runs_a_cell_have_the_papers_answer_and_that_over_runs():
     frame = configured(with_runs(0, run_sd=30))
     fit = fit_effects(frame, FORMULA, EFFECTS, "algorithm")
-    means = frame.groupby([*frame.columns.intersection(["algorithm", "batch"])], observed=True)
-    means = means["value"].mean()
-    expected = means["pcpo", "half"] - means["baseline", "half"]
-    assert fit.loc[EFFECTS[0], "coef"] == pytest.approx(expected)
-    assert (fit["optimizer"] == SEVERAL_RUNS).all()
-    assert (fit["run_variance"] > 100).all()
-    assert (fit["df"] < 12).all()  # of 12 runs, not of 20 prompts
-    # Averaging the runs first would take the chance of three runs for an effect.
-    averaged = frame.groupby(["prompt", "algorithm", "batch"], observed=True, as_index=False)
-    naive = fit_mixed_model(averaged["value"].mean(), FORMULA, "prompt").set_index("effect")
-    assert (fit["std_error"] > 1.5 * naive.loc[list(EFFECTS), "std_error"]).all()
+    keys = ["prompt", "algorithm", "batch"]
+    averaged = frame.groupby(keys, observed=True, as_index=False)["value"].mean()
+    naive = fit_mixed_model(averaged, FORMULA, "prompt").set_index("effect").loc[[*EFFECTS]]
+    np.testing.assert_allclose(fit["std_error"], naive["std_error"], rtol=1e-6)
+    np.testing.assert_allclose(fit["run_coef"], fit["coef"], rtol=1e-6)  # balanced
+    # It takes the random effects of three runs for one of the algorithm.
+    assert (fit["run_std_error"] > 1.5 * fit["std_error"]).all()
+    cells = frame.groupby(["seed", "algorithm", "batch"], observed=True)["value"].mean().unstack()
+    half, full = (cells[batch].unstack() for batch in ("half", "full"))
+    expected = [
+        stats.ttest_rel(half["pcpo"], half["baseline"]),
+        stats.ttest_rel(full["baseline"], half["baseline"]),
+        stats.ttest_rel(full["pcpo"] - full["baseline"], half["pcpo"] - half["baseline"]),
+    ]
+    np.testing.assert_allclose(fit["p_run"], [test.pvalue for test in expected])
+    np.testing.assert_allclose(
+        fit["run_coef"] / fit["run_std_error"], [t.statistic for t in expected]
+    )
+    crossed = fit_reml(frame, FORMULA, "prompt", crossed="run").set_index("effect")
+    np.testing.assert_array_equal(fit["p_random_run"], crossed.loc[[*EFFECTS], "p_satterthwaite"])
+
+
+def test_a_contrast_takes_the_seeds_that_have_all_of_its_cells():
+    frame = configured(with_runs(0, run_sd=30))
+    lost = frame[~((frame["seed"] == 1) & (frame["algorithm"] == "pcpo"))]
+    assert list(over_runs(lost, EFFECTS)["runs"]) == [2, 3, 2]
+    one_batch = over_runs(frame[frame["batch"] == "full"], EFFECTS[:1])
+    assert one_batch["runs"].item() == 3
 
 
 def test_what_is_not_identified_is_nan_with_its_reason():

@@ -44,8 +44,7 @@ def test_interval_of_one_run_is_not_idle():
     assert widths[0] < 0.5  # what a quadratic does not follow of the curve
     assert 10 < widths[1] < widths[2] < 250
     same = compare_runs({0: slow}, {0: slow}, 0.6)
-    assert same.percent == 0.0
-    assert same.low < 0 < same.high
+    assert same.low == same.percent == same.high == 0.0  # all of its noise is shared
 
 
 def test_interval_is_repeatable_and_fast():
@@ -63,7 +62,7 @@ def test_resamples_vary_as_runs_do():
     line = np.linspace(0, 1, 200)
     fresh = [interpolated_crossing(line + rng.normal(0, 0.1, 200), 0.5) for _ in range(400)]
     deviations = [
-        resampled_crossings(line + rng.normal(0, 0.1, 200), 0.5, rng, resamples=400).std()
+        resampled_crossings([line + rng.normal(0, 0.1, 200)], 0.5, rng, resamples=400).std()
         for _ in range(20)
     ]
     assert np.mean(deviations) == pytest.approx(np.std(fresh), rel=0.15)
@@ -103,9 +102,25 @@ def test_several_seeds_are_paired():
     expected = [100 * np.expm1(centre - half), 100 * np.expm1(centre + half)]
     np.testing.assert_allclose([found.low, found.high], expected, rtol=1e-6)
     some = compare_runs(baseline, pcpo | {1: line[:20]}, 60)
-    assert np.isnan([some.percent, some.low, some.high]).all()
+    # Of the seed whose run ends after 20 epochs both arms count as 20.
+    ratios[1] = 1.0
+    assert some.percent == pytest.approx(100 * (np.prod(ratios) ** (1 / 3) - 1))
     assert (some.runs, some.baseline_reached, some.pcpo_reached) == (3, 3, 2)
-    assert "not every one of 3 runs" in some.method
+    assert "2 runs" in some.method
+    assert "last epoch" in some.method
+    none = compare_runs(baseline, pcpo, 1000)
+    assert np.isnan([none.percent, none.low, none.high]).all()
+    assert "no run reaches the level" in none.method
+
+
+def test_both_arms_get_the_same_blocks():
+    """Noise that the runs share moves both crossings, and their ratio hardly at all."""
+    rng = np.random.default_rng(8)
+    noise = rng.normal(0, 0.05, 100)
+    first, second = (saturating(100, f) for f in (1, 1.05))
+    shared = compare_runs({0: first + noise}, {0: second + noise}, 0.6)
+    own = compare_runs({0: first + noise}, {0: second + rng.normal(0, 0.05, 100)}, 0.6)
+    assert shared.high - shared.low < 0.8 * (own.high - own.low)
 
 
 def test_what_cannot_be_compared_is_an_error():

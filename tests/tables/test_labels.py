@@ -10,7 +10,7 @@ TABLE7 = pd.read_csv("config/paper/table7_wide.csv", dtype=str).set_index("param
 
 def test_labels_have_the_values_of_table_7():
     for number, paper in labels.PAPER.items():
-        column = TABLE7[f"config_{number}"]
+        column = TABLE7[f"configuration_{number}"]
         assert labels.ALGORITHMS[paper.algorithm] == column["Baseline algorithm"]
         assert labels.MODELS[paper.model] == column["Base model"].removesuffix(".1-dev")
         assert paper.images == int(column["Images per iteration"])

@@ -38,7 +38,7 @@ GRIDS |= {"samples_bertscore", "samples_ocr"}
     [
         ("figures/ablation.py", {"figure6", "ablation_of_credit"}),
         ("figures/sample_grid.py", GRIDS),
-        ("stats/holm.py", {"table", "compare_tables", "report"}),
+        ("stats/holm.py", {"table", "compare_tables", "claims", "report", "archive"}),
         ("claims/exact.py", {"claims", "archive"}),
         ("report/page.py", {"report"}),
         ("report/templates/page.html", {"report"}),
@@ -87,7 +87,9 @@ OF_NO_RULE = {
         "cli.bench",
         "cli.bench_gpu",
         "cli.bench_memory",
+        "cli.power",
     ),
+    *("stats.power", "analysis.pilot"),
     *("cost.bench", "cost.bench_table", "cost.iteration_time"),
     *("archive.rebuilt", "workflow.devices", "workflow.executor", "workflow.inputs"),
     *("workflow.resources", "workflow.targets"),

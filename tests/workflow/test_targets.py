@@ -6,6 +6,7 @@ from snakemake.iocontainers import InputFiles, Wildcards
 from pcpo.config import load_experiment, load_scale
 from pcpo.figures.kinds import KINDS
 from pcpo.paths import FIGURES, Paths
+from pcpo.records.frames import BY_NAME
 from pcpo.tables import TABLES
 from pcpo.workflow.targets import Targets, frame_options, frames_of
 
@@ -32,7 +33,9 @@ def test_only_what_the_chosen_experiments_suffice_for(two):
     assert list(two.figures) == ["figure2", "samples_bertscore"]
     assert two.in_parts == {}
     assert two.synthetic_report == [P.synthetic("accuracy.csv"), P.synthetic("rewards.csv")]
-    assert targets(BERTSCORE, paths=Paths("paper")).synthetic_report == []
+    assert two.headroom == [P.synthetic("headroom.csv")]
+    paper = targets(BERTSCORE, paths=Paths("paper"))
+    assert paper.synthetic_report == paper.headroom == []
 
 
 def test_everything_where_all_are_chosen():
@@ -43,12 +46,12 @@ def test_everything_where_all_are_chosen():
     assert set(whole.in_parts) == {"table2", "table5", "figure1", "figure7"}
     assert f"{P.table.format(table='table5b')}.tex" in whole.in_parts["table5"]
     assert f"{P.figure.format(figure='figure7d')}.md" in whole.in_parts["figure7"]
-    assert len(whole.runs()) == 29
+    assert len(whole.runs()) == 26
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_the_frames_of_a_figure_are_read_from_its_source(name):
-    assert frames_of(name) == tuple(frame.name for frame in KINDS[name].frames)
+    assert tuple(BY_NAME[frame] for frame in frames_of(name)) == KINDS[name].frames
 
 
 def test_an_experiments_files_are_its_runs_and_what_was_measured(two):
@@ -61,12 +64,14 @@ def test_an_experiments_files_are_its_runs_and_what_was_measured(two):
     assert P.alignment.format(experiment=PICKSCORE, seed=3) in aligned
 
 
-def test_a_table_compares_single_runs_of_its_experiments(two):
+def test_a_table_is_of_every_seed_of_its_experiments(two):
     found = two.table_inputs(wildcards(table="table9"))
     assert found == {
-        "alignment": [P.alignment.format(experiment=PICKSCORE, seed=3)],
-        "selection": [P.selection.format(experiment=PICKSCORE, seed=3)],
+        "alignment": [P.alignment.format(experiment=PICKSCORE, seed=s) for s in (3, 5)],
+        "selection": [P.selection.format(experiment=PICKSCORE, seed=s) for s in (3, 5)],
     }
+    assert two.published("table9", "") == ["config/paper/table9.csv"]
+    assert two.published("table_aa", "") == []
 
 
 def test_a_table_shows_further_arms_where_they_are_trained():
@@ -75,7 +80,7 @@ def test_a_table_shows_further_arms_where_they_are_trained():
             for a in ("baseline", "pcpo", "pcpo_exact", "reweight")]  # fmt: skip
     found = six.table_inputs(wildcards(table="table10"))["updates"]
     assert found[:4] == runs
-    assert "drop_largest" in six.experiments["01_ddpo_aesthetic_half"].arms
+    assert "half_timesteps" in six.experiments["01_ddpo_aesthetic_half"].arms
 
 
 def test_a_figure_is_drawn_from_every_seed_and_its_images_from_the_first(two):

@@ -1,0 +1,72 @@
+"""Paired differences of a pilot's runs, for the number of seeds that a study needs.
+
+Each function gives, by outcome of `pcpo.cli.power`, one array (seeds,) per experiment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from pcpo.analysis.outcomes import (
+    LEVEL_ARMS,
+    area,
+    derived_level,
+    epochs_to,
+    shared_end,
+    up_to,
+    validation_curve,
+)
+from pcpo.stats.restricted import restricted_log_ratios
+from pcpo.tables.paired import by_seed
+
+FRACTION = 0.75  # of the way to where both arms end, as in config/claims.yaml
+
+
+def of_validation(validation: pd.DataFrame, arm: str) -> dict[str, list[np.ndarray]]:
+    """`area` in the reward's unit, `speedup` in log ratios, of an arm against the baseline."""
+    areas, logs = [], []
+    for _, rows in validation.groupby("experiment"):
+        curves = {
+            str(a): {int(str(s)): validation_curve(run) for s, run in of_arm.groupby("seed")}
+            for a, of_arm in rows.groupby("arm")
+        }
+        if not {arm, *LEVEL_ARMS} <= set(curves):
+            continue
+        first, second = curves["baseline"], curves[arm]
+        seeds = sorted(set(first) & set(second))
+        ends = [shared_end([first[s], second[s]]) for s in seeds]
+        gains = [
+            np.array([area(up_to(c[s], e)) for s, e in zip(seeds, ends, strict=True)])
+            for c in (first, second)
+        ]
+        areas.append(gains[1] - gains[0])
+        level = derived_level({a: [*curves[a].values()] for a in LEVEL_ARMS}, FRACTION)
+        if not np.isnan(level):
+            times = [[epochs_to(c[s], level) for s in seeds] for c in (first, second)]
+            logs.append(restricted_log_ratios(times[0], times[1], ends).logs)
+    return {"area": areas, "speedup": logs}
+
+
+def of_quality(per_prompt: pd.DataFrame, arm: str) -> dict[str, list[np.ndarray]]:
+    """`quality`: difference of the mean FID of a prompt, in percent of the baseline's."""
+    found = []
+    for _, rows in per_prompt[per_prompt["metric"] == "fid"].groupby("experiment"):
+        if not {arm, "baseline"} <= set(rows["arm"]):
+            continue
+        base = rows.loc[rows["arm"] == "baseline", "value"].mean()
+        found.append(
+            np.array([100 * d.mean / base for d in by_seed(rows, arm, "baseline").values()])
+        )
+    return {"quality": found}
+
+
+def pooled_sd(differences: Sequence[np.ndarray]) -> float | None:
+    """Standard deviation within experiments, pooled; None where none has two seeds."""
+    several = [d for d in differences if len(d) > 1]
+    if not several:
+        return None
+    squares = sum(float(((d - d.mean()) ** 2).sum()) for d in several)
+    return float(np.sqrt(squares / sum(len(d) - 1 for d in several)))

@@ -1,0 +1,176 @@
+"""Procedures on primary outcomes: one value per run from its reward on fixed validation images.
+
+The difference of two arms is taken within each training seed. With one seed there is a value and no
+interval.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from pcpo.analysis.outcomes import (
+    LEVEL_ARMS,
+    area,
+    derived_level,
+    epochs_to,
+    shared_end,
+    up_to,
+    validation_curve,
+)
+from pcpo.claims.estimate import (
+    PAIR,
+    Arms,
+    Estimate,
+    of_interval,
+    of_logs,
+    procedure,
+    runs_per_arm,
+)
+from pcpo.claims.evidence import Evidence, NotRun
+from pcpo.stats.intervals import t_interval
+from pcpo.stats.restricted import restricted_log_ratios
+from pcpo.stats.speedup import WINDOW
+
+Curves = Mapping[int, np.ndarray]  # training seed -> validation curve (epochs, 2)
+SHARES = np.linspace(0.1, 1.0, 10)  # of the shared rise, at which fronts of reward and KL compare
+
+
+@procedure()
+def validation_area(evidence: Evidence, number: int, *, arms: Arms = PAIR) -> Estimate:
+    """Area under the validation curve above the base model's reward, divided by its length: the
+    mean gain over training. One arm minus another.
+    """
+    one, other = _curves(evidence, number, arms)
+    ends = {seed: shared_end([one[seed], other[seed]]) for seed in one}
+    areas = [np.array([area(up_to(c[s], ends[s])) for s in one]) for c in (one, other)]
+    found = of_interval(t_interval(areas[0] - areas[1]), f"to epoch {_span(ends.values())}")
+    return replace(found, reference=float(np.mean(areas[1])))
+
+
+@procedure()
+def epochs_to_level(
+    evidence: Evidence, number: int, *, fraction: float, arms: Arms = PAIR
+) -> Estimate:
+    """Speed-up of the first arm over the second in percent: 100 (epochs / epochs - 1), to the
+    validation reward at `fraction` of the way from the base model to where baseline and PCPO end.
+
+    Over seeds the mean is geometric. A run that ends below the level counts as its last epoch
+    (`pcpo.stats.restricted`).
+    """
+    level = _level(evidence, number, fraction)
+    one, other = _curves(evidence, number, arms)
+    if math.isnan(level):
+        return _no_level(len(one))
+    times, ends = _times([other, one], level)
+    found = restricted_log_ratios(times[0], times[1], ends)
+    named = {arms[1]: times[0], arms[0]: times[1]}
+    means = {arm: np.exp(np.log(np.clip(t, 1, ends)).mean()) for arm, t in named.items()}
+    epochs = ", ".join(f"{arm} {mean:.3g}" for arm, mean in means.items())
+    why = f"validation reward {level:.4g}; epochs: {epochs}{_cut([*named], found.cut, len(ends))}"
+    estimate = of_logs(of_interval(t_interval(found.logs), why), "percent")
+    return replace(estimate, censored=any(found.cut))
+
+
+@procedure()
+def larger_step(
+    evidence: Evidence, number: int, *, chain: tuple[str, ...], than: str, fraction: float
+) -> Estimate:
+    """Speed-up of the last step of a chain of arms over that of the step to the arm `than`, in
+    percent: both steps in epochs to a validation reward, as for `epochs_to_level`.
+    """
+    if than not in chain[1:-1]:
+        raise ValueError(f"than: '{than}' is no step before the last of {' -> '.join(chain)}")
+    level = _level(evidence, number, fraction)
+    curves = _curves(evidence, number, chain)
+    if math.isnan(level):
+        return _no_level(len(curves[0]))
+    times, ends = _times(curves, level)
+    place = chain.index(than)
+    last, other = (
+        restricted_log_ratios(times[i - 1], times[i], ends) for i in (len(chain) - 1, place)
+    )
+    cut = any((*last.cut, *other.cut))
+    why = f"validation reward {level:.4g}; {chain[-2]} -> {chain[-1]} over {chain[place - 1]} -> "
+    why += than + "; a run that ends below the level counts as its last epoch" * cut
+    found = of_interval(t_interval(last.logs - other.logs), why)
+    return replace(of_logs(found, "percent"), censored=cut)
+
+
+@procedure()
+def kl_at_reward(evidence: Evidence, number: int, *, arms: Arms = PAIR) -> Estimate:
+    """KL divergence from the base model at equal validation reward, one arm minus another.
+
+    Each run is a front of reward and KL: the KL (mean of the last five epochs) at the epoch at
+    which the run is first at a reward. The two fronts of a seed are compared at ten rewards, evenly
+    spread up to the highest that both reach, and the mean difference is taken.
+    """
+    one, other = _curves(evidence, number, arms)
+    updates = [
+        {s: rows.set_index("epoch")["kl"] for s, rows in evidence.curves(number, arm).items()}
+        for arm in arms
+    ]
+    differences, references = [], []
+    for seed in one:
+        pair = [one[seed], other[seed]]
+        base, top = pair[0][0, 1], min(curve[:, 1].max() for curve in pair)
+        if top <= base:
+            why = f"seed {seed}: an arm never rises above the base model"
+            return Estimate(math.nan, n=runs_per_arm(len(one)), runs=len(one), blocked=why)
+        rewards = np.minimum(base + SHARES * (top - base), top)
+        fronts = [
+            _front(kl.get(seed), curve, rewards) for kl, curve in zip(updates, pair, strict=True)
+        ]
+        if any(np.isnan(front).any() for front in fronts):
+            raise NotRun(f"configuration {number} has no KL divergence in every epoch")
+        differences.append(float((fronts[0] - fronts[1]).mean()))
+        references.append(float(fronts[1].mean()))
+    found = of_interval(t_interval(differences), f"at {len(SHARES)} rewards that both arms reach")
+    return replace(found, reference=float(np.mean(references)))
+
+
+def _front(kl: pd.Series | None, curve: np.ndarray, rewards: np.ndarray) -> np.ndarray:
+    """KL (rewards,) at the epochs at which the curve is first at each reward; 0 at epoch 0."""
+    if kl is None:
+        return np.full(len(rewards), np.nan)
+    smooth = kl.sort_index().rolling(WINDOW, min_periods=1).mean()
+    epochs = [epochs_to(curve, reward) for reward in rewards]
+    return np.interp(epochs, [0, *smooth.index], [0.0, *smooth])
+
+
+def _curves(evidence: Evidence, number: int, arms: Sequence[str]) -> list[Curves]:
+    found = evidence.seeds("validation", number, arms)
+    return [{seed: validation_curve(rows) for seed, rows in of_arm.items()} for of_arm in found]
+
+
+def _level(evidence: Evidence, number: int, fraction: float) -> float:
+    curves = _curves(evidence, number, LEVEL_ARMS)
+    runs = {arm: [*of_arm.values()] for arm, of_arm in zip(LEVEL_ARMS, curves, strict=True)}
+    return derived_level(runs, fraction)
+
+
+def _times(curves: Sequence[Curves], level: float) -> tuple[list[np.ndarray], np.ndarray]:
+    """Epochs to the level (seeds,) of each arm, and the last epoch that the arms share (seeds,)."""
+    seeds = [*curves[0]]
+    ends = np.array([shared_end([of_arm[seed] for of_arm in curves]) for seed in seeds])
+    times = [np.array([epochs_to(of_arm[seed], level) for seed in seeds]) for of_arm in curves]
+    return times, ends
+
+
+def _no_level(runs: int) -> Estimate:
+    why = "no level: an arm's mean final validation reward is not above the base model's"
+    return Estimate(math.nan, n=runs_per_arm(runs), runs=runs, blocked=why)
+
+
+def _cut(arms: Sequence[str], cut: Sequence[int], runs: int) -> str:
+    who = [f"{n} of {runs} of {arm}" for arm, n in zip(arms, cut, strict=True) if n]
+    return f"; {' and '.join(who)} end below it and count as the last epoch" if who else ""
+
+
+def _span(ends: Iterable[float]) -> str:
+    found = sorted({*ends})
+    return f"{found[0]:g}" if len(found) == 1 else f"{found[0]:g} to {found[-1]:g}"
