@@ -2,7 +2,7 @@
 
 Every arm is validated on the same prompts and noise by the experiment's native sampler, so that
 only the weights differ. The training reward has neither property: its prompts and noise are drawn
-anew, and an arm may sample by a variance of its own.
+again in every epoch, and an arm may sample by a variance of its own.
 
 A curve is (epochs, 2): epoch and mean reward, epoch 0 (the base model) first; between the epochs of
 validation it is a straight line. Runs are compared up to the last epoch that they share.
@@ -28,7 +28,7 @@ def validation_curve(rows: pd.DataFrame) -> np.ndarray:
         who = rows[["experiment", "arm", "seed"]].drop_duplicates().to_dict("records")
         raise ValueError(
             f"validation of {who}: epochs {curve[:, 0].tolist()} need epoch 0 (the base model) and "
-            "a later one; delete the run's validation.parquet so that the workflow writes it anew"
+            "a later one; delete the run's validation.parquet so that the workflow writes it again"
         )
     return curve
 

@@ -11,7 +11,7 @@ CELL_VERDICTS = (*JUDGED, NOT_MEASURED, NO_CLAIM)
 
 # empirical: about what training does. algebra: about the schedule of weights alone, so that no
 # training could change it. convention: an empirical claim counted or measured by another definition
-# than the one that it is judged by; it stands beside that. Only empirical claims are counted.
+# than the one that it is judged by; it is shown beside that. Only empirical claims are counted.
 Kind = Literal["empirical", "algebra", "convention"]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-# Only what stands within a line, without links, pictures and HTML: some texts come from an archive.
+# Only what is within a line, without links, pictures and HTML: some texts come from an archive.
 _MARKDOWN = MarkdownIt("zero").enable(["backticks", "emphasis", "entity", "escape"])
 
 _REFERENCE = re.compile(
@@ -17,7 +17,7 @@ _REFERENCE = re.compile(
 
 
 def inline(text: str) -> Markup:
-    """`code`, **strong** and *emphasised* words, escapes and entities; all else as it stands."""
+    """`code`, **strong** and *emphasised* words, escapes and entities; all else as it is."""
     return Markup(_MARKDOWN.renderInline(text.strip()))
 
 

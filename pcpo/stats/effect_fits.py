@@ -4,7 +4,7 @@ answer over training runs.
 The paper's model takes the prompts of one training run per arm for independent values. They are
 independent answers to "do these two models differ", not to "do the two algorithms": all prompts of
 a run share its random effect. With several training seeds the paper's model is fitted to the means
-over seeds, as it is, and the answer over runs stands beside it: the same contrast of cell means
+over seeds, as it is, and the answer over runs is beside it: the same contrast of cell means
 within each seed, and Student's t over the seeds. In the balanced case both have the same
 coefficient.
 """

@@ -8,7 +8,7 @@ One pair: a moving-block bootstrap. Each reward curve is smoothed, blocks of con
 are drawn with replacement and laid on the smooth curve, and the crossings of these curves give the
 percentile interval. Both arms get the same blocks of epochs: the runs of a seed draw the same
 prompts in an epoch, and what both share does not change their ratio. It covers the noise of the
-epochs' mean rewards (images and prompts drawn anew, and what lasts up to a block's length), not
+epochs' mean rewards (images and prompts drawn again, and what lasts up to a block's length), not
 another training run. The smooth curve carries some of that noise itself, so that the interval is
 rather too wide than too narrow.
 

@@ -50,7 +50,7 @@ class Configuration(NamedTuple):
     updates: int  # of the weights in an iteration
 
 
-# An experiment's own values stand in its place where it is given; its reward is written as here.
+# An experiment's own values replace it where they are given; its reward is written as here.
 PAPER = {
     1: Configuration("ddpo", "sd15", "Aesthetics", 256, 2),
     2: Configuration("ddpo", "sd15", "Aesthetics", 512, 2),

@@ -272,7 +272,7 @@ class Targets:
         """Files of each frame that a figure is drawn from, by its name; its images' indices."""
         inputs = {frame: self._figure_frame(frame, spec) for frame in frames_of(spec.kind)}
         if spec.kind == "sample_grid":
-            # Which checkpoints the images are of stands in the caption.
+            # The caption says of which checkpoints the images are.
             inputs["selection"] = self._figure_frame("selection", spec)
             inputs["images"] = [f"{folder}/index.csv" for _, folder in self._grid(spec)]
         return inputs
