@@ -253,7 +253,7 @@ class Experiment(Record):
 
     @property
     def measured(self) -> tuple[str, ...]:
-        """The compared arms that are trained; a scale may leave arms out."""
+        """The compared arms that are trained; a scale may choose other arms."""
         return tuple(arm for arm in self.compared if arm in self.arms)
 
     @property

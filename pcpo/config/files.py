@@ -194,23 +194,25 @@ def explain(
 ) -> str:
     """One line per mistake, with the file of the layer that set the key last.
 
-    `main` is named if a mistake concerns several keys together.
+    `main` is named if a mistake concerns several keys together and its message begins with none.
     """
     lines = []
     for item in error.errors():
         location = item["loc"]
+        message = item["msg"].removeprefix("Value error, ")
+        # A mistake of several keys together begins with the one to change: "arms: ...".
+        named = location or tuple(message.partition(":")[0].split("."))
         source = next(
             (
                 name
-                for n in range(len(location), 0, -1)
+                for n in range(len(named), 0, -1)
                 for name, layer in reversed(layers)
-                if contains(layer, location[:n])
+                if contains(layer, named[:n])
             ),
             main or layers[-1][0],
         )
         parts = [str(part) for part in location if part != "[key]"]  # pydantic's mark of a key
         key = ".".join(part if part.isprintable() else ascii(part) for part in parts)
-        message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
             message = "unknown key"
         elif item["type"] == "missing":

@@ -41,9 +41,7 @@ def resolve_experiment(experiment: int | str, scale: str) -> tuple[Experiment, K
         _check_keys(where, layer)
         merged = merge(merged, layer)
     full = "lora" in merged and merged["lora"] is None  # then a scale's ranks do not apply
-    arms = merged.get("arms")
-    for where, layer in sizes:
-        _check_arms(where, layer, arms)
+    for _, layer in sizes:
         merged = merge(merged, layer.without("lora") if full else layer)
     try:
         resolved = Experiment(**merged)
@@ -114,19 +112,6 @@ def _check_sources(resolved: Experiment, scale: Scale, path: Path) -> None:
                 f"{files.CONFIG / 'scale' / scale.name}.yaml has no {key}.{needed}; known: "
                 f"{', '.join(table)}"
             )
-
-
-def _check_arms(where: str, layer: Keys, known: Any) -> None:
-    """Check that a scale only leaves arms of the experiment out, and adds none."""
-    arms = layer.get("arms")
-    if not isinstance(arms, list) or not isinstance(known, list | tuple):
-        return  # a wrong type is reported with the other mistakes
-    added = [str(arm) for arm in arms if arm not in known]
-    if added:
-        raise ConfigError(
-            f"{where}: arms: a scale may leave arms out, not add {', '.join(added)}; "
-            f"the experiment has {', '.join(map(str, known))}"
-        )
 
 
 def load_experiments(scale: str = "paper") -> list[Experiment]:

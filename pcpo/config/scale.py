@@ -53,7 +53,7 @@ SCALE_MAY_CHANGE = (
     "execution.*",
     "evaluation.*",
     "validation.*",  # what is measured during training, not how it trains
-    "arms",  # fewer only; load_experiment refuses others
+    "arms",  # which of them are trained, not how
 )
 
 
