@@ -69,7 +69,7 @@ FIGURES = {
             "inverse_square",
         ),
     ),
-    "a_a": FigureInput("null_pairs", (1, 2, 5, 6)),
+    "two_trainings_of_one_arm": FigureInput("null_pairs", (1, 2, 5, 6)),
     "samples_bertscore": FigureInput("sample_grid", (4,)),
     "samples_ocr": FigureInput("sample_grid", (8,)),
 }
