@@ -174,6 +174,8 @@ rule headroom:
         runtime=hours(1),
     params:
         scale=SCALE.name,
+        rewards=inputs.reward_settings(SCALE, SCALE.rewards),
+        options=[e.model_dump(mode="json")["reward"] for e in EXPERIMENTS.values()],
         bases=T.base_options,
     shell:
         "python -m pcpo.cli.headroom --scale {params.scale:q} {params.bases:q} --out {output:q} > {log:q}"

@@ -227,7 +227,7 @@ class Experiment(Record):
         if self.advantage.grouped and self.batch.prompts_per_iteration is None:
             raise ValueError(f"advantage.kind: {self.advantage.kind} needs prompts_per_iteration")
         if self.sampler.initial_noise_groups and self.batch.prompts_per_iteration is None:
-            raise ValueError("sampler.initial_noise_groups needs batch.prompts_per_iteration")
+            raise ValueError("sampler.initial_noise_groups: needs batch.prompts_per_iteration")
         if self.kl_beta is not None and self.lora is None:
             raise ValueError("kl_beta needs LoRA: the reference model is the adapter switched off")
         if self.kl_beta is not None and self.sampler.kind == "ddim":

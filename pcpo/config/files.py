@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, cast
@@ -187,6 +188,9 @@ def contains(data: Any, location: tuple[Any, ...]) -> bool:
     return True
 
 
+_KEY = re.compile(r"([a-z_]+(?:\.[a-z_]+)*): ")  # at the start of a message
+
+
 def explain(
     error: ValidationError,
     layers: Sequence[tuple[str, dict[str, Any]]],
@@ -201,7 +205,8 @@ def explain(
         location = item["loc"]
         message = item["msg"].removeprefix("Value error, ")
         # A mistake of several keys together begins with the one to change: "arms: ...".
-        named = location or tuple(message.partition(":")[0].split("."))
+        prefix = _KEY.match(message)
+        named = location + tuple(prefix[1].split(".") if prefix else ())
         source = next(
             (
                 name

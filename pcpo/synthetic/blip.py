@@ -1,4 +1,4 @@
-"""The demo's ImageReward: a small BLIP that ranks a drawing's caption above a wrong one."""
+"""The demo's ImageReward: a small BLIP, trained on choices and on right and wrong captions."""
 
 from __future__ import annotations
 
@@ -79,7 +79,8 @@ _ONE_WRONG = one_attribute_wrong()
 
 
 def train_blip(sizes: Mapping[str, Any], seed: int) -> tuple[BlipScorer, CLIPTokenizer]:
-    """Ranks the right caption above wrong ones, then standardises scores as ImageReward's are.
+    """Logistic loss on choices of raters, and the right caption above wrong ones; scores are then
+    standardised as ImageReward's are.
 
     Muon on the matrices inside the towers, AdamW on the rest. `sizes`: steps, batch, width,
     drawings_per_caption.

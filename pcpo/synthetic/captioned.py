@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import torch
@@ -80,6 +81,7 @@ def with_noise(images: torch.Tensor, chosen: np.ndarray, rng: np.random.Generato
     return (images.float() + torch.from_numpy(noise)).round().clamp(0, 255).to(torch.uint8)
 
 
+@cache
 def one_attribute_wrong() -> list[list[list[int]]]:
     """[caption][attribute: colour, shape, activity] -> captions that differ in it alone."""
     scenes = [drawing.parse_caption(text) for text in drawing.CAPTIONS]
