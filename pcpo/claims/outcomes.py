@@ -82,6 +82,9 @@ def larger_step(
 ) -> Estimate:
     """Speed-up of the last step of a chain of arms over that of the step to the arm `than`, in
     percent: both steps in epochs to a validation reward, as for `epochs_to_level`.
+
+    Blocked where a run of the two steps ends below the level: a step that is cut is shortened, and
+    the other one may then look larger than it (`pcpo.stats.restricted`).
     """
     if than not in chain[1:-1]:
         raise ValueError(f"than: '{than}' is no step before the last of {' -> '.join(chain)}")
@@ -94,11 +97,14 @@ def larger_step(
     last, other = (
         restricted_log_ratios(times[i - 1], times[i], ends) for i in (len(chain) - 1, place)
     )
-    cut = any((*last.cut, *other.cut))
     why = f"validation reward {level:.4g}; {chain[-2]} -> {chain[-1]} over {chain[place - 1]} -> "
-    why += than + "; a run that ends below the level counts as its last epoch" * cut
-    found = of_interval(t_interval(last.logs - other.logs), why)
-    return replace(of_logs(found, "percent"), censored=cut)
+    found = of_logs(of_interval(t_interval(last.logs - other.logs), why + than), "percent")
+    if not any((*last.cut, *other.cut)):
+        return found
+    steps = dict(zip((chain[-2], chain[-1]), last.cut, strict=True))
+    steps |= dict(zip((chain[place - 1], than), other.cut, strict=True))
+    who = _below([*steps], [*steps.values()], len(ends))
+    return replace(found, blocked=f"{who} end below the level, which can enlarge the difference")
 
 
 @procedure()
@@ -166,9 +172,15 @@ def _no_level(runs: int) -> Estimate:
     return Estimate(math.nan, n=runs_per_arm(runs), runs=runs, blocked=why)
 
 
+def _below(arms: Sequence[str], cut: Sequence[int], runs: int) -> str:
+    """E.g. "1 of 8 runs of baseline and 2 of 8 runs of pcpo"; "" where none is cut."""
+    who = [f"{n} of {runs} runs of {arm}" for arm, n in zip(arms, cut, strict=True) if n]
+    return " and ".join(who)
+
+
 def _cut(arms: Sequence[str], cut: Sequence[int], runs: int) -> str:
-    who = [f"{n} of {runs} of {arm}" for arm, n in zip(arms, cut, strict=True) if n]
-    return f"; {' and '.join(who)} end below it and count as the last epoch" if who else ""
+    who = _below(arms, cut, runs)
+    return f"; {who} end below it and count as the last epoch" if who else ""
 
 
 def _span(ends: Iterable[float]) -> str:
