@@ -17,7 +17,7 @@ PUBLISHED = Path("config/paper")
 HOSTILE = '<script>alert("a")</script><img src="https://example.org/x.png">'
 CLAIMS = ("id", "group", "claim", "source", "quantity", "setting", "estimate", "low", "high", "n")
 CLAIMS += ("verdict", "why", "claim_id", "claim_verdict", "claimed", "paper", "remark", "kind")
-CLAIMS += ("primary",)
+CLAIMS += ("primary", "judged_by")
 TABLE1 = pd.DataFrame(
     {
         "row": ["configuration 2", "configuration 4", "configuration 5", "configuration 6"],
