@@ -26,13 +26,12 @@ from pcpo.claims.estimate import (
     PAIR,
     Arms,
     Estimate,
-    of_interval,
     of_logs,
+    of_runs,
     procedure,
     runs_per_arm,
 )
 from pcpo.claims.evidence import Evidence, NotRun
-from pcpo.stats.intervals import t_interval
 from pcpo.stats.restricted import restricted_log_ratios
 from pcpo.stats.speedup import WINDOW
 
@@ -48,7 +47,7 @@ def validation_area(evidence: Evidence, number: int, *, arms: Arms = PAIR) -> Es
     one, other = _curves(evidence, number, arms)
     ends = {seed: shared_end([one[seed], other[seed]]) for seed in one}
     areas = [np.array([area(up_to(c[s], ends[s])) for s in one]) for c in (one, other)]
-    found = of_interval(t_interval(areas[0] - areas[1]), f"to epoch {_span(ends.values())}")
+    found = of_runs(areas[0] - areas[1], f"to epoch {_span(ends.values())}")
     return replace(found, reference=float(np.mean(areas[1])))
 
 
@@ -72,7 +71,7 @@ def epochs_to_level(
     means = {arm: np.exp(np.log(np.clip(t, 1, ends)).mean()) for arm, t in named.items()}
     epochs = ", ".join(f"{arm} {mean:.3g}" for arm, mean in means.items())
     why = f"validation reward {level:.4g}; epochs: {epochs}{_cut([*named], found.cut, len(ends))}"
-    estimate = of_logs(of_interval(t_interval(found.logs), why), "percent")
+    estimate = of_logs(of_runs(found.logs, why), "percent")
     return replace(estimate, censored=any(found.cut))
 
 
@@ -98,7 +97,7 @@ def larger_step(
         restricted_log_ratios(times[i - 1], times[i], ends) for i in (len(chain) - 1, place)
     )
     why = f"validation reward {level:.4g}; {chain[-2]} -> {chain[-1]} over {chain[place - 1]} -> "
-    found = of_logs(of_interval(t_interval(last.logs - other.logs), why + than), "percent")
+    found = of_logs(of_runs(last.logs - other.logs, why + than), "percent")
     if not any((*last.cut, *other.cut)):
         return found
     steps = dict(zip((chain[-2], chain[-1]), last.cut, strict=True))
@@ -135,7 +134,7 @@ def kl_at_reward(evidence: Evidence, number: int, *, arms: Arms = PAIR) -> Estim
             raise NotRun(f"configuration {number} has no KL divergence in every epoch")
         differences.append(float((fronts[0] - fronts[1]).mean()))
         references.append(float(fronts[1].mean()))
-    found = of_interval(t_interval(differences), f"at {len(SHARES)} rewards that both arms reach")
+    found = of_runs(differences, f"at {len(SHARES)} rewards that both arms reach")
     return replace(found, reference=float(np.mean(references)))
 
 
@@ -149,8 +148,20 @@ def _front(kl: pd.Series | None, curve: np.ndarray, rewards: np.ndarray) -> np.n
 
 
 def _curves(evidence: Evidence, number: int, arms: Sequence[str]) -> list[Curves]:
-    found = evidence.seeds("validation", number, arms)
-    return [{seed: validation_curve(rows) for seed, rows in of_arm.items()} for of_arm in found]
+    """Validation curves of each arm. Raises NotRun where a reward is no number."""
+    found = [
+        {seed: validation_curve(rows) for seed, rows in of_arm.items()}
+        for of_arm in evidence.seeds("validation", number, arms)
+    ]
+    for arm, of_arm in zip(arms, found, strict=True):
+        for seed, curve in of_arm.items():
+            if not np.isfinite(curve).all():
+                epochs = curve[~np.isfinite(curve).all(axis=1), 0]
+                raise NotRun(
+                    f"configuration {number}: the validation reward of arm '{arm}', seed {seed}, "
+                    f"is no number at epoch {epochs[0]:g}"
+                )
+    return found
 
 
 def _level(evidence: Evidence, number: int, fraction: float) -> float:

@@ -2,9 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pcpo.claims import PROCEDURES, Evidence
+from pcpo.claims import PROCEDURES, Evidence, NotRun
 from pcpo.claims.verdict import Assertion, decide
 from pcpo.config import load_experiments
+from tests.claims import planted
 
 SEEDS = range(8)
 TRUE = {"baseline": 100.0, "log_hinge": 38.0, "matching": 38.0, "pcpo": 20.0}  # epochs to reward 1
@@ -33,6 +34,31 @@ def larger_step(one, length, than="log_hinge"):
     evidence = Evidence(one, {"validation": curves(one, length)})
     options = {"chain": (*TRUE,), "than": than, "fraction": 1 / mean_final}
     return PROCEDURES["larger_step"].function(evidence, 1, **options)
+
+
+@pytest.mark.parametrize("column", ["reward_mean", "ratio_mean", "native_weight"])
+def test_one_value_that_is_no_number_is_not_run_and_ends_nothing(column):
+    given = planted.frames(load_experiments("paper")[1:2], 1, (0, 1))
+    frame, options, name = {
+        "reward_mean": ("validation", {}, "validation_area"),
+        "ratio_mean": ("updates", {"of": "ratio_mean", "arm": "baseline"}, "arm_mean"),
+        "native_weight": ("credit", {}, "clipping_follows_weight"),
+    }[column]
+    rows = given[frame] = given[frame].reset_index(drop=True)
+    procedure = PROCEDURES[name].function
+
+    def found():
+        return procedure(Evidence(load_experiments("paper")[1:2], given), 2, **options)
+
+    assert found().low <= found().value
+    if column == "native_weight":  # no rank
+        rows[column] = 1.0
+        assert "1 different weights" in found().blocked
+        return
+    last = rows[rows["arm"] == "baseline"].index[-1]
+    rows.loc[last - 1 : last, column] = np.nan  # both updates of the last epoch
+    with pytest.raises(NotRun, match="no finite number|is no number at epoch"):
+        found()
 
 
 def test_a_step_that_is_cut_decides_nothing_about_the_larger_one(one):
