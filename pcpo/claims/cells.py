@@ -41,8 +41,10 @@ _NEEDED = {
     "coefficient": ("converged", "std_error", "runs", "run_coef", "run_std_error", "p_run"),
 }
 # The same for each column of a pair or a gain that may be judged.
-_NEEDED_OF_COLUMN = ("prompt_difference", "prompt_difference_se", "prompts", "runs")
-_NEEDED_OF_COLUMN += ("run_difference", "run_se")
+_NEEDED_OF_COLUMN = (
+    *("prompt_difference", "prompt_difference_se", "prompts"),
+    *("runs", "run_difference", "run_se"),
+)
 
 
 class Statement(NamedTuple):

@@ -149,7 +149,7 @@ def _front(kl: pd.Series | None, curve: np.ndarray, rewards: np.ndarray) -> np.n
 
 def _curves(evidence: Evidence, number: int, arms: Sequence[str]) -> list[Curves]:
     """Validation curves of each arm. Raises NotRun where a reward is no number."""
-    found = [
+    found: list[Curves] = [
         {seed: validation_curve(rows) for seed, rows in of_arm.items()}
         for of_arm in evidence.seeds("validation", number, arms)
     ]
