@@ -18,10 +18,10 @@ import pandas as pd
 
 from pcpo.claims.estimate import Estimate
 from pcpo.claims.evidence import NotRun
-from pcpo.claims.rows import of_coefficient, of_difference, of_speedup
+from pcpo.claims.rows import at_level, of_coefficient, of_difference, of_speedup
 from pcpo.claims.verdict import Assertion, Direction, at_reward, decide
 from pcpo.claims.words import CELL_VERDICTS, NO_CLAIM, NOT_MEASURED
-from pcpo.tables import TABLES
+from pcpo.tables import TABLES, directions
 from pcpo.tables.matching import recorded
 from pcpo.tables.published import read_published
 
@@ -38,8 +38,13 @@ _TEXTS = {
 # Columns of our table without which no verdict is possible.
 _NEEDED = {
     "speed-up": ("speedup_low", "speedup_high", "runs", "baseline_reached", "pcpo_reached"),
-    "coefficient": ("converged", "std_error"),
+    "coefficient": ("converged", "std_error", "runs", "run_coef", "run_std_error", "p_run"),
 }
+# The same for each column of a pair or a gain that may be judged.
+_NEEDED_OF_COLUMN = (
+    *("prompt_difference", "prompt_difference_se", "prompts"),
+    *("runs", "run_difference", "run_se"),
+)
 
 
 class Statement(NamedTuple):
@@ -135,9 +140,10 @@ def _speedup(cells: pd.Series) -> Estimate:
         known = isinstance(why, str) and why
         raise NotRun(why if known else "no data, or neither arm reaches the level")
     reason = f"speed-up {cells['speedup_pct']:.1f} %, interval {low:.1f} to {high:.1f} %"
-    never = [a for a in ("baseline", "pcpo") if pd.isna(cells[f"{a}_epochs"])]
-    if never:
-        reason += f"; {' and '.join(never)} never at the level"
+    runs = int(cells["runs"])
+    for arm in ("baseline", "pcpo"):
+        if (reached := int(cells[f"{arm}_reached"])) < runs:
+            reason += f"; {arm} {at_level(reached, runs)}"
     return of_speedup(cells, reason)
 
 
@@ -172,6 +178,9 @@ def _row(frame: pd.DataFrame | None, label: str) -> pd.Series:
 def _indexed(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     record = TABLES[name]
     needed: list[Any] = ["row", *record.columns, *_NEEDED.get(record.kind, ())]
+    if record.kind in ("pair", "gain"):
+        judged = [c for c, sign in record.columns.items() if sign is not directions.none]
+        needed += [f"{column}_{part}" for column in judged for part in _NEEDED_OF_COLUMN]
     missing = [c for c in needed if c not in frame.columns]
     if missing:
         raise ValueError(f"{name}: the table lacks the columns {missing}; make it again")

@@ -17,7 +17,8 @@
       kind: empirical | algebra | convention   # pcpo/claims/words.py; empirical if not given
       primary: true              # judged on a primary outcome (docs/results.md)
       contradicted:              # parts for which the paper's own table shows something else than
-        <id of the part>: {direction: ..., shows: ...}   # the sentence: judged on the table
+        <id of the part>: {direction: ..., shows: ...}   # the sentence: judged on the table, and
+                                 # shown beside the sentence; direction none: a relative_margin too
       paper: ...                 # the paper's own numbers, as text
       remark: ...                # what else a reader should know
 
@@ -61,12 +62,12 @@ class Contradiction(Record):
 
     direction: Direction
     shows: str
-    margin: float | None = Field(default=None, gt=0)
+    relative_margin: float | None = Field(default=None, gt=0)  # scales have other units
 
     @model_validator(mode="after")
     def _bounded(self) -> Self:
-        if (self.direction == "none") != (self.margin is not None):
-            raise ValueError("margin: belongs to direction none, and only to it")
+        if (self.direction == "none") != (self.relative_margin is not None):
+            raise ValueError("relative_margin: belongs to direction none, and only to it")
         return self
 
 
@@ -120,14 +121,18 @@ class Claim(Record):
             raise ValueError(
                 f"scales: unknown scale '{min(unknown)}'; known: {', '.join(known_scales)}"
             )
-        if unknown_parts := set(self.contradicted) - {part.id for part in self.parts()}:
+        known_parts = {part.id for part in self.parts()}
+        if unknown_parts := set(self.contradicted) - known_parts:
             raise ValueError(f"contradicted: the claim has no part '{min(unknown_parts)}'")
+        if not known_parts - set(self.contradicted):
+            raise ValueError("contradicted: no part is left to the sentence; leave one out")
         return self
 
     def assertion(self, part: str) -> Assertion:
         """What is claimed in one part: by the sentence, or by the table that contradicts it."""
         if shown := self.contradicted.get(part):
-            return Assertion(shown.direction, margin=shown.margin or math.nan)
+            share = shown.relative_margin
+            return Assertion(shown.direction, margin=share or math.nan, relative=share is not None)
         margin = self.relative_margin or self.margin or math.nan
         return Assertion(self.direction, self.between, margin, self.relative_margin is not None)
 
@@ -181,6 +186,12 @@ def _check_options(test: str, options: dict[str, Any], where: str) -> None:
         for arm in [given[key]] if isinstance(given[key], str) else given[key]:
             if arm not in (known := ("base", *arm_names())):
                 raise ConfigError(f"{where}: {key}: unknown arm '{arm}'; known: {', '.join(known)}")
+    chain, than = given.get("chain"), given.get("than")
+    if chain is not None and than is not None and than not in chain[1:-1]:
+        raise ConfigError(
+            f"{where}: than: '{than}' is no step before the last of {' -> '.join(chain)}; "
+            f"known: {', '.join(chain[1:-1])}"
+        )
 
 
 def _model(test: str) -> type[BaseModel]:

@@ -16,7 +16,7 @@ from pcpo.analysis.phases import Phases, find_phases, instead
 from pcpo.analysis.reward_levels import LEVEL_ARMS
 from pcpo.claims.estimate import PAIR, Arms, Estimate, of_logs, over_epochs, procedure
 from pcpo.claims.evidence import Evidence, NotRun, chosen
-from pcpo.claims.rows import of_speedup
+from pcpo.claims.rows import at_level, of_speedup
 
 Curve = Literal[
     "reward_mean",
@@ -59,12 +59,13 @@ def speedup(evidence: Evidence, number: int, *, level: Literal[1, 2, 3, 4] = 1) 
     if level not in set(rows["level_rank"]):
         raise NotRun(f"configuration {number} has no reward level number {level}")
     row = rows[rows["level_rank"] == level].iloc[0]
-    crossed = [
-        f"{label} at epoch {row[f'{arm}_epochs']:.4g}"
-        if not math.isnan(row[f"{arm}_epochs"])
-        else f"{label} not by epoch {row[f'{arm}_run']:.0f}"
-        for arm, label in (("baseline", "baseline"), ("pcpo", "PCPO"))
-    ]
+    crossed, runs = [], int(row["runs"])
+    for arm, label in (("baseline", "baseline"), ("pcpo", "PCPO")):
+        reached = int(row[f"{arm}_reached"])
+        if reached == runs:
+            crossed.append(f"{label} at epoch {row[f'{arm}_epochs']:.4g}")
+        else:
+            crossed.append(f"{label} {at_level(reached, runs)} by epoch {row[f'{arm}_run']:.0f}")
     why = f"level {row['reward_level']:.4g}: {', '.join(crossed)}; {row['interval']}"
     return of_speedup(row, why)
 

@@ -14,8 +14,10 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
+from pcpo.claims.evidence import NotRun
 from pcpo.stats.intervals import COVERAGE, Interval, block_means, t_interval
 
 Arms = tuple[str, str]  # the first against the second
@@ -105,6 +107,18 @@ def of_interval(interval: Interval, why: str = "") -> Estimate:
     )
 
 
+def of_runs(values: ArrayLike, why: str = "") -> Estimate:
+    """Of one value per pair of runs (n,). Raises NotRun where one of them is no number."""
+    x = np.asarray(values, dtype=np.float64)
+    _need_numbers(x, "runs")
+    return of_interval(t_interval(x), why)
+
+
+def _need_numbers(values: np.ndarray, what: str) -> None:
+    if not_finite := int((~np.isfinite(values)).sum()):
+        raise NotRun(f"{not_finite} of {len(values)} {what} have a value that is no finite number")
+
+
 def of_logs(found: Estimate, scale: Scale) -> Estimate:
     """An estimate of log ratios as the ratio, or as the percent by which it exceeds 1."""
     ratios = np.exp([found.value, found.low, found.high])
@@ -119,9 +133,13 @@ def half_width(standard_error: float, df: float) -> float:
 
 
 def over_epochs(series: Sequence[np.ndarray]) -> Estimate:
-    """One series (epochs,) per training seed: t over seeds, or over stretches of the only one."""
+    """One series (epochs,) per training seed: t over seeds, or over stretches of the only one.
+
+    Raises NotRun where a value is no number.
+    """
     if len(series) > 1:
-        return of_interval(t_interval([s.mean() for s in series]))
+        return of_runs([s.mean() for s in series])
+    _need_numbers(series[0], "epochs")
     mean, found = float(series[0].mean()), t_interval(block_means(series[0]))
     half = (found.high - found.low) / 2  # about the mean of all epochs: stretches differ in length
     n = f"{len(series[0])} epochs"

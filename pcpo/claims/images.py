@@ -10,11 +10,10 @@ from typing import Any, Literal
 import pandas as pd
 from scipy import stats
 
-from pcpo.claims.estimate import ONE_RUN, PAIR, Arms, Estimate, Z, of_interval, procedure
+from pcpo.claims.estimate import ONE_RUN, PAIR, Arms, Estimate, Z, of_runs, procedure
 from pcpo.claims.evidence import Evidence, NotRun
 from pcpo.claims.rows import of_coefficient, of_difference
 from pcpo.claims.verdict import at_reward
-from pcpo.stats.intervals import t_interval
 from pcpo.tables import paired
 from pcpo.tables.alignment import of_pair
 from pcpo.tables.matching import recorded
@@ -125,14 +124,16 @@ def clipping_follows_weight(evidence: Evidence, number: int, *, arm: str = "base
         share = clipped / rows.groupby("step")["terms"].sum()
         both = pd.concat([weights, share.rename("share")], axis=1, join="inner").dropna()
         steps = len(both)
-        if steps < 5 or both["share"].nunique() < 2:
-            blocked = f"{steps} steps, {both['share'].nunique()} different clip fractions"
+        different = both[["native_weight", "share"]].nunique()
+        if steps < 5 or different.min() < 2:
+            blocked = f"{steps} steps, {different['share']} different clip fractions"
+            blocked += f", {different['native_weight']} different weights"
             runs = evidence.rows("timesteps", number, arm)["seed"].nunique()
             why = f"nothing to rank: {blocked}"
             return Estimate(math.nan, n=f"{steps} steps", blocked=why, runs=runs)
         found.append(float(stats.spearmanr(both["native_weight"], both["share"]).statistic))
     if len(found) > 1:
-        return of_interval(t_interval(found))
+        return of_runs(found)
     half = Z * math.sqrt(1.06 / (steps - 3))
     z = math.atanh(max(-0.999999, min(0.999999, found[0])))
     low, high = math.tanh(z - half), math.tanh(z + half)

@@ -11,13 +11,13 @@ import pandas as pd
 from pcpo.claims.claim import Claim, Part, arguments
 from pcpo.claims.estimate import PROCEDURES, Estimate
 from pcpo.claims.evidence import Evidence, NotRun
-from pcpo.claims.verdict import decide_together, overall
+from pcpo.claims.verdict import Assertion, Verdict, decide_together, overall
 from pcpo.claims.words import NOT_RUN
 from pcpo.tables.labels import METRICS, SCORES
 
 COLUMNS = ["id", "group", "claim", "source", "quantity", "setting", "estimate", "low", "high"]
 COLUMNS += ["n", "p", "p_holm", "verdict", "why", "claim_id", "claim_verdict", "claimed", "kind"]
-COLUMNS += ["primary", "test", "configurations", "paper", "remark"]
+COLUMNS += ["judged_by", "primary", "test", "configurations", "paper", "remark"]
 
 _NUMBERS = ("estimate", "low", "high", "p", "p_holm")
 _DATASETS = {"coco": "COCO", "mjhq": "MJHQ", "pick_eval": "Pick-a-Pic"}
@@ -27,7 +27,10 @@ def evaluate(claims: Sequence[Claim], evidence: Evidence) -> pd.DataFrame:
     """The ledger: a row for every part, with `COLUMNS`.
 
     `verdict` is one of `LEDGER_VERDICTS`; `claim_verdict` is the verdict of the whole sentence.
-    `estimate`, `low` and `high` are NaN where there are none.
+    `claimed` is what is judged in the part: by its sentence, or by the paper's own table where that
+    contradicts the sentence (`judged_by`: sentence or table). Parts judged by a table are shown
+    beside the sentence and do not decide it. `estimate`, `low` and `high` are NaN where there are
+    none.
     """
     rows = []
     for claim in claims:
@@ -35,7 +38,11 @@ def evaluate(claims: Sequence[Claim], evidence: Evidence) -> pd.DataFrame:
         found = [_measured(claim, part, evidence) for part in parts]
         fixed = [_fixed(claim, part, evidence) for part in parts]
         verdicts = judge(claim, parts, found, evidence.scale)
-        whole = overall(str(verdict["verdict"]) for verdict in verdicts)
+        whole = overall(
+            str(verdict["verdict"])
+            for part, verdict in zip(parts, verdicts, strict=True)
+            if part.id not in claim.contradicted
+        )
         for row, verdict in zip(fixed, verdicts, strict=True):
             rows.append(row | verdict | {"claim_verdict": whole})
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -50,16 +57,12 @@ def judge(
     reason first, then what the table shows against the sentence, what blocks, and the estimate's.
     """
     elsewhere = bool(claim.scales) and scale not in claim.scales
-    measured = [(p, one) for p, one in zip(parts, found, strict=True) if isinstance(one, Estimate)]
-    decided = dict(
-        zip(
-            (part.id for part, _ in measured),
-            decide_together(
-                [one for _, one in measured], [claim.assertion(p.id) for p, _ in measured]
-            ),
-            strict=True,
-        )
-    )
+    measured = {p.id: e for p, e in zip(parts, found, strict=True) if isinstance(e, Estimate)}
+    decided: dict[str, Verdict] = {}
+    for by_table in (False, True):  # two statements, so that neither corrects the other
+        ids = [name for name in measured if (name in claim.contradicted) == by_table]
+        verdicts = decide_together([measured[i] for i in ids], [claim.assertion(i) for i in ids])
+        decided |= dict(zip(ids, verdicts, strict=True))
     cells = []
     for part, one in zip(parts, found, strict=True):
         if isinstance(one, str):
@@ -95,8 +98,9 @@ def _fixed(claim: Claim, part: Part, evidence: Evidence) -> dict[str, Any]:
         "quantity": f"{claim.quantity}; {setting}",
         "setting": setting,
         "claim_id": claim.id,
-        "claimed": _claimed(claim),
+        "claimed": _claimed(claim.assertion(part.id)),
         "kind": claim.kind,
+        "judged_by": "table" if part.id in claim.contradicted else "sentence",
         "primary": claim.primary,
         "test": claim.test,
         "configurations": " ".join(map(str, part.configurations)),
@@ -117,14 +121,14 @@ def _measured(claim: Claim, part: Part, evidence: Evidence) -> Estimate | str:
         return str(absent)
 
 
-def _claimed(claim: Claim) -> str:
-    if claim.between is not None:
-        return f"{claim.between[0]:g} to {claim.between[1]:g}"
-    if claim.direction == "none":
-        if claim.relative_margin:
-            return f"no effect above {100 * claim.relative_margin:g} % of the baseline's value"
-        return f"no effect above {claim.margin:g}"
-    return "true" if claim.direction is None else str(claim.direction)
+def _claimed(assertion: Assertion) -> str:
+    if assertion.between is not None:
+        return f"{assertion.between[0]:g} to {assertion.between[1]:g}"
+    if assertion.direction == "none":
+        if assertion.relative:
+            return f"no effect above {100 * assertion.margin:.3g} % of the baseline's value"
+        return f"no effect above {assertion.margin:g}"
+    return "true" if assertion.direction is None else str(assertion.direction)
 
 
 def _setting(part: Part, evidence: Evidence) -> str:

@@ -33,7 +33,9 @@ def to_markdown(ledger: pd.DataFrame, scale: str, note: str = "") -> str:
         "*holds*: in every setting that is listed the estimate lies on the claimed side, by a test "
         "over training runs at 5 %; or the statement is exactly true. *fails*: in one of them it "
         "lies on the other side, after Holm's correction over the settings. *undecided*: neither, "
-        "or the checkpoints do not match in reward. *one run*: there is one training run per arm, "
+        "or the checkpoints do not match in reward. A setting in which a table of the paper "
+        "contradicts the sentence is judged on the table and does not decide the sentence. "
+        "*one run*: there is one training run per arm, "
         "and an interval within it says nothing of another run.",
         "",
     ]
@@ -64,7 +66,9 @@ def _others(ledger: pd.DataFrame) -> list[str]:
 
 
 def _here(claim: str, parts: pd.DataFrame) -> str:
-    """The estimate of a single part; for several parts their number by verdict."""
+    """The estimate of a single part; for several parts their number by verdict, those that a table
+    of the paper contradicts apart.
+    """
     link = f"[more](#{claim})"
     if len(parts) == 1:
         part = parts.iloc[0]
@@ -72,13 +76,20 @@ def _here(claim: str, parts: pd.DataFrame) -> str:
         decided = part["verdict"] in (HOLDS, FAILS) and not math.isnan(part["low"])
         texts = [_estimate(part), "" if decided else reason]
         return f"{': '.join(filter(None, texts))}. {link}"
+    by_table = parts["judged_by"] == "table"
+    texts = [f"of {(~by_table).sum()} settings: {_shares(parts[~by_table])}"]
+    if by_table.any():
+        texts.append(f"beside them, by the paper's own table: {_shares(parts[by_table])}")
+    return f"{'; '.join(texts)}. {link}"
+
+
+def _shares(parts: pd.DataFrame) -> str:
     counts = parts["verdict"].value_counts()
-    shares = [f"{short(v)} {counts[v]}" for v in LEDGER_VERDICTS if v in counts]
-    return f"of {len(parts)} settings: {', '.join(shares)}. {link}"
+    return ", ".join(f"{short(v)} {counts[v]}" for v in LEDGER_VERDICTS if v in counts)
 
 
 def _details(claim: str, parts: pd.DataFrame) -> list[str]:
-    first = parts.iloc[0]
+    first = parts[parts["judged_by"] == "sentence"].iloc[0]
     quantity = first["quantity"].removesuffix(f"; {first['setting']}")
     lines = [f"### {claim}", "", f"{_sentence(first['claim'])} {first['source']}.", ""]
     about = f"{quantity[:1].upper()}{quantity[1:]}; claimed: {first['claimed']}."

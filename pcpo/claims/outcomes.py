@@ -26,13 +26,12 @@ from pcpo.claims.estimate import (
     PAIR,
     Arms,
     Estimate,
-    of_interval,
     of_logs,
+    of_runs,
     procedure,
     runs_per_arm,
 )
 from pcpo.claims.evidence import Evidence, NotRun
-from pcpo.stats.intervals import t_interval
 from pcpo.stats.restricted import restricted_log_ratios
 from pcpo.stats.speedup import WINDOW
 
@@ -48,7 +47,7 @@ def validation_area(evidence: Evidence, number: int, *, arms: Arms = PAIR) -> Es
     one, other = _curves(evidence, number, arms)
     ends = {seed: shared_end([one[seed], other[seed]]) for seed in one}
     areas = [np.array([area(up_to(c[s], ends[s])) for s in one]) for c in (one, other)]
-    found = of_interval(t_interval(areas[0] - areas[1]), f"to epoch {_span(ends.values())}")
+    found = of_runs(areas[0] - areas[1], f"to epoch {_span(ends.values())}")
     return replace(found, reference=float(np.mean(areas[1])))
 
 
@@ -72,7 +71,7 @@ def epochs_to_level(
     means = {arm: np.exp(np.log(np.clip(t, 1, ends)).mean()) for arm, t in named.items()}
     epochs = ", ".join(f"{arm} {mean:.3g}" for arm, mean in means.items())
     why = f"validation reward {level:.4g}; epochs: {epochs}{_cut([*named], found.cut, len(ends))}"
-    estimate = of_logs(of_interval(t_interval(found.logs), why), "percent")
+    estimate = of_logs(of_runs(found.logs, why), "percent")
     return replace(estimate, censored=any(found.cut))
 
 
@@ -82,9 +81,12 @@ def larger_step(
 ) -> Estimate:
     """Speed-up of the last step of a chain of arms over that of the step to the arm `than`, in
     percent: both steps in epochs to a validation reward, as for `epochs_to_level`.
+
+    `than` is an arm of the chain between the first and the last (`pcpo.claims.claim` checks it).
+
+    Blocked where a run of the two steps ends below the level: a step that is cut is shortened, and
+    the other one may then look larger than it (`pcpo.stats.restricted`).
     """
-    if than not in chain[1:-1]:
-        raise ValueError(f"than: '{than}' is no step before the last of {' -> '.join(chain)}")
     level = _level(evidence, number, fraction)
     curves = _curves(evidence, number, chain)
     if math.isnan(level):
@@ -94,11 +96,14 @@ def larger_step(
     last, other = (
         restricted_log_ratios(times[i - 1], times[i], ends) for i in (len(chain) - 1, place)
     )
-    cut = any((*last.cut, *other.cut))
     why = f"validation reward {level:.4g}; {chain[-2]} -> {chain[-1]} over {chain[place - 1]} -> "
-    why += than + "; a run that ends below the level counts as its last epoch" * cut
-    found = of_interval(t_interval(last.logs - other.logs), why)
-    return replace(of_logs(found, "percent"), censored=cut)
+    found = of_logs(of_runs(last.logs - other.logs, why + than), "percent")
+    if not any((*last.cut, *other.cut)):
+        return found
+    steps = dict(zip((chain[-2], chain[-1]), last.cut, strict=True))
+    steps |= dict(zip((chain[place - 1], than), other.cut, strict=True))
+    who = _below([*steps], [*steps.values()], len(ends))
+    return replace(found, blocked=f"{who} end below the level, which can enlarge the difference")
 
 
 @procedure()
@@ -129,7 +134,7 @@ def kl_at_reward(evidence: Evidence, number: int, *, arms: Arms = PAIR) -> Estim
             raise NotRun(f"configuration {number} has no KL divergence in every epoch")
         differences.append(float((fronts[0] - fronts[1]).mean()))
         references.append(float(fronts[1].mean()))
-    found = of_interval(t_interval(differences), f"at {len(SHARES)} rewards that both arms reach")
+    found = of_runs(differences, f"at {len(SHARES)} rewards that both arms reach")
     return replace(found, reference=float(np.mean(references)))
 
 
@@ -143,8 +148,20 @@ def _front(kl: pd.Series | None, curve: np.ndarray, rewards: np.ndarray) -> np.n
 
 
 def _curves(evidence: Evidence, number: int, arms: Sequence[str]) -> list[Curves]:
-    found = evidence.seeds("validation", number, arms)
-    return [{seed: validation_curve(rows) for seed, rows in of_arm.items()} for of_arm in found]
+    """Validation curves of each arm. Raises NotRun where a reward is no number."""
+    found: list[Curves] = [
+        {seed: validation_curve(rows) for seed, rows in of_arm.items()}
+        for of_arm in evidence.seeds("validation", number, arms)
+    ]
+    for arm, of_arm in zip(arms, found, strict=True):
+        for seed, curve in of_arm.items():
+            if not np.isfinite(curve).all():
+                epochs = curve[~np.isfinite(curve).all(axis=1), 0]
+                raise NotRun(
+                    f"configuration {number}: the validation reward of arm '{arm}', seed {seed}, "
+                    f"is no number at epoch {epochs[0]:g}"
+                )
+    return found
 
 
 def _level(evidence: Evidence, number: int, fraction: float) -> float:
@@ -166,9 +183,15 @@ def _no_level(runs: int) -> Estimate:
     return Estimate(math.nan, n=runs_per_arm(runs), runs=runs, blocked=why)
 
 
+def _below(arms: Sequence[str], cut: Sequence[int], runs: int) -> str:
+    """E.g. "1 of 8 runs of baseline and 2 of 8 runs of pcpo"; "" where none is cut."""
+    who = [f"{n} of {runs} runs of {arm}" for arm, n in zip(arms, cut, strict=True) if n]
+    return " and ".join(who)
+
+
 def _cut(arms: Sequence[str], cut: Sequence[int], runs: int) -> str:
-    who = [f"{n} of {runs} of {arm}" for arm, n in zip(arms, cut, strict=True) if n]
-    return f"; {' and '.join(who)} end below it and count as the last epoch" if who else ""
+    who = _below(arms, cut, runs)
+    return f"; {who} end below it and count as the last epoch" if who else ""
 
 
 def _span(ends: Iterable[float]) -> str:

@@ -31,6 +31,13 @@ def of_speedup(row: pd.Series, why: str) -> Estimate:
     )
 
 
+def at_level(reached: int, runs: int) -> str:
+    """How many of an arm's runs reach a level: "at the level in 7 of 8 runs"."""
+    if reached == 0:
+        return "never at the level" if runs == 1 else f"at the level in none of {runs} runs"
+    return f"at the level in {reached} of {runs} runs"
+
+
 def of_coefficient(row: pd.Series, absent: str) -> Estimate:
     """A row of Table 3 or 4: t over runs, or the model over prompts where there is one run.
 

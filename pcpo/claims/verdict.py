@@ -15,8 +15,9 @@ One part of a sentence
   holds or fails without an interval, and needs no second run.
 - `Estimate.blocked`: something other than the claim may have caused the effect, mostly an unmatched
   reward. Undecided.
-- `Estimate.censored`: a run ended before it reached the level. The effect is then nearer to none
-  than it may be, so that no region with two edges is shown to contain it.
+- `Estimate.censored`: a run ended before it reached the level. Its log ratio is then nearer to none
+  than it may be, so that no region with two edges is shown to contain the effect. The difference of
+  two such log ratios is blocked: a cut can enlarge it (`pcpo.claims.outcomes.larger_step`).
 
 A sentence of several parts
 - It fails if any part fails. There are as many chances to fail as parts, so the parts' p-values

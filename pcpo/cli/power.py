@@ -36,7 +36,8 @@ OUTCOMES = (
     Outcome("quality", "quality at matched reward, % of the baseline's FID", -24.4, False),
 )
 # speedup: the smallest of Table 1. quality: the coefficient -7.750 of Table 3 over the baseline's
-# 31.72 of Table 2(a).
+# 31.72 of Table 2(a): a choice, because the coefficient is of a prompt's FID, of which the
+# paper prints no mean.
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -13,22 +13,31 @@ from typing import get_args
 from pcpo.claims.words import LEDGER_VERDICTS, Kind, short
 from pcpo.report.files import number, read_rows
 
-_OF_CLAIM = ("group", "claim", "source", "claimed", "paper", "remark", "kind", "primary")
-_OF_PART = ("id", "quantity", "setting", "n", "verdict", "why")
+_OF_CLAIM = ("group", "claim", "source", "paper", "remark", "kind", "primary")
+_OF_PART = ("id", "quantity", "setting", "n", "verdict", "why", "claimed", "judged_by")
 _NUMBERS = ("estimate", "low", "high")
-_WORDS = {"kind": get_args(Kind), "primary": ("True", "False")}
+_WORDS = {
+    "kind": get_args(Kind),
+    "primary": ("True", "False"),
+    "judged_by": ("sentence", "table"),
+}
 COLUMNS = ("claim_id", "claim_verdict", *_OF_CLAIM, *_OF_PART, *_NUMBERS)
 
 
 @dataclass(frozen=True)
 class JudgedPart:
-    """One estimate and its verdict: a claim in one setting. NaN: no such number."""
+    """One estimate and its verdict: a claim in one setting. NaN: no such number.
+
+    `by_table`: judged on a table of the paper that contradicts the sentence, and shown beside it.
+    """
 
     id: str
     setting: str
     n: str
     verdict: str
     why: str
+    claimed: str
+    by_table: bool
     estimate: float
     low: float
     high: float
@@ -73,8 +82,12 @@ class JudgedClaim:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Number of parts by kind of verdict, only kinds that occur."""
-        return {word: count for word, count in counts(self.parts).items() if count}
+        """Number of the sentence's parts by kind of verdict, only kinds that occur."""
+        return {word: count for word, count in counts(self.of_sentence).items() if count}
+
+    @property
+    def of_sentence(self) -> list[JudgedPart]:
+        return [part for part in self.parts if not part.by_table]
 
 
 def read_ledger(path: Path) -> list[JudgedClaim]:
@@ -117,6 +130,7 @@ def _claim(cells: dict[str, str], quantity: str, parts: list[JudgedPart]) -> Jud
         nature=cells["kind"],
         primary=cells["primary"] == "True",
         quantity=quantity,
+        claimed=next((part.claimed for part in parts if not part.by_table), ""),
         parts=tuple(parts),
     )
 
@@ -159,6 +173,8 @@ def _part(cells: dict[str, str], path: Path, n: int) -> tuple[JudgedPart, str]:
         n=cells["n"],
         verdict=cells["verdict"],
         why=cells["why"],
+        claimed=cells["claimed"],
+        by_table=cells["judged_by"] == "table",
         estimate=values["estimate"],
         low=values["low"],
         high=values["high"],

@@ -4,8 +4,12 @@ A run that never reaches the level counts as its last epoch, in both arms alike:
 restricted to the window, as restricted mean survival times are (Royston & Parmar, BMC Med. Res.
 Methodol. 13:152, 2013). If the arms do not differ, the two runs of a seed can be exchanged, and so
 the log ratio of their restricted times is symmetric about 0, whatever is cut off: Student's t stays
-a test of no difference. A cut moves a ratio towards 1 and never away from it. So a difference that
-is shown is real, and its size is a lower bound; but that there is none cannot be shown.
+a test of no difference. A cut moves the ratio of a seed towards 1 and never away from it. So the
+arms are shown to differ where the test says so, but that they do not cannot be shown. The mean over
+seeds is of restricted times, which is not the mean of whole ones.
+
+All of this is of one ratio. The difference of two log ratios has no such bound: where the second is
+cut and the first is not, the difference is enlarged and can have the wrong sign.
 """
 
 from __future__ import annotations

@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # The estimate in a judged cell, and the columns of our table by which `pcpo.claims.cells` judges:
-#   speed-up      percent: speedup_low, speedup_high
-#   coefficient   of a mixed model: coef, p_value, converged
-#   pair          the row "... pcpo" minus the row "... baseline": <column>_prompt_difference,
-#                 <column>_prompt_difference_se, <column>_prompts
-#   gain          PCPO minus the base model, in one row: the same three columns
+#   speed-up      percent: speedup_low, speedup_high, runs, baseline_reached, pcpo_reached
+#   coefficient   of a mixed model: coef, p_value, std_error, converged; over runs: runs, run_coef,
+#                 run_std_error, p_run
+#   pair          the row "... pcpo" minus the row "... baseline", for each judged column
+#                 <column>_prompt_difference, _prompt_difference_se, _prompts, _runs,
+#                 _run_difference, _run_se (`pcpo.tables.paired`)
+#   gain          PCPO minus the base model, in one row: the same columns
 Kind = Literal["speed-up", "coefficient", "pair", "gain"]
 # (the paper's table by row label, row, column) -> the sign of PCPO's effect that the paper claims
 # for this cell: 1, -1, or 0 for none. `pcpo.tables.directions` has the functions of this kind.

@@ -25,6 +25,11 @@ RECORD = Record(
     labels=lambda paper: row_labels.joined(paper["effect"], paper["metric"]),
 )
 
+_INTERACTION = (
+    "'Batch Size' decides nothing where the two baselines are at different rewards, and "
+    "'Interaction' then compares PCPO's effects at two rewards."
+)
+
 
 def make(experiments: Sequence[Any], *, per_prompt: pd.DataFrame, selection: pd.DataFrame) -> Body:
     """value ~ algorithm * batch + (1 | prompt), configurations 1 and 2; further columns: 1 to 4."""
@@ -58,11 +63,15 @@ def make(experiments: Sequence[Any], *, per_prompt: pd.DataFrame, selection: pd.
                 rows[effect, metric] |= {f"{k}{suffix}": v for k, v in found.items()}
         for effect in effects.EFFECTS:
             effects.correct([rows[effect, metric] for metric in METRIC_COLUMNS], suffix)
+    apart = matching.unmatched_baselines(selection, [numbered.get(n) for n in (1, 2)])
     for row in rows.values():  # of the main columns
-        # "Algorithm" is PCPO's effect at half batch: only the pair of configuration 1. The other
-        # effects use both pairs.
-        alone = row["effect"] == "Algorithm"
-        row |= matching.columns(selection, [numbered.get(n) for n in ((1,) if alone else (1, 2))])
+        # "Algorithm" is PCPO's effect at half batch: only the pair of configuration 1. "Batch Size"
+        # compares the two baselines, the interaction the two pairs.
+        if row["effect"] == "Batch Size":
+            row["unmatched"] = apart
+        else:
+            used = (1,) if row["effect"] == "Algorithm" else (1, 2)
+            row |= matching.columns(selection, [numbered.get(n) for n in used])
         half = data[(data["number"] == 1) & (data["metric"] == row["metric"])]
         row["reference"] = half.loc[half["algorithm"] == "baseline", "value"].mean()
     columns = (
@@ -82,6 +91,7 @@ def make(experiments: Sequence[Any], *, per_prompt: pd.DataFrame, selection: pd.
         effects.P_VALUES.format(family="effect"),
         effects.SLOPE,
         notes.TWO_TASKS,
+        *([f"{_INTERACTION} Here: {apart}."] if apart else []),
         *effects.data_notes(data, numbered, selection, per_prompt),
         notes.TABLE_3_SLIP,
     ]

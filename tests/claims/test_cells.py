@@ -50,10 +50,11 @@ def test_claims_are_those_of_the_paper(table, row, column, text):
     assert statement(table, row, column) == text
 
 
-def speedup(low, high, value=10.0, runs=4):
+def speedup(low, high, value=10.0, runs=4, baseline_reached=None):
     cells = {"row": "configuration 1 level 1", "speedup_pct": value, "baseline_epochs": 20.0}
     cells |= {"pcpo_epochs": 18.0, "speedup_low": low, "speedup_high": high, "runs": runs}
-    cells |= {"baseline_reached": runs, "pcpo_reached": runs}
+    cells |= {"pcpo_reached": runs}
+    cells["baseline_reached"] = runs if baseline_reached is None else baseline_reached
     return (
         "table10",
         pd.DataFrame([cells]).set_index("row"),
@@ -93,6 +94,17 @@ def paired(difference, error, overall=None, unmatched="", runs=4, run_error=None
         (speedup(-2.0, 22.0), "undecided", "contains 0"),
         (speedup(2.0, 18.0, runs=1), "one run", "2.0 to 18.0"),
         (speedup(5.0, np.inf, runs=1), "one run", "inf"),
+        (
+            speedup(2.0, 18.0, runs=8, baseline_reached=7),
+            "holds",
+            "baseline at the level in 7 of 8 r",
+        ),
+        (
+            speedup(2.0, 18.0, runs=8, baseline_reached=0),
+            "holds",
+            "baseline at the level in none of",
+        ),
+        (speedup(2.0, 18.0, runs=1, baseline_reached=0), "one run", "baseline never at the level"),
         (speedup(np.nan, np.nan, np.nan), "not measured", "neither"),
         (coefficient(-6.0, 0.01, runs=4), "holds", "over 4 runs p = 0.00927 (t); over prompts"),
         (coefficient(6.0, 0.01, runs=4), "fails", "over 4 runs"),
@@ -192,5 +204,17 @@ def test_tables_that_are_not_given_are_not_measured():
 def test_errors_name_the_file_or_the_columns(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"table1\.csv"):
         compare({}, tmp_path, "demo")
+    whole = tables(tmp_path, names=("table2a", "table3", "table10"))
+    for name, column in (
+        ("table2a", "fid_prompt_difference"),
+        ("table2a", "is_star_runs"),
+        ("table3", "runs"),
+        ("table10", "pcpo_reached"),
+    ):
+        lacking = {name: whole[name].drop(columns=column)}
+        with pytest.raises(
+            ValueError, match=rf"{name}: the table lacks the columns \['{column}'\]"
+        ):
+            compare(lacking, PUBLISHED, "demo")
     with pytest.raises(ValueError, match="table3: the table lacks the columns"):
         compare({"table3": pd.DataFrame({"row": ["a"], "coef": [1.0]})}, PUBLISHED, "demo")

@@ -149,6 +149,22 @@ def test_where_a_table_contradicts_its_sentence_the_table_is_judged(ledgers, cla
                     assert direction == ("none" if gap == 0 else "lower")
 
 
+def test_a_part_that_a_table_contradicts_does_not_decide_its_sentence(ledgers, claims):
+    """Planted are the sentences: they hold though the tables' parts fail."""
+    ledger = ledgers[1].set_index("id")
+    for claim in (c for c in claims if c.contradicted):
+        rows = ledger[ledger["claim_id"] == claim.id]
+        beside = rows.index.isin(claim.contradicted)
+        assert list(rows["judged_by"] == "table") == list(beside)
+        assert set(rows["claim_verdict"]) == {"holds"}, claim.id
+        assert set(rows.loc[~beside, "claimed"]) == {"higher"}
+        for part, shown in claim.contradicted.items():
+            words = {"lower": "lower", "none": "no effect above"}[shown.direction]
+            assert rows.loc[part, "claimed"].startswith(words)
+    text = to_markdown(ledgers[1], "paper")
+    assert "of 22 settings: holds 22; beside them, by the paper's own table: fails 2." in text
+
+
 def published(name):
     return pd.read_csv(CONFIG / "paper" / f"{name}.csv")
 
@@ -159,12 +175,12 @@ def test_margins_are_half_of_the_papers_effect(claims):
         published(n).set_index(k) for n, k in (("table3", "effect"), ("table4", "model"))
     )
     half = table2a.query("batch_size == 256 and method == 'Baseline'").iloc[0]
-    sd14 = table2b.query("model == 'SD1.4' and method == 'Baseline'").iloc[0]
+    flux = table2b.query("model == 'FLUX' and method == 'Baseline'").iloc[0]
     for name, rows, label, metric, base in (
         ("fd_dinov2_not_significant", table3, "Algorithm", "fd_dinov2", half),
         ("fd_dinov2_batch", table3, "Batch Size", "fd_dinov2", half),
         ("diversity_main_effect", table3, "Algorithm", "lpips_diversity", half),
-        ("diversity_dancegrpo", table4, "SD1.4", "lpips_diversity", sd14),
+        ("diversity_dancegrpo", table4, "FLUX", "lpips_diversity", flux),
     ):
         (claim,) = claims_named(claims, name)
         effect = rows[rows["metric"] == metric].loc[label, "coef"]
@@ -420,6 +436,17 @@ good:
             "lower",
             "lower\n  contradicted: {good-3: {direction: higher, shows: more}}",
             "good: contradicted: the claim has no part 'good-3'",
+        ),
+        (
+            "lower",
+            "lower\n  contradicted: {good: {direction: higher, shows: more}}",
+            "good: contradicted: no part is left to the sentence",
+        ),
+        (
+            "epoch_mean\n  direction: lower\n  configurations: [2]\n  options: {of: kl}",
+            "larger_step\n  direction: lower\n  configurations: [2]\n"
+            "  options: {chain: [baseline, log_hinge, pcpo], than: pcpo, fraction: 0.5}",
+            "good: options: than: 'pcpo' is no step before the last of baseline -> log_hinge",
         ),
         ("good:", "good: 1\nbetter:", "good: expected the keys of a claim"),
     ],

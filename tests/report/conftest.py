@@ -17,7 +17,7 @@ PUBLISHED = Path("config/paper")
 HOSTILE = '<script>alert("a")</script><img src="https://example.org/x.png">'
 CLAIMS = ("id", "group", "claim", "source", "quantity", "setting", "estimate", "low", "high", "n")
 CLAIMS += ("verdict", "why", "claim_id", "claim_verdict", "claimed", "paper", "remark", "kind")
-CLAIMS += ("primary",)
+CLAIMS += ("primary", "judged_by")
 TABLE1 = pd.DataFrame(
     {
         "row": ["configuration 2", "configuration 4", "configuration 5", "configuration 6"],
@@ -68,12 +68,13 @@ def results(tmp_path):
     (root / "figures" / "figure3.json").write_text(to_json(below_figure))
     fast = ("Speed", f"Faster {HOSTILE}", "Table 1, Fig. 3", "speed-up, %; configuration")
     of_fast = ("fast", "holds", "higher", "24.6 %", f"a remark {HOSTILE}", "empirical", True)
+    of_fast += ("sentence",)
     rows = [
         ("fast-2", *fast, "configuration", 41.7, 20, 50, "20 epochs", "holds", HOSTILE, *of_fast),
         ("fast-4", *fast, "configuration", 4.7, 2, 50, "20 epochs", "holds", "", *of_fast),
         ("uniform", "Credit", "Uniform hurts.", "Fig. 7(d)", "reward; 10", "10", None, None, None,
          "", "not run at this scale", "configuration 10 is left out", "uniform",
-         "not run at this scale", "lower", "", "", "empirical", False),
+         "not run at this scale", "lower", "", "", "empirical", False, "sentence"),
     ]  # fmt: skip
     pd.DataFrame(rows, columns=list(CLAIMS)).to_csv(root / "claims.csv", index=False)
 

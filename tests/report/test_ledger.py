@@ -10,7 +10,7 @@ GOOD = dict(
         (
             *("fast-2", "Speed", "Faster.", "Table 1", "speed-up; configuration 2"),
             *("configuration 2", 41.7, 20, 50, "1 run", "holds", "above 0"),
-            *("fast", "fails", "higher", "24.6 %", "", "empirical", "False"),
+            *("fast", "fails", "higher", "24.6 %", "", "empirical", "False", "sentence"),
         ),
         strict=True,
     )
@@ -45,6 +45,13 @@ def test_claims_in_their_order_with_their_parts(write_claims):
         "one run": 0,
         "not run": 1,
     }
+    table = row(id="fast-5", verdict="fails", claimed="lower", judged_by="table")
+    (beside,) = read_ledger(write_claims(table, row(), name="table.csv"))
+    assert (beside.claimed, beside.counts) == ("higher", {"holds": 1})
+    assert [(part.claimed, part.by_table) for part in beside.parts] == [
+        ("lower", True),
+        ("higher", False),
+    ]
     algebra = row(id="a", claim_id="a", kind="algebra", primary="True")
     one, two = read_ledger(write_claims(row(), algebra, name="more.csv"))
     assert empirical([one, two]) == [one]
@@ -62,6 +69,7 @@ def test_claims_in_their_order_with_their_parts(write_claims):
         ({"id": "x", "verdict": "not run"}, "row 2, verdict: 'not run' is unknown"),
         ({"id": "x", "claim_verdict": ""}, "row 2, claim_verdict: '' is unknown"),
         ({"id": "x", "kind": "sums"}, "row 2, kind: 'sums' is unknown; known: empirical, algebra"),
+        ({"id": "x", "judged_by": "us"}, "row 2, judged_by: 'us' is unknown; known: sentence"),
         ({}, "row 2, id: 'fast-2' is empty or occurs twice"),
         ({"id": ""}, "row 2, id"),
         ({"id": "x", "low": 60}, "row 2: low 60.0 lies above high 50.0"),

@@ -1,7 +1,9 @@
 import pandas as pd
 import pytest
 
-from pcpo.tables.matching import unmatched
+from pcpo.tables.build import build
+from pcpo.tables.matching import unmatched, unmatched_baselines
+from tests import fabricated
 
 
 def rows(experiment, *, matched, difference, seed=0):
@@ -37,3 +39,33 @@ EQUAL = rows("c", matched=True, difference=-0.01)
 )  # fmt: skip
 def test_which_arm_has_the_higher_reward(pairs, names, why):
     assert unmatched(selection(*pairs), list(names)) == why
+
+
+@pytest.mark.parametrize(
+    ("rewards", "why"),
+    [
+        ([(5.43, 5.44)], ""),
+        ([(5.437, 5.648)], "5.437 in configuration 1 and 5.648 in configuration 2"),
+        ([(5.437, 5.648), (5.648, 5.437)], ""),  # equal over the seeds
+        ([(5.437, 5.648), (5.44, 5.44)], "5.439 in configuration 1 and 5.544 in configuration 2"),
+    ],
+)
+def test_the_batch_size_is_judged_where_the_baselines_match(rewards, why):
+    """PCPO matches the baseline of its own configuration in all of these."""
+    one = fabricated.selection((1, 2))
+    rows = []
+    for seed, of_seed in enumerate(rewards):
+        own = one["experiment"].map(dict(zip(map(fabricated.name, (1, 2)), of_seed, strict=True)))
+        own_tolerance = one["tolerance"].where(one["arm"] != "baseline", 0.0)
+        rows.append(one.assign(seed=seed, selection_reward=own, tolerance=own_tolerance))
+    chosen = pd.concat(rows)
+    numbered = {e.number: e for e in fabricated.experiments()}
+    found = unmatched_baselines(chosen, [numbered[1], numbered[2]])
+    assert found == (f"rewards of the baselines not matched: {why}" if why else "")
+    assert unmatched_baselines(chosen, [numbered[1], None]) == ""
+    data = {"per_prompt": fabricated.metrics()[1], "selection": chosen}
+    table = build("table3", fabricated.experiments(), data)
+    blocked = table.frame.groupby("effect")["unmatched"].unique()
+    assert list(blocked["Batch Size"]) == [found]
+    assert list(blocked["Algorithm"]) == list(blocked["Interaction"]) == [""]
+    assert any("'Interaction' then compares" in note for note in table.notes) == bool(why)

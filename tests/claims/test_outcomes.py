@@ -1,0 +1,77 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from pcpo.claims import PROCEDURES, Evidence, NotRun
+from pcpo.claims.verdict import Assertion, decide
+from pcpo.config import load_experiments
+from tests.claims import planted
+
+SEEDS = range(8)
+TRUE = {"baseline": 100.0, "log_hinge": 38.0, "matching": 38.0, "pcpo": 20.0}  # epochs to reward 1
+
+
+@pytest.fixture(scope="module")
+def one():
+    return load_experiments("paper")[:1]
+
+
+def curves(one, length, true=TRUE):
+    """Validation rewards that rise by a line, eight seeds of slightly unlike speed."""
+    epochs = np.arange(0, length + 1, 2)
+    return pd.concat(
+        pd.DataFrame({"epoch": epochs, "reward_mean": epochs / time / (1 + 0.001 * seed)}).assign(
+            experiment=one[0].name, arm=arm, seed=seed, images=8, reward_std=0.1
+        )
+        for arm, time in true.items()
+        for seed in SEEDS
+    )
+
+
+def larger_step(one, length, than="log_hinge"):
+    """With the level at reward 1, whatever the baseline's final reward is."""
+    mean_final = length / 100 * np.mean([1 / (1 + 0.001 * seed) for seed in SEEDS])
+    evidence = Evidence(one, {"validation": curves(one, length)})
+    options = {"chain": (*TRUE,), "than": than, "fraction": 1 / mean_final}
+    return PROCEDURES["larger_step"].function(evidence, 1, **options)
+
+
+@pytest.mark.parametrize("column", ["reward_mean", "ratio_mean", "native_weight"])
+def test_one_value_that_is_no_number_is_not_run_and_ends_nothing(column):
+    given = planted.frames(load_experiments("paper")[1:2], 1, (0, 1))
+    frame, options, name = {
+        "reward_mean": ("validation", {}, "validation_area"),
+        "ratio_mean": ("updates", {"of": "ratio_mean", "arm": "baseline"}, "arm_mean"),
+        "native_weight": ("credit", {}, "clipping_follows_weight"),
+    }[column]
+    rows = given[frame] = given[frame].reset_index(drop=True)
+    procedure = PROCEDURES[name].function
+
+    def found():
+        return procedure(Evidence(load_experiments("paper")[1:2], given), 2, **options)
+
+    assert found().low <= found().value
+    if column == "native_weight":  # no rank
+        rows[column] = 1.0
+        assert "1 different weights" in found().blocked
+        return
+    last = rows[rows["arm"] == "baseline"].index[-1]
+    rows.loc[last - 1 : last, column] = np.nan  # both updates of the last epoch
+    with pytest.raises(NotRun, match="no finite number|is no number at epoch"):
+        found()
+
+
+def test_a_step_that_is_cut_decides_nothing_about_the_larger_one(one):
+    """The last step is 28 % smaller than the first. Runs of 40 epochs cut the first step alone."""
+    truth = 100 * (38 / 20 / (100 / 38) - 1)
+    whole = larger_step(one, 120)
+    assert whole.value == pytest.approx(truth, abs=0.1)
+    assert decide(whole, Assertion("higher")).word == "fails"
+    cut = larger_step(one, 40)
+    assert cut.low > 0  # the wrong sign
+    assert decide(cut, Assertion("higher")).word == "undecided"
+    assert cut.blocked.startswith("8 of 8 runs of baseline end below the level")
+    # The step to matching has no cut run.
+    other = larger_step(one, 40, than="matching")
+    assert not other.blocked
+    assert other.value == pytest.approx(90.0, abs=0.1)
