@@ -6,14 +6,14 @@ import re
 import pytest
 
 from pcpo.markdown import escaped, without_html
-from pcpo.report.markup import blocks, inline
+from pcpo.report.markup import inline
 from tests.hostile_prompts import HOSTILE
 
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_the_page_shows_it(text):
     assert html.unescape(str(inline(f"“{escaped(text)}”"))) == f"“{text}”"
-    assert not re.search(r"<(?!p>|/p>)", str(blocks(f"Prompts “{escaped(text)}”.")))
+    assert "<" not in str(inline(f"Prompts “{escaped(text)}”."))
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -51,7 +51,7 @@ def finish():
         noise = np.random.default_rng(number).integers(0, 256, (24, 3, 8, 8), np.uint8)
         names = [(i, f"prompt {i}", seed) for i in range(6) for seed in range(4)]
         write_images(Path(folder), names, list(noise))
-    for name in ("accuracy", "rewards"):
+    for name in ("accuracy", "rewards", "headroom"):
         put(P.synthetic(f"{name}.csv"), pd.DataFrame({"model": ["sd14"], "colour": [0.5]}))
     text(P.synthetic("sd14/unet/weights.safetensors"), "weights")
     text(f"{P.root}/embeddings/x/prompt.safetensors", "features")

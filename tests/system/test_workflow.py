@@ -141,7 +141,7 @@ def expected_outputs():
             for suffix in ("pdf", "png", "svg", "md")
         )
     yield from (paths.compare, f"{paths.claims}.csv", f"{paths.claims}.md", paths.report)
-    yield from (paths.synthetic(name) for name in ("accuracy.csv", "rewards.csv"))
+    yield from (paths.synthetic(name) for name in ("accuracy.csv", "rewards.csv", "headroom.csv"))
 
 
 @pytest.mark.slow
