@@ -44,7 +44,7 @@ _SOURCES = (
 )
 # The files of config/ that are read, for use where git does not say which belong to it.
 _CONFIG = (
-    *("config.yaml", "original.yaml", "paper.yaml", "pilot.yaml", "study.yaml"),
+    *("config.yaml", "original.yaml", "paper.yaml", "pilot.yaml", "study.yaml", "study50.yaml"),
     *("assets.csv", "assets.lock"),
     *("arms.yaml", "claims.yaml", "defaults.yaml"),
     *("experiments/*.yaml", "presets/*.yaml", "scale/*.yaml", "paper/*.csv"),
@@ -87,11 +87,12 @@ def contents(
 def _reporting(paths: Paths, experiments: Sequence[Experiment]) -> list[Path]:
     """The files for readers, as far as these experiments have them."""
     numbers = {experiment.number for experiment in experiments}
+    drawn = {name: f for name, f in FIGURES.items() if not f.untrained(experiments)}
     made = [Path(paths.compare), Path(paths.report)]
     made += [Path(f"{paths.claims}.{suffix}") for suffix in ("csv", "md")]
     for pattern, specs, suffixes in (
         (paths.table, TABLES, TABLE_SUFFIXES),
-        (paths.figure, FIGURES, (*FIGURE_SUFFIXES, *CAPTION_SUFFIXES)),
+        (paths.figure, drawn, (*FIGURE_SUFFIXES, *CAPTION_SUFFIXES)),
     ):
         for name in specs:
             if set(specs[name].experiments) <= numbers:

@@ -80,8 +80,12 @@ class Targets:
 
     @cached_property
     def figures(self) -> dict[str, FigureInput]:
-        """The figures whose experiments are all chosen."""
-        return {name: spec for name, spec in FIGURES.items() if self._has(spec.experiments)}
+        """The figures whose experiments are all chosen, and whose arms these train."""
+        return {
+            name: spec
+            for name, spec in FIGURES.items()
+            if self._has(spec.experiments) and not spec.untrained(self.experiments.values())
+        }
 
     @cached_property
     def in_parts(self) -> dict[str, list[str]]:
