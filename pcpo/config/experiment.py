@@ -124,9 +124,12 @@ class EMA(Record):
 
 
 class Validation(Record):
-    """The reward on fixed prompts in the course of training (Figure 5)."""
+    """The reward on fixed prompts in the course of training: Figure 5, and the primary outcomes.
 
-    prompts: Name  # a prompt set that is not trained on
+    A training is the same with and without it.
+    """
+
+    prompts: Name  # a prompt set; in Flow-GRPO one that is not trained on
     count: int = Field(gt=0)  # at most so many of its prompts, one image each
     every: int = Field(gt=0)  # epochs
     # native: the training's, with its noise; deterministic: the same kind without noise.

@@ -44,7 +44,7 @@ def test_half_the_timesteps_train_half():
 
 @pytest.fixture(scope="module")
 def made():
-    chosen = [experiment(1), experiment(2)]
+    chosen = [experiment(number, validation=None) for number in (1, 2)]
     return plan.make(load_scale("paper"), chosen, [0, 1], SPEED)
 
 
@@ -149,7 +149,23 @@ def test_validation_is_sampled_and_not_trained():
     trained = 300 * 512 * plan.sampling_tflop(e)
     longer = plan.sampling_tflop(e) + 30 * 2 * 2.224
     assert row.sampling_pflop * 1e3 == pytest.approx(trained + images * longer, rel=1e-4)
-    assert plan.validation_images(experiment(1), load_scale("paper")) == 0
+    assert plan.validation_images(experiment(1), load_scale("paper")) == 45 * (1 + 300 // 10)
+    assert plan.validation_images(experiment(1, validation=None), load_scale("paper")) == 0
+
+
+@pytest.mark.parametrize("name", ["paper", "pilot", "original"])
+def test_our_validation_costs_less_than_a_twentieth(name):
+    """The paper has one in configurations 8 and 9 alone."""
+    scale = load_scale(name)
+    chosen = [load_experiment(number, name) for number in range(1, 11)]
+    assert all(e.validation for e in chosen)
+    without = [
+        e if e.number in (8, 9) else e.model_copy(update={"validation": None}) for e in chosen
+    ]
+    hours, fewer = (
+        plan.totals(plan.make(scale, each, [0], SPEED))["gpu_hours"] for each in (chosen, without)
+    )
+    assert fewer < hours < 1.05 * fewer
 
 
 def test_the_table_adds_up_and_calls_assumptions_so(made, tmp_path):

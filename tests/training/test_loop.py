@@ -429,6 +429,23 @@ def test_validation_starts_at_the_base_model_and_scores_the_moving_average(model
     assert rows["reward_mean"].nunique() == 3
 
 
+@pytest.mark.parametrize("number", [1, 6])
+def test_a_training_is_the_same_with_and_without_validation(models, tmp_path, number):
+    """By the native sampler, which draws noise: none of the training's random numbers is taken."""
+    native = HELD_OUT.model_copy(update={"sampler": "native"})
+    found = []
+    for validation in (native, None):
+        path = tmp_path / ("without" if validation is None else "with")
+        updates = run(models, path, experiment(number, epochs=2, validation=validation))
+        assert len(frames.read(path / "validation.parquet", frames.VALIDATION)) == (
+            0 if validation is None else 3
+        )
+        found.append((updates.drop(columns="seconds"), weights(path, 2)))
+    (watched, trained), (alone, same) = found
+    pd.testing.assert_frame_equal(watched, alone, check_exact=True)
+    assert same_tensors(trained, same)
+
+
 def test_validation_without_its_prompts_is_refused(models, tmp_path):
     chosen = experiment(8, validation=HELD_OUT)
     with pytest.raises(ValueError, match=r"08_flowgrpo_ocr: validation.prompts: .* given none"):
