@@ -3,7 +3,8 @@
     python -m pcpo.cli.power --seeds 4 8 12 --sd speedup=15 --sd area=0.044 --effect area=0.095
 
 Without `--sd` of an outcome its standard deviation is that of a pilot's paired differences, from
---validation and --per-prompt FILES of at least two seeds.
+--validation and --per-prompt FILES of at least two seeds. Areas are in the unit of the reward: give
+the files of configurations with one reward, or there is no standard deviation of the area.
 """
 
 from __future__ import annotations
@@ -84,7 +85,8 @@ def _table(
     sd, effect = sds.get(name), effects.get(name, outcome.effect)
     if sd is None or effect is None:
         lacking = " and ".join(w for w, v in (("--sd", sd), ("--effect", effect)) if v is None)
-        return [f"no {lacking} {name}=... given"]
+        measured = "" if sd is None else f"sd {sd:.3g}; "
+        return [f"{measured}no {lacking} {name}=... given"]
     margin = margins.get(name, abs(effect) / 2)
     lines = [f"sd {sd:.3g}, effect {effect:.3g}, margin {margin:.3g}"]
     mean, spread, bounds = effect, sd, (-margin, margin)
@@ -124,11 +126,14 @@ def _pilot(arguments: argparse.Namespace) -> dict[str, float]:
     from pcpo.config import load_experiments
     from pcpo.records import frames
 
-    known = [experiment.name for experiment in load_experiments(arguments.scale)]
+    rewards = {e.name: e.reward.name for e in load_experiments(arguments.scale)}
+    known = [*rewards]
     found: dict[str, list[np.ndarray]] = {}
     if arguments.validation:
         read = frames.read(arguments.validation, frames.VALIDATION, arguments.scale, known)
         found |= pilot.of_validation(read, arguments.arm)
+        if len({rewards[name] for name in read["experiment"].unique()}) > 1:
+            del found["area"]  # the unit differs
     if arguments.per_prompt:
         spec = frames.METRICS_PER_PROMPT
         read = frames.read(arguments.per_prompt, spec, arguments.scale, known)

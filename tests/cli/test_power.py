@@ -36,6 +36,23 @@ def test_a_pilot_gives_the_standard_deviation(tmp_path, capsys):
     assert "sd 0.4, effect 0.2" in capsys.readouterr().out
 
 
+def test_areas_of_several_rewards_are_not_pooled(tmp_path, capsys):
+    """Speed-ups are: they have no unit."""
+    files = []
+    for e in load_experiments("smoke")[0], load_experiments("smoke")[2]:
+        for arm in ("baseline", "pcpo"):
+            for seed, gain in enumerate((1.0, 1.5)):
+                rows = pd.DataFrame({"epoch": [0, 10], "reward_mean": [0.5, 0.5 + gain]})
+                rows = rows.assign(experiment=e.name, arm=arm, seed=seed, images=4, reward_std=0.1)
+                path = tmp_path / f"{e.name}{arm}{seed}.parquet"
+                frames.write(rows, frames.VALIDATION, path, "smoke")
+                files.append(str(path))
+    power.main(["--scale", "smoke", "--validation", *files, "--effect", "area=0.2"])
+    text = capsys.readouterr().out
+    assert "no --sd area=... given" in text
+    assert "no --sd speedup" not in text
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
