@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pcpo.claims import read_claims
+from pcpo.config import load_experiment
+from pcpo.config.settings import chosen_experiments
 from pcpo.paths import FIGURES, NOT_DRAWN
 from pcpo.tables import TABLES
 
@@ -46,6 +49,31 @@ def test_the_page_on_results_lists_the_figures_that_are_not_drawn():
 def test_the_readme_names_the_figures_that_are_not_drawn():
     (named,) = re.findall(r"without\s+([\w, ]+) \(`NOT_DRAWN`", (ROOT / "README.md").read_text())
     assert named.split(", ") == [name.removeprefix("figure") for name in NOT_DRAWN]
+
+
+def test_the_page_on_the_study_has_every_primary_claim_every_question_and_every_margin():
+    """What is judged is written down before the runs: the page and the files that judge agree."""
+    page = (ROOT / "docs" / "study.md").read_text()
+    parts = dict(re.findall(r"^## (.+)\n((?:(?!## ).*\n)*)", page, re.M))
+    primary, questions = (
+        set(re.findall(r"^\| `(\w+)` \|", parts[title], re.M))
+        for title in ("Primary claims", "Our own questions")
+    )
+    claims = read_claims(ROOT / "config" / "claims.yaml")
+    assert primary == {claim.id for claim in claims if claim.primary}
+    margins = dict(re.findall(r"`(\w+)`\s([\d.]+) %", parts["Secondary claims"]))
+    bounded = {claim.id: claim.relative_margin for claim in claims if claim.relative_margin}
+    assert margins == {name: f"{100 * margin:.2g}" for name, margin in bounded.items()}
+    assert questions == {claim.id for claim in read_claims(ROOT / "config" / "questions.yaml")}
+    trainings = [_trainings(name) for name in ("study", "study50")]
+    assert f"| trainings | {trainings[0]} | {trainings[1]} |" in page
+
+
+def _trainings(settings):
+    """How many runs a file of settings asks for."""
+    asked = yaml.safe_load((ROOT / "config" / f"{settings}.yaml").read_text())
+    chosen = [load_experiment(n, asked["scale"]) for n in chosen_experiments(asked["experiments"])]
+    return sum(len(e.arms) * len(e.training_seeds(asked["seeds"])) for e in chosen)
 
 
 def test_every_line_of_the_page_on_safety_names_a_test():

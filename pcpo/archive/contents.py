@@ -46,7 +46,7 @@ _SOURCES = (
 _CONFIG = (
     *("config.yaml", "original.yaml", "paper.yaml", "pilot.yaml", "study.yaml", "study50.yaml"),
     *("assets.csv", "assets.lock"),
-    *("arms.yaml", "claims.yaml", "defaults.yaml"),
+    *("arms.yaml", "claims.yaml", "questions.yaml", "defaults.yaml"),
     *("experiments/*.yaml", "presets/*.yaml", "scale/*.yaml", "paper/*.csv"),
 )
 
