@@ -4,6 +4,7 @@
 # make test-slurm    the pipeline and its accidents on a real Slurm, brought up here (root, Debian)
 # make test-conda    the smoke pipeline with --use-conda, on a test double of conda
 # make soak    the smoke pipeline killed at random moments, and one that is not (KILLS=24 SEED=0)
+# make study-report    tables, figures and report.html from the archives in studies/, without training
 # make plan     GPU-hours, memory and disk of a real scale, before any run (SCALE=paper)
 # make bench-gpu    seconds, memory and share of peak of the real architectures on this GPU
 # All of them first set up .venv from the hash-pinned requirements.lock.
@@ -21,7 +22,7 @@ RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" OMP_NUM_THREADS=1 \
 SOURCES := pcpo tests envs
 SNAKEFILES := Snakefile $(wildcard rules/*.smk)
 
-.PHONY: demo smoke test check lint unit soak test-r test-slurm test-conda bench bench-gpu plan lock clean
+.PHONY: demo smoke study-report test check lint unit soak test-r test-slurm test-conda bench bench-gpu plan lock clean
 
 SCALE ?= paper
 
@@ -34,6 +35,17 @@ demo: $(READY)
 
 smoke: $(READY)
 	$(RUN) snakemake --cores all --config scale=smoke
+
+STUDIES ?= $(wildcard studies/*.zip)
+
+# Each archive is unpacked below results/bundles/: a run of one's own in results/ is not touched.
+study-report: $(READY)
+	@test -n "$(STUDIES)" || { echo "error: no archive in studies/; name one, as in" \
+		"make study-report STUDIES=results/demo/archive.zip"; exit 1; }
+	@for study in $(STUDIES); do \
+		$(RUN) snakemake --cores all --quiet rules --config from_bundle="$$study" -- report || exit 1; \
+		echo "$$study: $$(ls results/bundles/$$(basename "$$study" .zip)-*/results/*/report.html)"; \
+	done
 
 test: lint unit
 

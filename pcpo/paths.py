@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 TABLE_SUFFIXES = ("csv", "md", "tex", "json")  # the last for the report, which prints it
 FIGURE_SUFFIXES = ("pdf", "png", "svg")
@@ -29,6 +30,11 @@ class FigureInput(NamedTuple):
     experiments: tuple[int, ...]
     arms: tuple[str, ...] = ("baseline", "pcpo")
     also: tuple[str, ...] = ()
+
+    def untrained(self, experiments: Iterable[Any]) -> list[str]:
+        """Those of `arms` that the experiments of its panels do not train at their scale."""
+        trained = [e.arms for e in experiments if e.number in self.experiments]
+        return [arm for arm in self.arms if not all(arm in own for own in trained)]
 
 
 # The paper's figures that are drawn from data; `NOT_DRAWN` has the others.
@@ -63,9 +69,8 @@ FIGURES = {
     "ablation_of_credit": FigureInput(
         "credit_ablation",
         (1,),
-        arms=("baseline", "matching", "pcpo"),
         also=(
-            *("pcpo_exact", "reweight", "variance_only", "lambda", "drop_largest"),
+            *("matching", "pcpo_exact", "reweight", "variance_only", "lambda", "drop_largest"),
             "inverse_square",
         ),
     ),

@@ -15,7 +15,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+Curves = Mapping[int, np.ndarray]  # training seed -> validation curve (epochs, 2)
+
 LEVEL_ARMS = ("baseline", "pcpo")  # a level is derived from the runs of these arms
+LEVEL_FRACTION = 0.75  # of the way from the base model to where both of them end
 
 
 def validation_curve(rows: pd.DataFrame) -> np.ndarray:
@@ -75,3 +78,37 @@ def derived_level(runs: Mapping[str, Sequence[np.ndarray]], fraction: float) -> 
     start = float(np.mean([curve[0, 1] for of_arm in curves for curve in of_arm]))
     top = float(min(finals))
     return start + fraction * (top - start) if top > start else float("nan")
+
+
+def of_shared_seeds(*arms: Curves) -> list[Curves]:
+    """The runs of the training seeds that all arms have."""
+    shared = sorted(set.intersection(*map(set, arms)))
+    return [{seed: of_arm[seed] for seed in shared} for of_arm in arms]
+
+
+def shared_level(arms: Mapping[str, Curves], fraction: float = LEVEL_FRACTION) -> float:
+    """`derived_level` of the runs of `LEVEL_ARMS`, of the training seeds that both have.
+
+    NaN where they share no seed.
+    """
+    curves = of_shared_seeds(*(arms[arm] for arm in LEVEL_ARMS))
+    if not curves[0]:
+        return float("nan")
+    runs = {arm: [*of_arm.values()] for arm, of_arm in zip(LEVEL_ARMS, curves, strict=True)}
+    return derived_level(runs, fraction)
+
+
+def shared_ends(arms: Sequence[Curves]) -> np.ndarray:
+    """The last epoch that the arms' runs of a seed share (seeds,); all arms have the same seeds."""
+    return np.array([shared_end([of_arm[seed] for of_arm in arms]) for seed in arms[0]])
+
+
+def areas(arms: Sequence[Curves]) -> np.ndarray:
+    """`area` of each arm's runs (arms, seeds), up to the last epoch that a seed's runs share."""
+    ends = [*zip(arms[0], shared_ends(arms), strict=True)]
+    return np.array([[area(up_to(of_arm[seed], end)) for seed, end in ends] for of_arm in arms])
+
+
+def times_to(arms: Sequence[Curves], level: float) -> np.ndarray:
+    """`epochs_to` the level of each arm's runs (arms, seeds)."""
+    return np.array([[epochs_to(curve, level) for curve in of_arm.values()] for of_arm in arms])

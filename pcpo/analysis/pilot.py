@@ -12,22 +12,20 @@ import pandas as pd
 
 from pcpo.analysis.outcomes import (
     LEVEL_ARMS,
-    area,
-    derived_level,
-    epochs_to,
-    shared_end,
-    up_to,
+    areas,
+    of_shared_seeds,
+    shared_ends,
+    shared_level,
+    times_to,
     validation_curve,
 )
 from pcpo.stats.restricted import restricted_log_ratios
 from pcpo.tables.paired import by_seed
 
-FRACTION = 0.75  # of the way to where both arms end, as in config/claims.yaml
-
 
 def of_validation(validation: pd.DataFrame, arm: str) -> dict[str, list[np.ndarray]]:
     """`area` in the reward's unit, `speedup` in log ratios, of an arm against the baseline."""
-    areas, logs = [], []
+    gains, logs = [], []
     for _, rows in validation.groupby("experiment"):
         curves = {
             str(a): {int(str(s)): validation_curve(run) for s, run in of_arm.groupby("seed")}
@@ -35,19 +33,15 @@ def of_validation(validation: pd.DataFrame, arm: str) -> dict[str, list[np.ndarr
         }
         if not {arm, *LEVEL_ARMS} <= set(curves):
             continue
-        first, second = curves["baseline"], curves[arm]
-        seeds = sorted(set(first) & set(second))
-        ends = [shared_end([first[s], second[s]]) for s in seeds]
-        gains = [
-            np.array([area(up_to(c[s], e)) for s, e in zip(seeds, ends, strict=True)])
-            for c in (first, second)
-        ]
-        areas.append(gains[1] - gains[0])
-        level = derived_level({a: [*curves[a].values()] for a in LEVEL_ARMS}, FRACTION)
+        pair = of_shared_seeds(curves["baseline"], curves[arm])
+        if not pair[0]:
+            continue
+        first, second = areas(pair)
+        gains.append(second - first)
+        level = shared_level(curves)
         if not np.isnan(level):
-            times = [[epochs_to(c[s], level) for s in seeds] for c in (first, second)]
-            logs.append(restricted_log_ratios(times[0], times[1], ends).logs)
-    return {"area": areas, "speedup": logs}
+            logs.append(restricted_log_ratios(*times_to(pair, level), shared_ends(pair)).logs)
+    return {"area": gains, "speedup": logs}
 
 
 def of_quality(per_prompt: pd.DataFrame, arm: str) -> dict[str, list[np.ndarray]]:

@@ -8,6 +8,7 @@ read. Nothing in it names a file outside its folder or becomes part of a command
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -42,7 +43,8 @@ LONGEST_LIST = 300 * MOST_FILES  # bytes of the list of files, and of the zip's 
 
 _DATE = (1980, 1, 1, 0, 0, 0)
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others unpack in blocks of any size
-_PACKED = (".png", ".zip", ".parquet")  # already compressed
+# Already compressed. Parquet is not: a small one is half description.
+_PACKED = (".png", ".zip")
 _BLOCK = 1 << 20
 _AGAIN = "copy it again, or make it again with `snakemake archive`"
 # What zipfile raises on flipped bits. The last three occur where an entry looks packed by an
@@ -166,7 +168,9 @@ def _extract(path: Path, folder: Path) -> dict:
                     raise _Refused(f"{path}: {name} is damaged; {_AGAIN}")
     except _Refused:
         raise
-    except _DAMAGE as error:
+    except (*_DAMAGE, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # no seek to a wrong place
+            raise
         raise ValueError(f"{path}: damaged, cut off or no zip file ({error}); {_AGAIN}") from error
     return about
 

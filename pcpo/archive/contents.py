@@ -44,7 +44,8 @@ _SOURCES = (
 )
 # The files of config/ that are read, for use where git does not say which belong to it.
 _CONFIG = (
-    *("config.yaml", "original.yaml", "paper.yaml", "pilot.yaml", "assets.csv", "assets.lock"),
+    *("config.yaml", "original.yaml", "paper.yaml", "pilot.yaml", "study.yaml", "study50.yaml"),
+    *("assets.csv", "assets.lock"),
     *("arms.yaml", "claims.yaml", "defaults.yaml"),
     *("experiments/*.yaml", "presets/*.yaml", "scale/*.yaml", "paper/*.csv"),
 )
@@ -86,11 +87,12 @@ def contents(
 def _reporting(paths: Paths, experiments: Sequence[Experiment]) -> list[Path]:
     """The files for readers, as far as these experiments have them."""
     numbers = {experiment.number for experiment in experiments}
+    drawn = {name: f for name, f in FIGURES.items() if not f.untrained(experiments)}
     made = [Path(paths.compare), Path(paths.report)]
     made += [Path(f"{paths.claims}.{suffix}") for suffix in ("csv", "md")]
     for pattern, specs, suffixes in (
         (paths.table, TABLES, TABLE_SUFFIXES),
-        (paths.figure, FIGURES, (*FIGURE_SUFFIXES, *CAPTION_SUFFIXES)),
+        (paths.figure, drawn, (*FIGURE_SUFFIXES, *CAPTION_SUFFIXES)),
     ):
         for name in specs:
             if set(specs[name].experiments) <= numbers:
@@ -106,7 +108,7 @@ def _frames(
     found = [(name, getattr(paths, name)) for name in SINGLE_FRAMES]
     for experiment in experiments:
         measured = [n for n in EXPERIMENT_FRAMES if n != "alignment" or experiment.alignment]
-        for seed in seeds:
+        for seed in experiment.training_seeds(seeds):
             named = {"experiment": experiment.name, "seed": seed}
             found += [(name, getattr(paths, name).format(**named)) for name in measured]
             for arm in experiment.arms:
@@ -123,7 +125,7 @@ def _records(paths: Paths, experiments: Sequence[Experiment], seeds: Sequence[in
         found += [p for p in (root / name).glob("*/**/*") if p.relative_to(root).parts[1] != SELF]
     for experiment in experiments:
         for arm in experiment.arms:
-            for seed in seeds:
+            for seed in experiment.training_seeds(seeds):
                 run = paths.run.format(experiment=experiment.name, arm=arm, seed=seed)
                 found.append(Path(run) / "history.jsonl")
     return [path for path in found if path.is_file()]

@@ -7,7 +7,7 @@ interval.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,11 +15,13 @@ import pandas as pd
 
 from pcpo.analysis.outcomes import (
     LEVEL_ARMS,
-    area,
-    derived_level,
+    LEVEL_FRACTION,
+    Curves,
+    areas,
     epochs_to,
-    shared_end,
-    up_to,
+    shared_ends,
+    shared_level,
+    times_to,
     validation_curve,
 )
 from pcpo.claims.estimate import (
@@ -35,7 +37,6 @@ from pcpo.claims.evidence import Evidence, NotRun
 from pcpo.stats.restricted import restricted_log_ratios
 from pcpo.stats.speedup import WINDOW
 
-Curves = Mapping[int, np.ndarray]  # training seed -> validation curve (epochs, 2)
 SHARES = np.linspace(0.1, 1.0, 10)  # of the shared rise, at which fronts of reward and KL compare
 
 
@@ -44,16 +45,15 @@ def validation_area(evidence: Evidence, number: int, *, arms: Arms = PAIR) -> Es
     """Area under the validation curve above the base model's reward, divided by its length: the
     mean gain over training. One arm minus another.
     """
-    one, other = _curves(evidence, number, arms)
-    ends = {seed: shared_end([one[seed], other[seed]]) for seed in one}
-    areas = [np.array([area(up_to(c[s], ends[s])) for s in one]) for c in (one, other)]
-    found = of_runs(areas[0] - areas[1], f"to epoch {_span(ends.values())}")
-    return replace(found, reference=float(np.mean(areas[1])))
+    pair = _curves(evidence, number, arms)
+    one, other = areas(pair)
+    found = of_runs(one - other, f"to epoch {_span(shared_ends(pair))}")
+    return replace(found, reference=float(np.mean(other)))
 
 
 @procedure()
 def epochs_to_level(
-    evidence: Evidence, number: int, *, fraction: float, arms: Arms = PAIR
+    evidence: Evidence, number: int, *, fraction: float = LEVEL_FRACTION, arms: Arms = PAIR
 ) -> Estimate:
     """Speed-up of the first arm over the second in percent: 100 (epochs / epochs - 1), to the
     validation reward at `fraction` of the way from the base model to where baseline and PCPO end.
@@ -65,7 +65,7 @@ def epochs_to_level(
     one, other = _curves(evidence, number, arms)
     if math.isnan(level):
         return _no_level(len(one))
-    times, ends = _times([other, one], level)
+    times, ends = times_to([other, one], level), shared_ends([other, one])
     found = restricted_log_ratios(times[0], times[1], ends)
     named = {arms[1]: times[0], arms[0]: times[1]}
     means = {arm: np.exp(np.log(np.clip(t, 1, ends)).mean()) for arm, t in named.items()}
@@ -77,7 +77,12 @@ def epochs_to_level(
 
 @procedure()
 def larger_step(
-    evidence: Evidence, number: int, *, chain: tuple[str, ...], than: str, fraction: float
+    evidence: Evidence,
+    number: int,
+    *,
+    chain: tuple[str, ...],
+    than: str,
+    fraction: float = LEVEL_FRACTION,
 ) -> Estimate:
     """Speed-up of the last step of a chain of arms over that of the step to the arm `than`, in
     percent: both steps in epochs to a validation reward, as for `epochs_to_level`.
@@ -91,7 +96,7 @@ def larger_step(
     curves = _curves(evidence, number, chain)
     if math.isnan(level):
         return _no_level(len(curves[0]))
-    times, ends = _times(curves, level)
+    times, ends = times_to(curves, level), shared_ends(curves)
     place = chain.index(than)
     last, other = (
         restricted_log_ratios(times[i - 1], times[i], ends) for i in (len(chain) - 1, place)
@@ -166,16 +171,7 @@ def _curves(evidence: Evidence, number: int, arms: Sequence[str]) -> list[Curves
 
 def _level(evidence: Evidence, number: int, fraction: float) -> float:
     curves = _curves(evidence, number, LEVEL_ARMS)
-    runs = {arm: [*of_arm.values()] for arm, of_arm in zip(LEVEL_ARMS, curves, strict=True)}
-    return derived_level(runs, fraction)
-
-
-def _times(curves: Sequence[Curves], level: float) -> tuple[list[np.ndarray], np.ndarray]:
-    """Epochs to the level (seeds,) of each arm, and the last epoch that the arms share (seeds,)."""
-    seeds = [*curves[0]]
-    ends = np.array([shared_end([of_arm[seed] for of_arm in curves]) for seed in seeds])
-    times = [np.array([epochs_to(of_arm[seed], level) for seed in seeds]) for of_arm in curves]
-    return times, ends
+    return shared_level(dict(zip(LEVEL_ARMS, curves, strict=True)), fraction)
 
 
 def _no_level(runs: int) -> Estimate:

@@ -81,6 +81,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         seeds = sorted(runs["seed"].unique().tolist())
         remarks = _missing(given, kind.frames, chosen, arguments.arms or ())
         remarks += _phases(given[0], chosen) if kind.phases else []
+        remarks += _fewer_seeds(runs, chosen, seeds)
     save(figure, arguments.out)
     scale = evaluated_by(load_scale(arguments.scale), arguments.evaluation_sampler)
     below = caption(
@@ -121,6 +122,16 @@ def _phases(updates: pd.DataFrame, experiments: Sequence[Any]) -> list[str]:
         runs = find_phases(updates[updates["experiment"] == e.name], e.evaluation)
         if exceptions := instead(runs, style.LABELS):
             remarks.append(f"Near convergence in configuration {e.number}: {exceptions}")
+    return remarks
+
+
+def _fewer_seeds(runs: pd.DataFrame, experiments: Sequence[Any], seeds: Sequence[int]) -> list[str]:
+    """Which configurations have not all of the figure's training seeds."""
+    remarks = []
+    for e in experiments if seeds else ():
+        own = sorted(runs.loc[runs["experiment"] == e.name, "seed"].unique().tolist())
+        if own and own != list(seeds):
+            remarks.append(f"Configuration {e.number}: training seeds {', '.join(map(str, own))}")
     return remarks
 
 

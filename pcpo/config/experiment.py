@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -207,6 +208,8 @@ class Experiment(Record):
     alignment_checkpoint: Epochs | None = None
     arms: tuple[Name, ...]
     compared: tuple[Name, ...]  # arms that are matched in reward, sampled and measured
+    # Train at most so many of the run's `seeds`, the first ones; None: all of them.
+    seeds_at_most: int | None = Field(default=None, gt=0)
 
     @field_validator("arms", "compared")
     @classmethod
@@ -255,6 +258,10 @@ class Experiment(Record):
     def measured(self) -> tuple[str, ...]:
         """The compared arms that are trained; a scale may choose other arms."""
         return tuple(arm for arm in self.compared if arm in self.arms)
+
+    def training_seeds(self, seeds: Sequence[int]) -> list[int]:
+        """Those of a run's training seeds that this experiment is trained with."""
+        return list(seeds[: self.seeds_at_most])
 
     @property
     def prompt_sets(self) -> tuple[str, ...]:

@@ -54,6 +54,7 @@ SCALE_MAY_CHANGE = (
     "evaluation.*",
     "validation.*",  # what is measured during training, not how it trains
     "arms",  # which of them are trained, not how
+    "seeds_at_most",  # how often, not how
 )
 
 

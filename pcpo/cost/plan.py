@@ -96,11 +96,12 @@ def make(
         )
     rows, bases = [], set()
     for experiment in experiments:
+        runs = len(experiment.training_seeds(seeds))
         for arm in map(load_arm, experiment.arms):
-            rows.append(_training(scale, experiment, arm, len(seeds), speed))
+            rows.append(_training(scale, experiment, arm, runs, speed))
         with_base = experiment.base_images not in bases
         bases.add(experiment.base_images)
-        rows.append(_evaluation(scale, experiment, len(seeds), with_base, speed))
+        rows.append(_evaluation(scale, experiment, runs, with_base, speed))
     shared = {
         "prompt embeddings": _embeddings_gigabytes(scale, experiments, seeds),
         "downloads": _downloads_gigabytes(scale, experiments),
@@ -290,7 +291,7 @@ def distinct_prompts(
     for e in experiments:
         own = met.setdefault(e.model, set())
         count = prompt_count(e.prompts, scale)
-        for seed in seeds:
+        for seed in e.training_seeds(seeds):
             for epoch in range(1, e.epochs + 1):
                 ids = iteration_prompts(e.batch, count, seed, epoch)
                 own.update((e.prompts, i) for i in ids)

@@ -30,7 +30,7 @@ CAPTION = (
 def credit_ablation(
     updates: pd.DataFrame,
     experiments: Sequence[Any],
-    arms: Sequence[str] = ("baseline", "matching", "pcpo"),
+    arms: Sequence[str] = ("baseline", "pcpo", "matching"),
     window: int = style.WINDOW,
 ) -> Figure:
     """Figure 6's panels (`ablation`) for other arms."""

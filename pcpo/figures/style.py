@@ -20,6 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import ArrayLike
+from PIL import Image
 
 from pcpo.paths import FIGURE_SUFFIXES
 from pcpo.records import frames
@@ -244,4 +245,12 @@ def save(figure: Figure, path_without_suffix: str | Path) -> list[Path]:
     with _look(), new_files(paths) as parts:
         for kind, part in zip(FIGURE_SUFFIXES, parts, strict=True):
             figure.savefig(part, format=kind, metadata=undated[kind])
+            if kind == "png":
+                _without_alpha(part)
     return paths
+
+
+def _without_alpha(path: Path) -> None:
+    """Write a PNG again without its channel of transparency, which says nothing: it is smaller."""
+    with Image.open(path) as image:
+        image.convert("RGB").save(path, "png", optimize=True, dpi=image.info["dpi"])

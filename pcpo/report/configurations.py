@@ -44,14 +44,14 @@ class Configuration:
 def configuration(
     experiment: Experiment, seeds: Sequence[int], root: Path, steps: Sequence[Step]
 ) -> Configuration:
-    """The settings of an experiment, and its runs below results/<scale>.
+    """The settings of an experiment, and those of its runs below results/<scale> with `seeds`.
 
     Raises ValueError with the file's name where a run's checkpoints.csv cannot be understood.
     """
     jobs = {job.run: job for step in steps for job in step.jobs if job.run is not None}
     runs = []
     for arm in experiment.arms:
-        for seed in seeds:
+        for seed in experiment.training_seeds(seeds):
             manifest = root / "runs" / experiment.name / arm / f"seed{seed}" / "checkpoints.csv"
             job = jobs.get(provenance.Run(experiment.name, arm, seed))
             runs.append(Run(arm, seed, _last_epoch(manifest), job))

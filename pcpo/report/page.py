@@ -112,7 +112,8 @@ def collect(
     drawn = []
     for name in FIGURES:
         path = evaluated / "figures" / f"{name}.png"
-        why = why_missing(name, experiments_of(name), numbers, path)
+        untrained = FIGURES[name].untrained(resolved)
+        why = why_missing(name, experiments_of(name), numbers, path, untrained)
         figure = None if why else read_figure(name, evaluated)
         if figure is None:
             missing.append(Missing(name, figure_title(name), why))

@@ -77,7 +77,13 @@ def _section(
     )
 
 
-def why_missing(name: str, needed: Collection[int], numbers: Collection[int], path: Path) -> str:
+def why_missing(
+    name: str,
+    needed: Collection[int],
+    numbers: Collection[int],
+    path: Path,
+    untrained: Collection[str] = (),
+) -> str:
     """Why a table or figure is not in the page; "" where it is."""
     lacking = sorted(set(needed) - set(numbers))
     if lacking:
@@ -85,6 +91,8 @@ def why_missing(name: str, needed: Collection[int], numbers: Collection[int], pa
             f"needs configuration {', '.join(map(str, lacking))}, which this run leaves out "
             "(experiments in config/config.yaml)"
         )
+    if untrained:
+        return f"needs the arm {', '.join(untrained)}, which this scale does not train"
     if not path.exists():
         return f"not made yet: run `snakemake {name}`"
     return ""

@@ -36,7 +36,8 @@ _SEEDS = (
     "Several training seeds: the coefficient, p-value and p (t) are of the paper's model on means "
     "over seeds, and take prompts for independent values. 'Over runs' is the same contrast within "
     "each seed, with Student's t over the seeds: its p answers whether another training would show "
-    "the effect, and verdicts are of it. p (random run): sensitivity, a mixed model with a random "
+    "the effect, and verdicts are of it. Where configurations are compared, only the seeds "
+    "that all of them have are used. p (random run): sensitivity, a mixed model with a random "
     "intercept of the run beside the prompt's, which does not pair the runs of a seed."
 )
 
@@ -99,11 +100,21 @@ def design(
     return data
 
 
+def of_shared_seeds(data: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a `design` of the training seeds that each arm of each configuration has.
+
+    A mean over several configurations would otherwise be of other ones in some seeds.
+    """
+    seeds = [set(cell) for _, cell in data.groupby(["number", "arm"])["seed"]]
+    return data[data["seed"].isin(set.intersection(*seeds))] if seeds else data
+
+
 def fit(data: pd.DataFrame, formula: str, effects: tuple[str, ...], skip: bool) -> pd.DataFrame:
-    """`fit_effects`; all NaN where there is nothing to fit."""
-    if skip or data.empty:
+    """`fit_effects` of the training seeds that all have; all NaN where there is nothing to fit."""
+    shared = of_shared_seeds(data)
+    if skip or shared.empty:
         return no_fit(effects)
-    return fit_effects(data, formula, effects, slope="algorithm")
+    return fit_effects(shared, formula, effects, slope="algorithm")
 
 
 def fit_notes(fits: dict[str, pd.DataFrame]) -> list[str]:

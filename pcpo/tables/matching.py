@@ -47,12 +47,16 @@ def columns(selection: pd.DataFrame, experiments: Sequence[Any]) -> dict[str, An
 def unmatched_baselines(selection: pd.DataFrame, experiments: Sequence[Any]) -> str:
     """Why the baselines of two experiments do not match in reward; "" where they do or one is None.
 
-    They match if the mean selection rewards over training seeds differ by at most the experiments'
-    tolerance. Each experiment has a reward level of its own, which no selection makes equal.
+    They match if the mean selection rewards over the training seeds that both have differ by at
+    most the experiments' tolerance. Each experiment has a reward level of its own, which no
+    selection makes equal.
     """
     used = [e for e in experiments if e is not None]
     rows = selection[selection["experiment"].isin([e.name for e in used])]
-    rewards = rows[rows["arm"] == "baseline"].groupby("experiment")["selection_reward"].mean()
+    baselines = rows[rows["arm"] == "baseline"].pivot(
+        index="seed", columns="experiment", values="selection_reward"
+    )
+    rewards = baselines.dropna().mean()
     # The baseline's own row has tolerance 0: there it is compared with itself.
     if len(rewards) < 2 or rewards.max() - rewards.min() <= rows["tolerance"].max():
         return ""

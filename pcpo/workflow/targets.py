@@ -44,7 +44,7 @@ def trained(experiment: Experiment) -> Sequence[str]:
 class Targets:
     """The files of a workflow; `experiments` are those chosen, by name.
 
-    Tables are over all training seeds; grids of images show the first.
+    Tables are over all training seeds that an experiment has; grids of images show the first.
     """
 
     scale: Scale
@@ -80,8 +80,12 @@ class Targets:
 
     @cached_property
     def figures(self) -> dict[str, FigureInput]:
-        """The figures whose experiments are all chosen."""
-        return {name: spec for name, spec in FIGURES.items() if self._has(spec.experiments)}
+        """The figures whose experiments are all chosen, and whose arms these train."""
+        return {
+            name: spec
+            for name, spec in FIGURES.items()
+            if self._has(spec.experiments) and not spec.untrained(self.experiments.values())
+        }
 
     @cached_property
     def in_parts(self) -> dict[str, list[str]]:
@@ -126,7 +130,7 @@ class Targets:
             Path(self.paths.run.format(experiment=e.name, arm=arm, seed=seed)): (e, arm, seed)
             for e in self.experiments.values()
             for arm in e.arms
-            for seed in self.seeds
+            for seed in e.training_seeds(self.seeds)
         }
 
     def experiment_files(self, experiment: Experiment) -> list[str]:
@@ -153,7 +157,7 @@ class Targets:
             place.format(experiment=e.name, arm=arm, seed=seed)
             for e in (self.experiments.values() if experiments is None else experiments)
             for arm in arms(e)
-            for seed in (self.seeds if seeds is None else seeds)
+            for seed in e.training_seeds(self.seeds if seeds is None else seeds)
         ]
 
     def measured_frames(
@@ -168,7 +172,7 @@ class Targets:
             place.format(experiment=e.name, seed=seed)
             for e in (self.experiments.values() if experiments is None else experiments)
             if frame != "alignment" or e.alignment
-            for seed in (self.seeds if seeds is None else seeds)
+            for seed in e.training_seeds(self.seeds if seeds is None else seeds)
         ]
 
     def all_frames(self) -> dict[str, list[str]]:

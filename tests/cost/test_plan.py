@@ -68,6 +68,12 @@ def test_rows_of_training(made):
     assert row.recompute_hours == 0
 
 
+def test_an_experiment_with_fewer_seeds_costs_less():
+    few = [experiment(1, seeds_at_most=1)]
+    made = plan.make(load_scale("paper"), few, [0, 1], SPEED)
+    assert {row.runs for row in made.rows} == {1}
+
+
 def test_rows_of_evaluation(made):
     """45 prompts x 1112 images for each measured arm of two training runs, and once for the base.
 

@@ -88,3 +88,18 @@ def test_with_several_seeds_the_answer_over_runs_stands_beside(per_prompt):
     assert [*shown[0], "run_coef", "run_std_error", "p_run", "p_random_run"] == shown[1]
     three = make("table3", several_seeds(per_prompt))
     assert "p_run" in [column.name for column in three.columns]
+
+
+def test_configurations_are_compared_over_the_seeds_that_all_have(per_prompt):
+    """Seeds of one configuration alone do not change Table 3; they count in its own Table 4."""
+    several = several_seeds(per_prompt)
+    more = several[several["seed"] < 2]
+    extra = several[(several["seed"] == 2) & (several["experiment"] == fabricated.name(1))]
+    with_extra = pd.concat([more, extra.assign(value=extra["value"] * 9)], ignore_index=True)
+    expected, found = (make("table3", data).frame for data in (more, with_extra))
+    compared = ["coef", "p_value", "run_coef", "p_run", "run_coef_two_tasks", "runs_two_tasks"]
+    pd.testing.assert_frame_equal(found[compared], expected[compared])
+    assert (found["runs"] == 2).all()
+    own = several[several["experiment"].map(fabricated.name(5).__eq__) | (several["seed"] < 2)]
+    runs = make("table4", own).frame.groupby("number")["runs"].unique()
+    assert runs.loc[5].tolist() == [3] and runs.loc[6].tolist() == [2]

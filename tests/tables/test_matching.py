@@ -69,3 +69,10 @@ def test_the_batch_size_is_judged_where_the_baselines_match(rewards, why):
     assert list(blocked["Batch Size"]) == [found]
     assert list(blocked["Algorithm"]) == list(blocked["Interaction"]) == [""]
     assert any("'Interaction' then compares" in note for note in table.notes) == bool(why)
+
+
+def test_baselines_are_compared_over_the_seeds_that_both_have():
+    of_both = fabricated.selection((1, 2)).assign(seed=0, selection_reward=5.4)
+    alone = fabricated.selection((1,)).assign(seed=1, selection_reward=9.0)
+    pair = fabricated.experiments((1, 2))
+    assert unmatched_baselines(pd.concat([of_both, alone]), pair) == ""

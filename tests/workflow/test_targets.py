@@ -49,6 +49,34 @@ def test_everything_where_all_are_chosen():
     assert len(whole.runs()) == 26
 
 
+def test_a_figure_is_drawn_only_where_its_arms_are_trained():
+    """Figure 6 is of four arms; a scale that trains two of them is not made to train the others."""
+    whole = targets(1)
+    few = whole.experiments["01_ddpo_aesthetic_half"].model_copy(
+        update={"arms": ("baseline", "pcpo", "drop_largest")}
+    )
+    chosen = Targets(whole.scale, {few.name: few}, [0], P)
+    assert set(whole.figures) - set(chosen.figures) == {"figure6"}
+    drawn = chosen.figure_inputs(FIGURES["ablation_of_credit"])["updates"]
+    assert drawn == [
+        P.updates.format(experiment=few.name, arm=arm, seed=0)
+        for arm in ("baseline", "pcpo", "drop_largest")
+    ]
+
+
+def test_an_experiment_may_have_only_the_first_seeds(two):
+    few = {n: e.model_copy(update={"seeds_at_most": 1}) for n, e in two.experiments.items()}
+    one = Targets(two.scale, {**two.experiments, PICKSCORE: few[PICKSCORE]}, [5, 3], P)
+    seeds = {(e.name, seed) for e, _, seed in one.runs().values()}
+    assert seeds == {(BERTSCORE, 5), (BERTSCORE, 3), (PICKSCORE, 5)}
+    named = [P.updates.format(experiment=PICKSCORE, arm="pcpo", seed=seed) for seed in (5, 3)]
+    assert [file in one.run_frames("updates") for file in named] == [True, False]
+    chosen = [one.experiments[PICKSCORE]]
+    assert one.measured_frames("overall", chosen) == [
+        P.overall.format(experiment=PICKSCORE, seed=5)
+    ]
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_the_frames_of_a_figure_are_read_from_its_source(name):
     assert tuple(BY_NAME[frame] for frame in frames_of(name)) == KINDS[name].frames

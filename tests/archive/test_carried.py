@@ -1,0 +1,64 @@
+"""Which files of an unfinished run go to another machine."""
+
+import pytest
+
+from pcpo.archive.carried import RECORDS, carried
+from pcpo.config import load_experiment
+from tests.archive.finished import P, text
+
+ONE = load_experiment(1, "smoke")
+STATE, WEIGHTS = "resume/epoch_00002/state.safetensors", "checkpoints/epoch_00002/adapter.bin"
+
+
+def train(arm, seed, complete=True):
+    """The files of a run, as its training leaves them."""
+    run = P.run.format(experiment=ONE.name, arm=arm, seed=seed)
+    ends = ("updates.parquet", "timesteps.parquet", "validation.parquet", "checkpoints.csv")
+    for name in (*(ends if complete else ()), "history.jsonl", STATE, WEIGHTS, "lock"):
+        text(f"{run}/{name}", name)
+    return run
+
+
+def measure(seed):
+    """What selection, sampling and measuring leave; returns the folder of an arm's images."""
+    of = {"experiment": ONE.name, "seed": seed}
+    for place in (P.selection, P.overall, P.per_prompt):
+        text(place.format(**of), "measured")
+    images = P.images.format(arm="pcpo", **of)
+    for name in ("index.csv", "prompt_000.zip", "features/inception.npy"):
+        text(f"{images}/{name}", name)
+    return images
+
+
+def test_of_what_is_done_the_results_go_and_of_the_rest_what_it_needs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "log_hinge" in ONE.arms and "log_hinge" not in ONE.measured
+    measured = [train("pcpo", seed) for seed in (0, 1)]
+    shown, others = (measure(seed) for seed in (0, 1))
+    trained, of_no_use = train("pcpo", 2), train("log_hinge", 2)
+    stopped = train("baseline", 2, complete=False)
+    text(f"{P.root}/runs/{ONE.name}/pcpo/set_aside/seed0/updates.parquet", "older")
+    for name in ("embeddings/x/prompt.bin", "archive.zip", ".synthetic.clip.lock", "x.h-1.part"):
+        text(f"{P.root}/{name}", "only for speed, or of a process")
+    text(P.synthetic("sd14/weights.bin"), "weights")
+    text(f"{RECORDS}/cmVzdWx0cw==", "Snakemake's")
+
+    found = {file.as_posix() for file in carried(P, [ONE], first_seed=0)}
+    runs = [*measured, trained, of_no_use]
+    frames = {f"{r}/{f}.parquet" for r in runs for f in ("updates", "timesteps", "validation")}
+    expected = frames | {f"{run}/checkpoints.csv" for run in runs}
+    expected |= {f"{run}/history.jsonl" for run in [*runs, stopped]}
+    expected |= {f"{trained}/{WEIGHTS}", f"{stopped}/{WEIGHTS}", f"{stopped}/{STATE}"}
+    expected |= {f"{shown}/index.csv", f"{shown}/prompt_000.zip", f"{others}/index.csv"}
+    expected |= {
+        place.format(experiment=ONE.name, seed=seed)
+        for place in (P.selection, P.overall, P.per_prompt)
+        for seed in (0, 1)
+    }
+    assert found == expected | {P.synthetic("sd14/weights.bin"), f"{RECORDS}/cmVzdWx0cw=="}
+
+
+def test_without_a_run_there_is_nothing_to_carry(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match="results/smoke: there is no such run"):
+        carried(P, [ONE], first_seed=0)
