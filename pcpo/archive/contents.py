@@ -25,6 +25,7 @@ from pcpo.paths import (
     PACKAGE,
     RUN_FRAMES,
     SINGLE_FRAMES,
+    STUDY_FRAMES,
     TABLE_SUFFIXES,
     Paths,
 )
@@ -93,6 +94,8 @@ def _reporting(paths: Paths, experiments: Sequence[Experiment]) -> list[Path]:
         (paths.figure, FIGURES, (*FIGURE_SUFFIXES, *CAPTION_SUFFIXES)),
     ):
         for name in specs:
+            if name == "figure4" and not paths.answered():
+                continue
             if set(specs[name].experiments) <= numbers:
                 stem = pattern.format(table=name, figure=name)
                 made += [Path(f"{stem}.{suffix}") for suffix in suffixes]
@@ -103,7 +106,8 @@ def _frames(
     paths: Paths, experiments: Sequence[Experiment], seeds: Sequence[int]
 ) -> list[tuple[Path, FrameSpec]]:
     """The tidy frames: of every run, of every experiment, and the credit weights."""
-    found = [(name, getattr(paths, name)) for name in SINGLE_FRAMES]
+    single = (*SINGLE_FRAMES, *(STUDY_FRAMES if paths.answered() else ()))
+    found = [(name, getattr(paths, name)) for name in single]
     for experiment in experiments:
         measured = [n for n in EXPERIMENT_FRAMES if n != "alignment" or experiment.alignment]
         for seed in seeds:
