@@ -40,7 +40,6 @@ FIGURES = {
     # Of the paper's own samplers, whatever is run.
     "figure2": FigureInput("credit_weights", (), also=("pcpo_exact", "inverse_square")),
     "figure3": FigureInput("training_curves", (2, 4, 5, 6)),
-    # Only where people have answered: `Paths.answered`.
     "figure4": FigureInput("preference", (6,)),
     "figure5": FigureInput("validation_and_kl", (8, 9)),
     "figure6": FigureInput(
@@ -90,7 +89,8 @@ NOT_DRAWN = {
     "figure14": _GUIDANCE,
 }
 
-# Of a claim or figure that waits for people.
+# Figures that are drawn only once people have answered (`Paths.answered`), and why they are not.
+OF_PEOPLE = tuple(name for name, figure in FIGURES.items() if figure.kind == "preference")
 NO_ANSWERS = (
     "no answers of people yet: `snakemake study_pairs` makes the pairs of images, `python -m "
     "pcpo.cli.preference serve` asks people (docs/preference.md)"

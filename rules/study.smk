@@ -1,12 +1,7 @@
 # The preference study (Figure 4): pairs of images for people, and their answers as a frame.
 # People are asked between the two: `python -m pcpo.cli.preference serve`, docs/preference.md.
 
-from pcpo.paths import FIGURES
-
-STUDIED = next(
-    (e for e in EXPERIMENTS.values() if e.number in FIGURES["figure4"].experiments),
-    None,
-)
+STUDIED = next((e for e in EXPERIMENTS.values() if e.number in T.studied), None)
 
 
 if STUDIED and SAMPLER == NATIVE and not T.answered:

@@ -121,6 +121,7 @@ def _serve(arguments: argparse.Namespace) -> None:
 def _simulate(arguments: argparse.Namespace) -> None:
     from pcpo.preference.simulate import power
 
+    _options(arguments, "simulated")
     given = [arguments.pairs, arguments.key, arguments.answers]
     if any(given):
         if not all(given):

@@ -43,7 +43,7 @@ def counted(frame: pd.DataFrame) -> pd.DataFrame:
     `score` is 1 for PCPO, 0.5 for a tie, 0 for the baseline.
     """
     rows = frame[(frame["kind"] == "pair") & ~frame["rater"].isin(inattentive(frame))]
-    return rows.assign(score=rows["preferred"].map(SCORE))
+    return rows.assign(score=rows["preferred"].map(SCORE).astype(float))
 
 
 def inattentive(frame: pd.DataFrame) -> list[int]:

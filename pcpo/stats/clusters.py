@@ -56,10 +56,10 @@ def clustered_share(values: ArrayLike, clusters: ArrayLike) -> tuple[float, floa
     """
     y = np.asarray(values, dtype=np.float64)
     found = clustered_regression(y, np.ones((len(y), 1)), clusters)
-    mean = float(found.values[0])
-    if found.df and found.errors[0] < 1e-12 and round(mean, 9) in (0, 1):
+    mean = float(y.mean())
+    if found.df and mean in (0, 1):
         count = found.df + 1
-        exact = stats.binomtest(round(mean) * count, count).proportion_ci(COVERAGE)
+        exact = stats.binomtest(int(mean) * count, count).proportion_ci(COVERAGE)
         return mean, float(exact.low), float(exact.high), found.df
     low, high = found.ends() if found.df else (np.nan, np.nan)
     return mean, float(max(low, 0.0)), float(min(high, 1.0)), found.df

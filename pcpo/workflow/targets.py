@@ -21,6 +21,7 @@ from pcpo.paths import (
     EXPERIMENT_FRAMES,
     FIGURE_SUFFIXES,
     FIGURES,
+    OF_PEOPLE,
     PACKAGE,
     RUN_FRAMES,
     SINGLE_FRAMES,
@@ -85,8 +86,13 @@ class Targets:
         return {
             name: spec
             for name, spec in FIGURES.items()
-            if self._has(spec.experiments) and (spec.kind != "preference" or self.answered)
+            if self._has(spec.experiments) and (name not in OF_PEOPLE or self.answered)
         }
+
+    @property
+    def studied(self) -> tuple[int, ...]:
+        """Numbers of the configurations whose images people compare."""
+        return FIGURES[OF_PEOPLE[0]].experiments
 
     @cached_property
     def answered(self) -> bool:

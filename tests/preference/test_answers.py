@@ -187,7 +187,9 @@ def test_answers_survive_kill_9(study):
                "--questions", "6", "--checks", "1"]  # fmt: skip
     cookie, confirmed = None, []
     for _ in range(3):
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         try:
             line = process.stdout.readline()
             port = int(re.match(r"http://127\.0\.0\.1:(\d+) ", line)[1])

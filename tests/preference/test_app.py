@@ -1,4 +1,4 @@
-"""What the page gives, and what it refuses: forged, replayed, too long, too often, from elsewhere."""
+"""What the page gives, and what it refuses: forged, replayed, too long, too often, foreign."""
 
 import http.client
 import json
@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from pcpo.preference.answers import read_answers
-from pcpo.preference.app import HEADERS, MOST_BODY
+from pcpo.preference.app import HEADERS, MOST_BODY, Site, _consent
 from pcpo.preference.limits import Limiter, Rate, of_address
 from pcpo.preference.questions import QUESTIONS
 from pcpo.preference.schedule import Design
@@ -185,8 +185,6 @@ def test_a_prompt_with_markup_comes_as_text(tmp_path):
 def test_a_contact_with_markup_stays_text(study):
     with serving(study) as site:
         pass
-    from pcpo.preference.app import Site, _consent
-
     page = _consent(Site("<script>alert(1)</script>"), site.answers)
     assert "<script>" not in page and "&lt;script&gt;" in page
 
@@ -226,6 +224,16 @@ def test_one_address_cannot_ask_without_end(study):
     assert [answer.status for answer in answers] == [200] * 10 + [429] * 2
     assert answers[-1].headers["retry-after"] == "5"
     assert answers[-1].headers["content-security-policy"]
+
+
+def test_behind_a_proxy_each_rater_has_an_address_of_its_own(study):
+    with serving(study, requests=Rate(1e-6, 2)) as site:
+        visitor = Rater(site.port, device=None)
+        statuses = [
+            visitor.send("GET", "/", headers={"X-Forwarded-For": address}).status
+            for address in ("192.0.2.1",) * 3 + ("192.0.2.2",) * 2
+        ]
+    assert statuses == [200, 200, 429, 200, 200]
 
 
 def test_a_limit_lets_as_many_through_as_it_says():

@@ -40,7 +40,7 @@ def site(study):
 
 @pytest.fixture
 def open_page(chromium):
-    """Open a page as a new rater: `open_page(site, **PHONE)`; what it complains of fails the test."""
+    """Open a page as a new rater: `open_page(site, **PHONE)`. Its complaints fail the test."""
     contexts, pages = [], []
 
     def opened(site, **device):

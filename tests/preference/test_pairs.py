@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pcpo.paths import PACKAGE
 from pcpo.preference.pairs import damaged, read_key, read_pool
 from pcpo.preference.questions import COMPARISONS
 from tests.preference.conftest import make_study
@@ -60,6 +61,12 @@ def test_the_folder_of_the_pairs_has_nothing_of_the_key(study):
     for path in (study.pairs / "images").iterdir():
         image = Image.open(path)
         assert image.info == {} and set(image.getexif()) == set()
+
+
+@pytest.mark.parametrize("module", ["answers", "app", "limits", "schedule"])
+def test_the_page_does_not_know_how_to_read_a_key(module):
+    source = (PACKAGE / "preference" / f"{module}.py").read_text()
+    assert not re.search(r"read_key|Whose|\bKey\b", source)
 
 
 def test_the_key_is_its_owners_alone_and_named_after_its_digest(study):

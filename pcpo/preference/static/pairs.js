@@ -134,7 +134,7 @@ function next() {
 function closer() {
   const larger = study.classList.toggle("closer");
   byId("closer").setAttribute("aria-pressed", String(larger));
-  byId("closer").textContent = larger ? "Images side by side" : "Larger images";
+  byId("closer").textContent = larger ? "Smaller images" : "Larger images";
 }
 
 function end(id) {
