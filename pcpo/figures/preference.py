@@ -52,8 +52,8 @@ def preference(
                 f"{style.title(experiment)}\nagainst the baseline of {_REWARD[comparison]}{epochs}"
             )
         row[0].set_ylabel("share that prefers PCPO")
-        if out := len(inattentive(own)):
-            style.note(row[1], f"{out} raters left out")
+        for panel in row:
+            panel.set_xlabel(f"{rows['rater'].nunique()} raters, {len(inattentive(own))} left out")
     style.legend_below(figure, axes.flat)
     return figure
 

@@ -14,8 +14,8 @@ from tests.preference.conftest import make_study
 
 def simulate(study, *options):
     preference.main(["simulate", "--pairs", str(study.pairs), "--key", str(study.keys),
-                     "--answers", str(study.file), "--raters", "25", "--win-rate", "0.7",
-                     "--questions", "12", *options])  # fmt: skip
+                     "--answers", str(study.file), "--raters", "20", "--win-rate", "0.7",
+                     "--questions", "8", *options])  # fmt: skip
 
 
 def make_frame(study):
@@ -37,7 +37,7 @@ def test_a_rehearsal_is_analysed_and_says_that_it_is_none_of_people(study, capsy
     assert page.startswith("# Preference study of 06_dancegrpo_flux_hps, scale demo: answers of "
                            "SIMULATED raters: these are not people\n")  # fmt: skip
     assert "bracket PCPO's reward" in page and "NOT bracket" not in page
-    assert "25 raters, of whom 0 missed" in page
+    assert "20 raters, of whom 0 missed" in page
     found = read_study(study.file, study.keys)
     assert not found.people
     pairs = found.frame[found.frame["kind"] == "pair"]

@@ -61,22 +61,19 @@ def test_an_archive_has_the_frame_and_not_the_answers(here):
 
 
 def test_what_snakemake_plans(tmp_path):
-    """Nothing of the study by itself; then the pairs; with answers the frame, the pairs no more."""
+    """The pairs where they are asked for; with answers the frame, and other pairs no more."""
     copy_sources(tmp_path)
-    code, output = snakemake(tmp_path, *ASK, "claims")
-    assert code == 0, output
-    assert not {"study_pairs", "study_answers", "figure4"} & set(jobs(output))
     code, output = snakemake(tmp_path, *ASK, "study_pairs")
     assert code == 0, output
     planned = jobs(output)
     assert (planned["study_pairs"], planned["select"], planned["train"]) == (1, 1, 2)
-    study = make_study(tmp_path / P.study)
-    study.file.touch()
-    code, output = snakemake(tmp_path, *ASK, "study_pairs")
-    assert code == 0 and "Nothing to be done" in output, output
-    code, output = snakemake(tmp_path, *ASK, "figure4")
+    make_study(tmp_path / P.study).file.touch()
+    code, output = snakemake(tmp_path, *ASK, "figure4", "study_pairs")
     assert code == 0, output
-    assert jobs(output) == {"study_answers": 1, "figure4": 1, "total": 2}
+    planned = jobs(output)
+    assert (planned["study_answers"], planned["figure4"]) == (1, 1)
+    assert not {"train", "select"} & set(planned)
+    assert "pcpo.cli.study_pairs" not in output
 
 
 def test_the_ledger_says_how_answers_are_collected_and_then_has_them(here):
