@@ -4,6 +4,7 @@ snakemake --cores all                         everything, at the scale of config
 snakemake --cores all table3                  one table and what it needs
 snakemake --cores all 05_dancegrpo_sd14_hps   one experiment: every arm, selected and measured
 snakemake --cores all --config scale=smoke    the same code path, too short to learn anything
+snakemake --cores all study_pairs             pairs of images for the preference study
 snakemake --cores 1 archive                   one file to share: results/<scale>/archive.zip
 snakemake --cores 1 report --config from_bundle=archive.zip    tables, figures, report from it
 """
@@ -53,6 +54,7 @@ if not ARCHIVE:
     include: "rules/generate.smk"
     include: "rules/evaluate.smk"
     include: "rules/plan.smk"
+    include: "rules/study.smk"
 
 
 include: "rules/report.smk"

@@ -56,8 +56,8 @@ ENVIRONMENTS = {
     "report": (
         "Mixed models, tables, figures, the comparison with the paper and the report.",
         (
-            *(*FRAMES, "jinja2", "markdown-it-py", "markupsafe", "matplotlib", "pillow", "scipy"),
-            "statsmodels",
+            *(*FRAMES, "jinja2", "krippendorff", "markdown-it-py", "markupsafe", "matplotlib"),
+            *("pillow", "scipy", "statsmodels"),
         ),
     ),
 }

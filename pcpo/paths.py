@@ -18,6 +18,8 @@ PACKAGE = Path(__file__).resolve().parent
 RUN_FRAMES = ("updates", "timesteps", "validation")
 EXPERIMENT_FRAMES = ("overall", "per_prompt", "selection", "alignment")
 SINGLE_FRAMES = ("credit", "readings")
+# Of people's answers: there only once they were collected (docs/preference.md).
+STUDY_FRAMES = ("preference",)
 
 
 class FigureInput(NamedTuple):
@@ -44,6 +46,7 @@ FIGURES = {
     # Of the paper's own samplers, whatever is run.
     "figure2": FigureInput("credit_weights", (), also=("pcpo_exact", "inverse_square")),
     "figure3": FigureInput("training_curves", (2, 4, 5, 6)),
+    "figure4": FigureInput("preference", (6,)),
     "figure5": FigureInput("validation_and_kl", (8, 9)),
     "figure6": FigureInput(
         "ablation",
@@ -85,12 +88,18 @@ _UNKNOWN = (
 )
 _GUIDANCE = "samples under implicit reward guidance (appendix F), which is not reproduced here"
 NOT_DRAWN = {
-    "figure4": "a preference study with people (appendix B.3.3), which no run can replace",
     "figure7c": _UNKNOWN,
     "figure8": _UNKNOWN,
     "figure13": _GUIDANCE,
     "figure14": _GUIDANCE,
 }
+
+# Figures that are drawn only once people have answered (`Paths.answered`), and why they are not.
+OF_PEOPLE = tuple(name for name, figure in FIGURES.items() if figure.kind == "preference")
+NO_ANSWERS = (
+    "no answers of people yet: `snakemake study_pairs` makes the pairs of images, `python -m "
+    "pcpo.cli.preference serve` asks people (docs/preference.md)"
+)
 
 # Rules whose outputs depend on the sampler of the evaluation images; the figures besides.
 _EVALUATED = (
@@ -158,6 +167,38 @@ class Paths:
     @property
     def readings(self) -> str:
         return self.root + "/tidy/readings.parquet"
+
+    # the preference study
+    @property
+    def study(self) -> str:
+        return self.root + "/study"
+
+    @property
+    def study_pairs(self) -> str:
+        """The pool of pairs; the images lie beside it."""
+        return self.study + "/pairs/pairs.json"
+
+    @property
+    def study_keys(self) -> str:
+        """Folder of the pools' keys, one file each."""
+        return self.study + "/keys"
+
+    @property
+    def study_answers(self) -> str:
+        """The answers of people, which no rule makes."""
+        return self.study + "/answers.sqlite"
+
+    @property
+    def study_analysis(self) -> str:
+        return self.study + "/analysis.md"
+
+    @property
+    def preference(self) -> str:
+        return self.root + "/tidy/preference.parquet"
+
+    def answered(self) -> bool:
+        """Whether people have answered: their answers are here, or an archive has their frame."""
+        return Path(self.preference if self.home else self.study_answers).exists()
 
     # selection
     @property

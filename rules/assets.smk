@@ -76,7 +76,6 @@ rule synthetic_clip_rewards:
     input:
         code=synthetic_code(
             "pcpo.synthetic.aesthetic_head",
-            "pcpo.synthetic.bert_embeddings",
             "pcpo.synthetic.clip",
             "pcpo.synthetic.open_clip_layout",
             "pcpo.synthetic.preference",
@@ -84,7 +83,7 @@ rule synthetic_clip_rewards:
     output:
         [
             P.synthetic(f"rewards/{name}/accuracy.csv")
-            for name in ("pickscore", "hps", "aesthetic", "bertscore", "clipscore")
+            for name in ("pickscore", "hps", "aesthetic", "clipscore")
         ],
     log:
         P.log("synthetic_clip_rewards"),
@@ -101,16 +100,24 @@ rule synthetic_clip_rewards:
         scale_file=SYNTHETIC_SIZES,
         sizes={key: SCALE.synthetic[key] for key in ("clip", "preference", "aesthetic")},
     shell:
-        "python -m pcpo.cli.synthetic_rewards clip preference aesthetic bertscore clipscore"
+        "python -m pcpo.cli.synthetic_rewards clip preference aesthetic clipscore"
         " --sizes {params.scale_file:q} --out {params.out:q} --log {log:q}"
 
 
 rule synthetic_other_rewards:
-    """ImageReward's ranker and the text recogniser."""
+    """BERTScore with its captioner, ImageReward's ranker and the text recogniser."""
     input:
-        code=synthetic_code("pcpo.synthetic.blip", "pcpo.synthetic.recogniser"),
+        code=synthetic_code(
+            "pcpo.synthetic.bert_embeddings",
+            "pcpo.synthetic.blip",
+            "pcpo.synthetic.captioner",
+            "pcpo.synthetic.recogniser",
+        ),
     output:
-        [P.synthetic(f"rewards/{name}/accuracy.csv") for name in ("imagereward", "ocr")],
+        [
+            P.synthetic(f"rewards/{name}/accuracy.csv")
+            for name in ("bertscore", "imagereward", "ocr")
+        ],
     log:
         P.log("synthetic_other_rewards"),
     benchmark:
@@ -123,9 +130,9 @@ rule synthetic_other_rewards:
     params:
         out=lambda wc: P.synthetic(""),
         scale_file=SYNTHETIC_SIZES,
-        sizes={key: SCALE.synthetic[key] for key in ("imagereward", "ocr")},
+        sizes={key: SCALE.synthetic[key] for key in ("captioner", "imagereward", "ocr")},
     shell:
-        "python -m pcpo.cli.synthetic_rewards imagereward ocr"
+        "python -m pcpo.cli.synthetic_rewards bertscore imagereward ocr"
         " --sizes {params.scale_file:q} --out {params.out:q} --log {log:q}"
 
 

@@ -16,6 +16,7 @@ PATTERNS = [name for name, value in vars(Paths).items() if isinstance(value, pro
 SHARED = {
     *("root", "embeddings", "run", "manifest", "updates", "timesteps", "validation", "credit"),
     *("readings", "base_images", "base_index"),
+    *("study", "study_pairs", "study_keys", "study_answers", "study_analysis", "preference"),
 }
 
 

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from pcpo.config import arm_names, load_arm
-from pcpo.cost.architectures import ARCHITECTURES
 from pcpo.credit import CreditSchedule, credit_schedule, native_weights
 from pcpo.samplers import Sampler
 from pcpo.samplers.ddim import DDIM, ddim
@@ -20,6 +19,9 @@ from pcpo.samplers.flow_sde import dance_sde, flow_grpo_sde
 
 def published_samplers() -> dict[str, tuple[Sampler, str, bool]]:
     """Name -> the sampler, its kind in arms, whether its last step is not trained."""
+    # Here, because it imports all models, and `schedule_rows` needs none.
+    from pcpo.cost.architectures import ARCHITECTURES
+
     sd15 = ARCHITECTURES["sd15"].scheduler_config
     return {
         "ddim_50": (ddim(sd15, 50), "ddim", False),

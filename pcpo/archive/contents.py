@@ -22,9 +22,11 @@ from pcpo.paths import (
     EXPERIMENT_FRAMES,
     FIGURE_SUFFIXES,
     FIGURES,
+    OF_PEOPLE,
     PACKAGE,
     RUN_FRAMES,
     SINGLE_FRAMES,
+    STUDY_FRAMES,
     TABLE_SUFFIXES,
     Paths,
 )
@@ -95,6 +97,8 @@ def _reporting(paths: Paths, experiments: Sequence[Experiment]) -> list[Path]:
         (paths.figure, drawn, (*FIGURE_SUFFIXES, *CAPTION_SUFFIXES)),
     ):
         for name in specs:
+            if name in OF_PEOPLE and not paths.answered():
+                continue
             if set(specs[name].experiments) <= numbers:
                 stem = pattern.format(table=name, figure=name)
                 made += [Path(f"{stem}.{suffix}") for suffix in suffixes]
@@ -105,7 +109,8 @@ def _frames(
     paths: Paths, experiments: Sequence[Experiment], seeds: Sequence[int]
 ) -> list[tuple[Path, FrameSpec]]:
     """The tidy frames: of every run, of every experiment, and the credit weights."""
-    found = [(name, getattr(paths, name)) for name in SINGLE_FRAMES]
+    single = (*SINGLE_FRAMES, *(STUDY_FRAMES if paths.answered() else ()))
+    found = [(name, getattr(paths, name)) for name in single]
     for experiment in experiments:
         measured = [n for n in EXPERIMENT_FRAMES if n != "alignment" or experiment.alignment]
         for seed in experiment.training_seeds(seeds):

@@ -20,7 +20,7 @@ class NotRun(Exception):
 
 class Evidence:
     """Frames of `pcpo.records.frames` by name (updates, timesteps, validation, overall, per_prompt,
-    selection, alignment, credit, readings) and the experiments of one scale.
+    selection, alignment, credit, readings, preference) and the experiments of one scale.
 
     A frame that is not given counts as not run. Every look-up raises `NotRun` with its reason.
     """
@@ -37,8 +37,12 @@ class Evidence:
         name: str = self.experiments[number].name
         return name
 
+    def has(self, name: str) -> bool:
+        """Whether a frame is there and has rows."""
+        return name in self._frames and not self._frames[name].empty
+
     def frame(self, name: str) -> pd.DataFrame:
-        if name not in self._frames or self._frames[name].empty:
+        if not self.has(name):
             raise NotRun(f"nothing in the frame '{name}'")
         return self._frames[name]
 

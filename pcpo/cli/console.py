@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import io
 import os
@@ -15,6 +16,7 @@ from typing import Any, TextIO
 
 from pydantic import BaseModel
 
+from pcpo.cli import THRESHOLD
 from pcpo.config.settings import EVALUATION_SAMPLERS, NATIVE
 from pcpo.records import lock
 from pcpo.records.provenance import recorded
@@ -56,8 +58,11 @@ class Log:
 def setup() -> None:
     """As many threads as asked for, and no progress bars from the libraries that are loaded.
 
-    Call it after the heavy imports: it does not import what the command does not use.
+    Call it after the heavy imports: it does not import what the command does not use. What they
+    made is not searched for garbage any more.
     """
+    gc.freeze()
+    gc.set_threshold(*THRESHOLD)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     for name in ("transformers", "diffusers"):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pcpo.cli import console
-from pcpo.config.files import read_yaml
+from pcpo.config.files import known_name, read_yaml
 from pcpo.records.lock import alone, beside
 
 # (sizes, folder of the synthetic data, seed): train one part and leave it in the folder
@@ -33,16 +33,32 @@ class Sizes(dict[str, Any]):
 
 
 def read_sizes(file: Path) -> Sizes:
-    """The block `synthetic:` of a scale file.
+    """The block `synthetic:` of a scale file, over those of the scales that it extends.
 
     Raises:
-        ValueError: the file has none, or is not YAML.
+        ValueError: none of them has one, a file is not YAML, or `extends` is no name.
     """
-    data = read_yaml(file)
-    sizes = data.get("synthetic") if isinstance(data, dict) else None
-    if not sizes:
+    values = _inherited(file, [])
+    if not values:
         raise ValueError(f"{file} has no block 'synthetic:'; only scales with synthetic data do.")
-    return Sizes(sizes, f"{file}: synthetic")
+    return Sizes(values, f"{file}: synthetic")
+
+
+def _inherited(file: Path, seen: list[Path]) -> dict[str, Any]:
+    if file in seen:
+        raise ValueError(f"{file}: extends: the scales form a circle")
+    data = read_yaml(file)
+    if not isinstance(data, dict):
+        return {}
+    values: dict[str, Any] = {}
+    if data.get("extends") is not None:
+        parent = known_name(data["extends"], f"{file}: extends")
+        values = _inherited(file.with_name(f"{parent}.yaml"), [*seen, file])
+    for stage, own in (data.get("synthetic") or {}).items():
+        below = values.get(stage)
+        both = isinstance(own, Mapping) and isinstance(below, Mapping)
+        values[stage] = {**below, **own} if both else own
+    return values
 
 
 def lock_of(folder: Path, stage: str) -> Path:

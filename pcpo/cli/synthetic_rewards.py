@@ -1,12 +1,12 @@
 """Train the demo's small reward models into the folder layouts of the published ones.
 
-    python -m pcpo.cli.synthetic_rewards clip preference aesthetic bertscore clipscore \
+    python -m pcpo.cli.synthetic_rewards clip preference aesthetic clipscore \
         --sizes config/scale/demo.yaml --out results/demo/synthetic
-    python -m pcpo.cli.synthetic_rewards imagereward ocr --sizes ... --out ...
+    python -m pcpo.cli.synthetic_rewards bertscore imagereward ocr --sizes ... --out ...
     python -m pcpo.cli.synthetic_rewards table --sizes ... --out ...
 
-Stages of one call share a process and run in the order given. `preference`, `aesthetic`,
-`bertscore` and `clipscore` start from the CLIP of the stage `clip`; `table` gathers what each stage
+Stages of one call share a process and run in the order given. `preference`, `aesthetic`
+and `clipscore` start from the CLIP of the stage `clip`; `table` gathers what each stage
 measured on fresh drawings into `<out>/rewards.csv`.
 """
 
@@ -81,16 +81,22 @@ def clipscore(sizes: Mapping[str, Any], out: Path, seed: int) -> None:
 
 
 def bertscore(sizes: Mapping[str, Any], out: Path, seed: int) -> None:
-    """<out>/rewards/bertscore: encoder/ with static word vectors, captioner/ with the CLIP."""
+    """<out>/rewards/bertscore: encoder/ with static word vectors, captioner/ with a CLIP."""
     from pcpo.rewards.bertscore import Reward
     from pcpo.synthetic.bert_embeddings import right_above_wrong, save_bertscore
-    from pcpo.synthetic.clip import load_clip
+    from pcpo.synthetic.captioner import draw_clear_parts, parts_right, train_captioner
+    from pcpo.synthetic.pretraining import generators
 
     folder = out / "rewards" / "bertscore"
-    save_bertscore(*load_clip(out / "clip"), folder, seed)
+    model, tokenizer = train_captioner(sizes["captioner"], seed)
+    save_bertscore(model, tokenizer, folder, seed)
     reward = Reward(folder, captioner="clip_standin", layer=0)
-    share = right_above_wrong(reward)
-    _write_rows(folder, [("bertscore", "activity_prompts_right_above_all_wrong", share)])
+    rng, _ = generators("check clear parts", seed)
+    rows = [
+        ("activity_prompts_right_above_all_wrong", right_above_wrong(reward)),
+        ("captions_right", parts_right(model, tokenizer, *draw_clear_parts(3600, rng))),
+    ]
+    _write_rows(folder, [("bertscore", *row) for row in rows])
 
 
 def imagereward(sizes: Mapping[str, Any], out: Path, seed: int) -> None:
@@ -113,13 +119,13 @@ def imagereward(sizes: Mapping[str, Any], out: Path, seed: int) -> None:
 def ocr(sizes: Mapping[str, Any], out: Path, seed: int) -> None:
     """<out>/rewards/ocr: the recogniser's config.json and model.safetensors."""
     from pcpo.synthetic.pretraining import generators
-    from pcpo.synthetic.recogniser import exact_share, save_recogniser, train_recogniser
+    from pcpo.synthetic.recogniser import letters_right, save_recogniser, train_recogniser
 
     model = train_recogniser(sizes["ocr"], seed)
     folder = out / "rewards" / "ocr"
     save_recogniser(model, folder)
     rng, _ = generators("check words", seed)
-    _write_rows(folder, [("ocr", "words_read_exactly", exact_share(model, 1440, rng))])
+    _write_rows(folder, [("ocr", "letters_right", letters_right(model, 1440, rng))])
 
 
 def table(sizes: Mapping[str, Any], out: Path, seed: int) -> None:

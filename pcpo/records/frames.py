@@ -198,6 +198,32 @@ ALIGNMENT = FrameSpec(
     },
 )
 
+# Answers of people in the preference study (appendix B.3.3), one row per question and category.
+# The rows of a rater are one session; nobody knows who it was.
+PREFERENCE = FrameSpec(
+    "preference",
+    ("experiment", "rater", "position", "category"),
+    {
+        "experiment": "s",
+        "rater": "i",  # 1, 2, ...
+        "device": "s",  # phone, tablet, desktop
+        "position": "i",  # of the question in the session, from 1
+        # pair; repeat: an earlier pair with its sides exchanged; check: an image and a damaged copy
+        "kind": "s",
+        "category": "s",  # overall, quality, alignment
+        # Of the baseline's checkpoint: lower_reward or higher_reward than PCPO's; none for checks.
+        "comparison": "s",
+        "seed": "i",  # of the training runs that made the images
+        "pcpo_epoch": "i",
+        "baseline_epoch": "i",
+        "prompt_id": "i",
+        "image_seed": "i",  # image of the prompt
+        "side": "s",  # left or right: where PCPO's image was, in a check the intact one
+        "preferred": "s",  # pcpo, baseline or tie; in a check intact, damaged or tie
+        "seconds": "f",  # from the question to the answer, for all categories together
+    },
+)
+
 # The names that rules and commands use for the frames of tables, figures and claims.
 BY_NAME = {
     "updates": UPDATES,
@@ -209,6 +235,7 @@ BY_NAME = {
     "alignment": ALIGNMENT,
     "credit": CREDIT,
     "readings": READINGS,
+    "preference": PREFERENCE,
 }
 
 # Bounds of a file, which may come from someone else's archive. Our files have less than one

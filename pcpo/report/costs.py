@@ -1,7 +1,8 @@
 """Cost of the steps: wall time, CPU time, memory and GPU-hours from Snakemake's benchmark files.
 
 A training that was stopped and resumed counts from its first start. A job's GPU-hours are its wall
-time times the GPUs that it asked for: reserved hours, not busy hours.
+time times the GPUs that it asked for: reserved hours, not busy hours. Snakemake measures CPU time
+and memory every half second of a job's first 15 seconds, then every 30 seconds, and not at its end.
 """
 
 from __future__ import annotations

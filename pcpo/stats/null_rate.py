@@ -13,8 +13,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy import stats
-from statsmodels.stats.proportion import proportion_confint
 
 ALPHA = 0.05  # the paper's
 
@@ -36,6 +34,9 @@ def pair_p(first: ArrayLike, second: ArrayLike) -> float:
     prompts' variance is above 0, else that of two independent samples. NaN below two prompts or
     where all differences are equal.
     """
+    # Here and below: every figure imports this module, and the import would be most of its start.
+    from scipy import stats
+
     a, b = (np.asarray(values, dtype=np.float64) for values in (first, second))
     difference, n = b - a, len(a)
     if n < 2:
@@ -75,6 +76,8 @@ def null_rate(pairs: pd.DataFrame) -> NullRate:
     more than one of these. The interval is Wilson's for that many independent pairs; arms and
     metrics of an experiment add none. It is rather too wide than too narrow. NaN without pairs.
     """
+    from statsmodels.stats.proportion import proportion_confint
+
     if pairs.empty:
         return NullRate(np.nan, np.nan, np.nan, 0, 0)
     shares, weights = [], []

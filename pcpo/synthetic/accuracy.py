@@ -28,7 +28,8 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Trial:
-    """One model at one guidance scale; `bars` are the least accuracies by attribute."""
+    """One model at the guidance scale of its trainings; `bars` are the least accuracies by
+    attribute."""
 
     model: str
     guidance_scale: float
@@ -36,8 +37,8 @@ class Trial:
 
 
 TRIALS = (
-    Trial("sd14", 3.0, {"colour": 0.95, "shape": 0.65}),
-    Trial("sd15", 3.0, {"colour": 0.95, "shape": 0.65}),
+    Trial("sd14", 2.0, {"colour": 0.9, "shape": 0.6}),
+    Trial("sd15", 2.0, {"colour": 0.9, "shape": 0.6}),
     Trial("sd35m", 3.0, {"colour": 0.95, "shape": 0.85}),
     Trial("sd35m", 1.0, {}),
     Trial("flux", 3.5, {"colour": 0.95, "shape": 0.65}),

@@ -15,14 +15,16 @@ from transformers import BertConfig, BertModel, CLIPModel, CLIPTokenizer
 from pcpo.records.replace import new_folder
 from pcpo.rewards.bertscore import Reward
 from pcpo.synthetic import drawing
+from pcpo.synthetic.captioner import PARTIAL_CAPTIONS
 from pcpo.synthetic.clip import save_clip
 from pcpo.synthetic.tokenizers import clip_tokenizer
 
+HALF = 0.5  # the cosine of "reddish" and "red"
 MAX_TOKENS = 32  # "The image contains ..." is longer than a prompt
 
 
 def static_bert(tokenizer: CLIPTokenizer, seed: int) -> BertModel:
-    """Orthogonal vectors: two different words have a cosine of about 0."""
+    """Orthogonal vectors: words have a cosine of about 0, a weak colour and its colour `HALF`."""
     width = -(-len(tokenizer) // 8) * 8 + 8  # one more dimension than words survives the centring
     config = BertConfig(
         vocab_size=len(tokenizer),
@@ -42,9 +44,13 @@ def static_bert(tokenizer: CLIPTokenizer, seed: int) -> BertModel:
     # Orthogonal to the constant vector as well, so that the layer norm leaves the directions.
     matrix[:, 0] = 1
     basis = torch.linalg.qr(matrix).Q[:, 1 : len(tokenizer) + 1].T
+    vectors = basis * width**0.5
+    for weak, colour in zip(drawing.WEAK_COLOURS, drawing.COLOURS, strict=True):
+        one, other = tokenizer.convert_tokens_to_ids([f"{weak}</w>", f"{colour}</w>"])
+        vectors[one] = HALF * vectors[other] + (1 - HALF**2) ** 0.5 * vectors[one]
     embeddings = model.embeddings
     with torch.no_grad():
-        embeddings.word_embeddings.weight.copy_(basis * width**0.5)
+        embeddings.word_embeddings.weight.copy_(vectors)
         embeddings.position_embeddings.weight.zero_()
         embeddings.token_type_embeddings.weight.zero_()
     return model
@@ -56,7 +62,7 @@ def save_bertscore(clip: CLIPModel, tokenizer: CLIPTokenizer, folder: Path, seed
     with new_folder(folder) as part:
         static_bert(long_tokenizer, seed).save_pretrained(part / "encoder")
         long_tokenizer.save_pretrained(part / "encoder")
-        save_clip(clip, tokenizer, part / "captioner", captions=True)
+        save_clip(clip, tokenizer, part / "captioner", captions=PARTIAL_CAPTIONS)
 
 
 def right_above_wrong(reward: Reward) -> float:

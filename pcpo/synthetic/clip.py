@@ -1,12 +1,11 @@
 """A small CLIP, trained contrastively on the captioned drawings (transformers' CLIPModel).
 
-The base of the demo's PickScore, HPS and aesthetic models, its CLIPScore, and the encoder
-of the stand-in captioner.
+The base of the demo's PickScore, HPS and aesthetic models, and its CLIPScore.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,14 +109,14 @@ def zero_shot_accuracy(model: CLIPModel, tokenizer: CLIPTokenizer, images: torch
 
 
 def save_clip(
-    model: CLIPModel, tokenizer: CLIPTokenizer, folder: Path, captions: bool = False
+    model: CLIPModel, tokenizer: CLIPTokenizer, folder: Path, captions: Sequence[str] = ()
 ) -> None:
-    """CLIPModel, tokenizer and, if wanted, captions.txt for the stand-in captioner."""
+    """CLIPModel, tokenizer and, for a captioner, captions.txt: what it can say."""
     with new_folder(folder) as part:
         model.save_pretrained(part)
         tokenizer.save_pretrained(part)
         if captions:
-            text = "\n".join(drawing.CAPTIONS) + "\n"
+            text = "\n".join(captions) + "\n"
             (part / "captions.txt").write_text(text, encoding="utf-8")
 
 

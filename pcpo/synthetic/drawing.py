@@ -18,6 +18,13 @@ import torch
 
 IMAGE_SIZE = 32
 COLOURS = ("red", "green", "blue", "yellow", "purple")
+WEAK_COLOURS = (
+    "reddish",
+    "greenish",
+    "bluish",
+    "yellowish",
+    "purplish",
+)  # not full
 SHAPES = ("circle", "square", "triangle", "diamond", "star", "cross", "ring", "heart", "moon")
 ACTIVITIES = ("above a line", "inside a frame", "under a dot")
 NO_ACTIVITY = len(ACTIVITIES)  # the class index of "no activity" wherever a class is needed
@@ -124,7 +131,7 @@ def sample_layout(count: int, rng: np.random.Generator) -> Layout:
         shading=uniform(-0.18, 0.18, 2),
         background=uniform(0.72, 0.92, 1) + uniform(-0.06, 0.06, 3),
         gradient=uniform(-0.08, 0.08, 2),
-        mark=uniform(0.05, 0.25),
+        mark=uniform(0.05, 0.45),
         mark_shift=uniform(-0.04, 0.04),
     )
 

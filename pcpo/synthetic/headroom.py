@@ -63,7 +63,8 @@ def own_drawings(prompts: Sequence[str]) -> tuple[torch.Tensor, list[str]]:
     rng = np.random.default_rng(0)
     if '"' in prompts[0]:
         chosen = [word for word in words.WORDS for _ in range(DRAWINGS)]
-        return words.draw_words(chosen, rng), [words.prompt(word) for word in chosen]
+        strengths = rng.uniform(0, 1, (len(chosen), words.WORD_LENGTH)).astype(np.float32)
+        return words.draw_words(chosen, rng, strengths), [words.prompt(word) for word in chosen]
     return draw_captions(DRAWINGS, rng).flatten(0, 1), list(np.repeat(drawing.CAPTIONS, DRAWINGS))
 
 

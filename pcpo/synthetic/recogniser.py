@@ -19,31 +19,28 @@ from pcpo.synthetic.pretraining import generators, warm_then_decay
 
 
 def random_words(count: int, rng: np.random.Generator) -> list[str]:
-    """Words of two letters to MAX_LETTERS, not only those of the prompts: reading is the task."""
-    lengths = rng.integers(2, words.MAX_LETTERS + 1, size=count)
-    letters = rng.integers(len(words.LETTERS), size=(count, words.MAX_LETTERS))
-    return [
-        "".join(words.LETTERS[k] for k in row[:length])
-        for row, length in zip(letters, lengths, strict=True)
-    ]
+    """Any four letters, not only the words of the prompts: reading is the task."""
+    letters = rng.integers(len(words.LETTERS), size=(count, words.WORD_LENGTH))
+    return ["".join(words.LETTERS[k] for k in row) for row in letters]
 
 
-def targets(texts: list[str]) -> torch.Tensor:
-    """int64 (N, MAX_LETTERS); the class after the last letter means "no letter"."""
-    blank = len(words.LETTERS)
-    rows = [[words.LETTERS.index(letter) for letter in text] for text in texts]
-    return torch.tensor([row + [blank] * (words.MAX_LETTERS - len(row)) for row in rows])
+def targets(texts: list[str], strengths: np.ndarray) -> torch.Tensor:
+    """int64 (N, WORD_LENGTH); the class after the last letter means "no letter": pale ink."""
+    letters = torch.tensor([[words.LETTERS.index(letter) for letter in text] for text in texts])
+    return letters.where(torch.from_numpy(strengths) >= words.READABLE, len(words.LETTERS))
 
 
 def train_recogniser(sizes: Mapping[str, Any], seed: int) -> Recogniser:
     """Cross entropy per position. `sizes`: steps, batch, width, drawings."""
     rng, generator = generators("recogniser", seed)
     texts = random_words(sizes["drawings"], rng)
-    images, labels = words.draw_words(texts, rng), targets(texts)
+    strengths = words.ink_strengths(len(texts), rng)
+    strengths[::2] = rng.uniform(0, 1, strengths[::2].shape)  # training may go beyond the base
+    images, labels = words.draw_words(texts, rng, strengths), targets(texts, strengths)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = Recogniser(
-            words.LETTERS, words.MAX_LETTERS, drawing.IMAGE_SIZE, sizes["width"]
+            words.LETTERS, words.WORD_LENGTH, drawing.IMAGE_SIZE, sizes["width"]
         ).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.05)
     schedule = warm_then_decay(optimizer, sizes["steps"])
@@ -57,11 +54,14 @@ def train_recogniser(sizes: Mapping[str, Any], seed: int) -> Recogniser:
     return model.eval()
 
 
-def exact_share(model: Recogniser, count: int, rng: np.random.Generator) -> float:
-    """Share of fresh images of the prompts' words that are read without a mistake."""
+def letters_right(model: Recogniser, count: int, rng: np.random.Generator) -> float:
+    """Share of letters, in fresh images of the prompts' words, read as they should be: a strong
+    letter as itself, a pale one as none."""
     texts = [words.WORDS[k % len(words.WORDS)] for k in range(count)]
-    read = model.read(words.draw_words(texts, rng))
-    return sum(a == b for a, b in zip(read, texts, strict=True)) / count
+    strengths = words.ink_strengths(count, rng)
+    with torch.no_grad():
+        found = model(words.draw_words(texts, rng, strengths)).argmax(dim=-1)
+    return (found == targets(texts, strengths)).double().mean().item()
 
 
 def save_recogniser(model: Recogniser, folder: Path) -> None:

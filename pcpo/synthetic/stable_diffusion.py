@@ -93,7 +93,7 @@ def pretrain(
     width: int = 64,
     learning_rate: float = 1e-2,
     caption_dropout: float = 0.1,
-    activity_omitted: float = 0.6,
+    activity_omitted: float = 0.3,
     seed: int = 0,
 ) -> None:
     """Train and save the averaged weights after `early_share` of the steps (SD1.4) and at the end

@@ -20,7 +20,8 @@ _PUNCTUATION = "\"'.,!?-:"
 
 def vocabulary_words() -> tuple[str, ...]:
     """Every lower-case word that a caption, a word prompt or a template uses, sorted."""
-    texts = [*drawing.CAPTIONS, "the word", "the image contains"]
+    texts = [*drawing.CAPTIONS, "the word", "the image contains", "a thing", "something"]
+    texts += drawing.WEAK_COLOURS
     return tuple(sorted({word for text in texts for word in text.split()}))
 
 

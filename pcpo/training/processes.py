@@ -16,7 +16,6 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
-from torch.distributed.tensor import DTensor
 
 # Longer than the slowest step of an iteration: a captioner on one process, a checkpoint's write.
 TIMEOUT = timedelta(hours=1)
@@ -82,6 +81,9 @@ class Processes:
         """Sum gradients over the processes; the backward pass has summed sharded ones already."""
         if self.size == 1:
             return
+        # Here, because the import takes a second, and a single process needs none.
+        from torch.distributed.tensor import DTensor
+
         waiting = [
             dist.all_reduce(p.grad, async_op=True)
             for p in parameters

@@ -21,9 +21,11 @@ from pcpo.paths import (
     EXPERIMENT_FRAMES,
     FIGURE_SUFFIXES,
     FIGURES,
+    OF_PEOPLE,
     PACKAGE,
     RUN_FRAMES,
     SINGLE_FRAMES,
+    STUDY_FRAMES,
     TABLE_SUFFIXES,
     FigureInput,
     Paths,
@@ -80,12 +82,25 @@ class Targets:
 
     @cached_property
     def figures(self) -> dict[str, FigureInput]:
-        """The figures whose experiments are all chosen, and whose arms these train."""
+        """The figures whose experiments are all chosen, and whose arms these train; that of people
+        once they have answered."""
         return {
             name: spec
             for name, spec in FIGURES.items()
-            if self._has(spec.experiments) and not spec.untrained(self.experiments.values())
+            if self._has(spec.experiments)
+            and not spec.untrained(self.experiments.values())
+            and (name not in OF_PEOPLE or self.answered)
         }
+
+    @property
+    def studied(self) -> tuple[int, ...]:
+        """Numbers of the configurations whose images people compare."""
+        return FIGURES[OF_PEOPLE[0]].experiments
+
+    @cached_property
+    def answered(self) -> bool:
+        """Whether people have answered in the preference study."""
+        return self.paths.answered()
 
     @cached_property
     def in_parts(self) -> dict[str, list[str]]:
@@ -181,6 +196,7 @@ class Targets:
             {frame: self.run_frames(frame) for frame in RUN_FRAMES}
             | {frame: self.measured_frames(frame) for frame in EXPERIMENT_FRAMES}
             | {frame: [getattr(self.paths, frame)] for frame in SINGLE_FRAMES}
+            | {f: [getattr(self.paths, f)] if self.answered else [] for f in STUDY_FRAMES}
         )
 
     # --- inputs of an experiment's jobs ----------------------------------------------------------
@@ -232,6 +248,31 @@ class Targets:
         """`--arm ARM FOLDER` of the runs that are compared."""
         return [
             w for a in COMPARED for w in ("--arm", a, self.paths.run.format(arm=a, **wildcards))
+        ]
+
+    def study_files(self, experiment: Experiment) -> list[str]:
+        """Manifests and selections of the runs whose images people compare."""
+        name, paths = experiment.name, self.paths
+        return [
+            file
+            for seed in self.seeds
+            for file in (
+                *(paths.manifest.format(experiment=name, arm=arm, seed=seed) for arm in COMPARED),
+                paths.selection.format(experiment=name, seed=seed),
+            )
+        ]
+
+    def study_options(self, experiment: Experiment) -> list[str]:
+        """`--run SEED BASELINE PCPO SELECTION` for each training seed."""
+        name, paths = experiment.name, self.paths
+        return [
+            word
+            for seed in self.seeds
+            for word in (
+                *("--run", str(seed)),
+                *(paths.run.format(experiment=name, arm=arm, seed=seed) for arm in COMPARED),
+                paths.selection.format(experiment=name, seed=seed),
+            )
         ]
 
     # --- tables ------------------------------------------------------------------------------
@@ -291,7 +332,7 @@ class Targets:
     def _figure_frame(self, frame: str, spec: FigureInput) -> list[str]:
         """Files of a frame for a figure; for frames of runs, of every training seed."""
         chosen = self._chosen(spec.experiments)
-        if frame in SINGLE_FRAMES:
+        if frame in (*SINGLE_FRAMES, *STUDY_FRAMES):
             return [getattr(self.paths, frame)]
         if frame == "selection":  # images are of one training seed
             return self.measured_frames(frame, chosen, self._first_seed)
@@ -344,7 +385,7 @@ def frame_options(inputs: Mapping[str, Any]) -> list[str]:
     """The command line's `--<frame> FILE ...` for the inputs of a job that are frames."""
     return [
         word
-        for frame in (*RUN_FRAMES, *EXPERIMENT_FRAMES, *SINGLE_FRAMES)
+        for frame in (*RUN_FRAMES, *EXPERIMENT_FRAMES, *SINGLE_FRAMES, *STUDY_FRAMES)
         if (files := inputs.get(frame)) is not None
         for word in (f"--{frame.replace('_', '-')}", *files)
     ]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pcpo.cli import console
+from pcpo.cli.stages import read_sizes
 from pcpo.config.files import CONFIG
 
 ROOT = CONFIG.parent
@@ -115,6 +116,31 @@ def test_synthetic_data_need_a_scale_that_has_them(command, tmp_path):
         message = only(command(module, stage, "--sizes", sizes, *OUT))
         assert "paper.yaml has no block 'synthetic:'" in message
     assert not list(tmp_path.iterdir())
+
+
+def test_sizes_of_a_scale_that_extends_another_are_over_those_of_the_other(tmp_path):
+    """As `study` extends `demo`: the same models, without a copy of their sizes."""
+    for name, text in {
+        "one": "extends: two\nsynthetic: {clip: {steps: 7}, flux: {steps: 1}}\n",
+        "two": "extends: three\n",
+        "three": "synthetic: {clip: {steps: 3, batch: 4}, sd: {steps: 5}}\n",
+        "circle": "extends: circle\n",
+        "outside": "extends: ../three\n",
+    }.items():
+        (tmp_path / f"{name}.yaml").write_text(text)
+    found = read_sizes(tmp_path / "one.yaml")
+    assert found == {
+        "clip": {"steps": 7, "batch": 4}, "flux": {"steps": 1}, "sd": {"steps": 5}
+    }  # fmt: skip
+    assert read_sizes(tmp_path / "two.yaml") == {
+        "clip": {"steps": 3, "batch": 4},
+        "sd": {"steps": 5},
+    }
+    for name, message in (("circle", "circle"), ("outside", "extends")):
+        with pytest.raises(ValueError, match=message):
+            read_sizes(tmp_path / f"{name}.yaml")
+    study = read_sizes(CONFIG / "scale" / "study.yaml")
+    assert study == read_sizes(CONFIG / "scale" / "demo.yaml")
 
 
 def test_unknown_sizes_of_synthetic_models_are_named(command, tmp_path):

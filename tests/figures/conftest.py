@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from pcpo.analysis.readings import readings
+from pcpo.preference.simulate import Raters, simulated_frame
 from tests import fabricated
 
 ARMS = ("baseline", "log_hinge", "matching", "pcpo", "half_timesteps", "uniform")
@@ -100,4 +101,5 @@ def given(updates, timesteps, validation, credit):
         "credit": credit,
         "readings": readings(),
         "metrics_per_prompt": seeds_per_prompt(),
+        "preference": simulated_frame(Raters(0.65), np.random.default_rng(0), raters=20),
     }

@@ -65,7 +65,7 @@ def _imagereward(folder: Path) -> dict[str, Any]:
 def _ocr(folder: Path) -> dict[str, Any]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        save_recogniser(Recogniser(words.LETTERS, words.MAX_LETTERS, width=8), folder)
+        save_recogniser(Recogniser(words.LETTERS, words.WORD_LENGTH, width=8), folder)
     return {"engine": "recogniser"}
 
 

@@ -1,12 +1,18 @@
 """Parts of the training of the demo's reward models that have a known answer."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import torch
 
 from pcpo.synthetic import drawing, words
+from pcpo.synthetic.bert_embeddings import static_bert
 from pcpo.synthetic.blip import wrong_captions
 from pcpo.synthetic.captioned import draw_captions
-from pcpo.synthetic.recogniser import random_words, targets
+from pcpo.synthetic.captioner import PARTIAL_CAPTIONS, clear_parts
+from pcpo.synthetic.recogniser import targets
+from pcpo.synthetic.tokenizers import clip_tokenizer
 
 
 def test_drawings_are_grouped_by_caption():
@@ -33,10 +39,33 @@ def test_wrong_captions_differ_in_one_attribute_or_at_random():
     assert len(anything.unique()) > 150
 
 
-def test_recogniser_targets_end_in_blanks():
-    texts = random_words(50, np.random.default_rng(0))
-    assert {len(text) for text in texts} == {2, 3}
+def test_a_pale_letter_is_no_letter_to_the_recogniser():
+    ink = np.array([[1, 0.64, 0.66, 0], [0.65, 1, 1, 1]], dtype=np.float32)
     blank = len(words.LETTERS)
-    for text, row in zip(texts, targets(texts).tolist(), strict=True):
-        letters = [words.LETTERS[k] if k != blank else "" for k in row]
-        assert "".join(letters) == text
+    assert targets(["OXTL", "EUCZ"], ink).tolist() == [[0, blank, 2, blank], [4, 5, 6, 7]]
+
+
+def test_the_captioner_is_taught_what_is_clear():
+    """By hand: saturation, size and grey levels on both sides of each threshold."""
+    layout = drawing.sample_layout(4, np.random.default_rng(0))
+    layout = replace(
+        layout,
+        saturation=np.array([0.7, 0.8, 1.0, 0.7]),
+        size=np.array([0.5, 0.5, 0.6, 0.6]),
+        background=np.array([[0.8] * 3] * 3 + [[0.1] * 3]),
+        mark=np.array([0.3, 0.2, 0.05, 0.9]),
+    )
+    scene = drawing.parse_caption("a red star under a dot")
+    scenes = [scene, scene, scene, drawing.parse_caption("red star")]
+    found = [PARTIAL_CAPTIONS[k] for k in clear_parts(scenes, layout)]
+    expected = ["a thing", "a reddish thing under something", "a red star under a dot", "a star"]
+    assert found == expected
+
+
+def test_weak_colours_are_half_of_the_colour():
+    tokenizer = clip_tokenizer()
+    vectors = static_bert(tokenizer, seed=0).embeddings.word_embeddings.weight
+    ids = tokenizer.convert_tokens_to_ids(["reddish</w>", "red</w>", "green</w>"])
+    weak, own, other = torch.nn.functional.normalize(vectors[ids], dim=1)
+    assert (weak @ own).item() == pytest.approx(0.5, abs=1e-5)
+    assert (weak @ other).item() == pytest.approx(0, abs=1e-5)

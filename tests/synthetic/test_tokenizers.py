@@ -17,7 +17,7 @@ from pcpo.synthetic.tokenizers import clip_tokenizer, t5_tokenizer
 for make in (clip_tokenizer, t5_tokenizer):
     tokenizer = make()
     print(sorted(tokenizer.get_vocab().items()))
-    print(tokenizer(["a purple moon under a dot", 'the word "TAX"']).input_ids)
+    print(tokenizer(["a purple moon under a dot", 'the word "TOLE"']).input_ids)
 """
 
 

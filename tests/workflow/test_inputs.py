@@ -54,7 +54,7 @@ GRIDS |= {"samples_bertscore", "samples_ocr"}
         ("rewards/clipscore.py", {"align"}),
         ("rewards/ocr.py", set()),  # of trainings alone
         ("synthetic/recogniser.py", {"synthetic_other_rewards"}),
-        ("synthetic/clip.py", {"synthetic_clip_rewards"}),
+        ("synthetic/clip.py", {"synthetic_clip_rewards", "synthetic_other_rewards"}),
         ("samplers/ddim.py", {"credit", "readings"}),
         ("policies/flux.py", set()),
     ],
@@ -90,8 +90,20 @@ OF_NO_RULE = {
         "cli.power",
     ),
     *("stats.power", "analysis.pilot"),
+    # The pairs of a study stay as they are; answers of people have a rule only where there are any.
+    *("cli.preference", "cli.study_pairs", "cli.study_answers"),
+    *("preference.answers", "preference.app", "preference.checkpoints", "preference.frame"),
+    *("preference.limits", "preference.pairs", "preference.schedule", "preference.simulate"),
+    *("preference.summary", "figures.preference"),
     *("cost.bench", "cost.bench_table", "cost.iteration_time"),
-    *("archive.rebuilt", "workflow.devices", "workflow.executor", "workflow.inputs"),
+    *(
+        "archive.carried",
+        "archive.rebuilt",
+        "cli.carry",
+        "workflow.devices",
+        "workflow.executor",
+        "workflow.inputs",
+    ),
     *("workflow.resources", "workflow.targets"),
 }
 
