@@ -40,7 +40,8 @@ def of_validation(validation: pd.DataFrame, arm: str) -> dict[str, list[np.ndarr
         gains.append(second - first)
         level = shared_level(curves)
         if not np.isnan(level):
-            logs.append(restricted_log_ratios(*times_to(pair, level), shared_ends(pair)).logs)
+            times = times_to(pair, level)
+            logs.append(restricted_log_ratios(times[0], times[1], shared_ends(pair)).logs)
     return {"area": gains, "speedup": logs}
 
 
