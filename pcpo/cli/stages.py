@@ -56,8 +56,9 @@ def _inherited(file: Path, seen: list[Path]) -> dict[str, Any]:
         values = _inherited(file.with_name(f"{parent}.yaml"), [*seen, file])
     for stage, own in (data.get("synthetic") or {}).items():
         below = values.get(stage)
-        both = isinstance(own, Mapping) and isinstance(below, Mapping)
-        values[stage] = {**below, **own} if both else own
+        if isinstance(own, Mapping) and isinstance(below, Mapping):
+            own = {**below, **own}
+        values[stage] = own
     return values
 
 
