@@ -4,9 +4,9 @@
     ledger.to_csv("claims.csv", index=False)
     Path("claims.md").write_text(to_markdown(ledger, "demo"))
 
-config/claims.yaml has the claims and names the test of each. `outcomes`, `curves`, `images` and
-`exact` have the tests: the named functions in `PROCEDURES`. `verdict` is the rule that judges their
-estimates.
+config/claims.yaml has the claims and names the test of each. `outcomes`, `curves`, `images`,
+`guidance` and `exact` have the tests: the named functions in `PROCEDURES`. `verdict` is the rule
+that judges their estimates.
 `cells` judges the numbers of the paper's tables by the same rule.
 """
 

@@ -39,7 +39,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
 
-from pcpo.claims import curves, exact, images, outcomes  # noqa: F401 - they register procedures
+from pcpo.claims import curves, exact, guidance, images, outcomes  # noqa: F401 - they register procedures
 from pcpo.claims.estimate import PROCEDURES
 from pcpo.claims.verdict import Assertion, Band, Direction
 from pcpo.claims.words import Kind

@@ -20,7 +20,7 @@ class NotRun(Exception):
 
 class Evidence:
     """Frames of `pcpo.records.frames` by name (updates, timesteps, validation, overall, per_prompt,
-    selection, alignment, credit, readings) and the experiments of one scale.
+    selection, alignment, credit, readings, reward_guidance) and the experiments of one scale.
 
     A frame that is not given counts as not run. Every look-up raises `NotRun` with its reason.
     """
