@@ -60,11 +60,11 @@ def load_checkpoint(
     policy: Policy, run: Path, epoch: int, arm: str, experiment: Experiment, scale: Scale
 ) -> None:
     """Load a run's checkpoint of an epoch; raises the errors of `checkpoint_folder`."""
-    policy.load_weights(checkpoint_folder(run, epoch, arm, experiment, scale))
+    policy.load_weights(checkpoint_folder(experiment, scale, arm, run, epoch))
 
 
 def checkpoint_folder(
-    run: Path, epoch: int, arm: str, experiment: Experiment, scale: Scale
+    experiment: Experiment, scale: Scale, arm: str, run: Path, epoch: int
 ) -> Path:
     """The folder of a run's checkpoint of an epoch, after a check of its files.
 

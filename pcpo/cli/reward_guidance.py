@@ -61,7 +61,7 @@ def main() -> None:
     folders = []
     for model, folder in zip(models, args.run, strict=True):
         epoch = last_checkpoint(folder, model.epochs)
-        folders.append(checkpoint_folder(folder, epoch, ARM, model, scale))
+        folders.append(checkpoint_folder(model, scale, ARM, folder, epoch))
         log(f"{model.name} {ARM}: checkpoint of epoch {epoch}")
     policy, sampler = load_policy(experiment, scale, device)
     checkpoints = Checkpoints(policy, folders)
@@ -69,6 +69,8 @@ def main() -> None:
         model.reward.name: load_reward(scale, model.reward.name, device, **model.reward.options)
         for model in models
     }
+    if DISTANCE not in scale.quality:
+        raise ValueError(f"config/scale/{scale.name}.yaml: quality.{DISTANCE} is missing")
     quality = {DISTANCE: scale.quality[DISTANCE]}
     source = quality[DISTANCE]
     extractors = {

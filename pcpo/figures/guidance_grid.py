@@ -20,8 +20,9 @@ CAPTION = (
     "configurations: every step takes the base model's prediction plus, for each aligned model, "
     "its strength times the difference of its prediction. Left: images of one prompt with the same "
     "noise; none was chosen by its looks. Middle and right: the reward of each configuration's "
-    "training at the same strengths, mean over all prompts."
+    "training at the same strengths, mean over all prompts and training seeds."
 )
+AVERAGED = False  # there are no lines and no bands
 
 
 @style.draws(frames.REWARD_GUIDANCE)

@@ -34,8 +34,8 @@ class GuidanceTargets:
         return [
             self.paths.reward_guidance.format(experiment=name, seed=seed)
             for name in names
-            for seed in seeds_of(self.models.get(name, ()), self.seeds)
             if name in self.models
+            for seed in seeds_of(self.models[name], self.seeds)
         ]
 
     def rows(self, experiments: Iterable[Experiment], seed: int) -> list[tuple[str, str]]:

@@ -85,7 +85,7 @@ def test_every_claim_gets_a_row_for_each_of_its_parts(ledgers, claims):
         assert set(ledger["verdict"]) <= set(LEDGER_VERDICTS)
         assert (ledger["low"].dropna() <= ledger["high"].dropna()).all()
         absent = ledger[ledger["verdict"] == "not run at this scale"]
-        assert set(absent["claim_id"]) == {"human_preference", "implicit_reward_guidance"}
+        assert set(absent["claim_id"]) == {"human_preference"}
         assert (absent["why"] != "").all()
 
 
@@ -467,7 +467,7 @@ def test_the_page_leads_with_verdicts(ledgers):
     text = to_markdown(ledgers[1], "paper", "a note")
     lines = text.splitlines()
     counts = counted(ledgers[1])["claim_verdict"].value_counts()
-    assert f"|  | {counts['holds']} | {counts['fails']} | 0 | 0 | 2 |" in lines
+    assert f"|  | {counts['holds']} | {counts['fails']} | 0 | 0 | 1 |" in lines
     first = next(line for line in lines if "substantial training acceleration" in line)
     assert first.startswith('| **holds** | "This stability')
     assert first.endswith("of 4 settings: holds 4. [more](#faster) |")

@@ -104,7 +104,7 @@ def test_the_rules_command_scores_every_point_against_the_base_images(small, mod
     monkeypatch.setattr(features, "load", lambda *_: Extractor())
     monkeypatch.setattr(evaluation, "load_reward", lambda *_, **options: brightness)
     monkeypatch.setattr(evaluation, "last_checkpoint", lambda run, upto: 2)
-    monkeypatch.setattr(evaluation, "checkpoint_folder", lambda run, *_: run)
+    monkeypatch.setattr(evaluation, "checkpoint_folder", lambda e, s, arm, run, epoch: run)
     for name in ("own1", "own2"):
         (small / name / "SHA256SUMS").write_text(name)
     words = [2, "--scale", "smoke", "--images", "images", "--out", "frame.parquet"]
