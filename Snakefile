@@ -53,6 +53,7 @@ if not ARCHIVE:
     include: "rules/select.smk"
     include: "rules/generate.smk"
     include: "rules/evaluate.smk"
+    include: "rules/guidance.smk"
     include: "rules/plan.smk"
     include: "rules/study.smk"
 

@@ -20,6 +20,10 @@ EXPERIMENT_FRAMES = ("overall", "per_prompt", "selection", "alignment")
 SINGLE_FRAMES = ("credit", "readings")
 # Of people's answers: there only once they were collected (docs/preference.md).
 STUDY_FRAMES = ("preference",)
+# Of an experiment too, but only of those that have `reward_guidance` (`pcpo.config`).
+GUIDED_FRAMES = ("reward_guidance",)
+# Kinds of figures that show images.
+PICTURED = ("sample_grid", "guidance_scale", "guidance_grid")
 
 
 class FigureInput(NamedTuple):
@@ -61,6 +65,8 @@ FIGURES = {
     "figure10": FigureInput("ratio_distribution", (2, 6)),
     "figure11": FigureInput("gradient_statistics", (2, 6)),
     "figure12": FigureInput("timestep_credit", (2, 6)),
+    "figure13": FigureInput("guidance_scale", (5, 6), arms=("pcpo",)),
+    "figure14": FigureInput("guidance_grid", (2, 4), arms=("pcpo",)),
     "figure15": FigureInput("sample_grid", (2,)),
     "figure16": FigureInput("sample_grid", (2,)),
     "figure17": FigureInput("sample_grid", (4, 2)),
@@ -86,12 +92,9 @@ _UNKNOWN = (
     "no sentence of the paper refers to it and its Table 6 names no configuration for it, so that "
     "no run is known to hold its data"
 )
-_GUIDANCE = "samples under implicit reward guidance (appendix F), which is not reproduced here"
 NOT_DRAWN = {
     "figure7c": _UNKNOWN,
     "figure8": _UNKNOWN,
-    "figure13": _GUIDANCE,
-    "figure14": _GUIDANCE,
 }
 
 # Figures that are drawn only once people have answered (`Paths.answered`), and why they are not.
@@ -200,6 +203,20 @@ class Paths:
         """Whether people have answered: their answers are here, or an archive has their frame."""
         return Path(self.preference if self.home else self.study_answers).exists()
 
+    # samples between the base model and aligned ones: by the native sampler, of which both are
+    @property
+    def reward_guidance(self) -> str:
+        return self.root + "/tidy/reward_guidance/{experiment}_seed{seed}.parquet"
+
+    @property
+    def guided_images(self) -> str:
+        """`point`: `pcpo.config.reward_guidance.folder_of`."""
+        return self.root + "/images/reward_guidance/{experiment}/seed{seed}/{point}"
+
+    @property
+    def guided_index(self) -> str:
+        return f"{self.guided_images}/index.csv"
+
     # selection
     @property
     def selection(self) -> str:
@@ -298,4 +315,6 @@ def _pattern(place: str) -> str:
 
 
 _ANY = Paths("any")
-_OF_RUNS = [_pattern(getattr(_ANY, frame)) for frame in (*RUN_FRAMES, *EXPERIMENT_FRAMES)]
+_OF_RUNS = [
+    _pattern(getattr(_ANY, frame)) for frame in (*RUN_FRAMES, *EXPERIMENT_FRAMES, *GUIDED_FRAMES)
+]

@@ -60,6 +60,26 @@ def experiments(numbers=tuple(_FACTS), **fields):
     return [experiment(number, **fields) for number in numbers]
 
 
+def reward_guidance(number, rewards, strengths, seeds=(0,), beside=(0.0,), prompts=6):
+    """Of a configuration: rewards and distance rise with the strengths, each reward with its own.
+
+    A reward of prompt i is 1 + i + its own strength; the distance is the square of both strengths'
+    sum. Seed k adds k / 10 to every reward.
+    """
+    rows = []
+    for seed in seeds:
+        for point in [(s, b) for s in strengths for b in beside]:
+            key = {"experiment": name(number), "arm": "pcpo", "seed": seed}
+            key |= {"strength": point[0], "beside_strength": point[1]}
+            for reward, own in zip(rewards, point, strict=False):
+                row = key | {"measure": reward, "measured": reward, "images": 1}
+                values = [1 + i + own + seed / 10 for i in range(prompts)]
+                rows += [row | {"prompt_id": i, "value": v} for i, v in enumerate(values)]
+            row = key | {"measure": "fid", "measured": "FD", "images": prompts}
+            rows.append(row | {"prompt_id": -1, "value": float(sum(point)) ** 2})
+    return pd.DataFrame(rows)
+
+
 def updates(rewards, number=2, seed=0, noise=0.0, images=16):
     """`rewards` maps an arm to its reward per epoch; two updates an epoch."""
     rows = []

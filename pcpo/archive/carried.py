@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pcpo.config import Experiment
+from pcpo.config.reward_guidance import guided
 from pcpo.paths import Paths, run_of
 
 RECORDS = Path(".snakemake/metadata")  # Snakemake's, of the outputs that it made
@@ -44,6 +45,7 @@ def _kept_for_speed(paths: Paths) -> Iterator[Path]:
     """Embeddings of prompts, features of images, runs that were set aside, the archive."""
     yield from (Path(paths.embeddings), Path(paths.archive))
     images = [paths.images.format(experiment="*", arm="*", seed="*")]
+    images += [paths.guided_images.format(experiment="*", seed="*", point="*")]
     for pattern in (*images, paths.base_images.format(base="*")):
         yield from Path().glob(f"{pattern}/features")
     yield from Path(paths.root).glob("runs/*/*/set_aside")
@@ -52,7 +54,12 @@ def _kept_for_speed(paths: Paths) -> Iterator[Path]:
 def _read_by_no_job(
     paths: Paths, experiments: Sequence[Experiment], first_seed: int
 ) -> Iterator[Path]:
-    measured = {e.name: _measured_seeds(paths, e) for e in experiments}
+    mixed = guided(experiments)
+    measured = {}
+    for e in experiments:
+        # Samples between models need the checkpoints too.
+        mixes = [own for own, models in mixed.items() if e in models]
+        measured[e.name] = _measured_seeds(paths, e, mixes)
     compared = {e.name: e.measured for e in experiments}
     for updates in Path().glob(paths.updates.format(experiment="*", arm="*", seed="*")):
         of = run_of(updates)
@@ -69,14 +76,10 @@ def _read_by_no_job(
             )
 
 
-def _measured_seeds(paths: Paths, experiment: Experiment) -> set[str]:
-    """Seeds with all measurements of an experiment's images."""
+def _measured_seeds(paths: Paths, experiment: Experiment, mixes: Sequence[str]) -> set[str]:
+    """Seeds with all measurements of an experiment's images, also of `mixes`: with other models."""
     frames = [paths.overall, paths.per_prompt, *([paths.alignment] if experiment.alignment else [])]
-    seeds = [
-        {
-            run_of(file)["seed"]
-            for file in Path().glob(frame.format(experiment=experiment.name, seed="*"))
-        }
-        for frame in frames
-    ]
+    places = [frame.format(experiment=experiment.name, seed="*") for frame in frames]
+    places += [paths.reward_guidance.format(experiment=name, seed="*") for name in mixes]
+    seeds = [{run_of(file)["seed"] for file in Path().glob(place)} for place in places]
     return set.intersection(*seeds)

@@ -17,6 +17,7 @@ from pcpo.archive.anonymous import anonymous
 from pcpo.archive.bundle import ABOUT, FORMAT, WRITTEN
 from pcpo.archive.pictures import Row, shown_images
 from pcpo.config import Experiment, files, load_arm, load_scale
+from pcpo.config.reward_guidance import guided, seeds_of
 from pcpo.paths import (
     CAPTION_SUFFIXES,
     EXPERIMENT_FRAMES,
@@ -108,7 +109,7 @@ def _reporting(paths: Paths, experiments: Sequence[Experiment]) -> list[Path]:
 def _frames(
     paths: Paths, experiments: Sequence[Experiment], seeds: Sequence[int]
 ) -> list[tuple[Path, FrameSpec]]:
-    """The tidy frames: of every run, of every experiment, and the credit weights."""
+    """The tidy frames: of runs, of experiments, credit weights, reward guidance, answers."""
     single = (*SINGLE_FRAMES, *(STUDY_FRAMES if paths.answered() else ()))
     found = [(name, getattr(paths, name)) for name in single]
     for experiment in experiments:
@@ -119,6 +120,10 @@ def _frames(
             for arm in experiment.arms:
                 for name in RUN_FRAMES:
                     found.append((name, getattr(paths, name).format(arm=arm, **named)))
+    for name, models in guided(experiments).items():
+        for seed in seeds_of(models, seeds):
+            place = paths.reward_guidance.format(experiment=name, seed=seed)
+            found.append(("reward_guidance", place))
     return [(Path(path), frames.BY_NAME[name]) for name, path in found]
 
 

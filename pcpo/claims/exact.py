@@ -185,9 +185,3 @@ def short_steps_weigh_more(evidence: Evidence, number: int, *, sampler: Sampler)
     found = float(stats.spearmanr(rows["interval"], share).statistic)
     why = f"{share.iloc[0]:.3g} per interval on the shortest, {share.iloc[-1]:.3g} on the longest"
     return Estimate(found, n=f"{len(rows)} steps", why=why, exact=found < 0)
-
-
-@procedure(exact=True)
-def not_measured(evidence: Evidence, number: int, *, reason: str) -> Estimate:
-    """Placeholder for what this repository does not measure at any scale; `reason` says why."""
-    raise NotRun(reason)

@@ -59,7 +59,14 @@ def sigmas(sampler: Sampler) -> list[str]:
 def load_checkpoint(
     policy: Policy, run: Path, epoch: int, arm: str, experiment: Experiment, scale: Scale
 ) -> None:
-    """Load a run's checkpoint of an epoch.
+    """Load a run's checkpoint of an epoch; raises the errors of `checkpoint_folder`."""
+    policy.load_weights(checkpoint_folder(experiment, scale, arm, run, epoch))
+
+
+def checkpoint_folder(
+    experiment: Experiment, scale: Scale, arm: str, run: Path, epoch: int
+) -> Path:
+    """The folder of a run's checkpoint of an epoch, after a check of its files.
 
     Raises ValueError or FileNotFoundError if the run has none, or it is of another run or base.
     """
@@ -70,7 +77,7 @@ def load_checkpoint(
         manifest[epoch], experiment=experiment.name, arm=arm, epoch=epoch,
         base=policies.digest(scale.models[experiment.model].path),
     )  # fmt: skip
-    policy.load_weights(manifest[epoch])
+    return manifest[epoch]
 
 
 def last_checkpoint(run: Path, upto: int) -> int:

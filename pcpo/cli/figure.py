@@ -17,6 +17,7 @@ from pcpo.figures import caption, save, style
 from pcpo.figures.grid_prompts import GRIDS, Grid, same_images
 from pcpo.figures.kinds import KINDS
 from pcpo.figures.lettering import lettering
+from pcpo.figures.pictures import Pictures
 from pcpo.markdown import escaped
 from pcpo.paths import FIGURES
 from pcpo.records import frames
@@ -76,12 +77,14 @@ def main(argv: Sequence[str] | None = None) -> None:
             there = set(given[0]["experiment"])
             chosen = chosen or [e for e in numbered.values() if e.name in there]
         arms = {"arms": arguments.arms} if arguments.arms else {}
-        figure = kind.draw(*given, chosen, **arms)
+        grid = GRIDS.get(name, Grid())
+        shown, of_images = _pictures(rows, grid) if rows else ([], [])
+        figure = kind.draw(*given, chosen, **arms, **({"pictures": shown} if rows else {}))
         runs = given[0] if "seed" in given[0] else pd.DataFrame({"seed": []})
         seeds = sorted(runs["seed"].unique().tolist())
         remarks = _missing(given, kind.frames, chosen, arguments.arms or ())
         remarks += _phases(given[0], chosen) if kind.phases else []
-        remarks += _fewer_seeds(runs, chosen, seeds)
+        remarks += _fewer_seeds(runs, chosen, seeds) + of_images
     save(figure, arguments.out)
     scale = evaluated_by(load_scale(arguments.scale), arguments.evaluation_sampler)
     below = caption(
@@ -149,6 +152,17 @@ def _sample_grid(
     selection: pd.DataFrame,
 ) -> tuple[Any, list[str]]:
     """The figure, and what its caption says of prompts and checkpoints."""
+    blocks, remarks = _pictures(rows, grid)
+    captions = [caption for block in blocks for caption in block.captions]
+    arms = list(blocks[0].images)
+    images = {arm: [image for block in blocks for image in block.images[arm]] for arm in arms}
+    labels = _labels(arms, selection)
+    figure = KINDS["sample_grid"].draw({labels[arm]: images[arm] for arm in arms}, captions)
+    return figure, [*remarks, *_checkpoints(selection)]
+
+
+def _pictures(rows: Sequence[tuple[str, Path]], grid: Grid) -> tuple[list[Pictures], list[str]]:
+    """The images of each experiment of the figure, and what its caption says of their prompts."""
     from pcpo.evaluation.images import read_images, read_index
 
     folders: dict[str, list[Path]] = {}
@@ -157,23 +171,20 @@ def _sample_grid(
     blocks = max((len(each) for each in folders.values()), default=0)
     if not blocks or any(len(each) != blocks for each in folders.values()):
         raise ValueError("--row ARM=FOLDER: give every arm once for each experiment of the figure")
-    images: dict[str, list[np.ndarray]] = {arm: [] for arm in folders}
-    captions: list[str] = []
-    remarks = []
+    found, remarks = [], []
     for block in range(blocks):
         shown = None
+        images: dict[str, list[np.ndarray]] = {}
         for arm, each in folders.items():
             index = read_index(each[block])
             if shown is None:
                 shown, published = grid.choose(index, block)
-            images[arm] += list(read_images(each[block], same_images(shown, index, each[block])))
+            images[arm] = list(read_images(each[block], same_images(shown, index, each[block])))
         assert shown is not None
-        captions += shown["prompt"].tolist()
+        found.append(Pictures(images, shown["prompt"].tolist()))
         remarks.append(_prompts(shown, grid, published))
-    remarks += [lettering(captions).remark(), *_checkpoints(selection)]
-    labels = _labels(list(folders), selection)
-    figure = KINDS["sample_grid"].draw({labels[a]: images[a] for a in folders}, captions)
-    return figure, remarks
+    captions = [caption for pictures in found for caption in pictures.captions]
+    return found, [*dict.fromkeys(remarks), lettering(captions).remark()]
 
 
 def _prompts(shown: pd.DataFrame, grid: Grid, published: bool) -> str:

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from pcpo.config.arms import Arm, load_arm
 from pcpo.config.declared import Declarations
 from pcpo.config.files import Name, Record
+from pcpo.config.reward_guidance import RewardGuidance
 from pcpo.records.digest import SHORT, of_json
 
 
@@ -206,6 +207,7 @@ class Experiment(Record):
     execution: Execution = Execution()
     evaluation: Evaluation
     alignment: tuple[Name, ...] = ()  # prompt sets of Tables 5 and 9
+    reward_guidance: RewardGuidance | None = None  # Figures 13 and 14
     # The epochs that those tables compare, scored beside the pair matched in reward. An epoch means
     # the last checkpoint up to it, for scales that end earlier. None: only the matched pair.
     alignment_checkpoint: Epochs | None = None
@@ -268,9 +270,9 @@ class Experiment(Record):
 
     @property
     def prompt_sets(self) -> tuple[str, ...]:
-        """All prompt sets that its runs read: for training, validation and alignment."""
-        validation = (self.validation.prompts,) if self.validation else ()
-        return tuple(dict.fromkeys((self.prompts, *validation, *self.alignment)))
+        """All prompt sets of its images: of training, validation, alignment, reward guidance."""
+        others = [part.prompts for part in (self.validation, self.reward_guidance) if part]
+        return tuple(dict.fromkeys((self.prompts, *others, *self.alignment)))
 
     @property
     def images_per_iteration(self) -> int:

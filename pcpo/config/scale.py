@@ -52,6 +52,7 @@ SCALE_MAY_CHANGE = (
     "checkpoint_every",
     "execution.*",
     "evaluation.*",
+    "reward_guidance.*",
     "validation.*",  # what is measured during training, not how it trains
     "arms",  # which of them are trained, not how
     "seeds_at_most",  # how often, not how

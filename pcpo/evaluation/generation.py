@@ -7,15 +7,16 @@ of the images into calls or processes changes no pixel.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from pcpo.trajectory import gaussian_noise, sample
+from pcpo.trajectory import Predict, gaussian_noise, sample
 
 if TYPE_CHECKING:
     from pcpo.policies.base import Policy
+    from pcpo.policies.embeddings import Conditioning
     from pcpo.samplers import Sampler
 
 
@@ -26,10 +27,12 @@ def generate(
     items: Sequence[tuple[str, int]],
     forward_batch: int,
     stream: str = "evaluation",
+    conditioned: Callable[[Conditioning, float], Predict] | None = None,
 ) -> Iterator[Tensor]:
     """Yield one image `uint8 (3, H, W)` per item `(prompt, image_seed)`, in order.
 
-    `stream` names the family of noises; images of different streams are independent.
+    `stream` names the family of noises; images of different streams are independent. `conditioned`
+    gives the predictions in place of the policy's own (`pcpo.evaluation.reward_guidance`).
     """
     policy.prepare([prompt for prompt, _ in items])
     policy.release()
@@ -42,7 +45,7 @@ def generate(
         noise = gaussian_noise(keys, len(sampler) + 1, policy.latent_shape).to(policy.device)
         conditioning = policy.encode([prompt for prompt, _ in padded])
         trajectory = sample(
-            policy.conditioned(conditioning, guidance_scale),
+            (conditioned or policy.conditioned)(conditioning, guidance_scale),
             sampler,
             noise[:, 0],
             noise[:, 1:],

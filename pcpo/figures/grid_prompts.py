@@ -72,6 +72,14 @@ _FIGURE_1B = (
     "sky.",
     "Matador challenging a bull in a desert-filled ramen bowl.",
 )
+_FIGURE_13 = (
+    "Minimalist sticker art featuring abstract designs by Victor Ngai, Kilian Eng, and Lois Van "
+    "Baarle.",
+    "The kitchen has a stove and a refrigerator.",
+    "A close-up portrait of a cute anime girl with extremely detailed eyes, featured as a key "
+    "visual in official media.",
+    "A green 3D-printed Biblically accurate angel.",
+)
 _FIGURE_19 = (
     "Several people waiting at a bus stop in a dark city night, depicted in a digital "
     "illustration.",
@@ -97,6 +105,9 @@ _FIGURE_20 = (
 GRIDS = {
     "figure1a": Grid((("cat", "bear", "butterfly", "chicken", "bee", "camel"),), spread=12, step=2),
     "figure1b": Grid((_FIGURE_1B,), spread=12, shown=3, images=2),
+    # Appendix G does not say which of the prompts belongs to which configuration.
+    "figure13": Grid((_FIGURE_13, _FIGURE_13), spread=3),
+    "figure14": Grid(spread=1),
     "figure15": Grid(spread=12, start=1, step=2),
     "figure16": Grid(spread=4, shown=4, images=3),
     "figure17": Grid(

@@ -7,6 +7,7 @@ config.json, diffusion_pytorch_model*.safetensors   a whole denoiser, read by it
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 LORA_FILE = "pytorch_lora_weights.safetensors"
 FULL_FILE = "diffusion_pytorch_model.safetensors"
 INDEX_FILE = f"{FULL_FILE}.index.json"  # of weights in several files
+ADAPTER = "checkpoint"  # the name of a loaded adapter, where there is one
 _UNFIT = "the checkpoint is damaged or does not fit the base model"
 
 
@@ -44,13 +46,49 @@ def load(policy: Policy, folder: Path) -> None:
 
     Raises FileNotFoundError, or ValueError if the weights are damaged or of another model.
     """
-    lora, full, index = (folder / name for name in (LORA_FILE, FULL_FILE, INDEX_FILE))
-    if lora.exists():
-        _load_lora(policy, lora)
-    elif full.exists() or index.exists():
-        _load_full(policy, folder)
+    if is_adapter(folder):
+        policy.pipeline.unload_lora_weights()  # of an earlier checkpoint
+        add_adapter(policy, folder)
     else:
+        _load_full(policy, folder)
+        policy.denoiser.requires_grad_(False).eval()
+
+
+def is_adapter(folder: Path) -> bool:
+    """Whether a folder has an adapter, and not a whole denoiser.
+
+    Raises FileNotFoundError if it has neither.
+    """
+    if (folder / LORA_FILE).exists():
+        return True
+    if not any((folder / name).exists() for name in (FULL_FILE, INDEX_FILE)):
         raise FileNotFoundError(f"{folder} holds neither {LORA_FILE} nor {FULL_FILE}")
+    return False
+
+
+def add_adapter(policy: Policy, folder: Path, name: str = ADAPTER) -> None:
+    """Load an adapter under a name of its own, beside those that are loaded, and switch it on.
+
+    Raises ValueError if the weights are damaged or of another model.
+    """
+    file = folder / LORA_FILE
+    try:
+        with warnings.catch_warnings():  # that there is another adapter is meant
+            warnings.filterwarnings("ignore", "Already found a `peft_config`")
+            policy.pipeline.load_lora_weights(str(folder), weight_name=LORA_FILE, adapter_name=name)
+        with safe_open(file, framework="pt") as handle:
+            saved = len(handle.keys())
+    except PermissionError:
+        raise
+    except (RuntimeError, ValueError, OSError, SafetensorError) as error:
+        raise ValueError(f"{file}: {_UNFIT}: {error}") from error
+    parameters = policy.denoiser.named_parameters()
+    adapter = {n: p for n, p in parameters if ".lora_" in n and n.split(".")[-2] == name}
+    # diffusers only warns of weights that match no parameter.
+    if len(adapter) != saved:
+        raise ValueError(f"{file}: {_UNFIT}: {len(adapter)} of its {saved} tensors fit")
+    for parameter in adapter.values():  # as they were trained
+        parameter.data = parameter.data.float()
     policy.denoiser.requires_grad_(False).eval()
 
 
@@ -101,24 +139,6 @@ def _save_lora(policy: Policy, lora: LoRA, folder: Path, write: bool) -> None:
         folder, **{f"{name}_lora_layers": layers, f"{name}_lora_adapter_metadata": config}
     )
     _sort_metadata(folder / LORA_FILE)
-
-
-def _load_lora(policy: Policy, file: Path) -> None:
-    policy.pipeline.unload_lora_weights()  # of an earlier checkpoint
-    try:
-        policy.pipeline.load_lora_weights(str(file.parent), weight_name=file.name)
-        with safe_open(file, framework="pt") as handle:
-            saved = len(handle.keys())
-    except PermissionError:
-        raise
-    except (RuntimeError, ValueError, OSError, SafetensorError) as error:
-        raise ValueError(f"{file}: {_UNFIT}: {error}") from error
-    adapter = {n: p for n, p in policy.denoiser.named_parameters() if ".lora_" in n}
-    # diffusers only warns of weights that match no parameter.
-    if len(adapter) != saved:
-        raise ValueError(f"{file}: {_UNFIT}: {len(adapter)} of its {saved} tensors fit")
-    for parameter in adapter.values():  # as they were trained
-        parameter.data = parameter.data.float()
 
 
 def _sort_metadata(file: Path) -> None:

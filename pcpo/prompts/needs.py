@@ -67,6 +67,8 @@ def scored_prompts(scale: Scale, experiment: Experiment) -> Iterator[tuple[str, 
     yield scale.prompts[experiment.prompts], own
     if experiment.validation is not None:
         yield scale.prompts[experiment.validation.prompts], own
+    if experiment.reward_guidance is not None:
+        yield scale.prompts[experiment.reward_guidance.prompts], own
     for name in experiment.alignment:
         yield scale.prompts[name], needs_of(scale, *scale.alignment[name].values())
 

@@ -224,6 +224,23 @@ PREFERENCE = FrameSpec(
     },
 )
 
+# Images between a base model and aligned ones (`pcpo.config.reward_guidance`), one row per point of
+# strengths, measure and prompt; a distance is over all images, with prompt_id -1.
+REWARD_GUIDANCE = FrameSpec(
+    "reward_guidance",
+    ("experiment", "seed", "strength", "beside_strength", "measure", "prompt_id"),
+    _RUN
+    | {
+        "strength": "f",  # of the experiment's aligned model: 0 is the base model, 1 that model
+        "beside_strength": "f",  # of the model that it is mixed with; 0 where there is none
+        "measure": "s",  # a reward, or a metric column: the distance to the base model's images
+        "measured": "s",  # what was computed
+        "prompt_id": "i",  # -1: over all images
+        "value": "f",  # of a reward: the mean of the prompt's images
+        "images": "i",
+    },
+)
+
 # The names that rules and commands use for the frames of tables, figures and claims.
 BY_NAME = {
     "updates": UPDATES,
@@ -236,6 +253,7 @@ BY_NAME = {
     "credit": CREDIT,
     "readings": READINGS,
     "preference": PREFERENCE,
+    "reward_guidance": REWARD_GUIDANCE,
 }
 
 # Bounds of a file, which may come from someone else's archive. Our files have less than one

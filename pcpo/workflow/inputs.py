@@ -60,6 +60,13 @@ def alignment_modules(scale: Scale, experiment: Experiment) -> dict[str, list[st
     }
 
 
+def guidance_modules(scale: Scale, rewards: Iterable[str]) -> dict[str, list[str]]:
+    """`loaded` and `trained_by` of the job that samples between models with these rewards."""
+    modules = reward_modules(scale, rewards)
+    scored = [f"pcpo.rewards.{module}" for module in modules]
+    return {"loaded": [*scored, *quality_modules(scale)], "trained_by": modules}
+
+
 def quality_modules(scale: Scale) -> list[str]:
     """The extractors and metrics with which a scale measures quality."""
     measured = scale.quality.values()

@@ -21,8 +21,10 @@ from pcpo.paths import (
     EXPERIMENT_FRAMES,
     FIGURE_SUFFIXES,
     FIGURES,
+    GUIDED_FRAMES,
     OF_PEOPLE,
     PACKAGE,
+    PICTURED,
     RUN_FRAMES,
     SINGLE_FRAMES,
     STUDY_FRAMES,
@@ -31,6 +33,7 @@ from pcpo.paths import (
     Paths,
 )
 from pcpo.tables import TABLES
+from pcpo.workflow.guidance import GuidanceTargets
 
 COMPARED = ("baseline", "pcpo")  # the arms of the paper's tables
 
@@ -72,6 +75,11 @@ class Targets:
         if name := wildcards.get("experiment"):
             return self.experiments[name]
         return self.base_images[wildcards.base]
+
+    @cached_property
+    def guidance(self) -> GuidanceTargets:
+        """Files of the samples between base models and aligned ones."""
+        return GuidanceTargets(self.experiments, self.seeds, self.paths)
 
     # --- tables, figures and runs ----------------------------------------------------------
 
@@ -197,6 +205,7 @@ class Targets:
             | {frame: self.measured_frames(frame) for frame in EXPERIMENT_FRAMES}
             | {frame: [getattr(self.paths, frame)] for frame in SINGLE_FRAMES}
             | {f: [getattr(self.paths, f)] if self.answered else [] for f in STUDY_FRAMES}
+            | dict.fromkeys(GUIDED_FRAMES, self.guidance.frames())
         )
 
     # --- inputs of an experiment's jobs ----------------------------------------------------------
@@ -319,14 +328,17 @@ class Targets:
         if spec.kind == "sample_grid":
             # The caption says of which checkpoints the images are.
             inputs["selection"] = self._figure_frame("selection", spec)
+        if spec.kind in PICTURED:
             inputs["images"] = [f"{folder}/index.csv" for _, folder in self._grid(spec)]
         return inputs
 
     def figure_options(self, figure: str, spec: FigureInput) -> list[str | int]:
         """Which experiments, arms and rows of images a figure's command draws."""
         options: list[str | int] = ["--figure", figure, "--experiments", *spec.experiments]
+        if spec.kind in PICTURED:
+            options += [w for row in self._grid_rows(spec) for w in ("--row", row)]
         if spec.kind == "sample_grid":
-            return [*options, *(w for row in self._grid_rows(spec) for w in ("--row", row))]
+            return options
         return [*options, "--arms", *spec.arms, *spec.also]  # captions name missing ones
 
     def _figure_frame(self, frame: str, spec: FigureInput) -> list[str]:
@@ -334,6 +346,8 @@ class Targets:
         chosen = self._chosen(spec.experiments)
         if frame in (*SINGLE_FRAMES, *STUDY_FRAMES):
             return [getattr(self.paths, frame)]
+        if frame in GUIDED_FRAMES:
+            return self.guidance.frames(chosen)
         if frame == "selection":  # images are of one training seed
             return self.measured_frames(frame, chosen, self._first_seed)
         if frame == "per_prompt":
@@ -346,8 +360,10 @@ class Targets:
         return [*spec.arms, *(arm for arm in spec.also if arm in there)]
 
     def _grid(self, spec: FigureInput) -> list[tuple[str, str]]:
-        """Rows of a sample grid, for each experiment: (arm, folder of images)."""
+        """Rows of a figure's images, for each experiment: (arm or strengths, folder of images)."""
         images, (seed,) = self.paths.images, self._first_seed
+        if spec.kind != "sample_grid":
+            return self.guidance.rows(self._chosen(spec.experiments), seed)
         return [
             row
             for e in self._chosen(spec.experiments)
@@ -365,7 +381,7 @@ class Targets:
 
     @cached_property
     def _grids(self) -> dict[str, FigureInput]:
-        return {name: s for name, s in self.figures.items() if s.kind == "sample_grid"}
+        return {name: s for name, s in self.figures.items() if s.kind in PICTURED}
 
     def grid_options(self) -> list[str]:
         """The command line's `--grid FIGURE ARM=FOLDER ...` for the figures that show images."""
@@ -385,7 +401,13 @@ def frame_options(inputs: Mapping[str, Any]) -> list[str]:
     """The command line's `--<frame> FILE ...` for the inputs of a job that are frames."""
     return [
         word
-        for frame in (*RUN_FRAMES, *EXPERIMENT_FRAMES, *SINGLE_FRAMES, *STUDY_FRAMES)
+        for frame in (
+            *RUN_FRAMES,
+            *EXPERIMENT_FRAMES,
+            *SINGLE_FRAMES,
+            *GUIDED_FRAMES,
+            *STUDY_FRAMES,
+        )
         if (files := inputs.get(frame)) is not None
         for word in (f"--{frame.replace('_', '-')}", *files)
     ]

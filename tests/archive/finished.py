@@ -1,4 +1,4 @@
-"""A finished run of two experiments, with planted frames and drawn noise for images."""
+"""A finished run of three experiments, with planted frames and drawn noise for images."""
 
 import json
 import os
@@ -9,16 +9,23 @@ import pandas as pd
 
 from pcpo.archive.bundle import FORMAT, digests, write
 from pcpo.cli import archive, claims, compare, figure, report, table
-from pcpo.config import load_experiment, load_experiments
+from pcpo.config import load_experiment, load_experiments, load_scale
 from pcpo.evaluation.images import write_images
-from pcpo.paths import FIGURES, Paths
+from pcpo.paths import Paths
 from pcpo.records import frames
+from pcpo.workflow.targets import Targets, frame_options
 from tests.claims import planted
 
-NAMES = ("04_ddpo_bertscore", "07_dancegrpo_sd15_pickscore")
+NAMES = ("04_ddpo_bertscore", "07_dancegrpo_sd15_pickscore", "02_ddpo_aesthetic")
 FRAMES = ("updates", "timesteps", "validation", "overall", "per_prompt", "selection", "alignment")
 P = Paths("smoke")
-TABLE, FIGURE = "table9", "samples_bertscore"
+TABLE, FIGURE, GUIDED = "table9", "samples_bertscore", "figure14"
+
+
+def targets():
+    """What the workflow makes of these experiments."""
+    experiments = {name: load_experiment(name, "smoke") for name in NAMES}
+    return Targets(load_scale("smoke"), experiments, [0], P)
 
 
 def finish():
@@ -47,10 +54,17 @@ def finish():
     credit = planned["credit"]
     put(P.credit, credit[credit["experiment"].isin(NAMES)], frames.CREDIT)
     put(P.readings, planned["readings"], frames.READINGS)
-    for number, folder in enumerate(rows_of_grid().values()):
+    (mixed,) = targets().guidance.frames()
+    put(
+        mixed,
+        planned["reward_guidance"].query(f"experiment == '{NAMES[2]}'"),
+        frames.REWARD_GUIDANCE,
+    )
+    for number, index in enumerate(targets().grid_images()):
         noise = np.random.default_rng(number).integers(0, 256, (24, 3, 8, 8), np.uint8)
-        names = [(i, f"prompt {i}", seed) for i in range(6) for seed in range(4)]
-        write_images(Path(folder), names, list(noise))
+        prompts = 1 if "reward_guidance" in index else 6  # figures show all of them
+        names = [(i, f"prompt {i}", seed) for i in range(prompts) for seed in range(4)]
+        write_images(Path(index).parent, names, list(noise[: len(names)]))
     for name in ("accuracy", "rewards", "headroom"):
         put(P.synthetic(f"{name}.csv"), pd.DataFrame({"model": ["sd14"], "colour": [0.5]}))
     text(P.synthetic("sd14/unet/weights.safetensors"), "weights")
@@ -70,38 +84,22 @@ def draw():
     of7 = {"experiment": NAMES[1], "seed": 0}
     frames = ["--alignment", P.alignment.format(**of7), "--selection", P.selection.format(**of7)]
     table.main([TABLE, "--scale", "smoke", *frames, "--out", P.table.format(table=TABLE)])
-    rows = [f"--row={arm}={folder}" for arm, folder in rows_of_grid().items()]
-    chosen = P.selection.format(experiment=NAMES[0], seed=0)
-    figure.main(["sample_grid", "--scale", "smoke", "--figure", FIGURE, "--experiments", "4", *rows,
-                 "--selection", chosen, "--out", P.figure.format(figure=FIGURE)])  # fmt: skip
-    arms = ["--arms", *FIGURES["figure2"].arms, *FIGURES["figure2"].also]
-    figure.main(["credit_weights", "--scale", "smoke", *arms, "--readings", P.readings,
-                 "--out", P.figure.format(figure="figure2")])  # fmt: skip
+    for name, spec in targets().figures.items():
+        options = [*map(str, targets().figure_options(name, spec))]
+        given = frame_options(targets().figure_inputs(spec))
+        place = P.figure.format(figure=name)
+        figure.main([spec.kind, "--scale", "smoke", *options, *given, "--out", place])
     tables = ["--tables", f"{P.table.format(table=TABLE)}.csv"]
     compare.main(["--scale", "smoke", *tables, "--out", P.compare])
-    given = ["--credit", P.credit, "--readings", P.readings]
-    for frame in FRAMES:
-        found = Path(P.root).rglob(f"{frame}*/*_seed0.parquet")
-        if frame in ("updates", "timesteps", "validation"):
-            found = Path(P.root).glob(f"runs/*/*/*/{frame}.parquet")
-        elif frame == "selection":
-            found = Path(P.root).glob("selection/*/*.csv")
-        given += [f"--{frame.replace('_', '-')}", *sorted(map(str, found))]
+    given = frame_options(targets().all_frames())
     claims.main(["--scale", "smoke", *given, "--out", P.claims])
     report.main([*NAMES, "--scale", "smoke", "--out", P.report])
 
 
 def pack(out=P.archive):
     """The archive of the current folder's run."""
-    rows = [f"{arm}={folder}" for arm, folder in rows_of_grid().items()]
-    archive.main([*NAMES, "--scale", "smoke", "--grid", FIGURE, *rows, "--out", str(out)])
+    archive.main([*NAMES, "--scale", "smoke", *targets().grid_options(), "--out", str(out)])
     return Path(out)
-
-
-def rows_of_grid():
-    experiment = load_experiment(NAMES[0], "smoke")
-    arms = {a: P.images.format(experiment=NAMES[0], arm=a, seed=0) for a in ("baseline", "pcpo")}
-    return {"base": P.base_images.format(base=experiment.base_images)} | arms
 
 
 def record(rule, job, hour, command, read=(), wrote=()):

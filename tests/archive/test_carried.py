@@ -58,6 +58,27 @@ def test_of_what_is_done_the_results_go_and_of_the_rest_what_it_needs(tmp_path, 
     assert found == expected | {P.synthetic("sd14/weights.bin"), f"{RECORDS}/cmVzdWx0cw=="}
 
 
+def test_checkpoints_go_until_all_samples_of_them_are_measured(tmp_path, monkeypatch):
+    """Configuration 2 is mixed with 4: 4's checkpoints too are needed for that."""
+    monkeypatch.chdir(tmp_path)
+    both = [load_experiment(number, "smoke") for number in (2, 4)]
+    weights = []
+    for experiment in both:
+        run = P.run.format(experiment=experiment.name, arm="pcpo", seed=0)
+        for name in ("updates.parquet", "checkpoints.csv", WEIGHTS):
+            text(f"{run}/{name}", name)
+        for place in (P.selection, P.overall, P.per_prompt):
+            text(place.format(experiment=experiment.name, seed=0), "measured")
+        weights.append(f"{run}/{WEIGHTS}")
+
+    def sent():
+        return {file.as_posix() for file in carried(P, both, first_seed=0)}
+
+    assert {*weights} <= sent()
+    text(P.reward_guidance.format(experiment=both[0].name, seed=0), "measured")
+    assert not {*weights} & sent()
+
+
 def test_without_a_run_there_is_nothing_to_carry(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError, match="results/smoke: there is no such run"):

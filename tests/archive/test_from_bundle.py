@@ -5,7 +5,7 @@ import zipfile
 import pytest
 
 from pcpo.config import files
-from tests.archive.finished import FIGURE, NAMES, P, finish, pack
+from tests.archive.finished import FIGURE, GUIDED, NAMES, P, finish, pack
 from tests.system import pipeline
 from tests.system.pipeline import copy_sources
 
@@ -55,7 +55,8 @@ def test_only_reporting_is_in_the_workflow(redrawn):
     folder, output = redrawn
     stats = output[output.index("Job stats:") :].split("total", 1)[0]
     done = {line.split()[0] for line in stats.splitlines()[3:] if line.strip()}
-    assert done == {"all", "table", FIGURE, "figure2", "claims", "compare_tables", "report"}
+    drawn = {FIGURE, GUIDED, "figure1a", "figure2", "figure15", "figure16", "figure17"}
+    assert done == {"all", "table", *drawn, "claims", "compare_tables", "report"}
     assert folder.name.startswith("run-")
     assert not (folder.parents[1] / "smoke").exists()
 
@@ -75,11 +76,12 @@ def test_tables_claims_and_comparison_are_those_of_the_archive_byte_by_byte(arch
         for name in text:
             assert (folder / name).read_bytes() == opened.read(name), name
     assert NOTE in (folder / f"{P.table.format(table='table9')}.md").read_text()
-    assert "17 of 17 files made again are those of the archive, byte by byte" in output
+    assert "42 of 42 files made again are those of the archive, byte by byte" in output
 
 
-def test_the_figure_shows_the_same_pixels(archive, redrawn):
-    name = f"{P.figure.format(figure=FIGURE)}.png"
+@pytest.mark.parametrize("figure", [FIGURE, GUIDED])
+def test_the_figure_shows_the_same_pixels(archive, redrawn, figure):
+    name = f"{P.figure.format(figure=figure)}.png"
     with zipfile.ZipFile(archive) as opened:
         assert (redrawn[0] / name).read_bytes() == opened.read(name)
 

@@ -10,6 +10,7 @@ EPOCHS, PROMPTS = 60, 12
 SPEED = {"log_hinge": 0.05, "matching": 0.1, "pcpo": 0.5, "reweight": 0.3, "uniform": -0.3}
 CLIPPING = {"log_hinge": -0.03, "matching": -0.06, "pcpo": -0.1}
 SCORES = (*fabricated.SCORES,)
+NONE = pd.DataFrame()
 
 
 def frames(experiments, effect, seeds=(0,)):
@@ -28,6 +29,9 @@ def frames(experiments, effect, seeds=(0,)):
         "credit": pd.concat(credit(e, arm, effect) for e in experiments for arm in e.arms),
         "readings": readings(effect),
         "preference": preference(effect, seeds),
+        "reward_guidance": pd.concat(
+            [guidance(e, effect, seeds, rng) for e in experiments if e.reward_guidance] or [NONE]
+        ),
     }
 
 
@@ -163,6 +167,21 @@ def alignment(experiments, effect, seeds, rng):
                         for i, value in enumerate(values)
                     ]  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def guidance(experiment, effect, seeds, rng):
+    """Below strength 1 more of the reward than of the distance is kept; rewards rise on the way."""
+    own = experiment.reward_guidance
+    rewards = ["aesthetic", "bertscore"] if own.beside else [experiment.reward.name]
+    beside = own.strengths if own.beside else (0.0,)
+    frame = fabricated.reward_guidance(
+        experiment.number, rewards, own.strengths, seeds, beside, PROMPTS
+    )
+    scored, s = frame["prompt_id"] >= 0, frame["strength"]
+    even = effect * (frame["value"] - frame["prompt_id"])
+    values = even if own.beside else s + 0.6 * effect * s * (1 - s)
+    frame.loc[scored, "value"] = values[scored] + rng.normal(0, 0.02, scored.sum())
+    return frame
 
 
 def credit(experiment, arm, effect):

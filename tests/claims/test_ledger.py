@@ -68,7 +68,7 @@ def one_run(claims, experiments):
 def as_planted(ledger, claims):
     """Parts that follow the sentences, not the tables that contradict them."""
     contradicted = {part for claim in claims for part in claim.contradicted}
-    return ledger[~ledger["id"].isin(contradicted) & (ledger["test"] != "not_measured")]
+    return ledger[~ledger["id"].isin(contradicted)]
 
 
 def test_the_planted_frames_are_valid(experiments):
@@ -84,9 +84,7 @@ def test_every_claim_gets_a_row_for_each_of_its_parts(ledgers, claims):
         assert list(ledger["claim_id"].unique()) == [claim.id for claim in claims]
         assert set(ledger["verdict"]) <= set(LEDGER_VERDICTS)
         assert (ledger["low"].dropna() <= ledger["high"].dropna()).all()
-        absent = ledger[ledger["verdict"] == "not run at this scale"]
-        assert set(absent["claim_id"]) == {"implicit_reward_guidance"}
-        assert (absent["why"] != "").all()
+        assert "not run at this scale" not in set(ledger["verdict"])
 
 
 SHOWN = ["id", "estimate", "low", "high", "p", "p_holm", "verdict", "why"]

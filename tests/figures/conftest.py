@@ -85,6 +85,15 @@ def credit():
     return fabricated.credit((2, 6, 7))
 
 
+def guidance():
+    """Configurations 2 (with 4), 5 and 6, seeds 0 and 1."""
+    strengths = (0.0, 0.5, 1.0, 1.5)
+    rewards = ("aesthetic", "bertscore")
+    grid = fabricated.reward_guidance(2, rewards, strengths, (0, 1), beside=strengths)
+    alone = [fabricated.reward_guidance(n, ["hps"], strengths, (0, 1)) for n in (5, 6)]
+    return pd.concat([grid, *alone], ignore_index=True)
+
+
 def seeds_per_prompt():
     """Configurations 1, 2, 5 and 6, seeds 0 to 2."""
     parts = [fabricated.metrics((1, 2, 5, 6), seed=s)[1].assign(seed=s) for s in (0, 1, 2)]
@@ -102,4 +111,5 @@ def given(updates, timesteps, validation, credit):
         "readings": readings(),
         "metrics_per_prompt": seeds_per_prompt(),
         "preference": simulated_frame(Raters(0.65), np.random.default_rng(0), raters=20),
+        "reward_guidance": guidance(),
     }

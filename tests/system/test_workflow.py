@@ -8,6 +8,7 @@ import pytest
 from pcpo.claims import read_claims
 from pcpo.config import load_experiments
 from pcpo.config.files import CONFIG
+from pcpo.config.reward_guidance import guided
 from pcpo.paths import FIGURES, OF_PEOPLE, TABLE_SUFFIXES, Paths
 from pcpo.tables import TABLES
 from tests.system.pipeline import copy_sources, jobs, left_at_home, runs, snakemake
@@ -99,9 +100,12 @@ def test_own_samplers_stand_beside_the_native_run_and_train_nothing_of_their_own
     assert shared == files["native"] & files["own"]
     folders = {file.split("/")[2] for file in shared}
     assert folders == {"synthetic", "runs", "images", "tidy"}
-    assert all("/images/base/" in f for f in shared if "/images/" in f)
+    images = {file.split("/")[3] for file in shared if "/images/" in file}
+    assert images == {"base", "reward_guidance"}
     tidy = sorted(file for file in shared if "/tidy/" in file)
-    assert tidy == [f"results/smoke/tidy/{name}.parquet" for name in ("credit", "readings")]
+    mixed = [f"reward_guidance/{name}_seed0" for name in guided(load_experiments("smoke"))]
+    names = ["credit", "readings", *mixed]
+    assert tidy == [f"results/smoke/tidy/{name}.parquet" for name in names]
     own = {file.split("/")[3] for file in files["own"] - shared}
     assert own >= {"selection", "images", "tidy", "tables", "figures", "compare.csv", "report.html"}
     assert len(records["own"]) > len(DRAWN) + len(TABLES)

@@ -3,7 +3,7 @@
 import pytest
 from snakemake.iocontainers import InputFiles, Wildcards
 
-from pcpo.config import load_experiment, load_scale
+from pcpo.config import ConfigError, load_experiment, load_scale
 from pcpo.figures.kinds import KINDS
 from pcpo.paths import FIGURES, OF_PEOPLE, Paths
 from pcpo.records.frames import BY_NAME
@@ -128,6 +128,44 @@ def test_a_figure_is_drawn_from_every_seed_and_its_images_from_the_first(two):
     rows = [word for word in options[4:] if word != "--row"]
     assert two.grid_options() == ["--grid", "samples_bertscore", *rows]
     assert f"baseline={P.images.format(experiment=BERTSCORE, arm='baseline', seed=3)}" in rows
+
+
+def test_reward_guidance_is_of_all_models_that_are_mixed():
+    two, four = "02_ddpo_aesthetic", "04_ddpo_bertscore"
+    both = targets(2, 4, seeds=(3, 5))
+    assert list(both.guidance.models) == [two]
+    runs = [P.run.format(experiment=name, arm="pcpo", seed=5) for name in (two, four)]
+    assert both.guidance.run_options(two, 5) == ["--run", runs[0], "--run", runs[1]]
+    frames = [P.reward_guidance.format(experiment=two, seed=seed) for seed in (3, 5)]
+    figure = both.figure_inputs(both.figures["figure14"])
+    assert figure["reward_guidance"] == both.all_frames()["reward_guidance"] == frames
+    points = [f"{s}_{r}" for s in ("0", "0.5", "1") for r in ("0", "0.5", "1")]
+    images = [P.guided_index.format(experiment=two, seed=3, point=point) for point in points]
+    assert figure["images"] == images  # of the first seed
+    assert both.guidance.indices(two) == [i.replace("seed3", "seed{seed}") for i in images]
+    assert targets(2).guidance.frames() == []  # configuration 4 is not chosen
+    few = {n: e.model_copy(update={"seeds_at_most": 1}) for n, e in both.experiments.items()}
+    one = Targets(both.scale, {two: both.experiments[two], four: few[four]}, [3, 5], P)
+    assert one.guidance.frames() == frames[:1]
+
+
+def test_models_that_sample_differently_are_not_mixed():
+    both = targets(2, 4).experiments
+    four = both["04_ddpo_bertscore"]
+    sampler = four.sampler.model_copy(update={"guidance_scale": 7.0})
+    other = {**both, four.name: four.model_copy(update={"sampler": sampler})}
+    with pytest.raises(ConfigError, match="beside: configuration 4 has another sampler"):
+        Targets(load_scale("smoke"), other, [0], P).guidance.frames()
+
+
+def test_experiments_of_one_figure_have_the_same_strengths():
+    both = targets(5, 6).experiments
+    five = both["05_dancegrpo_sd14_hps"]
+    own = five.reward_guidance.model_copy(update={"strengths": (0.0, 1.0)})
+    other = {**both, five.name: five.model_copy(update={"reward_guidance": own})}
+    chosen = Targets(load_scale("smoke"), other, [0], P)
+    with pytest.raises(ConfigError, match="strengths: differ from those of 05_"):
+        chosen.figure_inputs(FIGURES["figure13"])
 
 
 def test_a_job_of_base_images_is_of_the_first_experiment_that_shares_them():
