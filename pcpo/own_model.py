@@ -29,6 +29,7 @@ from pcpo.records.digest import SHORT, of_text
 from pcpo.rewards._base import checked
 from pcpo.training.identity import configuration
 from pcpo.training.loop import train
+from pcpo.training.model_card import Base, card, of_name
 from pcpo.training.processes import Processes
 from pcpo.training.run import Run
 from pcpo.training.run_folder import RunFolder, read_manifest
@@ -147,7 +148,13 @@ def align(
     about = {"experiment": NAME, "arm": arm.name, "seed": seed, "scale": NAME}
     about |= {"model": experiment.model, "base": base}
     origin = provenance.origin() | {"code": code_digests(), "sizes": experiment.sizes}
-    run_folder, meet = RunFolder(Path(out), identity, about, origin), processes.meeting()
+    # The card names the reward and, of a pipeline in memory, the repository that it came from.
+    named = experiment.model_copy(
+        update={"reward": experiment.reward.model_copy(update={"name": label})}
+    )
+    repository = of_name(getattr(pipeline, "name_or_path", None)) if folder is None else Base()
+    run_folder = RunFolder(Path(out), identity, about, origin, card(named, arm, seed, repository))
+    meet = processes.meeting()
     say = log if processes.is_main else _silent
 
     def report(row: dict[str, Any]) -> None:

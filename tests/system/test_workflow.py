@@ -159,6 +159,8 @@ def test_from_an_empty_folder_to_every_table_and_figure(tmp_path):
     assert set(compared["table"]) == {name for name in TABLES if TABLES[name].printed}
     assert (compared["scale"] == "smoke").all()
     assert not list(tmp_path.glob("results/**/*.part"))
+    cards = sorted(tmp_path.glob("results/smoke/runs/*/*/*/checkpoints/*/README.md"))
+    assert "| experiment | 01_ddpo_aesthetic_half " in cards[0].read_text()
     assert all(name.startswith(".cache/snakemake/") for name in left_at_home(tmp_path))
     claims = pd.read_csv(tmp_path / "results/smoke/claims.csv")
     assert set(claims["claim_id"]) == {c.id for c in read_claims(CONFIG / "claims.yaml")}
