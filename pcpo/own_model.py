@@ -30,6 +30,7 @@ from pcpo.rewards._base import checked
 from pcpo.training.identity import configuration
 from pcpo.training.loop import train
 from pcpo.training.model_card import Base, card, of_name
+from pcpo.training.observer import Observer
 from pcpo.training.processes import Processes
 from pcpo.training.run import Run
 from pcpo.training.run_folder import RunFolder, read_manifest
@@ -169,7 +170,7 @@ def align(
         with _policy(experiment, folder or pipeline, seed, processes.device) as policy:
             scored = _Scored(label, reward)
             run = Run(experiment, arm, seed, policy, scored, texts, processes=processes)
-            train(run, run_folder, report, say)
+            train(run, run_folder, [Observer(update=report)], say)
     manifest = read_manifest(Path(out) / "checkpoints.csv")
     updates = frames.read(Path(out) / "updates.parquet", frames.UPDATES)
     return Aligned(Path(out), manifest, updates)

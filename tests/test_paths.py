@@ -15,7 +15,7 @@ PATTERNS = [name for name, value in vars(Paths).items() if isinstance(value, pro
 # Neither a training nor the base model's images depend on how an arm's images are made.
 SHARED = {
     *("root", "embeddings", "run", "manifest", "updates", "timesteps", "validation", "credit"),
-    *("readings", "base_images", "base_index"),
+    *("readings", "base_images", "base_index", "pictures"),
 }
 
 

@@ -64,6 +64,8 @@ def main() -> None:
     from pcpo.records import provenance
     from pcpo.training.loop import train
     from pcpo.training.model_card import card, published
+    from pcpo.training.observer import Observer
+    from pcpo.training.previews import previews
     from pcpo.training.processes import Processes
     from pcpo.training.run import Run
     from pcpo.training.run_folder import RunFolder
@@ -111,7 +113,10 @@ def main() -> None:
             log(cut)
         progress = Progress(experiment.epochs, f"{experiment.name} {arm.name}", log)
         whole = Run(experiment, arm, args.seed, policy, reward, prompts, held_out, processes)
-        train(whole, folder, progress, log)
+        observers = [Observer(update=progress)]
+        if scale.previews is not None:
+            observers.append(previews(whole, folder.path, scale.previews))
+        train(whole, folder, observers, log)
         log("done")
     processes.leave()
 

@@ -96,7 +96,7 @@ def test_own_samplers_stand_beside_the_native_run_and_train_nothing_of_their_own
     shared = {file for file in files["own"] if "own_sampler" not in file}
     assert shared == files["native"] & files["own"]
     folders = {file.split("/")[2] for file in shared}
-    assert folders == {"synthetic", "runs", "images", "tidy"}
+    assert folders == {"synthetic", "runs", "images", "tidy", "pictures"}
     assert all("/images/base/" in f for f in shared if "/images/" in f)
     tidy = sorted(file for file in shared if "/tidy/" in file)
     assert tidy == [f"results/smoke/tidy/{name}.parquet" for name in ("credit", "readings")]
@@ -159,6 +159,9 @@ def test_from_an_empty_folder_to_every_table_and_figure(tmp_path):
     assert set(compared["table"]) == {name for name in TABLES if TABLES[name].printed}
     assert (compared["scale"] == "smoke").all()
     assert not list(tmp_path.glob("results/**/*.part"))
+    for picture in tmp_path.glob("results/smoke/pictures/*.md"):
+        assert "Previews are missing" not in picture.read_text()
+    assert len(list(tmp_path.glob("results/smoke/pictures/*.png"))) == 10
     cards = sorted(tmp_path.glob("results/smoke/runs/*/*/*/checkpoints/*/README.md"))
     assert "| experiment | 01_ddpo_aesthetic_half " in cards[0].read_text()
     assert all(name.startswith(".cache/snakemake/") for name in left_at_home(tmp_path))
