@@ -19,7 +19,7 @@ READY := $(VENV)/.locked
 # Snakemake keeps its sources' cache with the run, not in the user's folder.
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" OMP_NUM_THREADS=1 \
 	XDG_CACHE_HOME="$${XDG_CACHE_HOME:-$(CURDIR)/.snakemake/cache}"
-SOURCES := pcpo tests envs
+SOURCES := pcpo tests envs examples
 SNAKEFILES := Snakefile $(wildcard rules/*.smk)
 
 .PHONY: demo smoke study-report test check lint unit soak test-r test-slurm test-conda bench bench-gpu plan lock clean

@@ -76,5 +76,6 @@ rule all:
         rules.figures.input,
         rules.compare.input,
         [] if ARCHIVE else rules.experiments.input,
+        [] if ARCHIVE else rules.pictures.input,
         rules.claims.output,
         rules.report.output,

@@ -252,6 +252,11 @@ class Paths:
     def alignment(self) -> str:
         return self.evaluated + "/tidy/alignment/{experiment}_seed{seed}.parquet"
 
+    # preview images of an experiment's runs, without its suffix: .png and .md
+    @property
+    def pictures(self) -> str:
+        return self.root + "/pictures/{experiment}_seed{seed}"
+
     # what a reader opens
     @property
     def table(self) -> str:

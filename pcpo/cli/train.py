@@ -63,6 +63,9 @@ def main() -> None:
     from pcpo.prompts.needs import needs_of
     from pcpo.records import provenance
     from pcpo.training.loop import train
+    from pcpo.training.model_card import card, published
+    from pcpo.training.observer import Observer
+    from pcpo.training.previews import previews
     from pcpo.training.processes import Processes
     from pcpo.training.run import Run
     from pcpo.training.run_folder import RunFolder
@@ -85,7 +88,8 @@ def main() -> None:
     origin["gpus"] = processes.size if processes.device.startswith("cuda") else 0
     origin["sizes"] = experiment.sizes
     same = identity(experiment, arm, args.seed, base, prompts, weights)
-    folder = RunFolder(args.out, same, about, origin)
+    text = card(experiment, arm, args.seed, published(source))
+    folder = RunFolder(args.out, same, about, origin, text)
     meet = processes.meeting()
     with folder.lock(log) if processes.is_main else nullcontext(), out_of_memory(experiment):
         meet()  # the others wait for the lock as well
@@ -109,7 +113,10 @@ def main() -> None:
             log(cut)
         progress = Progress(experiment.epochs, f"{experiment.name} {arm.name}", log)
         whole = Run(experiment, arm, args.seed, policy, reward, prompts, held_out, processes)
-        train(whole, folder, progress, log)
+        observers = [Observer(update=progress)]
+        if scale.previews is not None:
+            observers.append(previews(whole, folder.path, scale.previews))
+        train(whole, folder, observers, log)
         log("done")
     processes.leave()
 

@@ -90,6 +90,13 @@ class FeatureSource(Record):
     measured: str  # its name in tables
 
 
+class Previews(Record):
+    """Preview images in the course of a training; they change nothing of it."""
+
+    every: int = Field(gt=0)  # epochs
+    prompts: int = Field(gt=0)  # at most so many of the training prompts, one image each
+
+
 class Scale(Record):
     """Where the models and data of a scale come from, and the sizes that it sets in experiments."""
 
@@ -102,6 +109,7 @@ class Scale(Record):
     rewards: dict[Name, RewardSource]
     features: dict[Name, str]  # module of pcpo/features -> folder of its weights
     quality: dict[Name, FeatureSource]  # metric column -> what is measured
+    previews: Previews | None = None
     alignment: dict[Name, dict[Name, Name]]  # prompt set -> column of Table 5 or 9 -> reward
     synthetic: dict[Name, Any] = Field(
         default_factory=dict

@@ -233,7 +233,9 @@ def note(axes: Axes, text: str) -> None:
     axes.text(0.5, 0.7, text, transform=axes.transAxes, ha="center", color="0.4")
 
 
-def save(figure: Figure, path_without_suffix: str | Path) -> list[Path]:
+def save(
+    figure: Figure, path_without_suffix: str | Path, kinds: Sequence[str] = FIGURE_SUFFIXES
+) -> list[Path]:
     """Write <path>.pdf, .png and .svg; the same figure gives the same bytes (no dates inside)."""
     prefix = Path(path_without_suffix)
     undated: dict[str, dict[str, Any]] = {
@@ -241,9 +243,9 @@ def save(figure: Figure, path_without_suffix: str | Path) -> list[Path]:
         "png": {"Software": None},
         "svg": {"Date": None},
     }
-    paths = [prefix.with_name(f"{prefix.name}.{kind}") for kind in FIGURE_SUFFIXES]
+    paths = [prefix.with_name(f"{prefix.name}.{kind}") for kind in kinds]
     with _look(), new_files(paths) as parts:
-        for kind, part in zip(FIGURE_SUFFIXES, parts, strict=True):
+        for kind, part in zip(kinds, parts, strict=True):
             figure.savefig(part, format=kind, metadata=undated[kind])
             if kind == "png":
                 _without_alpha(part)

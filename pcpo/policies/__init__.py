@@ -6,9 +6,11 @@ that `ADAPTERS` names for it. The same adapter loads the real weights and the de
 
 from __future__ import annotations
 
+import copy
 import importlib
 import inspect
 import json
+import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,7 +43,6 @@ def load(
     ValueError if it is incomplete or damaged.
     """
     from safetensors import SafetensorError
-    from torch import distributed as dist
 
     from pcpo.policies.embeddings import PromptEmbeddings
 
@@ -72,18 +73,74 @@ def load(
         open_pipeline(*(name for name in components if name.startswith(TEXT))),
         lambda: open_pipeline(adapter.denoiser_name, "vae"),
         PromptEmbeddings(embeddings),
-        resolution=experiment.sampler.resolution,
-        precision=experiment.precision,
-        embedded_guidance=experiment.sampler.embedded_guidance,
-        execution=experiment.execution,
-        device=device,
+        **_settings(experiment, device),
     )
+    return _placed(policy, experiment, train)
+
+
+def of_pipeline(
+    experiment: Experiment, pipeline: Any, *, train: bool = False, device: str = "cpu"
+) -> Policy:
+    """A policy of a diffusers pipeline in memory; its components are used, not copied.
+
+    `experiment.model` is its `family`. With `train` an adapter is added to its denoiser.
+    """
+    from pcpo.policies.embeddings import PromptEmbeddings
+
+    adapter = adapter_of(experiment.model)
+
+    def without(*names: str) -> Any:
+        part = copy.copy(pipeline)
+        part.register_modules(**dict.fromkeys(names))
+        return part
+
+    policy: Policy = adapter(
+        without(*(name for name in pipeline.components if name.startswith(TEXT))),
+        lambda: without(adapter.denoiser_name, "vae"),
+        PromptEmbeddings(),
+        **_settings(experiment, device),
+    )
+    return _placed(policy, experiment, train)
+
+
+def _settings(experiment: Experiment, device: str) -> dict[str, Any]:
+    """The keyword arguments of an adapter."""
+    return {
+        "resolution": experiment.sampler.resolution,
+        "precision": experiment.precision,
+        "embedded_guidance": experiment.sampler.embedded_guidance,
+        "execution": experiment.execution,
+        "device": device,
+    }
+
+
+def _placed(policy: Policy, experiment: Experiment, train: bool) -> Policy:
+    """The policy on its device; with `train`, ready for training."""
+    from torch import distributed as dist
+
     if train:
         policy.make_trainable(experiment.lora)
     # A single process, on a machine with one GPU, has no others to share with.
     several = dist.is_initialized() and dist.get_world_size() > 1
     policy.place(sharded=train and several and experiment.execution.sharding == "fsdp")
     return policy
+
+
+def family(pipeline_class: str) -> str:
+    """The module of this folder whose adapter is of a diffusers pipeline class, by its name.
+
+    Raises ValueError that lists the supported classes.
+    """
+    modules = [module.name for module in pkgutil.iter_modules(__path__)]
+    found = {name: getattr(importlib.import_module(f"{__name__}.{name}"), "Adapter", None)
+             for name in modules}  # fmt: skip
+    names = {cls.pipeline_class.__name__: name for name, cls in found.items() if cls is not None}
+    if pipeline_class not in names:
+        raise ValueError(
+            f"there is no adapter for {pipeline_class}; pcpo/policies has {', '.join(names)}: take "
+            "a pipeline of one of these classes, or add an adapter (docs/extend.md)"
+        )
+    return names[pipeline_class]
 
 
 def adapter_of(model: str) -> type[Policy]:
@@ -119,6 +176,24 @@ def digest(path: str | Path, *components: str) -> str:
     file names every tensor, and 4 MB contain enough of the values.
     """
     return of_parts(_heads(Path(path), components))[:SHORT]
+
+
+def digest_of_pipeline(pipeline: Any) -> str:
+    """The same for a pipeline in memory: configurations, and each tensor's name and first values.
+
+    It differs from the `digest` of the folder that the pipeline was loaded from.
+    """
+    return of_parts(_tensors(pipeline))[:SHORT]
+
+
+def _tensors(pipeline: Any) -> Iterator[bytes]:
+    for name, component in sorted(pipeline.components.items()):
+        if not hasattr(component, "state_dict"):
+            continue
+        yield f"{name} {component.config}".encode()
+        for key, value in component.state_dict().items():
+            head = value.flatten()[: 1 << 10].float().cpu().numpy().tobytes()
+            yield f"{key} {tuple(value.shape)} {value.dtype} ".encode() + head
 
 
 def _heads(folder: Path, components: tuple[str, ...]) -> Iterator[bytes]:

@@ -2,7 +2,8 @@
 
 They are written beside their place, with the SHA-256 of every file in `SHA256SUMS` (for `sha256sum
 --check`), flushed to disk, and renamed. A kill or a crash at any moment leaves the older folder or
-the newer one. A flipped bit is found before the data is used.
+the newer one. A flipped bit is found before the data is used. A `README.md` is for people, who may
+edit it: it has no sum.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ def complete_folder(folder: Path) -> Iterator[Path]:
     """
     with new_folder(folder) as part:
         yield part
-        sums = {file.relative_to(part).as_posix(): of_file(file) for file in _files(part)}
+        sealed = [file for file in _files(part) if file.name != "README.md"]
+        sums = {file.relative_to(part).as_posix(): of_file(file) for file in sealed}
         lines = [f"{digest}  {name}\n" for name, digest in sums.items()]
         (part / SUMS).write_text("".join(lines), encoding="utf-8")
         for path in (*_files(part), part):

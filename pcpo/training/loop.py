@@ -21,7 +21,7 @@ Smaller differences are described in the code: advantages.py (equal rewards), po
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,7 @@ from torch import Tensor
 from pcpo import advantages as advantage_kinds
 from pcpo.prompts.draws import iteration_prompts
 from pcpo.training.learner import Learner
+from pcpo.training.observer import Observer
 from pcpo.training.rollout import Rollout, roll_out
 from pcpo.training.run import Run
 from pcpo.training.run_folder import RunFolder, RunState, StaleState
@@ -40,21 +41,21 @@ from pcpo.training.stop_request import StopRequest
 from pcpo.training.update import TrainingDiverged, gradient_update
 from pcpo.training.validation import validate
 
-Report = Callable[[dict[str, Any]], None]
 Log = Callable[[str], None]
 
 
-def train(run: Run, folder: RunFolder, report: Report = lambda row: None, log: Log = print) -> None:
+def train(
+    run: Run, folder: RunFolder, observers: Sequence[Observer] = (), log: Log = print
+) -> None:
     """Train one run to its last epoch, resuming where an earlier process stopped.
 
     A run that is past that epoch is complete: its outputs then contain the epochs up to it.
-    Every process of a run calls this and does its share; the first one reports and writes. Calls
-    `report` with a row of `frames.UPDATES` after each gradient update. Raises TrainingDiverged on
-    a NaN; the next call then resumes from the last checkpoint. Raises InterruptedError after a
-    SIGTERM, once the epoch's state is saved.
+    Every process of a run calls this and does its share; the first one writes. Raises
+    TrainingDiverged on a NaN; the next call then resumes from the last checkpoint. Raises
+    InterruptedError after a SIGTERM, once the epoch's state is saved.
     """
     experiment, processes = run.experiment, run.processes
-    training = _Training.begin(run, folder, report, log)
+    training = _Training.begin(run, folder, observers, log)
     state, last = training.state, experiment.epochs
     iterations = {
         epoch: iteration_prompts(experiment.batch, len(run.prompts), run.seed, epoch)
@@ -66,9 +67,11 @@ def train(run: Run, folder: RunFolder, report: Report = lambda row: None, log: L
     with StopRequest() as stop:
         if state.epoch == 0:
             training.validate()
+            training.show()
         for epoch, prompt_ids in iterations.items():
             training.epoch(epoch, prompt_ids)
             training.validate()
+            training.show()
             due = epoch % experiment.checkpoint_every == 0 or epoch == last
             stopping = processes.any(stop.requested)
             if due or stopping:
@@ -115,11 +118,13 @@ class _Training:
     state: RunState
     learner: Learner
     advantages: advantage_kinds.Advantages
-    report: Report
+    observers: Sequence[Observer]
     log: Log
 
     @classmethod
-    def begin(cls, run: Run, folder: RunFolder, report: Report, log: Log) -> _Training:
+    def begin(
+        cls, run: Run, folder: RunFolder, observers: Sequence[Observer], log: Log
+    ) -> _Training:
         """At the folder's newest state, or at epoch 0."""
         learner = Learner.start(run.experiment, run.policy)
         advantages = advantage_kinds.build(run.experiment.advantage)
@@ -129,7 +134,7 @@ class _Training:
         else:
             advantages.restore(state.advantages)
             log(f"resuming after epoch {state.epoch}")
-        training = cls(run, folder, state, learner, advantages, report, log)
+        training = cls(run, folder, state, learner, advantages, observers, log)
         training.record("started", **folder.origin)
         return training
 
@@ -180,7 +185,8 @@ class _Training:
         if average is not None:
             average.after_update(len(logs["updates"]))
         if self.run.processes.is_main:
-            self.report(row)
+            for observer in self.observers:
+                observer.update(row)
 
     def validate(self) -> None:
         """Add the validation's row of this epoch, where the experiment has one."""
@@ -189,10 +195,23 @@ class _Training:
             return
         with self.learner.evaluated():
             row = validate(self.run)
-        self.state.logs["validation"].append(self.run.columns | {"epoch": epoch} | row)
+        row = self.run.columns | {"epoch": epoch} | row
+        self.state.logs["validation"].append(row)
+        if self.run.processes.is_main:
+            for observer in self.observers:
+                observer.validation(row)
         self.log(
             f"epoch {epoch} validation reward {row['reward_mean']:.5g} on {row['images']} images"
         )
+
+    def show(self) -> None:
+        """Let the observers of epochs use the policy with the weights that checkpoints hold."""
+        shown = [observer.epoch for observer in self.observers if observer.epoch is not None]
+        if shown:
+            with self.learner.evaluated():
+                for show in shown:
+                    show(self.state.epoch)
+            self.run.policy.release()
 
     def save(self, checkpoint: bool) -> None:
         """Save the resume state; with `checkpoint`, save the weights first."""

@@ -1,6 +1,7 @@
 """A run's folder: checkpoints that others load, the state from which a run resumes, and its lock.
 
-    <run>/checkpoints/epoch_00005/    weights in diffusers' layout; checkpoint.json names the run
+    <run>/checkpoints/epoch_00005/    weights in diffusers' layout; checkpoint.json names the run,
+                                      README.md is a model card
     <run>/resume/epoch_00005/         state.safetensors, state.json, logs: the newest two
     <run>/history.jsonl               every start, save and end, for as long as the folder exists
     <run>/lock                        held while a process trains here
@@ -66,7 +67,8 @@ class RunFolder:
 
     identity: all that the run depends on, in JSON types. about: what its checkpoints and frames
     record (scale, experiment, arm, seed, base model). origin: what its history records of this
-    start (code, machine, and in `sizes` what may change from start to start).
+    start (code, machine, and in `sizes` what may change from start to start). card: epoch -> text
+    of the checkpoint's README.md (`pcpo.training.model_card`); without it there is none.
     """
 
     def __init__(
@@ -75,11 +77,13 @@ class RunFolder:
         identity: Any,
         about: Mapping[str, str | int] | None = None,
         origin: Mapping[str, Any] | None = None,
+        card: Callable[[int], str] | None = None,
     ) -> None:
         self.path = path
         self.identity = json.loads(json.dumps(identity))
         self.about = dict(about or {})
         self.origin = dict(origin or {})
+        self.card = card
         self._passed_over: list[Path] = []  # states that could not be used
 
     @contextmanager
@@ -112,6 +116,9 @@ class RunFolder:
             policy.save_weights(part)
             about = self.about | {"epoch": epoch}
             (part / "checkpoint.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+            if self.card is not None:
+                text = self.card(epoch)
+                (part / "README.md").write_text(text, encoding="utf-8", newline="\n")
 
     # --- resuming -------------------------------------------------------------------------
 

@@ -341,6 +341,17 @@ class Targets:
             return options
         return [*options, "--arms", *spec.arms, *spec.also]  # captions name missing ones
 
+    def pictures(self) -> list[str]:
+        """The figures of previews, of the first training seed; none where they are not drawn."""
+        (seed,), place = self._first_seed, f"{self.paths.pictures}.png"
+        chosen = self.experiments if self.scale.previews is not None else ()
+        return [place.format(experiment=name, seed=seed) for name in chosen]
+
+    def picture_options(self, wildcards: Any) -> list[str]:
+        """`--arm ARM FOLDER` of all runs of an experiment and a training seed."""
+        arms = self.of(wildcards).arms
+        return [w for a in arms for w in ("--arm", a, self.paths.run.format(arm=a, **wildcards))]
+
     def _figure_frame(self, frame: str, spec: FigureInput) -> list[str]:
         """Files of a frame for a figure; for frames of runs, of every training seed."""
         chosen = self._chosen(spec.experiments)

@@ -4,6 +4,7 @@ import pytest
 
 from pcpo.config import load_arm
 from pcpo.training.loop import train
+from pcpo.training.observer import Observer
 from pcpo.training.run import Run
 from pcpo.training.run_folder import RunFolder
 from tests.small import PROMPTS, brightness, experiment, policy
@@ -19,7 +20,7 @@ def test_compiled_and_eager_agree_and_the_first_update_is_on_policy(models, tmp_
         rows[compiled] = []
         folder = RunFolder(tmp_path / str(compiled), "same")
         run = Run(chosen, load_arm("pcpo"), 0, own, brightness, PROMPTS)
-        train(run, folder, rows[compiled].append, lambda line: None)
+        train(run, folder, [Observer(update=rows[compiled].append)], lambda line: None)
     for eager, compiled in zip(rows[False], rows[True], strict=True):
         for key in ("loss", "kl", "grad_norm", "reward_mean"):
             assert compiled[key] == pytest.approx(eager[key], rel=1e-3, abs=1e-9)

@@ -13,6 +13,7 @@ from pcpo.config import EMA, ModelSource, load_arm, load_experiment
 from pcpo.evaluation.generation import generate
 from pcpo.training.learner import Learner
 from pcpo.training.loop import train
+from pcpo.training.observer import Observer
 from pcpo.training.processes import Processes
 from pcpo.training.run import Run
 from pcpo.training.run_folder import RunFolder, RunState, read_manifest
@@ -77,7 +78,8 @@ def test_it_trains_stops_resumes_and_generates(published, tmp_path, number, devi
         own = chosen.model_copy(update={"epochs": epochs, "checkpoint_every": 1})
         policy = opened(published, number, own, device, train=True, embeddings=tmp_path / "text")
         small = Run(own, load_arm("pcpo"), 0, policy, brightness, PROMPTS)
-        train(small, RunFolder(path, "same"), report, lambda message: None)
+        observers = [Observer(update=report)]
+        train(small, RunFolder(path, "same"), observers, lambda message: None)
 
     rows = []
     run(tmp_path / "whole", 2, rows.append)
@@ -144,7 +146,7 @@ def test_checkpoints_hold_the_moving_average(published, tmp_path, every, calls):
 
     start = {name: p.detach().clone() for name, p in policy.trainable().items()}
     run = Run(chosen, load_arm("baseline"), 0, policy, brightness, PROMPTS)
-    train(run, RunFolder(tmp_path, "same"), report, lambda message: None)
+    train(run, RunFolder(tmp_path, "same"), [Observer(update=report)], lambda message: None)
     name = next(iter(start))
     average = start[name]
     for update, values in enumerate(seen, 1):  # the formula, once more; the last update's is even

@@ -99,7 +99,7 @@ def test_own_samplers_stand_beside_the_native_run_and_train_nothing_of_their_own
     shared = {file for file in files["own"] if "own_sampler" not in file}
     assert shared == files["native"] & files["own"]
     folders = {file.split("/")[2] for file in shared}
-    assert folders == {"synthetic", "runs", "images", "tidy"}
+    assert folders == {"synthetic", "runs", "images", "tidy", "pictures"}
     images = {file.split("/")[3] for file in shared if "/images/" in file}
     assert images == {"base", "reward_guidance"}
     tidy = sorted(file for file in shared if "/tidy/" in file)
@@ -165,6 +165,11 @@ def test_from_an_empty_folder_to_every_table_and_figure(tmp_path):
     assert set(compared["table"]) == {name for name in TABLES if TABLES[name].printed}
     assert (compared["scale"] == "smoke").all()
     assert not list(tmp_path.glob("results/**/*.part"))
+    for picture in tmp_path.glob("results/smoke/pictures/*.md"):
+        assert "Previews are missing" not in picture.read_text()
+    assert len(list(tmp_path.glob("results/smoke/pictures/*.png"))) == 10
+    cards = sorted(tmp_path.glob("results/smoke/runs/*/*/*/checkpoints/*/README.md"))
+    assert "| experiment | 01_ddpo_aesthetic_half " in cards[0].read_text()
     assert all(name.startswith(".cache/snakemake/") for name in left_at_home(tmp_path))
     claims = pd.read_csv(tmp_path / "results/smoke/claims.csv")
     assert set(claims["claim_id"]) == {c.id for c in read_claims(CONFIG / "claims.yaml")}

@@ -6,6 +6,7 @@ from safetensors.torch import load_file
 from pcpo.config import Validation, load_arm
 from pcpo.records import frames
 from pcpo.training.loop import train
+from pcpo.training.observer import Observer
 from pcpo.training.run import Run
 from pcpo.training.run_folder import RunFolder, read_manifest
 from tests.small import PROMPTS, brightness, policy
@@ -16,14 +17,19 @@ HELD_OUT = Validation(prompts="pick_eval", count=3, every=1, sampler="determinis
 
 def run(
     models, path, chosen, arm="pcpo", *, reward=brightness, held_out=HELD_OUT_PROMPTS,
-    identity="same", adapter=0, **options,
+    identity="same", adapter=0, report=None, watch=None, log=lambda message: None,
 ):  # fmt: skip
-    """Train in a fresh policy, as a new process would; returns the updates frame."""
+    """Train in a fresh policy, as a new process would; returns the updates frame.
+
+    report: gets each row of updates. watch: run -> another observer.
+    """
     folder = RunFolder(path, identity)
     with folder.lock():
         fresh = policy(models, chosen, train=True, seed=adapter)
-        options.setdefault("log", lambda message: None)
-        train(Run(chosen, load_arm(arm), 0, fresh, reward, PROMPTS, held_out), folder, **options)
+        whole = Run(chosen, load_arm(arm), 0, fresh, reward, PROMPTS, held_out)
+        observers = [Observer(update=report)] if report else []
+        observers += [watch(whole)] if watch else []
+        train(whole, folder, observers, log)
     return frames.read(path / "updates.parquet", frames.UPDATES)
 
 

@@ -17,6 +17,7 @@ import pytest
 from pcpo.config import load_arm
 from pcpo.records import history
 from pcpo.training.loop import train
+from pcpo.training.observer import Observer
 from pcpo.training.run import Run
 from pcpo.training.run_folder import LOGS, RunFolder, read_manifest
 from tests.small import PROMPTS, brightness, experiment, policy
@@ -32,7 +33,7 @@ def run(models, path, report=lambda row: None, log=lambda message: None, chosen=
     with folder.lock(log):
         fresh = policy(models, chosen, train=True)
         run = Run(chosen, load_arm("pcpo"), 0, fresh, brightness, PROMPTS)
-        train(run, folder, report, log)
+        train(run, folder, [Observer(update=report)], log)
 
 
 def assert_same_run(path, whole):

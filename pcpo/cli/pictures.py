@@ -1,0 +1,66 @@
+"""Training in pictures: the previews of an experiment's runs as one figure, with its caption."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+
+from pcpo.cli.console import run, uses
+from pcpo.config import Experiment, load_experiment, load_scale
+from pcpo.markdown import escaped, without_html
+from pcpo.records.caption import Caption
+from pcpo.records.replace import write_text
+from pcpo.records.strips import Strip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("experiment", help="number or name of config/experiments/")
+    parser.add_argument("--scale", default="demo", help="a file of config/scale/")
+    parser.add_argument("--seed", type=int, default=0, help="of the training runs")
+    parser.add_argument("--arm", nargs=2, action="append", metavar=("ARM", "RUN"), default=[])
+    parser.add_argument("--out", type=Path, required=True, help="path without suffix")
+    args = parser.parse_args()
+    uses(read=[folder for _, folder in args.arm], wrote=[args.out])
+
+    from pcpo.figures import save
+    from pcpo.figures.training_in_pictures import training_in_pictures
+    from pcpo.records import strips
+
+    experiment, scale = load_experiment(args.experiment, args.scale), load_scale(args.scale)
+    runs = {arm: strips.read(Path(folder)) for arm, folder in args.arm}
+    save(training_in_pictures(runs), args.out, ["png"])  # of pixels alone
+    write_text(args.out.with_suffix(".md"), caption(experiment, args.seed, runs, scale.note))
+
+
+def caption(
+    experiment: Experiment, seed: int, runs: Mapping[str, Mapping[int, Strip]], note: str
+) -> str:
+    """The text below the figure, in Markdown."""
+    from pcpo.figures import style
+    from pcpo.figures.training_in_pictures import prompts_of
+
+    epochs = {epoch for found in runs.values() for epoch in found}
+    lacking = [style.LABELS.get(arm, arm) for arm, found in runs.items() if {*found} < epochs]
+    texts = "; ".join(f"{n} “{escaped(text)}”" for n, text in enumerate(prompts_of(runs), 1))
+    parts = [
+        f"Configuration {experiment.number}, {escaped(experiment.description)}, training seed "
+        f"{seed}.",
+        "All images of a prompt have the same noise, by the experiment's native sampler. Epoch 0 "
+        "is the base model.",
+        f"Prompts: {texts}.",
+    ]
+    if not epochs:
+        parts[1:] = [
+            "Its runs have no previews: they are drawn while a run trains, and these were trained "
+            "before `previews` of the scale was set."
+        ]
+    elif lacking:
+        parts.append(f"Previews are missing of {', '.join(lacking)}.")
+    parts.append(f"{without_html(note).rstrip('.')}.")
+    return Caption("", "Training in pictures.", " ".join(parts)).to_markdown()
+
+
+if __name__ == "__main__":
+    run(main, printing=True)
