@@ -43,6 +43,7 @@ def epoch_seconds(number: int, epochs: int = 3) -> tuple[float, int]:
     from pcpo.synthetic import flux, stable_diffusion, stable_diffusion_3
     from pcpo.synthetic.vae import PatchLinearVAE
     from pcpo.training.loop import train
+    from pcpo.training.observer import Observer
     from pcpo.training.run import Run
     from pcpo.training.run_folder import RunFolder
 
@@ -75,7 +76,7 @@ def epoch_seconds(number: int, epochs: int = 3) -> tuple[float, int]:
         run_folder = RunFolder(Path(folder) / "run", "bench")
         start = time.process_time()
         measured = Run(experiment, load_arm("pcpo"), 0, policy, reward, prompts)
-        train(measured, run_folder, report, lambda message: None)
+        train(measured, run_folder, [Observer(update=report)], lambda message: None)
     laps = [b - a for a, b in zip([start, *marks], marks, strict=False)]
     return sorted(laps)[len(laps) // 2], experiment.images_per_iteration
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from pcpo.config import Arm, Experiment
 from pcpo.policies.base import Policy
 from pcpo.training.loop import train
+from pcpo.training.observer import Observer
 from pcpo.training.run import Reward, Run
 from pcpo.training.run_folder import RunFolder
 
@@ -107,7 +108,8 @@ def measure(
     with tempfile.TemporaryDirectory() as folder:
         run = Run(endless, arm, 0, policy, watch, PROMPTS)
         with suppress(_Enough):
-            train(run, RunFolder(Path(folder), "bench"), watch.report, lambda message: None)
+            observers = [Observer(update=watch.report)]
+            train(run, RunFolder(Path(folder), "bench"), observers, lambda message: None)
     laps = watch.laps[1:]
     return Seconds(
         sampling=median(lap.sampling for lap in laps),
