@@ -146,7 +146,7 @@ def align(
         "model": base,
         "reward": label,
     }
-    about = {"experiment": NAME, "arm": arm.name, "seed": seed, "scale": NAME}
+    about: dict[str, str | int] = {"experiment": NAME, "arm": arm.name, "seed": seed, "scale": NAME}
     about |= {"model": experiment.model, "base": base}
     origin = provenance.origin() | {"code": code_digests(), "sizes": experiment.sizes}
     # The card names the reward and, of a pipeline in memory, the repository that it came from.
