@@ -37,7 +37,7 @@ PLATFORM: dict[str, str] = {
 }
 
 # Some are imported by no file of ours: accelerate and sentencepiece by diffusers and transformers,
-# onnxruntime by rapidocr, pyarrow by pandas.
+# onnxruntime by rapidocr, pyarrow by pandas, tensorboardx by accelerate.
 FRAMES = ("numpy", "pandas", "pyarrow", "pydantic", "pyyaml")
 MODELS = (
     *("accelerate", "diffusers", "huggingface-hub", "peft", "pillow", "safetensors", "scipy"),
@@ -47,7 +47,7 @@ REWARDS = ("onnxruntime", "open-clip-torch", "rapidfuzz", "rapidocr")
 ENVIRONMENTS = {
     "train": (
         "Training, checkpoint selection and image generation.",
-        (*FRAMES, *MODELS, *REWARDS),
+        (*FRAMES, *MODELS, *REWARDS, "tensorboardx"),
     ),
     "evaluate": (
         "Features, metrics and alignment scores.",

@@ -62,6 +62,7 @@ def main() -> None:
     from pcpo.prompts.file import read_prompts
     from pcpo.prompts.needs import needs_of
     from pcpo.records import provenance
+    from pcpo.training import tracker
     from pcpo.training.loop import train
     from pcpo.training.model_card import card, published
     from pcpo.training.observer import Observer
@@ -72,6 +73,7 @@ def main() -> None:
     from pcpo.training.trained_code import code_digests
 
     setup()
+    tracker.check(scale.tracker)
     processes = Processes.start(args.device or scale.device)
     log = Log(args.log if processes.is_main else Path(os.devnull))
     needs, validation = needs_of(scale, experiment.reward.name), experiment.validation
@@ -113,10 +115,14 @@ def main() -> None:
             log(cut)
         progress = Progress(experiment.epochs, f"{experiment.name} {arm.name}", log)
         whole = Run(experiment, arm, args.seed, policy, reward, prompts, held_out, processes)
-        observers = [Observer(update=progress)]
-        if scale.previews is not None:
-            observers.append(previews(whole, folder.path, scale.previews))
-        train(whole, folder, observers, log)
+        with tracker.tracked(scale.tracker, whole, folder.path) as tracked:
+            observers = [Observer(update=progress)]
+            if tracked is not None:
+                observers.append(tracked.observer)
+            if scale.previews is not None:
+                show = tracked.images if tracked is not None else None
+                observers.append(previews(whole, folder.path, scale.previews, show))
+            train(whole, folder, observers, log)
         log("done")
     processes.leave()
 

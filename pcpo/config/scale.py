@@ -110,6 +110,7 @@ class Scale(Record):
     features: dict[Name, str]  # module of pcpo/features -> folder of its weights
     quality: dict[Name, FeatureSource]  # metric column -> what is measured
     previews: Previews | None = None
+    tracker: Literal["none", "tensorboard", "wandb"] = "none"  # of trainings
     alignment: dict[Name, dict[Name, Name]]  # prompt set -> column of Table 5 or 9 -> reward
     synthetic: dict[Name, Any] = Field(
         default_factory=dict

@@ -7,8 +7,10 @@ and no weight changes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from pcpo import samplers
@@ -19,9 +21,14 @@ from pcpo.records import strips
 from pcpo.training.observer import Observer
 from pcpo.training.run import Run
 
+Show = Callable[[int, np.ndarray], None]  # epoch, images uint8 (k, 3, H, W)
 
-def previews(run: Run, folder: Path, config: Previews) -> Observer:
-    """Draw strips into the run's folder at epoch 0, each `every` epochs, and the last."""
+
+def previews(run: Run, folder: Path, config: Previews, show: Show | None = None) -> Observer:
+    """Draw strips into the run's folder at epoch 0, each `every` epochs, and the last.
+
+    show: gets the images too, in the first process.
+    """
     experiment, policy = run.experiment, run.policy
     sampler = samplers.build(experiment.sampler, policy.scheduler_config).to(policy.device)
     prompts = [run.prompts[i] for i in evaluation_prompts(run.prompts, config.prompts)]
@@ -39,6 +46,9 @@ def previews(run: Run, folder: Path, config: Previews) -> Observer:
         guidance = experiment.sampler.guidance_scale
         images = list(generate(policy, sampler, guidance, items, batch, stream="preview"))
         if run.processes.is_main:
-            strips.write(folder, epoch, prompts, torch.stack(images).numpy())
+            stack = torch.stack(images).numpy()
+            strips.write(folder, epoch, prompts, stack)
+            if show is not None:
+                show(epoch, stack)
 
     return Observer(epoch=draw)
