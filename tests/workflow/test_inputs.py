@@ -79,6 +79,8 @@ def test_no_edit_of_the_package_trains_again(rules):
 OF_NO_RULE = {
     *("cli.aside", "cli.assets", "cli.code", "cli.launch", "cli.stages", "cli.synthetic"),
     "cli.train",
+    # They change no number of a run. A model of one's own is aligned without the workflow.
+    *("cli.watch", "own_model", "training.model_card", "training.previews", "training.tracker"),
     *(
         "cli.config",
         "cli.schema",
