@@ -133,11 +133,13 @@ def cores(experiment=None):
     return resources.cores(gpus(experiment))
 
 
-def memory(small, training=False):
-    """Megabytes of a job, by the size of its experiment if it has one."""
+def memory(small, training=False, name=None):
+    """Megabytes of a job, by the size of its experiment if it has one; `name`: without wildcard."""
 
     def megabytes(wildcards, attempt):
-        experiment = T.of(wildcards) if SCALE.device == "cuda" else None
+        experiment = None
+        if SCALE.device == "cuda":
+            experiment = EXPERIMENTS[name] if name else T.of(wildcards)
         return resources.memory(SCALE, small, experiment, attempt, training)
 
     return megabytes

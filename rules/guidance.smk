@@ -31,7 +31,7 @@ for name in T.guidance.models:
         resources:
             gpu=gpus(),
             cpus_per_task=cores(),
-            mem_mb=memory(2000),
+            mem_mb=memory(2000, name=name),
             runtime=hours(24),
         params:
             experiment=name,

@@ -23,6 +23,8 @@ def main() -> None:
     args = parser.parse_args()
     uses(read=args.run, wrote=[args.images, args.out])
 
+    import pandas as pd
+
     from pcpo import features, policies
     from pcpo.cli.evaluation import (
         checkpoint_folder,
@@ -110,16 +112,15 @@ def main() -> None:
         write_images(folder, rows, (image.numpy() for image in images), made_by)
         own = ImageSet(folder, extractors, quality)
         base = base or own
-        point = guidance_rows(own, base, rewards, quality, batch)
+        point = [*guidance_rows(own, base, rewards, quality, batch)]
         beside = strengths[1] if len(strengths) > 1 else 0.0
         key = {"experiment": experiment.name, "arm": ARM, "seed": args.seed}
         key |= {"strength": strengths[0], "beside_strength": beside}
         found += [key | row for row in point]
-        log(f"strengths {' and '.join(map(str, strengths))}: {len(missing)} images made")
+        means = pd.DataFrame(point).groupby("measure")["value"].mean()
+        values = ", ".join(f"{name} {value:.5g}" for name, value in means.items())
+        log(f"strengths {folder.name}: {len(missing)} images made; {values}")
     frame = frames.of_rows(found, frames.REWARD_GUIDANCE)
-    of_all = frame.groupby(["strength", "beside_strength", "measure"])["value"].mean()
-    for (one, two, measure), value in of_all.items():
-        log(f"strengths {one:g} and {two:g}: {measure} {value:.5g}")
     frames.write(frame, frames.REWARD_GUIDANCE, args.out, scale.name)
 
 

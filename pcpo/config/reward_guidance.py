@@ -63,7 +63,7 @@ def guided(experiments: Iterable[Experiment]) -> dict[str, tuple[Experiment, ...
     two configurations that sample differently.
     """
     numbered = {e.number: e for e in experiments}
-    found = {}
+    found: dict[str, tuple[Experiment, ...]] = {}
     for own in numbered.values():
         if own.reward_guidance is None:
             continue

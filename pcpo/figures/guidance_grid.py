@@ -39,7 +39,8 @@ def guidance_grid(
     """
     count = max(1, len(experiments))
     figure = Figure(figsize=(7.2, 2.6), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=(1, 1.9))
+    both: Any = figure.subfigures(1, 2, squeeze=False, width_ratios=(1, 1.9))
+    left, right = both[0]
     panels = right.subplots(1, count, squeeze=False)[0]
     owner = experiments[0].name if experiments else ""
     rows = reward_guidance[reward_guidance["experiment"] == owner]
@@ -64,8 +65,8 @@ def _heat_map(figure: Any, panel: Any, table: pd.DataFrame) -> None:
     """Strengths rise to the right and upwards; every cell has its number."""
     values = table.to_numpy()
     picture = panel.imshow(values, origin="lower", cmap="viridis", aspect="equal")
-    panel.set_xticks(range(len(table.columns)), [folder_of([s]) for s in table.columns])
-    panel.set_yticks(range(len(table.index)), [folder_of([s]) for s in table.index])
+    panel.set_xticks(range(len(table.columns)), [f"{s:g}" for s in table.columns])
+    panel.set_yticks(range(len(table.index)), [f"{s:g}" for s in table.index])
     panel.grid(False)
     middle = (np.nanmin(values) + np.nanmax(values)) / 2
     for (row, column), value in np.ndenumerate(values):

@@ -88,7 +88,7 @@ def _short(text: str, width: int = 18, most: int = 3) -> str:
 def _of(rows: pd.DataFrame, of_prompts: bool) -> pd.DataFrame:
     """One row per seed and strength: a reward's mean over prompts, or the distance."""
     own = rows[(rows["prompt_id"] >= 0) == of_prompts]
-    return own.groupby(["measure", "seed", "strength"], as_index=False)["value"].mean()
+    return own.groupby(["measure", "seed", "strength"], as_index=False)[["value"]].mean()
 
 
 def _curve(panel: Any, values: pd.DataFrame, arm: str) -> None:

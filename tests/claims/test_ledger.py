@@ -116,7 +116,7 @@ def test_no_effect_decides_no_direction(ledgers):
 def test_one_run_gives_no_verdict_that_needs_a_second(one_run):
     """Only what is checked row by row is judged; the interval within the run is shown."""
     exact = one_run["test"].map(lambda name: PROCEDURES[name].exact)
-    assert set(one_run.loc[exact, "verdict"]) == {"holds", "not run at this scale"}
+    assert set(one_run.loc[exact, "verdict"]) == {"holds"}
     estimated = one_run[~exact]
     assert set(estimated["verdict"]) == {"one run"}
     assert estimated["low"].notna().mean() > 0.8
@@ -465,7 +465,7 @@ def test_the_page_leads_with_verdicts(ledgers):
     text = to_markdown(ledgers[1], "paper", "a note")
     lines = text.splitlines()
     counts = counted(ledgers[1])["claim_verdict"].value_counts()
-    assert f"|  | {counts['holds']} | {counts['fails']} | 0 | 0 | 1 |" in lines
+    assert f"|  | {counts['holds']} | {counts['fails']} | 0 | 0 | 0 |" in lines
     first = next(line for line in lines if "substantial training acceleration" in line)
     assert first.startswith('| **holds** | "This stability')
     assert first.endswith("of 4 settings: holds 4. [more](#faster) |")

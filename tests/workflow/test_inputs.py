@@ -5,7 +5,8 @@ from collections import defaultdict
 
 import pytest
 
-from pcpo.config import load_experiment, load_scale
+from pcpo.config import load_experiment, load_experiments, load_scale
+from pcpo.config.reward_guidance import guided
 from pcpo.paths import PACKAGE
 from pcpo.records.sources import PLUMBING, sources_of
 from pcpo.training.trained_code import training_sources
@@ -31,6 +32,7 @@ def rules(tmp_path_factory):
 
 GRIDS = {"figure7b", *(f"figure{n}" for n in ("1a", "1b", 15, 16, 17, 18, 19, 20))}
 GRIDS |= {"samples_bertscore", "samples_ocr"}
+GUIDED = {f"reward_guidance_{name}" for name in guided(load_experiments("smoke"))}
 
 
 @pytest.mark.parametrize(
@@ -46,10 +48,10 @@ GRIDS |= {"samples_bertscore", "samples_ocr"}
         ("cost/speed.py", {"plan"}),
         ("config/scale_differences.py", {"table", "report"}),
         ("evaluation/selection.py", {"select"}),
-        ("evaluation/generation.py", {"generate_base", "generate", "align"}),
+        ("evaluation/generation.py", {"generate_base", "generate", "align", *GUIDED}),
         ("evaluation/score_cache.py", {"select"}),
-        ("metrics/frechet.py", {"evaluate"}),
-        ("features/quality_network.py", {"evaluate"}),
+        ("metrics/frechet.py", {"evaluate", *GUIDED}),
+        ("features/quality_network.py", {"evaluate", *GUIDED}),
         ("features/inception.py", set()),  # of no quality at this scale
         ("rewards/clipscore.py", {"align"}),
         ("rewards/ocr.py", set()),  # of trainings alone
@@ -101,6 +103,8 @@ OF_NO_RULE = {
     *(
         "archive.carried",
         "archive.rebuilt",
+        "cli.guide",
+        "workflow.guidance",
         "cli.carry",
         "workflow.devices",
         "workflow.executor",
