@@ -10,10 +10,12 @@ import pytest
 import yaml
 
 from pcpo.config import load_experiments
+from pcpo.config.reward_guidance import guided
 from tests.system.pipeline import copy_sources, snakemake
 
 PROFILES = ("slurm", "cluster-generic")
 GPU_RULES = {"train", "select", "generate_base", "generate", "evaluate", "align"}
+GPU_RULES |= {f"reward_guidance_{name}" for name in guided(load_experiments("paper"))}
 
 
 @pytest.fixture(scope="module")
