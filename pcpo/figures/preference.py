@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pcpo.figures import style
-from pcpo.preference.analysis import counted, inattentive, rate
 from pcpo.preference.questions import COMPARISONS, QUESTIONS
 from pcpo.records import frames
 
@@ -39,6 +38,9 @@ def preference(
     answers: pd.DataFrame, experiments: Sequence[Any], arms: Sequence[str] = ()
 ) -> Figure:
     """A row of panels per experiment: one panel against each checkpoint of the baseline."""
+    # Here: no other figure needs statsmodels, and each figure's job loads all kinds.
+    from pcpo.preference.analysis import counted, inattentive
+
     figure, axes = style.panels(
         max(1, len(experiments)), 2, width=3.5, height=2.4, sharey=True, sharex=True
     )
@@ -59,6 +61,8 @@ def preference(
 
 
 def _panel(panel: Axes, rows: pd.DataFrame) -> None:
+    from pcpo.preference.analysis import rate
+
     if rows.empty:
         style.no_data(panel)
         return

@@ -107,7 +107,8 @@ def test_no_images_no_scores(tiny_reward, name):
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "ocr"])
 def test_jpeg_changes_the_score(tiny_reward, name):
-    images, prompts = noise_images(8), prompts_for(name, 8)
+    count = 64 if name == "bertscore" else 8  # few captions change
+    images, prompts = noise_images(count), prompts_for(name, count)
     plain = tiny_reward(name)(images, prompts)
     compressed = tiny_reward(name, jpeg_quality=5)(images, prompts)
     assert not torch.allclose(plain, compressed, rtol=0, atol=1e-4)

@@ -53,8 +53,10 @@ def test_two_processes_give_the_losses_of_one(models, tmp_path, number, sharding
         pd.testing.assert_series_equal(one[column], two[column], rtol=1e-3, atol=1e-7)
     before, after = state(tmp_path / "one"), state(tmp_path / "two")
     assert before.keys() == after.keys()
+    # Adam divides a gradient by its own size: where it is near 0, rounding moves a weight by a
+    # share of a step.
     for name in before:
-        torch.testing.assert_close(after[name], before[name], rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(after[name], before[name], rtol=1e-3, atol=5e-5)
 
 
 def test_a_sharded_run_resumes_in_a_single_process(models, tmp_path):
