@@ -28,7 +28,7 @@ from pcpo.tables import TABLES
 from pcpo.training.identity import other_runs
 from pcpo.workflow import inputs, resources
 from pcpo.workflow.devices import visible
-from pcpo.workflow.executor import executes_here
+from pcpo.workflow.executor import executes_here, without_job_limit
 from pcpo.workflow.inputs import code, measuring_code, synthetic_code
 from pcpo.workflow.targets import Targets, frame_options
 
@@ -113,6 +113,11 @@ SCHEDULED = workflow.remote_exec or (
     workflow.is_main_process
     and not executes_here(sys.argv[1:], workflow.resource_settings.nodes is None)
 )
+
+
+onstart:
+    if not SCHEDULED:
+        without_job_limit(workflow.scheduler)
 
 
 # On one machine, parallel jobs never request more GPUs than it has; a job that wants more gets a
