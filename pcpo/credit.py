@@ -22,15 +22,18 @@ from pcpo import samplers
 from pcpo.samplers import Sampler
 from pcpo.samplers.ddim import DDIM
 from pcpo.samplers.flow_sde import FlowSDE
+from pcpo.variance import (
+    authors_ddim_sigma,
+    c1_of,
+    native_ddim_sigma,
+    solve_ddim_sigma,
+    solve_ddim_sigma_inverse_square,
+    solve_flow_sigma,
+    variance_target,
+)
 
 if TYPE_CHECKING:
     from pcpo.config import Arm, Experiment
-
-# The authors' constant in `authors_ddim_sigma` at 50 steps of SD1.5 (jaylee2000/rsm e8be3df,
-# const_weight), and its share of the mean of the native (c1 + c2) / sigma there. That repository
-# has no rule for other numbers of steps or other noise schedules: the use of a share is ours.
-AUTHORS_TARGET = 4.5
-AUTHORS_SHARE = AUTHORS_TARGET / 5.004696529026056
 
 Over = Literal["all", "trained"]  # steps over which a mean weight or zeta is taken
 
@@ -74,14 +77,6 @@ class CreditSchedule:
 
 
 # --- DDIM ---------------------------------------------------------------------------------------
-#
-# c1 = sqrt(ap (1 - a) / a), c2 = sqrt(1 - ap - sigma^2): a and ap are the cumulative alphas at a
-# step's timestep and at the next one visited. The step's mean changes by -(c1 - c2) per unit of
-# the prediction.
-
-
-def _c1(alpha_bar: Tensor, alpha_bar_prev: Tensor) -> Tensor:
-    return torch.sqrt(alpha_bar_prev * (1 - alpha_bar) / alpha_bar)
 
 
 def ddim_weights(alpha_bar: Tensor, alpha_bar_prev: Tensor, sigma: Tensor) -> Tensor:
@@ -90,82 +85,7 @@ def ddim_weights(alpha_bar: Tensor, alpha_bar_prev: Tensor, sigma: Tensor) -> Te
     alpha_bar, alpha_bar_prev, sigma: `(T,)`. At eta = 1 this is sqrt(SNR_prev / SNR - 1).
     """
     c2 = torch.sqrt(1 - alpha_bar_prev - sigma**2)
-    return (_c1(alpha_bar, alpha_bar_prev) - c2) / sigma
-
-
-def _native_ddim_sigma(alpha_bar: Tensor, alpha_bar_prev: Tensor) -> Tensor:
-    """sigma at eta = 1."""
-    return torch.sqrt((1 - alpha_bar_prev) / (1 - alpha_bar) * (1 - alpha_bar / alpha_bar_prev))
-
-
-def variance_target(sampler: DDIM) -> float:
-    """v of `authors_ddim_sigma` for a sampler: 4.5 for SD1.5 at 50 steps, as in the authors' code.
-
-    For another number of steps or another noise schedule: the same share (0.899) of the mean over
-    all steps of the native (c1 + c2) / sigma at eta = 1. The change of sigma differs then: on
-    SD1.5's schedule sigma is 0.93 to 0.97 of the native one at 10 steps, 0.71 to 1.25 at 50.
-    """
-    bars = sampler.alpha_bar, sampler.alpha_bar_prev
-    sigma = _native_ddim_sigma(*bars)
-    c2 = torch.sqrt(1 - sampler.alpha_bar_prev - sigma**2)
-    return AUTHORS_SHARE * float(((_c1(*bars) + c2) / sigma).mean())
-
-
-def authors_ddim_sigma(
-    alpha_bar: Tensor, alpha_bar_prev: Tensor, target: float
-) -> tuple[Tensor, Tensor]:
-    """The authors' sigma: `(sigma (T,), feasible (T,) bool)`.
-
-    sigma = [v c1 + sqrt(b (1 + v^2) - c1^2)] / (1 + v^2), b = 1 - ap, v the target. It solves
-    (c1 + c2) / sigma = v, which is Eq. (6) with the other sign of the root; the sampler then runs
-    with the usual sign. Where there is no root, sigma is the native one (eta = 1).
-    Source: jaylee2000/rsm e8be3df, sd15_zeroth_order/diffusion/ddim_step.py (algorithm uw-sigma).
-    """
-    c1, b, v = _c1(alpha_bar, alpha_bar_prev), 1 - alpha_bar_prev, target
-    discriminant = b * (1 + v**2) - c1**2
-    feasible = discriminant >= 0
-    root = (v * c1 + torch.sqrt(discriminant.clamp(min=0))) / (1 + v**2)
-    return torch.where(feasible, root, _native_ddim_sigma(alpha_bar, alpha_bar_prev)), feasible
-
-
-def solve_ddim_sigma(
-    alpha_bar: Tensor, alpha_bar_prev: Tensor, target: Tensor | float
-) -> tuple[Tensor, Tensor]:
-    """The sigma at which Eq. (6) equals `target`: `(sigma (T,), feasible (T,) bool)`.
-
-    With b = 1 - ap the equation is quadratic, (1 + w^2) s^2 - 2 c1 w s + c1^2 - b = 0; the smaller
-    root is used. w is smallest at eta = 1. So there is no root where `target` is below the native
-    weight; sigma is then the native one. The paper does not say what it does at these steps.
-    """
-    w = torch.as_tensor(target, dtype=alpha_bar.dtype).expand_as(alpha_bar)
-    c1, b = _c1(alpha_bar, alpha_bar_prev), 1 - alpha_bar_prev
-    discriminant = b * (1 + w**2) - c1**2
-    # Where w equals the native weight, the root is double and rounding decides the sign.
-    feasible = discriminant >= -1e-14 * c1**2
-    root = (c1 * w - torch.sqrt(discriminant.clamp(min=0))) / (1 + w**2)
-    return torch.where(feasible, root, _native_ddim_sigma(alpha_bar, alpha_bar_prev)), feasible
-
-
-def solve_ddim_sigma_inverse_square(
-    alpha_bar: Tensor, alpha_bar_prev: Tensor, target: Tensor | float
-) -> tuple[Tensor, Tensor]:
-    """The sigma at which (c1 - c2) / sigma^2 equals `target`, for the arm `inverse_square`.
-
-    With u = sigma^2, (c1 - W u)^2 = b - u gives
-    u = [2 c1 W - 1 +- sqrt((1 - 2 c1 W)^2 - 4 W^2 (c1^2 - b))] / (2 W^2);
-    of the roots in (0, b] with c1 >= W u, the one nearer to the native variance is used.
-    """
-    w = torch.as_tensor(target, dtype=alpha_bar.dtype).expand_as(alpha_bar)
-    c1, b = _c1(alpha_bar, alpha_bar_prev), 1 - alpha_bar_prev
-    native = _native_ddim_sigma(alpha_bar, alpha_bar_prev)
-    root = torch.sqrt((1 - 2 * c1 * w) ** 2 - 4 * w**2 * (c1**2 - b))  # nan: no solution
-    candidates = torch.stack([2 * c1 * w - 1 - root, 2 * c1 * w - 1 + root]) / (2 * w**2)
-    valid = torch.isfinite(candidates) & (candidates > 0) & (candidates <= b)
-    valid &= c1 - w * candidates >= 0
-    distance = (candidates - native**2).abs().masked_fill(~valid, torch.inf)
-    chosen = candidates.gather(0, distance.argmin(0, keepdim=True))[0]
-    feasible = valid.any(0)
-    return torch.where(feasible, chosen.clamp(min=0).sqrt(), native), feasible
+    return (c1_of(alpha_bar, alpha_bar_prev) - c2) / sigma
 
 
 @dataclass(frozen=True)
@@ -232,7 +152,7 @@ def _drop_largest(given: _Given) -> CreditSchedule:
 def _authors_variance(sampler: DDIM) -> tuple[float, Tensor, Tensor]:
     target, bars = variance_target(sampler), (sampler.alpha_bar, sampler.alpha_bar_prev)
     sigma, feasible = authors_ddim_sigma(*bars, target)
-    eta = sampler.sigma / _native_ddim_sigma(*bars)
+    eta = sampler.sigma / native_ddim_sigma(*bars)
     return target, sigma * eta, feasible
 
 
@@ -330,8 +250,10 @@ def zeta(sampler: FlowSDE) -> float:
     return float(weights.sum() / dt.sum())
 
 
+@rule("reweight", "flow")
 @rule("proportional", "flow")
 def _flow_proportional(given: _Given) -> CreditSchedule:
+    """PCPO: zeta dt in the loss, with the native sampler."""
     sampler = given.sampler
     assert isinstance(sampler, FlowSDE)
     if given.over == "all":
@@ -341,10 +263,54 @@ def _flow_proportional(given: _Given) -> CreditSchedule:
     return given.schedule(total, weights=total * sampler.dt)
 
 
+@rule("solved", "flow")
+def _solved(given: _Given) -> CreditSchedule:
+    """The sigma at which the sampler's own weight is zeta dt; the log-ratio is then the sampler's.
+
+    zeta is the sum of the native weights on this sampler. Where no such sigma exists, sigma and
+    weight are the native ones. The paper says that this "requires drastic changes" of sigma
+    (Sec. 2.3); the rule is ours.
+    """
+    sampler = given.sampler
+    assert isinstance(sampler, FlowSDE)
+    steps = torch.ones_like(given.trained) if given.over == "all" else given.trained
+    total = given.native[steps].sum() / sampler.dt[steps].sum()
+    bars = sampler.t, sampler.dt
+    sigma, feasible = solve_flow_sigma(*bars, sampler.sigma, total * sampler.dt)
+    weights = flow_weights(*bars, sigma)
+    return given.schedule(float(total), weights=weights, sigmas=sigma, feasible=feasible)
+
+
 @rule("uniform", "flow")
 def _uniform(given: _Given) -> CreditSchedule:
     constant = given.mean(given.native)
     return given.schedule(float(constant), weights=given.constant(constant))
+
+
+# --- other methods, on every sampler --------------------------------------------------------------
+
+
+@rule("tempflow", "ddim", "flow")
+def _tempflow(given: _Given) -> CreditSchedule:
+    """TempFlow-GRPO: the native weight times std / mean(std), the mean over the trained steps.
+
+    1 / mean(std) is 2.252 on Flow-GRPO's sampler of 10 steps, which the code cited writes as 2.25.
+    Source: jaylee2000/rsm e8be3df, sd35_zeroth_order/flow_grpo/sd3_train_shared.py
+    (tempflow_reweight).
+    """
+    std = given.sampler.std
+    return given.schedule(float("nan"), weights=given.native * std / std[given.trained].mean())
+
+
+@rule("guard", "ddim", "flow")
+def _guard(given: _Given) -> CreditSchedule:
+    """GRPO-Guard: the native weight times std / dt, on Flow-GRPO's sampler 1 + a^2 / 2.
+
+    dt is a step's interval, 1/T on DDIM. Source: as `_tempflow` (grpo_guard).
+    """
+    return given.schedule(
+        float("nan"), weights=given.native * given.sampler.std / given.sampler.intervals
+    )
 
 
 # --- the schedule of an arm ---------------------------------------------------------------------
@@ -359,6 +325,16 @@ def native_weights(sampler: Sampler) -> Tensor:
     raise TypeError(f"no credit schedule for {type(sampler).__name__}")
 
 
+def proportional_weights(sampler: Sampler, trained: Tensor, over: Over) -> Tensor:
+    """PCPO's weight of each step, `(T,)`: a constant on DDIM, zeta dt on a flow sampler."""
+    given = _Given(sampler, native_weights(sampler), trained, over)
+    return _rules_of(sampler)["reweight"](given).weights
+
+
+def _rules_of(sampler: Sampler) -> dict[str, Rule]:
+    return RULES["ddim" if isinstance(sampler, DDIM) else "flow"]
+
+
 def credit_schedule(
     kind: str, sampler: Sampler, skip_last: bool, over: Over = "all"
 ) -> CreditSchedule:
@@ -370,7 +346,7 @@ def credit_schedule(
     native = native_weights(sampler)
     trained = torch.ones(len(sampler), dtype=torch.bool)
     trained[-1] = not skip_last
-    rules = RULES["ddim" if isinstance(sampler, DDIM) else "flow"]
+    rules = _rules_of(sampler)
     if kind not in rules:
         raise ValueError(
             f"credit '{kind}' makes no sense with {type(sampler).__name__}; it has "

@@ -30,7 +30,7 @@ rule train:
         # A changed value reruns exactly the runs that it affects.
         experiment=lambda wc: T.of(wc).identity(*TRAINING_FIELDS),
         epochs=lambda wc: T.of(wc).epochs,
-        arm=lambda wc: load_arm(wc.arm).model_dump(mode="json", exclude={"description"}),
+        arm=lambda wc: load_arm(wc.arm).identity(),
         reward=lambda wc: inputs.reward_settings(SCALE, [T.of(wc).reward.name]),
     shell:
         "python -m pcpo.cli.launch --gpus {resources.gpu:q} pcpo.cli.train"

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pcpo import credit
+from pcpo import credit, variance
 from pcpo.config.arms import RULES
 from pcpo.samplers.ddim import ddim
 from pcpo.samplers.flow_sde import dance_sde, flow_grpo_sde
@@ -32,7 +32,7 @@ def test_eta_one_is_the_least_weight_of_all_sigmas():
 
 def test_constant_weight_where_feasible_and_infeasible_on_seven_steps():
     target = credit.ddim_weights(*BARS, SD15.sigma).mean()
-    sigma, feasible = credit.solve_ddim_sigma(*BARS, target)
+    sigma, feasible = variance.solve_ddim_sigma(*BARS, target)
     weights = credit.ddim_weights(*BARS, sigma)
     torch.testing.assert_close(weights[feasible], target.expand(int(feasible.sum())))
     infeasible = SD15.timesteps[~feasible].int().tolist()
@@ -43,7 +43,7 @@ def test_constant_weight_where_feasible_and_infeasible_on_seven_steps():
 
 def test_native_weight_is_a_feasible_target_of_its_own_sigma():
     native = credit.ddim_weights(*BARS, SD15.sigma)
-    sigma, feasible = credit.solve_ddim_sigma(*BARS, native)
+    sigma, feasible = variance.solve_ddim_sigma(*BARS, native)
     assert feasible.all()
     torch.testing.assert_close(sigma, SD15.sigma, rtol=1e-5, atol=1e-8)
 
@@ -51,7 +51,7 @@ def test_native_weight_is_a_feasible_target_of_its_own_sigma():
 def test_inverse_square_reading():
     ratio = credit.ddim_weights(*BARS, SD15.sigma) / SD15.sigma
     assert ratio.mean() == pytest.approx(4.456, abs=1e-3)
-    sigma, feasible = credit.solve_ddim_sigma_inverse_square(*BARS, ratio.mean())
+    sigma, feasible = variance.solve_ddim_sigma_inverse_square(*BARS, ratio.mean())
     solved = credit.ddim_weights(*BARS, sigma) / sigma
     torch.testing.assert_close(solved[feasible], ratio.mean().expand(int(feasible.sum())))
     assert (~feasible).nonzero()[:, 0].tolist() == [46, 47, 48, 49]
@@ -105,8 +105,8 @@ def test_the_authors_variance_schedule():
     """Figures of the sampler that they ran: SD1.5, 50 steps, v = 4.5."""
     a, b = SD15.alpha_bar, SD15.alpha_bar_prev
     c1, c2 = (b * (1 - a) / a).sqrt(), (1 - b - SD15.sigma**2).sqrt()
-    assert pytest.approx(4.5 / ((c1 + c2) / SD15.sigma).mean().item()) == credit.AUTHORS_SHARE
-    assert credit.variance_target(SD15) == pytest.approx(4.5)
+    assert pytest.approx(4.5 / ((c1 + c2) / SD15.sigma).mean().item()) == variance.AUTHORS_SHARE
+    assert variance.variance_target(SD15) == pytest.approx(4.5)
     pcpo = credit.credit_schedule("proportional", SD15, skip_last=False)
     ratio = pcpo.sigmas / SD15.sigma
     assert pcpo.feasible.all()
@@ -141,7 +141,7 @@ def test_the_authors_constant_weight():
 def test_native_variance_where_the_authors_root_does_not_exist(steps, without):
     sampler = ddim(SD, steps)
     pcpo = credit.credit_schedule("proportional", sampler, skip_last=False)
-    a, b, v = sampler.alpha_bar, sampler.alpha_bar_prev, credit.variance_target(sampler)
+    a, b, v = sampler.alpha_bar, sampler.alpha_bar_prev, variance.variance_target(sampler)
     none = (1 - b) * (1 + v**2) < b * (1 - a) / a
     assert sampler.timesteps[none].tolist() == without
     assert torch.equal(~pcpo.feasible, none)
@@ -177,7 +177,49 @@ def test_schedules_of_the_arms():
     with pytest.raises(ValueError, match="no sense"):
         credit.credit_schedule("uniform", SD15, skip_last=False)
     with pytest.raises(ValueError, match="no sense"):
-        credit.credit_schedule("reweight", dance_sde(16, 3.0, 0.3), skip_last=True)
+        credit.credit_schedule("exact", dance_sde(16, 3.0, 0.3), skip_last=True)
+
+
+def test_on_flow_reweight_is_pcpo():
+    flow = flow_grpo_sde(10, 3.0, 0.7)
+    ours, pcpo = (credit.credit_schedule(k, flow, True) for k in ("reweight", "proportional"))
+    assert torch.equal(ours.weights, pcpo.weights)
+    assert torch.equal(ours.sigmas, flow.sigma)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "solved", "least", "most"),
+    [(dance_sde(16, 3.0, 0.3), 16, 0.675, 1.694), (flow_grpo_sde(10, 3.0, 0.7), 9, 0.239, 0.950)],
+)
+def test_a_flow_sampler_with_proportional_weights_of_its_own(sampler, solved, least, most):
+    schedule = credit.credit_schedule("solved", sampler, skip_last=True)
+    assert int(schedule.feasible.sum()) == solved
+    own = credit.native_weights(sampler.with_sigma(schedule.sigmas))
+    assert torch.equal(own, schedule.weights)
+    native = credit.native_weights(sampler)
+    weight = own / sampler.dt
+    torch.testing.assert_close(weight[schedule.feasible], native.sum().expand(solved))
+    torch.testing.assert_close(own[~schedule.feasible], native[~schedule.feasible])
+    ratio = (schedule.sigmas / sampler.sigma)[schedule.feasible]
+    assert (ratio.min().item(), ratio.max().item()) == pytest.approx((least, most), abs=1e-3)
+
+
+def test_weights_of_other_methods():
+    """GRPO-Guard's is constant on Flow-GRPO's sampler; 2.25 is TempFlow-GRPO's normaliser there."""
+    flow = flow_grpo_sde(10, 3.0, 0.7)
+    native = credit.native_weights(flow)
+    guard = credit.credit_schedule("guard", flow, skip_last=True).weights
+    # At t = 1 the sampler takes another sigma, and 1 - t is 0.
+    assert guard.tolist() == pytest.approx([1.0] + [1 + 0.7**2 / 2] * 9)
+    tempflow = credit.credit_schedule("tempflow", flow, skip_last=True).weights
+    assert (tempflow / (native * flow.sigma * flow.dt.sqrt())).tolist() == pytest.approx(
+        [2.25] * 10, rel=2e-3
+    )
+    ten = ddim(SD, 10)
+    a, b = ten.alpha_bar, ten.alpha_bar_prev
+    moved = (b * (1 - a) / a).sqrt() - (1 - b - ten.sigma**2).sqrt()  # c1 - c2
+    guard = credit.credit_schedule("guard", ten, skip_last=False).weights
+    torch.testing.assert_close(guard, 10 * moved)
 
 
 @pytest.mark.parametrize(("sampler", "skip_last", "dropped"), [

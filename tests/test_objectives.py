@@ -9,6 +9,8 @@ from pcpo.samplers.ddim import ddim
 from pcpo.samplers.flow_sde import dance_sde, flow_grpo_sde
 from tests.samplers.test_ddim import SD
 
+CLIP = objectives.Bounds.symmetric(1e-4)
+
 
 @pytest.mark.parametrize(
     "sampler",
@@ -43,7 +45,7 @@ def test_gradient_is_gated_alike_and_equals_minus_advantage_inside(name):
     log_ratio = torch.tensor([-2e-4, -0.5e-4, 0.5e-4, 2e-4] * 2, dtype=torch.float64)
     advantages = torch.tensor([1.5] * 4 + [-1.5] * 4, dtype=torch.float64)
     log_ratio.requires_grad_(True)
-    result = objectives.OBJECTIVES[name](log_ratio, advantages, 1e-4)
+    result = objectives.OBJECTIVES[name](log_ratio, advantages, CLIP)
     result.loss.backward()
     inside = torch.tensor([1, 1, 1, 0, 0, 1, 1, 1], dtype=torch.float64)
     torch.testing.assert_close(log_ratio.grad * 8, -advantages * inside, rtol=5e-4, atol=0)
@@ -58,7 +60,7 @@ def test_both_counts_are_the_authors():
     advantages = 1e4 * advantages
     advantages[:50] = 0.0
     for objective in objectives.OBJECTIVES.values():
-        result = objective(log_ratio, advantages, 1e-4)
+        result = objective(log_ratio, advantages, CLIP)
         both = (log_ratio.abs() > 1e-4).double().mean()
         one = (1e-4 * advantages.abs() - advantages * log_ratio < 0).double().mean()
         assert result.clip_fraction.item() == pytest.approx(both.item(), abs=1e-7)
@@ -86,5 +88,36 @@ def test_lambda_is_a_true_log_ratio_of_the_sampler_that_runs():
 
 
 def test_log_hinge_value():
-    result = objectives.log_hinge(torch.tensor([0.3, -0.3]), torch.tensor([2.0, 2.0]), 0.1)
+    log_ratio, advantages = torch.tensor([0.3, -0.3]), torch.tensor([2.0, 2.0])
+    result = objectives.log_hinge(log_ratio, advantages, objectives.Bounds.symmetric(0.1))
     assert result.loss.item() == pytest.approx((0 + 2 * 0.4) / 2)
+    result = objectives.log_hinge(
+        log_ratio, advantages, objectives.Bounds.symmetric(0.1), torch.tensor([1.0, 3.0])
+    )
+    assert result.loss.item() == pytest.approx((0 + 3 * 2 * 0.4) / 2)
+
+
+@pytest.mark.parametrize("name", ["ppo_clip", "log_hinge"])
+def test_each_sign_of_the_advantage_meets_its_own_bound(name):
+    log_ratio = torch.tensor([-3e-4, -1e-4, 1e-4, 3e-4] * 2, dtype=torch.float64)
+    advantages = torch.tensor([1.5] * 4 + [-1.5] * 4, dtype=torch.float64)
+    log_ratio.requires_grad_(True)
+    for lower, upper, inside in (
+        (2e-4, 5e-4, [1, 1, 1, 1, 0, 1, 1, 1]),
+        (5e-4, 2e-4, [1, 1, 1, 0, 1, 1, 1, 1]),
+    ):
+        bounds = objectives.Bounds(lower, upper)
+        result = objectives.OBJECTIVES[name](log_ratio, advantages, bounds)
+        [gradient] = torch.autograd.grad(result.loss, log_ratio)
+        expected = -advantages * torch.tensor(inside, dtype=torch.float64)
+        torch.testing.assert_close(gradient * 8, expected, rtol=5e-4, atol=0)
+        assert result.gated_fraction == 1 / 8
+        assert result.clip_fraction == 2 / 8
+
+
+def test_without_a_trust_region_every_term_has_its_gradient():
+    log_ratio = torch.tensor([-3.0, 0.0, 3.0], requires_grad=True)
+    advantages = torch.tensor([1.0, -2.0, 0.5])
+    result = objectives.unclipped(log_ratio, advantages, CLIP)
+    result.loss.backward()
+    torch.testing.assert_close(log_ratio.grad * 3, -advantages)

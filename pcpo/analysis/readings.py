@@ -31,13 +31,14 @@ def published_samplers() -> dict[str, tuple[Sampler, str, bool]]:
 
 
 def readings() -> pd.DataFrame:
-    """Rows of `frames.READINGS`: on each sampler, every arm with its own credit schedule."""
+    """Rows of `frames.READINGS`: on each sampler, the first arm with each credit schedule."""
     parts = []
     for name, (sampler, kind, skip_last) in published_samplers().items():
+        drawn = set()
         for arm in map(load_arm, arm_names()):
-            copy = arm.credit == "native" and arm.name != "baseline"
-            if copy or not arm.applies_to(kind):
+            if (arm.credit, arm.over) in drawn or not arm.applies_to(kind):
                 continue
+            drawn.add((arm.credit, arm.over))
             schedule = credit_schedule(arm.credit, sampler, skip_last, arm.over)
             rows = schedule_rows(sampler, schedule)
             parts.append(rows.assign(sampler=name, reading=arm.name, target=schedule.target))

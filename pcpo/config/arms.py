@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from pcpo.config import files
 from pcpo.config.declared import Declarations
@@ -22,6 +22,17 @@ from pcpo.config.files import (
 
 RULES = Declarations("credit.py", "rule")
 OBJECTIVES = Declarations("objectives.py", "objective")
+REGIONS = Declarations("trust_region.py", "region")
+
+
+_LATER = ("trust_region", "clipping", "kl", "window")
+
+
+class Window(Record):
+    """A window of steps that are sampled with noise and trained; the others are deterministic."""
+
+    steps: int = Field(gt=0)
+    every: int = Field(gt=0)  # epochs, after which it moves by one step
 
 
 class Arm(Record):
@@ -35,12 +46,36 @@ class Arm(Record):
     over: Literal["all", "trained"] = "all"  # steps for a mean weight or zeta
     storage: Literal["original", "float32"]
     timestep_fraction: float | None = None  # overrides the experiment's
+    trust_region: Annotated[str, REGIONS] = "credited"  # what the clip sees
+    clipping: Literal["fixed", "higher", "matched", "balanced"] = "fixed"
+    kl: float = Field(default=1.0, ge=0)  # factor of the experiment's kl_beta
+    window: Window | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Arm:
         if self.log_ratio == "sampler" and self.credit != "native":
             raise ValueError("a credit other than native needs log_ratio: matching")
+        if self.log_ratio == "sampler" and self.trust_region != "credited":
+            raise ValueError("a trust_region other than credited needs log_ratio: matching")
+        if self.log_ratio == "sampler" and self.clipping == "matched":
+            raise ValueError("clipping: matched needs log_ratio: matching")
+        if self.log_ratio == "sampler" and self.window is not None:
+            # Steps without noise have no density.
+            raise ValueError("window: needs log_ratio: matching")
+        if self.timestep_fraction is not None and self.window is not None:
+            raise ValueError("window: all of its steps are trained; remove timestep_fraction")
         return self
+
+    def identity(self) -> dict[str, Any]:
+        """What a run depends on, in JSON types.
+
+        Without the keys of _LATER where they are the default, as in states that were saved before
+        an arm had them.
+        """
+        data = self.model_dump(mode="json", exclude={"description"})
+        fields = type(self).model_fields
+        later = {key for key in _LATER if data[key] == fields[key].default}
+        return {key: value for key, value in data.items() if key not in later}
 
     def applies_to(self, sampler_kind: str) -> bool:
         """Whether a sampler has the arm's credit rule."""

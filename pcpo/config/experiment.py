@@ -228,6 +228,13 @@ class Experiment(Record):
         for arm in self.arms:
             if not load_arm(arm).applies_to(self.sampler.kind):
                 raise ValueError(f"arms: '{arm}' makes no sense with sampler {self.sampler.kind}")
+            if load_arm(arm).kl != 1 and self.kl_beta is None:
+                raise ValueError(f"arms: '{arm}' changes kl_beta, which is null here")
+            window = load_arm(arm).window
+            if window is not None and window.steps > self.sampler.steps - self.timesteps.skip_last:
+                raise ValueError(
+                    f"arms: '{arm}' has a window of {window.steps} steps, more than are trained"
+                )
             if load_arm(arm).needs_reference and self.lora is None:
                 raise ValueError(
                     f"arms: '{arm}' needs lora: its reference model is the adapter switched off"
@@ -298,7 +305,12 @@ class Experiment(Record):
         return -(-self.batch.images_per_update // self.ema.images_per_call)
 
     def trained_count(self, arm: Arm, trainable: int) -> int:
-        """How many of the `trainable` sampler steps each image is trained on, at least one."""
+        """How many of the `trainable` sampler steps each image is trained on, at least one.
+
+        Those of the arm's window, if it has one.
+        """
+        if arm.window is not None:
+            return min(arm.window.steps, trainable)
         fraction = arm.timestep_fraction or self.timesteps.fraction
         return max(int(trainable * fraction + 1e-9), 1)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from huggingface_hub import save_torch_state_dict
-from peft.utils import get_peft_model_state_dict
+from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
@@ -52,6 +52,26 @@ def load(policy: Policy, folder: Path) -> None:
     else:
         _load_full(policy, folder)
         policy.denoiser.requires_grad_(False).eval()
+
+
+def restore(policy: Policy, folder: Path) -> None:
+    """Load the files of `save` into a policy that was loaded with `train`, which stays trainable.
+
+    Raises FileNotFoundError, or ValueError if the weights are damaged or of another model.
+    """
+    if policy.lora is None:
+        _load_full(policy, folder)
+        return
+    file, prefix = folder / LORA_FILE, f"{policy.denoiser_name}."
+    strength = policy.lora.alpha / policy.lora.rank  # `_save_lora` multiplied B by it
+    try:
+        saved = {k.removeprefix(prefix): v for k, v in load_file(file).items()}
+        layers = {k: v / strength if ".lora_B." in k else v for k, v in saved.items()}
+        unknown = set_peft_model_state_dict(policy.denoiser, layers).unexpected_keys
+    except (RuntimeError, ValueError, SafetensorError) as error:
+        raise ValueError(f"{file}: {_UNFIT}: {error}") from error
+    if unknown or len(saved) != len(policy.trainable()):
+        raise ValueError(f"{file}: {_UNFIT}: not every tensor has its parameter")
 
 
 def is_adapter(folder: Path) -> bool:

@@ -109,6 +109,26 @@ VALIDATION = FrameSpec(
     },
 )
 
+# The on-policy gradient of each trained step at a checkpoint (`pcpo.training.step_gradients`).
+GRADIENTS = FrameSpec(
+    "gradients",
+    ("experiment", "arm", "seed", "epoch", "step"),
+    _RUN
+    | {
+        "epoch": "i",  # of the checkpoint; 0: the base model
+        "step": "i",  # 0-based, sampling order (noisy first)
+        "timestep": "f",  # 0..1000
+        "weight": "f",  # w with which the arm trains
+        "groups": "i",  # groups of images whose gradients were compared
+        "grad_norm": "f",  # of the mean gradient over all images
+        "gradient_abs_mean": "f",  # mean and variance of its |g| over all trained parameters
+        "gradient_abs_var": "f",
+        "cosine": "f",  # with the gradient of all trained steps together
+        # |mean|^2 over its variance, as the groups have it: 1 is noise alone.
+        "signal_to_noise": "f",
+    },
+)
+
 _SCHEDULE = {
     "step": "i",  # 0-based, sampling order (noisy first)
     "timestep": "f",  # 0..1000

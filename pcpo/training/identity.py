@@ -34,7 +34,7 @@ def configuration(experiment: Experiment, arm: Arm, seed: int) -> dict[str, Any]
     """The part of a run's identity that comes from config/, without weights."""
     return {
         "experiment": experiment.identity(*TRAINING_FIELDS),
-        "arm": arm.model_dump(mode="json", exclude={"description"}),
+        "arm": arm.identity(),
         "seed": seed,
     }
 

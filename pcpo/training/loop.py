@@ -31,6 +31,7 @@ from torch import Tensor
 
 from pcpo import advantages as advantage_kinds
 from pcpo.prompts.draws import iteration_prompts
+from pcpo.training.clip_range import ClipRange
 from pcpo.training.learner import Learner
 from pcpo.training.observer import Observer
 from pcpo.training.rollout import Rollout, roll_out
@@ -111,13 +112,14 @@ def _saved_state(run: Run, folder: RunFolder, learner: Learner, log: Log) -> Run
 
 @dataclass
 class _Training:
-    """A run under way: `state`, `learner` and `advantages` change from epoch to epoch."""
+    """A run under way: all but the run and its folder change from epoch to epoch."""
 
     run: Run
     folder: RunFolder
     state: RunState
     learner: Learner
     advantages: advantage_kinds.Advantages
+    clip_range: ClipRange
     observers: Sequence[Observer]
     log: Log
 
@@ -128,13 +130,20 @@ class _Training:
         """At the folder's newest state, or at epoch 0."""
         learner = Learner.start(run.experiment, run.policy)
         advantages = advantage_kinds.build(run.experiment.advantage)
+        share = run.region.share
+        clip_range = ClipRange(
+            run.arm.clipping,
+            run.experiment.clip_range,
+            None if share is None else share.double().cpu(),
+        )
         state = _saved_state(run, folder, learner, log)
         if state is None:
-            state = RunState(0, {})
+            state = RunState(0, {}, {})
         else:
             advantages.restore(state.advantages)
+            clip_range.restore(state.clip_range)
             log(f"resuming after epoch {state.epoch}")
-        training = cls(run, folder, state, learner, advantages, observers, log)
+        training = cls(run, folder, state, learner, advantages, clip_range, observers, log)
         training.record("started", **folder.origin)
         return training
 
@@ -152,7 +161,10 @@ class _Training:
         for number in range(1, self.run.experiment.gradient_updates + 1):
             self._update(rollout, advantages, number, started)
             started = time.monotonic()
-        self.state.epoch, self.state.advantages = epoch, self.advantages.state()
+        self.clip_range.end_epoch()
+        self.state.epoch = epoch
+        self.state.advantages = self.advantages.state()
+        self.state.clip_range = self.clip_range.state()
 
     def _advantages(self, rollout: Rollout) -> Tensor:
         """fp32 `(N,)`, of all images of the iteration."""
@@ -167,7 +179,9 @@ class _Training:
         experiment, average, logs = self.run.experiment, self.learner.ema, self.state.logs
         if average is not None:
             average.before_update(len(logs["updates"]))
-        statistics, by_step = gradient_update(self.run, self.learner, rollout, advantages, number)
+        statistics, by_step = gradient_update(
+            self.run, self.learner, self.clip_range, rollout, advantages, number
+        )
         where = self.run.columns | {"epoch": rollout.epoch, "update": number}
         row = {
             **where,
@@ -176,7 +190,7 @@ class _Training:
             "images": len(rollout.prompt_ids),
             **statistics,
             "ratio_from": self.run.arm.log_ratio,
-            "clip_range": experiment.clip_range,
+            "clip_range": self.clip_range.clip_range * self.clip_range.upper,
             "learning_rate": experiment.optimizer.learning_rate,
             "seconds": time.monotonic() - started,
         }

@@ -80,7 +80,7 @@ def _sample(run: Run, epoch: int, indices: range, prompts: Sequence[str]) -> Tra
     predict = policy.conditioned(policy.encode(prompts), config.guidance_scale)
     return sample(
         predict,
-        run.sampler,
+        run.sampler_of(epoch),
         noise("initial", shared, 1)[:, 0],
         noise("steps", indices, len(run.sampler)),
         storage=DTYPES[config.storage_dtype if arm.storage == "original" else "float32"],

@@ -6,13 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from pcpo.config import Arm, Experiment
-from pcpo.credit import CreditSchedule, arm_sampler
+from pcpo.credit import CreditSchedule, arm_sampler, native_weights
 from pcpo.policies.base import Policy
 from pcpo.samplers import Sampler
 from pcpo.training.processes import Processes
+from pcpo.trust_region import TrustRegion, trust_region
 
 # (images uint8 (B, 3, H, W) on the CPU, their B prompts) -> rewards (B,)
 Reward = Callable[[Tensor, Sequence[str]], Tensor]
@@ -27,8 +29,9 @@ class Run:
     processes: those that share the run; their records are equal except for the rank.
 
     Made from these, for T sampler steps: sampler, with the sigmas of the arm's credit schedule;
-    schedule, the arm's credit schedule, float64 on the CPU; weights `(T,)`, its weights in fp32.
-    The sampler and the weights are on the policy's device.
+    schedule, the arm's credit schedule, float64 on the CPU; region, its trust region, and native
+    `(T,)`, the weights of the sampler's own log-ratio, both in fp32. All but the schedule are on
+    the policy's device.
 
     Raises ValueError for a validation without prompts and for an arm that the sampler does not
     support.
@@ -44,7 +47,8 @@ class Run:
     processes: Processes = field(default_factory=Processes)
     sampler: Sampler = field(init=False)
     schedule: CreditSchedule = field(init=False)
-    weights: Tensor = field(init=False)
+    region: TrustRegion = field(init=False)
+    native: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
         if self.experiment.validation is not None and not self.validation_prompts:
@@ -52,9 +56,30 @@ class Run:
                 f"{self.experiment.name}: validation.prompts: the run was given none of them"
             )
         sampler, schedule = arm_sampler(self.experiment, self.arm, self.policy.scheduler_config)
-        object.__setattr__(self, "sampler", sampler.to(self.policy.device))
+        region = trust_region(self.arm.trust_region, sampler, schedule, self.arm.over)
+        device, native = self.policy.device, native_weights(sampler) * schedule.change
+        object.__setattr__(self, "sampler", sampler.to(device))
         object.__setattr__(self, "schedule", schedule)
-        object.__setattr__(self, "weights", schedule.weights.float().to(self.policy.device))
+        object.__setattr__(self, "region", region.to(device, torch.float32))
+        object.__setattr__(self, "native", native.float().to(device))
+
+    def trained(self, epoch: int) -> Tensor:
+        """Which steps an epoch trains, from 1: bool `(T,)`, on the CPU."""
+        window = self.arm.window
+        if window is None:
+            return self.schedule.trained
+        steps = self.schedule.trained.nonzero()[:, 0]
+        first = (epoch - 1) // window.every % (len(steps) - window.steps + 1)
+        inside = torch.zeros_like(self.schedule.trained)
+        inside[steps[first : first + window.steps]] = True
+        return inside
+
+    def sampler_of(self, epoch: int) -> Sampler:
+        """The sampler of an epoch's rollout: outside of the arm's window, steps have no noise."""
+        if self.arm.window is None:
+            return self.sampler
+        inside = self.trained(epoch).to(self.sampler.sigma.device)
+        return self.sampler.with_sigma(self.sampler.sigma * inside)
 
     @property
     def columns(self) -> dict[str, Any]:

@@ -45,6 +45,7 @@ class RunState:
 
     epoch: int
     advantages: dict[str, Any]
+    clip_range: dict[str, float]  # of `ClipRange`
     # Rows of each frame of LOGS, by its name.
     logs: dict[str, list[dict[str, Any]]] = field(
         default_factory=lambda: {spec.name: [] for spec in LOGS}
@@ -57,6 +58,7 @@ class RunState:
         return RunState(
             min(self.epoch, epoch),
             self.advantages,
+            self.clip_range,
             {n: [row for row in rows if row["epoch"] <= epoch] for n, rows in self.logs.items()},
             [saved for saved in self.checkpoints if saved <= epoch],
         )
@@ -147,6 +149,7 @@ class RunFolder:
                 "epoch": state.epoch,
                 "checkpoints": state.checkpoints,
                 "advantages": state.advantages,
+                "clip_range": state.clip_range,
                 "scaler": learner.scaler.state_dict(),
             }
             (part / "state.json").write_text(json.dumps(record), encoding="utf-8")
@@ -173,7 +176,13 @@ class RunFolder:
                 for epoch in record["checkpoints"]:
                     if not self.checkpoint(epoch).is_dir():
                         raise StaleState(f"{self.checkpoint(epoch)}: this checkpoint is gone")
-                state = RunState(record["epoch"], record["advantages"], logs, record["checkpoints"])
+                state = RunState(
+                    record["epoch"],
+                    record["advantages"],
+                    record.get("clip_range", {}),
+                    logs,
+                    record["checkpoints"],
+                )
                 if state.epoch > epochs and not state.until(epochs).checkpoints:
                     raise _OtherRun(
                         f"{folder}: the run is past epoch {epochs}, which is to be its last, and "

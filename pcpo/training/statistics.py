@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pcpo.objectives import clipped_terms
+from pcpo.training.clip_range import ClipRange
 
 QUANTILES = (0, 1, 5, 25, 50, 75, 95, 99, 100)  # of the log-ratios, in percent
 
@@ -36,7 +37,7 @@ def update_statistics(terms: Mapping[str, Tensor]) -> dict[str, float]:
 
 
 def step_statistics(
-    terms: Mapping[str, Tensor], clip_range: float, timesteps: Tensor
+    terms: Mapping[str, Tensor], clip_range: ClipRange, timesteps: Tensor
 ) -> list[dict[str, float]]:
     """A row for each sampler step that the update trained.
 
@@ -44,7 +45,8 @@ def step_statistics(
     timesteps: of the sampler, `(T,)`. The fractions are those of `objectives.Objective`.
     """
     log_ratio = terms["log_ratio"].double()
-    clipped, gated = map(_flat, clipped_terms(log_ratio, terms["sign"], clip_range))
+    bounds = clip_range.bounds(terms["step"], log_ratio.dtype)
+    clipped, gated = map(_flat, clipped_terms(log_ratio, terms["sign"], bounds))
     ratios, steps = _flat(log_ratio), _flat(terms["step"])
     rows = []
     for step in np.unique(steps):

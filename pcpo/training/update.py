@@ -16,6 +16,7 @@ from torch import Tensor
 from pcpo.objectives import OBJECTIVES, kl, matching_log_ratio
 from pcpo.prompts.draws import derive_seed
 from pcpo.samplers.flow_sde import FlowSDE
+from pcpo.training.clip_range import ClipRange
 from pcpo.training.learner import Learner
 from pcpo.training.rollout import MicroBatch, Rollout
 from pcpo.training.run import Run
@@ -28,17 +29,24 @@ class TrainingDiverged(ValueError):
 
 
 def gradient_update(
-    run: Run, learner: Learner, rollout: Rollout, advantages: Tensor, number: int
+    run: Run,
+    learner: Learner,
+    clip_range: ClipRange,
+    rollout: Rollout,
+    advantages: Tensor,
+    number: int,
 ) -> tuple[dict[str, float], list[dict[str, float]]]:
     """Gradient update `number` of an epoch, from 1: its columns of UPDATES, its rows of TIMESTEPS.
 
-    advantages: fp32 `(N,)`, of all images of the iteration. Gradients are accumulated over images
-    and timesteps. Raises TrainingDiverged if the loss or the gradient is not finite.
+    clip_range observes the update. advantages: fp32 `(N,)`, of all images of the iteration.
+    Gradients are accumulated over images and timesteps. Raises TrainingDiverged if the loss or the
+    gradient is not finite.
     """
     images = run.experiment.batch.images_per_update
     own = advantages[(number - 1) * images : number * images]
     steps = _trained_steps(run, rollout.epoch, number)
-    terms = _accumulate(run, learner, rollout.micro_batches[number - 1], own, steps)
+    micro_batches = rollout.micro_batches[number - 1]
+    terms = _accumulate(run, learner, clip_range, micro_batches, own, steps)
     terms = {key: run.processes.gather(value) for key, value in terms.items()}
     where = f"epoch {rollout.epoch}, update {number}"
     lost = ~torch.isfinite(terms["loss"])
@@ -50,7 +58,8 @@ def gradient_update(
     gradients = learner.step(run.processes)
     if not math.isfinite(gradients["grad_norm"]) and not learner.skips_overflows:
         raise TrainingDiverged(f"{where}: the gradient norm is not finite")
-    by_step = step_statistics(terms, run.experiment.clip_range, run.sampler.timesteps)
+    clip_range.observe(terms)
+    by_step = step_statistics(terms, clip_range, run.sampler.timesteps)
     return update_statistics(terms) | gradients, by_step
 
 
@@ -59,7 +68,7 @@ def _trained_steps(run: Run, epoch: int, number: int) -> Tensor:
 
     Drawn for all images of the update, so that they do not depend on the number of processes.
     """
-    images, steps = run.experiment.batch.images_per_update, run.schedule.trained.nonzero()[:, 0]
+    images, steps = run.experiment.batch.images_per_update, run.trained(epoch).nonzero()[:, 0]
     count = run.experiment.trained_count(run.arm, len(steps))
     if count == len(steps):
         return steps.expand(images, -1)
@@ -71,13 +80,14 @@ def _trained_steps(run: Run, epoch: int, number: int) -> Tensor:
 def _accumulate(
     run: Run,
     learner: Learner,
+    clip_range: ClipRange,
     micro_batches: Sequence[MicroBatch],
     advantages: Tensor,
     steps: Tensor,
 ) -> dict[str, Tensor]:
     """Add the gradients of this process's micro-batches: a forward for each trained step.
 
-    advantages: `(M,)`; steps: `(M, S)`. Returns the `_term` of each forward, stacked on the
+    advantages: `(M,)`; steps: `(M, S)`. Returns the `loss_term` of each forward, stacked on the
     device. Nothing is copied back before the last forward, so that the host does not wait.
     """
     size, device = run.experiment.batch.micro_batch, run.policy.device
@@ -91,32 +101,47 @@ def _accumulate(
         predict = run.policy.conditioned(conditioning, run.experiment.sampler.guidance_scale)
         advantage, on_device = advantages[images].to(device), steps[images].to(device)
         for picked, step in zip(steps[images].unbind(1), on_device.unbind(1), strict=True):
-            term = _term(run, predict, micro.trajectory.at(picked, device), step, advantage)
+            old = micro.trajectory.at(picked, device)
+            term = loss_term(run, clip_range, predict, old, step, advantage)
             learner.backward(term["loss"] * share / forwards)
             terms.append({key: value.detach() for key, value in term.items()})
     return {key: torch.stack([term[key] for term in terms]) for key in terms[0]}
 
 
-def _term(
-    run: Run, predict: Predict, old: Trajectory, step: Tensor, advantage: Tensor
+def loss_term(
+    run: Run,
+    clip_range: ClipRange,
+    predict: Predict,
+    old: Trajectory,
+    step: Tensor,
+    advantage: Tensor,
 ) -> dict[str, Tensor]:
     """The loss of one forward, a scalar mean over its B images, and the values to log.
 
     old: the rollout's tensors of each image at its step; step: `(B,)`; advantage: fp32 `(B,)`.
-    log_ratio, sign and step are `(B,)`; loss, kl and the two fractions are scalars.
+    log_ratio, sign and step are `(B,)`, and sampler_log_ratio where the clip range follows it;
+    loss, kl and the two fractions are scalars.
     """
     experiment, x, timesteps = run.experiment, old.latents, run.sampler.timesteps[step]
     prediction = predict(x, timesteps)
     log_ratio = _log_ratio(run, old, step, prediction)
+    bounds = clip_range.bounds(step, log_ratio.dtype)
+    scale = 1.0 if run.region.scale is None else run.region.scale[step]
     # Eq. (1) with `ppo_clip`, Eq. (3) with `log_hinge`.
-    result = OBJECTIVES[run.arm.objective](log_ratio, advantage, experiment.clip_range)
+    result = OBJECTIVES[run.arm.objective](log_ratio, advantage, bounds, scale)
     loss, divergence = result.loss, torch.full_like(result.loss, math.nan)
     if experiment.kl_beta is not None:
         with torch.no_grad():
             reference = run.policy.as_reference(predict)(x, timesteps)
         divergence = kl(prediction, reference, _kl_scale(run)[step]).mean()
-        loss = loss + experiment.kl_beta * divergence
-    return {
+        loss = loss + experiment.kl_beta * run.arm.kl * divergence
+    followed = {}
+    if run.arm.clipping == "matched":
+        with torch.no_grad():
+            followed["sampler_log_ratio"] = matching_log_ratio(
+                prediction, old.predictions_old, old.noise, run.native[step]
+            )
+    return followed | {
         "step": step,
         "log_ratio": log_ratio,
         "loss": loss,
@@ -128,10 +153,16 @@ def _term(
 
 
 def _log_ratio(run: Run, old: Trajectory, step: Tensor, prediction: Tensor) -> Tensor:
-    """log rho `(B,)`, the mean over latent dimensions, by Eq. (4) or from the sampler's density."""
+    """log rho `(B,)`, the mean over latent dimensions, by Eq. (4) or from the sampler's density.
+
+    By Eq. (4), on flow Eq. (8), it is what the arm's trust region sees.
+    """
     if run.arm.log_ratio == "matching":
-        # Eq. (4), on flow Eq. (8), with the weights w of the arm's credit schedule.
-        return matching_log_ratio(prediction, old.predictions_old, old.noise, run.weights[step])
+        region = run.region
+        quadratic = None if region.quadratic is None else region.quadratic[step]
+        return matching_log_ratio(
+            prediction, old.predictions_old, old.noise, region.linear[step], quadratic
+        )
     assert old.next_latents is not None and old.log_probs is not None
     # As the baselines: log p(x' | x) now, minus log p(x' | x) in the rollout.
     return run.sampler.log_prob(step, old.latents, prediction, old.next_latents) - old.log_probs

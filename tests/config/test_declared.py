@@ -21,7 +21,7 @@ def test_what_config_asks_of_them():
     assert load_arm("lambda").needs_reference and not load_arm("pcpo").needs_reference
     assert load_arm("pcpo").applies_to("ddim") and load_arm("pcpo").applies_to("dance_sde")
     assert not load_arm("uniform").applies_to("ddim")
-    assert not load_arm("reweight").applies_to("flow_grpo_sde")
+    assert not load_arm("pcpo_exact").applies_to("flow_grpo_sde")
     kinds = {kind: Advantage(kind=kind, epsilon=0, clip=1).grouped for kind in ADVANTAGES.names()}
     assert kinds == {
         "per_prompt_running": False, "per_group": True, "group_mean_global_std": True,

@@ -123,7 +123,7 @@ def test_an_fp16_overflow_skips_the_update_and_the_smaller_scale_is_resumed(publ
     assert learner.scaler.get_scale() == 2**15
 
     folder = RunFolder(tmp_path, "same")
-    folder.save_state(RunState(1, {}), learner)
+    folder.save_state(RunState(1, {}, {}), learner)
     fresh = Learner.start(chosen, opened(published, 1, chosen, train=True))
     folder.load_state(fresh, 1)
     assert fresh.scaler.get_scale() == 2**15
