@@ -25,7 +25,7 @@ OBJECTIVES = Declarations("objectives.py", "objective")
 REGIONS = Declarations("trust_region.py", "region")
 
 
-_LATER = ("trust_region", "clipping", "kl", "window")
+_LATER = ("trust_region", "clipping", "kl", "loss_factor", "window")
 
 
 class Window(Record):
@@ -49,6 +49,7 @@ class Arm(Record):
     trust_region: Annotated[str, REGIONS] = "credited"  # what the clip sees
     clipping: Literal["fixed", "higher", "matched", "balanced"] = "fixed"
     kl: float = Field(default=1.0, ge=0)  # factor of the experiment's kl_beta
+    loss_factor: float = Field(default=1.0, gt=0)  # of the policy loss; its clip range stays
     window: Window | None = None
 
     @model_validator(mode="after")

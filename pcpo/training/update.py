@@ -126,7 +126,8 @@ def loss_term(
     prediction = predict(x, timesteps)
     log_ratio = _log_ratio(run, old, step, prediction)
     bounds = clip_range.bounds(step, log_ratio.dtype)
-    scale = 1.0 if run.region.scale is None else run.region.scale[step]
+    factor = run.arm.loss_factor
+    scale = factor if run.region.scale is None else factor * run.region.scale[step]
     # Eq. (1) with `ppo_clip`, Eq. (3) with `log_hinge`.
     result = OBJECTIVES[run.arm.objective](log_ratio, advantage, bounds, scale)
     loss, divergence = result.loss, torch.full_like(result.loss, math.nan)
