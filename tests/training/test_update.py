@@ -20,14 +20,25 @@ LOG_RATIOS = [f"log_ratio_q{q:02d}" for q in QUANTILES]
 # ddim with LoRA and with full fine-tuning, the SDE of DanceGRPO with 60 % of the steps, in full,
 # and the SDE of Flow-GRPO with a KL term
 NUMBERS = (1, 5, 6, 10, 8)
+# The matching arms, and of those that differ only in what the clip sees, some.
+ARMS = [
+    *("matching", "pcpo", "pcpo_exact", "reweight", "variance_only", "lambda", "drop_largest"),
+    *("inverse_square", "uniform", "solved_sampler", "tempflow", "grpo_guard", "fair_clip_2"),
+    *("reweight_matched", "reweight_balanced", "matching_window", "native_unclipped"),
+]
 ON_POLICY = [
     (number, arm)
     for number in NUMBERS
-    for arm in arm_names()
-    if load_arm(arm).log_ratio == "matching"
-    and load_arm(arm).applies_to(experiment(number).sampler.kind)
+    for arm in ARMS
+    if load_arm(arm).applies_to(experiment(number).sampler.kind)
     and not (arm == "lambda" and experiment(number).lora is None)
+    and not (arm == "matching_window" and experiment(number).sampler.steps < 5)
 ]
+
+
+def test_every_credit_of_a_matching_arm_is_among_them():
+    arms = map(load_arm, arm_names())
+    assert {arm.credit for arm in arms} == {load_arm(arm).credit for arm in ARMS}
 
 
 @pytest.mark.parametrize(("number", "arm"), ON_POLICY)
