@@ -52,6 +52,18 @@ def validation_area(evidence: Evidence, number: int, *, arms: Arms = PAIR) -> Es
 
 
 @procedure()
+def area_interaction(evidence: Evidence, number: int, *, arms: Arms, beside: Arms) -> Estimate:
+    """Difference of two arms' areas (`validation_area`), minus the difference of two others.
+
+    Whether a change that the first pair has is worth more than the same change beside it.
+    """
+    pairs = _curves(evidence, number, [*arms, *beside])
+    one, other, third, fourth = areas(pairs)
+    found = of_runs((one - other) - (third - fourth), f"to epoch {_span(shared_ends(pairs))}")
+    return replace(found, reference=float(np.mean(other)))
+
+
+@procedure()
 def epochs_to_level(
     evidence: Evidence, number: int, *, fraction: float = LEVEL_FRACTION, arms: Arms = PAIR
 ) -> Estimate:

@@ -75,3 +75,16 @@ def test_a_step_that_is_cut_decides_nothing_about_the_larger_one(one):
     other = larger_step(one, 40, than="matching")
     assert not other.blocked
     assert other.value == pytest.approx(90.0, abs=0.1)
+
+
+def test_what_a_change_adds_to_one_arm_and_not_to_another(one):
+    """Rewards are lines from 0: an area is half of the reward at the end."""
+    evidence = Evidence(one, {"validation": curves(one, 40)})
+    given = {"arms": ("pcpo", "matching"), "beside": ("log_hinge", "baseline")}
+    found = PROCEDURES["area_interaction"].function(evidence, 1, **given)
+    slower = np.array([1 / (1 + 0.001 * seed) for seed in SEEDS])
+    truth = 40 / 2 * (1 / 20 - 1 / 38 - 1 / 38 + 1 / 100) * slower
+    assert found.value == pytest.approx(truth.mean())
+    assert found.reference == pytest.approx(40 / 2 / 38 * slower.mean())
+    with_itself = {"arms": ("pcpo", "matching"), "beside": ("pcpo", "matching")}
+    assert PROCEDURES["area_interaction"].function(evidence, 1, **with_itself).value == 0
