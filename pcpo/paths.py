@@ -24,6 +24,13 @@ STUDY_FRAMES = ("preference",)
 GUIDED_FRAMES = ("reward_guidance",)
 # Kinds of figures that show images.
 PICTURED = ("sample_grid", "guidance_scale", "guidance_grid")
+# Kinds of figures of selected checkpoints' images, or of what was measured of them.
+OF_IMAGES = ("sample_grid", "null_pairs")
+
+
+def without_images(numbers: Iterable[int], experiments: Iterable[Any]) -> list[int]:
+    """Those of the numbers whose experiments have no images: none of their arms is measured."""
+    return sorted({*numbers} & {e.number for e in experiments if not e.measured})
 
 
 class FigureInput(NamedTuple):
@@ -41,6 +48,10 @@ class FigureInput(NamedTuple):
         """Those of `arms` that the experiments of its panels do not train at their scale."""
         trained = [e.arms for e in experiments if e.number in self.experiments]
         return [arm for arm in self.arms if not all(arm in own for own in trained)]
+
+    def unmeasured(self, experiments: Iterable[Any]) -> list[int]:
+        """The numbers of its panels that lack the images that it shows."""
+        return without_images(self.experiments if self.kind in OF_IMAGES else (), experiments)
 
 
 # The paper's figures that are drawn from data; `NOT_DRAWN` has the others.

@@ -1,7 +1,9 @@
 # The preference study (Figure 4): pairs of images for people, and their answers as a frame.
 # People are asked between the two: `python -m pcpo.cli.preference serve`, docs/preference.md.
 
-STUDIED = next((e for e in EXPERIMENTS.values() if e.number in T.studied), None)
+STUDIED = next(
+    (e for e in EXPERIMENTS.values() if e.number in T.studied and e.measured), None
+)
 
 
 if STUDIED and SAMPLER == NATIVE and not T.answered:

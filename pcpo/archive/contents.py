@@ -93,8 +93,10 @@ def _reporting(paths: Paths, experiments: Sequence[Experiment]) -> list[Path]:
     drawn = {name: f for name, f in FIGURES.items() if not f.untrained(experiments)}
     made = [Path(paths.compare), Path(paths.report)]
     made += [Path(f"{paths.claims}.{suffix}") for suffix in ("csv", "md")]
+    drawn = {name: f for name, f in drawn.items() if not f.unmeasured(experiments)}
+    tables = {name: t for name, t in TABLES.items() if not t.unmeasured(experiments)}
     for pattern, specs, suffixes in (
-        (paths.table, TABLES, TABLE_SUFFIXES),
+        (paths.table, tables, TABLE_SUFFIXES),
         (paths.figure, drawn, (*FIGURE_SUFFIXES, *CAPTION_SUFFIXES)),
     ):
         for name in specs:
@@ -113,7 +115,7 @@ def _frames(
     single = (*SINGLE_FRAMES, *(STUDY_FRAMES if paths.answered() else ()))
     found = [(name, getattr(paths, name)) for name in single]
     for experiment in experiments:
-        measured = [n for n in EXPERIMENT_FRAMES if n != "alignment" or experiment.alignment]
+        measured = [name for name in EXPERIMENT_FRAMES if experiment.has(name)]
         for seed in experiment.training_seeds(seeds):
             named = {"experiment": experiment.name, "seed": seed}
             found += [(name, getattr(paths, name).format(**named)) for name in measured]

@@ -212,7 +212,9 @@ class Experiment(Record):
     # the last checkpoint up to it, for scales that end earlier. None: only the matched pair.
     alignment_checkpoint: Epochs | None = None
     arms: tuple[Name, ...]
-    compared: tuple[Name, ...]  # arms that are matched in reward, sampled and measured
+    # Arms that are matched in reward, sampled and measured. Empty: there are no images, and
+    # validation alone says how the arms differ.
+    compared: tuple[Name, ...]
     # Train at most so many of the run's `seeds`, the first ones; None: all of them.
     seeds_at_most: int | None = Field(default=None, gt=0)
 
@@ -256,10 +258,12 @@ class Experiment(Record):
             )
         if self.execution.sharding == "fsdp" and self.precision == "fp16":
             raise ValueError("execution.sharding: fsdp needs precision bf16 or fp32, not fp16")
-        if self.compared[:2] != ("baseline", "pcpo"):
+        if self.compared and self.compared[:2] != ("baseline", "pcpo"):
             raise ValueError("compared: baseline and pcpo come first: others are matched to them")
         if not {"baseline", "pcpo"} <= set(self.arms):
             raise ValueError("arms: baseline and pcpo are always among them: they are compared")
+        if not self.compared and self.reward_guidance is not None:
+            raise ValueError("compared: [] makes no images: set reward_guidance to null")
         if self.checkpoint_every > self.epochs:
             raise ValueError(
                 f"checkpoint_every ({self.checkpoint_every}) is more than epochs ({self.epochs})"
@@ -270,6 +274,10 @@ class Experiment(Record):
     def measured(self) -> tuple[str, ...]:
         """The compared arms that are trained; a scale may choose other arms."""
         return tuple(arm for arm in self.compared if arm in self.arms)
+
+    def has(self, frame: str) -> bool:
+        """Whether there is a frame of measurements (`pcpo.paths.EXPERIMENT_FRAMES`) of it."""
+        return bool(self.measured) and (frame != "alignment" or bool(self.alignment))
 
     def training_seeds(self, seeds: Sequence[int]) -> list[int]:
         """Those of a run's training seeds that this experiment is trained with."""

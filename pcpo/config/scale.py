@@ -52,9 +52,11 @@ SCALE_MAY_CHANGE = (
     "checkpoint_every",
     "execution.*",
     "evaluation.*",
+    "reward_guidance",  # whether, in what points
     "reward_guidance.*",
     "validation.*",  # what is measured during training, not how it trains
     "arms",  # which of them are trained, not how
+    "compared",  # which of them are measured, not how
     "seeds_at_most",  # how often, not how
 )
 

@@ -99,9 +99,10 @@ def make(
         runs = len(experiment.training_seeds(seeds))
         for arm in map(load_arm, experiment.arms):
             rows.append(_training(scale, experiment, arm, runs, speed))
-        with_base = experiment.base_images not in bases
-        bases.add(experiment.base_images)
-        rows.append(_evaluation(scale, experiment, runs, with_base, speed))
+        if experiment.measured:
+            with_base = experiment.base_images not in bases
+            bases.add(experiment.base_images)
+            rows.append(_evaluation(scale, experiment, runs, with_base, speed))
     shared = {
         "prompt embeddings": _embeddings_gigabytes(scale, experiments, seeds),
         "downloads": _downloads_gigabytes(scale, experiments),

@@ -106,14 +106,14 @@ def collect(
             Missing("compare", "The paper's numbers", "not made yet: run `snakemake compare`")
         )
     measured = {column: source.measured for column, source in chosen.quality.items()}
-    tables = read_tables(evaluated, numbers, compared, published, measured)
+    tables = read_tables(evaluated, resolved, compared, published, measured)
     missing += [Missing(t.name, t.title, t.missing) for t in tables if t.missing]
 
     drawn = []
     for name in FIGURES:
         path = evaluated / "figures" / f"{name}.png"
-        untrained = FIGURES[name].untrained(resolved)
-        why = why_missing(name, experiments_of(name), numbers, path, untrained)
+        of_arms, of_images = FIGURES[name].untrained(resolved), FIGURES[name].unmeasured(resolved)
+        why = why_missing(name, experiments_of(name), numbers, path, of_arms, of_images)
         if name in OF_PEOPLE and set(experiments_of(name)) <= set(numbers) and why:
             why = NO_ANSWERS
         figure = None if why else read_figure(name, evaluated)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from pcpo.config import Experiment
 from pcpo.paths import TABLE_SUFFIXES
 from pcpo.records.values import read_json
 from pcpo.report.files import Artefact
@@ -35,30 +36,32 @@ class TableSection:
 
 def read_tables(
     root: Path,
-    numbers: Collection[int],
+    experiments: Collection[Experiment],
     compared: pd.DataFrame | None,
     published: Path,
     measured: Mapping[str, str],
 ) -> list[TableSection]:
-    """Sections in the paper's order; `numbers` are the configurations that the run has.
+    """Sections in the paper's order; `experiments` are the configurations that the run has.
 
     A table that needs other configurations is left out even if an older file of it exists.
     `measured` says what replaces a metric at this scale.
     """
-    return [_section(name, root, numbers, compared, published, measured) for name in TABLES]
+    return [_section(name, root, experiments, compared, published, measured) for name in TABLES]
 
 
 def _section(
     name: str,
     root: Path,
-    numbers: Collection[int],
+    experiments: Collection[Experiment],
     compared: pd.DataFrame | None,
     published: Path,
     measured: Mapping[str, str],
 ) -> TableSection:
     record = TABLES[name]
     path = root / "tables" / f"{name}.json"
-    missing = why_missing(name, record.experiments, numbers, path)
+    numbers = [experiment.number for experiment in experiments]
+    unmeasured = record.unmeasured(experiments)
+    missing = why_missing(name, record.experiments, numbers, path, unmeasured=unmeasured)
     paired = None
     if compared is not None and not missing and record.printed:
         paired = side_by_side(name, compared, published, measured, root / "compare.csv")
@@ -83,6 +86,7 @@ def why_missing(
     numbers: Collection[int],
     path: Path,
     untrained: Collection[str] = (),
+    unmeasured: Collection[int] = (),
 ) -> str:
     """Why a table or figure is not in the page; "" where it is."""
     lacking = sorted(set(needed) - set(numbers))
@@ -93,6 +97,11 @@ def why_missing(
         )
     if untrained:
         return f"needs the arm {', '.join(untrained)}, which this scale does not train"
+    if unmeasured:
+        return (
+            f"needs images of configuration {', '.join(map(str, unmeasured))}, of which this scale "
+            "has none (compared)"
+        )
     if not path.exists():
         return f"not made yet: run `snakemake {name}`"
     return ""

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+from pcpo.paths import EXPERIMENT_FRAMES, without_images
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,3 +51,8 @@ class Record:
     def needs(self) -> tuple[str, ...]:
         """The keyword arguments of `make`."""
         return (*self.frames, *(("published",) if self.quotes else ()))
+
+    def unmeasured(self, experiments: Iterable[Any]) -> list[int]:
+        """The numbers of its configurations that lack the images that it is of."""
+        of_images = {*self.frames} & {*EXPERIMENT_FRAMES}
+        return without_images(self.experiments if of_images else (), experiments)

@@ -68,7 +68,8 @@ class Targets:
     @cached_property
     def base_images(self) -> dict[str, Experiment]:
         """Folder of base-model images -> the first of the experiments that share it."""
-        return {e.base_images: e for e in reversed([*self.experiments.values()])}
+        measured = [e for e in self.experiments.values() if e.measured]
+        return {e.base_images: e for e in reversed(measured)}
 
     def of(self, wildcards: Any) -> Experiment:
         """The experiment of a job: its own, or one that shares its base-model images."""
@@ -85,18 +86,23 @@ class Targets:
 
     @cached_property
     def tables(self) -> list[str]:
-        """The tables whose experiments are all chosen."""
-        return [name for name, table in TABLES.items() if self._has(table.experiments)]
+        """The tables whose experiments are all chosen, and have the images that they need."""
+        return [
+            name
+            for name, table in TABLES.items()
+            if self._has(table.experiments) and not table.unmeasured(self.experiments.values())
+        ]
 
     @cached_property
     def figures(self) -> dict[str, FigureInput]:
-        """The figures whose experiments are all chosen, and whose arms these train; that of people
-        once they have answered."""
+        """The figures whose experiments are all chosen, and that have the arms and images that they
+        need; that of people once they have answered."""
         return {
             name: spec
             for name, spec in FIGURES.items()
             if self._has(spec.experiments)
             and not spec.untrained(self.experiments.values())
+            and not spec.unmeasured(self.experiments.values())
             and (name not in OF_PEOPLE or self.answered)
         }
 
@@ -144,8 +150,12 @@ class Targets:
 
     @property
     def headroom(self) -> list[str]:
-        """The table of how far the small rewards can be pushed; nothing at other scales."""
-        return [self.paths.synthetic("headroom.csv")] if self.scale.synthetic else []
+        """The table of how far the small rewards can be pushed beyond the base models' images.
+
+        Nothing at other scales, and where no experiment has images.
+        """
+        made = self.scale.synthetic and self.base_images
+        return [self.paths.synthetic("headroom.csv")] if made else []
 
     def runs(self) -> dict[Path, tuple[Experiment, str, int]]:
         """Folder of each training run -> its experiment, arm and seed."""
@@ -194,7 +204,7 @@ class Targets:
         return [
             place.format(experiment=e.name, seed=seed)
             for e in (self.experiments.values() if experiments is None else experiments)
-            if frame != "alignment" or e.alignment
+            if e.has(frame)
             for seed in e.training_seeds(self.seeds if seeds is None else seeds)
         ]
 
@@ -236,6 +246,7 @@ class Targets:
         return [
             word
             for e in self.experiments.values()
+            if e.measured
             for word in ("--base", e.name, self.paths.base_images.format(base=e.base_images))
         ]
 

@@ -275,3 +275,9 @@ def test_an_unknown_gpu_lists_the_known_ones():
     with pytest.raises(ValueError, match="'B52' is unknown; known: RTX A5000.*H200"):
         Speed.assumed("B52")
     assert replace(SPEED, rate=1.0).hours("flux", 1, 0) > SPEED.hours("flux", 1, 0)
+
+
+def test_an_experiment_without_images_is_trained_alone():
+    experiment = load_experiment(1, "pilot").model_copy(update={"compared": ()})
+    made = plan.make(load_scale("pilot"), [experiment], [0], Speed.assumed("H100"))
+    assert [row.what for row in made.rows] == list(experiment.arms)
