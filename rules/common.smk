@@ -68,7 +68,7 @@ try:
         experiment.name: experiment
         for experiment in (
             load_experiment(name, SCALE.name)
-            for name in chosen_experiments(config["experiments"])
+            for name in chosen_experiments(config["experiments"], SCALE.name)
         )
     }
     SEEDS = chosen_seeds(config["seeds"])

@@ -72,7 +72,10 @@ def test_the_page_on_the_study_has_every_primary_claim_every_question_and_every_
 def _trainings(settings):
     """How many runs a file of settings asks for."""
     asked = yaml.safe_load((ROOT / "config" / f"{settings}.yaml").read_text())
-    chosen = [load_experiment(n, asked["scale"]) for n in chosen_experiments(asked["experiments"])]
+    chosen = [
+        load_experiment(n, asked["scale"])
+        for n in chosen_experiments(asked["experiments"], asked["scale"])
+    ]
     return sum(len(e.arms) * len(e.training_seeds(asked["seeds"])) for e in chosen)
 
 

@@ -35,6 +35,7 @@ def follow(place, block, root):
     file = root / name
     if action == "New file":
         assert not file.exists(), f"{name} is not new"
+        file.parent.mkdir(exist_ok=True)
         file.write_text(block)
     elif action == "At the end of":
         file.write_text(f"{file.read_text()}\n\n{block}")
@@ -73,6 +74,7 @@ import numpy as np
 import torch
 from pcpo import advantages, credit, policies, rewards
 from pcpo.config import Advantage, FeatureSource, Reward, load_arm, load_experiment, load_scale
+from pcpo.config import experiments_at
 from pcpo.config.scale import check_modules
 from pcpo.cost import memory, plan, plan_table
 from pcpo.cost.speed import Speed
@@ -96,6 +98,10 @@ for scale in ("smoke", "paper"):
     check_modules(load_scale(scale))
 
 options = BUILDERS["clip_margin"](folder / "reward")
+noise = {e.name: e.sampler.noise_level for e in (load_experiment(n, "smoke") for n in (1, 21))}
+results["noise"] = noise
+results["at"] = [name for s in ("smoke", "demo") for name in experiments_at(s) if name in noise]
+
 reward = rewards.load("clip_margin", folder / "reward", **options)
 results["scores"] = reward(noise_images(3), prompts_for("clip_margin", 3)).tolist()
 
@@ -152,6 +158,12 @@ def test_the_experiment_trains_and_measures_the_arm(extended, results):
     for arm in results["arms"]:
         assert f"runs/11_ddpo_clip_margin/{arm}/seed0/checkpoints.csv" in planned
         assert f"images/11_ddpo_clip_margin/{arm}/seed0/index.csv" in planned
+
+
+def test_the_variant_is_at_its_scale(results):
+    variant = "21_ddpo_less_noise"
+    assert results["noise"] == {"01_ddpo_aesthetic_half": 1.0, variant: 0.5}
+    assert results["at"] == ["01_ddpo_aesthetic_half", variant, "01_ddpo_aesthetic_half"]
 
 
 def test_the_plan_counts_the_reward_as_the_one_that_it_imports(results):

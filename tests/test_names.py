@@ -112,7 +112,7 @@ def test_a_files_stem_is_a_name_with_a_number(config, stem):
 @pytest.mark.parametrize("name", ["../../x", "/etc/passwd", "smoke; touch marker", "a/b", ""])
 def test_names_of_the_command_line_lead_nowhere(config, name):
     (config.parent / "x.yaml").write_text("note: of a folder above\n")
-    for load in (load_scale, load_preset, lambda n: chosen_experiments([n])):
+    for load in (load_scale, load_preset, lambda n: chosen_experiments([n], "demo")):
         with pytest.raises(ConfigError, match="is no name"):
             load(name)
     with pytest.raises(ConfigError, match="unknown experiment"):

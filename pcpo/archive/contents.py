@@ -17,6 +17,7 @@ from pcpo.archive.anonymous import anonymous
 from pcpo.archive.bundle import ABOUT, FORMAT, WRITTEN
 from pcpo.archive.pictures import Row, shown_images
 from pcpo.config import Experiment, files, load_arm, load_scale
+from pcpo.config.at_scale import files_of
 from pcpo.config.reward_guidance import guided, seeds_of
 from pcpo.paths import (
     CAPTION_SUFFIXES,
@@ -47,10 +48,11 @@ _SOURCES = (
 )
 # The files of config/ that are read, for use where git does not say which belong to it.
 _CONFIG = (
-    *("config.yaml", "original.yaml", "paper.yaml", "pilot.yaml", "study.yaml", "study50.yaml"),
+    *("config.yaml", "original.yaml", "paper.yaml", "pilot.yaml"),
+    *("study.yaml", "study50.yaml", "study2.yaml"),
     *("assets.csv", "assets.lock"),
-    *("arms.yaml", "claims.yaml", "questions.yaml", "defaults.yaml"),
-    *("experiments/*.yaml", "presets/*.yaml", "scale/*.yaml", "paper/*.csv"),
+    *("arms.yaml", "claims.yaml", "questions.yaml", "defaults.yaml", "grid.yaml"),
+    *("experiments/*.yaml", "variants/*.yaml", "presets/*.yaml", "scale/*.yaml", "paper/*.csv"),
 )
 
 
@@ -91,10 +93,10 @@ def _reporting(paths: Paths, experiments: Sequence[Experiment]) -> list[Path]:
     """The files for readers, as far as these experiments have them."""
     numbers = {experiment.number for experiment in experiments}
     drawn = {name: f for name, f in FIGURES.items() if not f.untrained(experiments)}
-    made = [Path(paths.compare), Path(paths.report)]
-    made += [Path(f"{paths.claims}.{suffix}") for suffix in ("csv", "md")]
     drawn = {name: f for name, f in drawn.items() if not f.unmeasured(experiments)}
     tables = {name: t for name, t in TABLES.items() if not t.unmeasured(experiments)}
+    made = [Path(paths.compare), Path(paths.report)]
+    made += [Path(f"{paths.claims}.{suffix}") for suffix in ("csv", "md")]
     for pattern, specs, suffixes in (
         (paths.table, tables, TABLE_SUFFIXES),
         (paths.figure, drawn, (*FIGURE_SUFFIXES, *CAPTION_SUFFIXES)),
@@ -168,7 +170,7 @@ def _read(scale: str, experiments: Sequence[Experiment]) -> list[Path]:
     """The run's files of configuration, tracked or not: they can be a user's own."""
     resolved = load_scale(scale)
     found = [Path(sizes.file) for sizes in resolved.sizes]
-    found += [files.CONFIG / "experiments" / f"{e.name}.yaml" for e in experiments]
+    found += [file for e in experiments for file in files_of(e.name)]
     return found + ([files.CONFIG / "presets" / f"{p}.yaml"] if (p := resolved.preset) else [])
 
 

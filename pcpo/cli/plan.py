@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from pcpo.cli.console import run, setup
-from pcpo.config import experiment_names, load_experiment, load_scale
+from pcpo.config import experiments_at, load_experiment, load_scale
 from pcpo.records.replace import write_text
 
 
@@ -25,7 +25,8 @@ def main() -> None:
 
     setup()
     scale = load_scale(args.scale)
-    experiments = [load_experiment(n, args.scale) for n in args.experiment or experiment_names()]
+    names = args.experiment or experiments_at(args.scale)
+    experiments = [load_experiment(name, args.scale) for name in names]
     speed = Speed.measured_in(args.bench) if args.bench else Speed.assumed(args.gpu)
     made = plan.make(scale, experiments, args.seeds, speed)
     text = plan_table.markdown(made)

@@ -31,13 +31,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     results = arguments.results or Path(Paths(arguments.scale).root)
     uses(read=[results], wrote=[arguments.out])
 
-    from pcpo.config import experiment_names
+    from pcpo.config import experiments_at
     from pcpo.report import collect, render
 
     page = collect(
         results,
         arguments.scale,
-        arguments.experiments or experiment_names(),
+        arguments.experiments or experiments_at(arguments.scale),
         arguments.seeds,
         arguments.published,
         arguments.archive,

@@ -7,14 +7,16 @@ An experiment is resolved from these layers; later ones override earlier ones:
     config/presets/<preset>.yaml `all`, then `experiments.<name>`     where the scale names one
     config/scale/<scale>.yaml `all`                                   sizes of the scale
     config/scale/<scale>.yaml `experiments.<name>`                    sizes of this experiment there
+    config/variants/<variant>.yaml, or a cell of config/grid.yaml     what a variant of it changes
 
 A scale may change sizes and the numbers that depend on them (`SCALE_MAY_CHANGE`), never the method;
-a preset may change anything. `pcpo.config.scale_differences` lists how a scale differs from the
-paper's. This module imports only the standard library, pydantic and yaml, because a Snakefile
-imports it.
+a preset or a variant may change anything. A variant exists at the scales that it names.
+`pcpo.config.scale_differences` lists how a scale differs from the paper's. This module imports only
+the standard library, pydantic and yaml, because a Snakefile imports it.
 """
 
 from pcpo.config.arms import Arm, arm_names, load_arm
+from pcpo.config.at_scale import experiments_at
 from pcpo.config.experiment import (
     EMA,
     TRAINING_FIELDS,
@@ -67,6 +69,7 @@ __all__ = [
     "Validation",
     "arm_names",
     "experiment_names",
+    "experiments_at",
     "load_arm",
     "load_experiment",
     "load_experiments",

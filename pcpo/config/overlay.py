@@ -53,4 +53,7 @@ class Overlay(Record):
         """Raises ConfigError for an unknown experiment."""
         for key in self.experiments:
             if key not in known:
-                raise ConfigError(f"{self.file}: experiments.{key}: there is no such experiment")
+                raise ConfigError(
+                    f"{self.file}: experiments.{key}: there is no such experiment in "
+                    "config/experiments/; sizes of a variant are in its own file"
+                )

@@ -1,4 +1,4 @@
-"""Resolve an experiment at a scale from its layers."""
+"""Resolve an experiment, or a variant of one, at a scale from its layers."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 from pydantic import ValidationError
 
 from pcpo.config import files
+from pcpo.config.at_scale import experiments_at, find
 from pcpo.config.experiment import Experiment
 from pcpo.config.files import ConfigError, Keys, Origin, explain, load_yaml, merge
 from pcpo.config.overlay import Layer
 from pcpo.config.preset import load_preset
-from pcpo.config.scale import Scale, experiment_names, load_scale
-from pcpo.names import shown
+from pcpo.config.scale import Scale, load_scale
 
 OF_THE_FILE = ("name", "number", "scale")  # set by the file's name and the command
 
 
 def load_experiment(experiment: int | str, scale: str = "paper") -> Experiment:
-    """Resolve an experiment by number (1-10) or name at a scale.
+    """Resolve an experiment by number (1-10, or a variant's) or name at a scale.
 
     Raises ConfigError with the file and the key of each mistake.
     """
@@ -29,40 +29,34 @@ def load_experiment(experiment: int | str, scale: str = "paper") -> Experiment:
 
 def resolve_experiment(experiment: int | str, scale: str) -> tuple[Experiment, Keys]:
     """`load_experiment`, and the keys of the experiment with their origins."""
-    name = _name(experiment)
-    path = files.CONFIG / "experiments" / f"{name}.yaml"
     chosen = load_scale(scale)
-    method = _method(name, path)
+    name, variant = find(experiment, chosen)
+    start = variant.of if variant else name
+    path = files.CONFIG / "experiments" / f"{start}.yaml"
+    method = _method(path)
     if chosen.preset:
-        method += load_preset(chosen.preset).layers(name)
-    sizes = chosen.layers(name)
-    merged = _own(name, scale, path)
+        method += load_preset(chosen.preset).layers(start)
+    sizes = chosen.layers(start)
+    changes = [*variant.layers] if variant else []
+    place = variant.file if variant else path
+    merged = _own(name, scale, place)
     for where, layer in method:
         _check_keys(where, layer)
         merged = merge(merged, layer)
     full = "lora" in merged and merged["lora"] is None  # then a scale's ranks do not apply
     for _, layer in sizes:
         merged = merge(merged, layer.without("lora") if full else layer)
+    for where, layer in changes:
+        _check_keys(where, layer)
+        if "algorithm" in layer:
+            raise ConfigError(f"{where}: algorithm: a variant has that of {start}; remove it")
+        merged = merge(merged, layer)
     try:
         resolved = Experiment(**merged)
     except ValidationError as error:
-        raise ConfigError(explain(error, method + sizes, str(path))) from error
-    _check_sources(resolved, chosen, path)
+        raise ConfigError(explain(error, [*method, *sizes, *changes], str(place))) from error
+    _check_sources(resolved, chosen, place)
     return resolved, merged
-
-
-def _name(experiment: int | str) -> str:
-    """The name of an experiment, from its name or number."""
-    names = experiment_names()
-    text = str(experiment)
-    number = f"{text.lstrip('0').zfill(2)}_"
-    matches = [n for n in names if n == text or (text.isdecimal() and n.startswith(number))]
-    if not matches:
-        raise ConfigError(
-            f"unknown experiment {shown(experiment)} in {files.CONFIG / 'experiments'}; "
-            f"known: {', '.join(names)}"
-        )
-    return matches[0]
 
 
 def _own(name: str, scale: str, path: Path) -> Keys:
@@ -74,7 +68,7 @@ def _own(name: str, scale: str, path: Path) -> Keys:
     return own
 
 
-def _method(name: str, path: Path) -> list[Layer]:
+def _method(path: Path) -> list[Layer]:
     """The defaults of an experiment's algorithm, then its own file."""
     place = files.CONFIG / "defaults.yaml"
     defaults = load_yaml(place, "file")
@@ -115,5 +109,5 @@ def _check_sources(resolved: Experiment, scale: Scale, path: Path) -> None:
 
 
 def load_experiments(scale: str = "paper") -> list[Experiment]:
-    """All experiments of config/experiments, resolved at `scale`, in the paper's order."""
-    return [load_experiment(name, scale) for name in experiment_names()]
+    """All experiments of a scale, resolved there: the paper's in its order, then others."""
+    return [load_experiment(name, scale) for name in experiments_at(scale)]

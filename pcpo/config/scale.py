@@ -113,6 +113,8 @@ class Scale(Record):
     quality: dict[Name, FeatureSource]  # metric column -> what is measured
     previews: Previews | None = None
     tracker: Literal["none", "tensorboard", "wandb"] = "none"  # of trainings
+    # Which files of config/experiments/ the scale has; None: all of them.
+    only_experiments: tuple[Name, ...] | None = None
     alignment: dict[Name, dict[Name, Name]]  # prompt set -> column of Table 5 or 9 -> reward
     synthetic: dict[Name, Any] = Field(
         default_factory=dict
@@ -172,14 +174,22 @@ def _known(name: str, known: Collection[str], where: str, place: str) -> None:
 def experiment_names() -> list[str]:
     """Stems of the files in config/experiments, each a number and a name.
 
+    Raises ConfigError for any other stem. `pcpo.config.at_scale` has the experiments of a scale.
+    """
+    return [path.stem for path in numbered_files("experiments")]
+
+
+def numbered_files(folder: str) -> list[Path]:
+    """The YAML files of a folder of config/, by name; each name begins with a number.
+
     Raises ConfigError for any other stem: stems are part of paths, commands and names of rules.
     """
-    found = sorted((files.CONFIG / "experiments").glob("*.yaml"))
+    found = sorted((files.CONFIG / folder).glob("*.yaml"))
     for path in found:
         known_name(path.stem, f"{shown(str(path))}: file name")
         if not path.stem.partition("_")[0].isdecimal():
             raise ConfigError(f"{path}: file name: begins with a number, as in 11_mine.yaml")
-    return [path.stem for path in found]
+    return found
 
 
 def load_scale(name: str) -> Scale:
@@ -204,9 +214,14 @@ def resolve_scale(name: str) -> tuple[Scale, Keys]:
     filled = json.loads(json.dumps(merged).replace("{scale}", name))
     merged["name"], merged.origins["name"] = name, (Origin(path, None, name),)
     try:
-        return Scale(name=name, sizes=sizes, **filled), merged
+        scale = Scale(name=name, sizes=sizes, **filled)
     except ValidationError as error:
         raise ConfigError(explain(error, chain, path)) from error
+    for listed in scale.only_experiments or ():
+        if listed not in experiment_names():
+            place = merged.origins["only_experiments"][-1].file
+            raise ConfigError(f"{place}: only_experiments: there is no experiment {listed}")
+    return scale, merged
 
 
 def _chain(name: str) -> list[tuple[str, Keys]]:

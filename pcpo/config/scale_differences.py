@@ -6,25 +6,31 @@ from typing import Any
 
 from pcpo.config.resolve import load_experiment
 from pcpo.config.scale import load_scale
+from pcpo.config.variant import variants
 
 # These keys are about the machine and the scale's name, not about the method.
 _LEFT_OUT = ("scale", "execution")
+_NAMES = ("name", "number", "description")
 PAPER = "paper"
 
 
 def scale_differences(experiment: int | str, scale: str) -> list[str]:
     """Every difference from the paper's scale, as "epochs 300 -> 16", in the order of the keys.
 
+    A variant that the paper's scale lacks is compared with the experiment that it starts from.
     Empty at the paper's scale, and where synthetic data replace the paper's models: there
     everything differs, and the scale's note says so. Raises ConfigError like `load_experiment`.
     """
     if scale == PAPER or load_scale(scale).synthetic:
         return []
-    published, ours = (
-        load_experiment(experiment, name).model_dump(mode="json", exclude=set(_LEFT_OUT))
-        for name in (PAPER, scale)
-    )
-    return _differences(published, ours)
+    ours = load_experiment(experiment, scale)
+    start, left_out = ours.name, {*_LEFT_OUT}
+    variant = variants().get(ours.name)
+    if variant is not None and PAPER not in variant.scales:
+        start, left_out = variant.of, left_out | {*_NAMES}
+    published = load_experiment(start, PAPER)
+    before, after = (e.model_dump(mode="json", exclude=left_out) for e in (published, ours))
+    return _differences(before, after)
 
 
 def _differences(published: dict[str, Any], ours: dict[str, Any], prefix: str = "") -> list[str]:

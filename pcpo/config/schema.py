@@ -14,10 +14,12 @@ from typing import Any
 from pcpo.config.arms import Arm
 from pcpo.config.experiment import Experiment
 from pcpo.config.files import Record
+from pcpo.config.grid import Factor, Grid
 from pcpo.config.overlay import OF_EXPERIMENTS
 from pcpo.config.preset import Preset
 from pcpo.config.resolve import OF_THE_FILE
 from pcpo.config.scale import SCALE_MAY_CHANGE, Scale, may_change
+from pcpo.config.variant import REQUIRED, START, Start
 from pcpo.names import PATTERN
 
 Schema = dict[str, Any]
@@ -28,6 +30,8 @@ def schemas() -> dict[str, Schema]:
     """Kind of file -> its schema."""
     return {
         "experiment": _experiment_file(),
+        "variant": _variant(),
+        "grid": _grid(),
         "preset": _preset(),
         "scale": _scale(),
         "arms": named_blocks(of_record(Arm, leave_out=("name",))),
@@ -87,6 +91,28 @@ def _experiment() -> Schema:
 
 def _experiment_file() -> Schema:
     return _experiment() | {"required": ["algorithm"]}
+
+
+def _of_variant() -> Schema:
+    """Keys that a variant may set: not those on which its defaults depend."""
+    schema = _experiment()
+    del schema["properties"]["algorithm"]
+    return schema
+
+
+def _variant() -> Schema:
+    schema = _of_variant()
+    schema["properties"] = of_record(Start, ())["properties"] | schema["properties"]
+    return schema | {"required": [*START, *REQUIRED]}
+
+
+def _grid() -> Schema:
+    reference = {"$ref": "#/$defs/block"}
+    schema = of_record(Grid, leave_out=("file",))
+    levels = dict.fromkeys(Factor.model_fields, reference)
+    factor = of_record(Factor, ()) | {"properties": levels}
+    schema["properties"] |= {"all": reference, "factors": named_blocks(factor)}
+    return schema | {"$defs": {"block": _of_variant()}}
 
 
 def _preset() -> Schema:

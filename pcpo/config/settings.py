@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
+from pcpo.config.at_scale import experiments_at
 from pcpo.config.files import ConfigError, known_name
-from pcpo.config.scale import Scale, experiment_names
+from pcpo.config.scale import Scale
 from pcpo.names import LARGEST_SEED, is_seed, shown
 
 # The sampler of evaluation images: the experiment's for every arm, so that only the weights differ,
@@ -14,10 +15,13 @@ from pcpo.names import LARGEST_SEED, is_seed, shown
 NATIVE, OWN = EVALUATION_SAMPLERS = ("native", "own")
 
 
-def chosen_experiments(given: Any) -> list[str]:
-    """Names or numbers of experiments: `all`, or a list. Raises ConfigError for anything else."""
+def chosen_experiments(given: Any, scale: str) -> list[str]:
+    """Names or numbers of experiments: `all` of the scale, or a list.
+
+    Raises ConfigError for anything else.
+    """
     if given == "all":
-        return experiment_names()
+        return experiments_at(scale)
     if not isinstance(given, list | tuple) or not given:
         raise ConfigError(
             "config: experiments: give 'all' or a list, as in --config "

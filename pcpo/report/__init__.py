@@ -1,7 +1,7 @@
 """results/<scale>/report.html: one self-contained page from the files of a finished run.
 
     from pcpo.report import collect, render
-    html = render(collect(Path("results/demo"), "demo", experiment_names(), seeds=[0]))
+    html = render(collect(Path("results/demo"), "demo", experiments_at("demo"), seeds=[0]))
 
 Each section is a module: `ledger` (claims), `side_by_side` and `tables`, `figures`,
 `configurations`, `costs` (time and GPU-hours), `provenance` (git, packages, machine). They read

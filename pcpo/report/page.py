@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pcpo.config import Scale, load_experiment, load_scale
+from pcpo.config.at_scale import experiments_at, number_of
 from pcpo.config.settings import NATIVE, evaluated_by
 from pcpo.paths import FIGURES, NO_ANSWERS, NOT_DRAWN, OF_PEOPLE, Paths
 from pcpo.records import provenance
@@ -92,6 +94,7 @@ def collect(
     evaluated = root / Path(Paths(scale, sampler=sampler).evaluated).relative_to(Paths(scale).root)
     resolved = [load_experiment(name, scale) for name in experiments]
     numbers = [experiment.number for experiment in resolved]
+    at_scale = {number_of(name) for name in experiments_at(scale)}
     missing = []
 
     ledger_path, compare_path = evaluated / "claims.csv", evaluated / "compare.csv"
@@ -111,6 +114,8 @@ def collect(
 
     drawn = []
     for name in FIGURES:
+        if not re.match(r"figure\d", name) and not set(experiments_of(name)) <= at_scale:
+            continue  # not the paper's, and of experiments that other scales have
         path = evaluated / "figures" / f"{name}.png"
         of_arms, of_images = FIGURES[name].untrained(resolved), FIGURES[name].unmeasured(resolved)
         why = why_missing(name, experiments_of(name), numbers, path, of_arms, of_images)

@@ -14,6 +14,7 @@ from pcpo.config import files
 CONFIG = Path(__file__).parents[2] / "config"
 FILES = {
     **dict.fromkeys(sorted((CONFIG / "experiments").glob("*.yaml")), "experiment"),
+    **dict.fromkeys(sorted((CONFIG / "variants").glob("*.yaml")), "variant"),
     **dict.fromkeys(sorted((CONFIG / "presets").glob("*.yaml")), "preset"),
     **dict.fromkeys(sorted((CONFIG / "scale").glob("*.yaml")), "scale"),
     **{CONFIG / f"{kind}.yaml": kind for kind in ("arms", "claims", "defaults")},
@@ -56,6 +57,7 @@ def test_every_file_is_valid_by_the_schema_that_it_names(path):
     assert mistakes(FILES[path], read(path)) == []
 
 
+VARIANT = {"of": "01_x", "scales": ["demo"], "description": "", "arms": ["baseline", "pcpo"]}
 ARM = {"description": "", "objective": "log_hinge", "log_ratio": "matching", "storage": "original"}
 
 
@@ -67,6 +69,12 @@ ARM = {"description": "", "objective": "log_hinge", "log_ratio": "matching", "st
         ("experiment", {"algorithm": "ddpo", "name": "mine"}, "'name' was unexpected"),
         ("experiment", {"algorithm": "ddpo", "sampler": {"steps": 1}}, "less than or equal to"),
         ("experiment", {"algorithm": "ppo"}, "'ppo' is not one of"),
+        ("variant", VARIANT | {"algorithm": "ddpo"}, "'algorithm' was unexpected"),
+        ("variant", {"of": "01_x", "scales": []}, "'arms' is a required property"),
+        ("variant", VARIANT | {"scales": []}, "should be non-empty"),
+        ("variant", VARIANT | {"sampler": {"step": 4}}, "'step' was unexpected"),
+        ("grid", {"factors": {"f": {"low": {}, "high": {}}}}, "'centre' is a required property"),
+        ("grid", {"all": {"lora": {"ranks": 4}}}, "is not valid under any of the given schemas"),
         ("preset", {"all": {}}, "'description' is a required property"),
         ("preset", {"description": "", "experiments": {"1 x": {}}}, "does not match"),
         ("scale", {"note": "", "extends": "demo", "all": {"kl_beta": 1}}, "'kl_beta' was unexp"),
