@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pcpo.config import arm_names, experiment_names
+from pcpo.config import arm_names, experiments_at
 from pcpo.config.arms import resolve_arm
 from pcpo.config.files import Keys, merge
 from pcpo.config.origins import settings
@@ -39,9 +39,10 @@ def written(setting):
     return Path(setting.origin.file).read_text().splitlines()[setting.origin.line - 1]
 
 
-@pytest.mark.parametrize("scale", ["paper", "original", "pilot", "demo", "smoke"])
+@pytest.mark.parametrize("scale", ["paper", "original", "pilot", "demo", "smoke", "study2"])
 def test_the_named_line_has_the_key_and_the_value(scale):
-    found = [s for name in experiment_names() for s in of(name, scale).values() if s.key not in OWN]
+    names = experiments_at(scale)
+    found = [s for name in names for s in of(name, scale).values() if s.key not in OWN]
     found += [s for s in settings(*resolve_scale(scale), leave_out=("sizes",)) if s.key != "name"]
     assert len(found) > 500
     for setting in found:

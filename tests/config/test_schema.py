@@ -17,7 +17,7 @@ FILES = {
     **dict.fromkeys(sorted((CONFIG / "variants").glob("*.yaml")), "variant"),
     **dict.fromkeys(sorted((CONFIG / "presets").glob("*.yaml")), "preset"),
     **dict.fromkeys(sorted((CONFIG / "scale").glob("*.yaml")), "scale"),
-    **{CONFIG / f"{kind}.yaml": kind for kind in ("arms", "claims", "defaults")},
+    **{CONFIG / f"{kind}.yaml": kind for kind in ("arms", "claims", "defaults", "grid")},
 }
 
 
