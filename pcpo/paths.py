@@ -95,6 +95,8 @@ FIGURES = {
         ),
     ),
     "two_trainings_of_one_arm": FigureInput("null_pairs", (1, 2, 5, 6)),
+    # The cells of config/grid.yaml.
+    "robustness_grid": FigureInput("response_surface", tuple(range(101, 118))),
     "samples_bertscore": FigureInput("sample_grid", (4,)),
     "samples_ocr": FigureInput("sample_grid", (8,)),
 }

@@ -5,6 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
+from pcpo.config.grid import coded_levels
+
 _FACTS = {
     1: ("01_ddpo_aesthetic_half", "ddpo", "sd15", 16),
     2: ("02_ddpo_aesthetic", "ddpo", "sd15", 32),
@@ -14,6 +16,9 @@ _FACTS = {
     6: ("06_dancegrpo_flux_hps", "dancegrpo", "flux", 24),
     7: ("07_dancegrpo_sd15_pickscore", "dancegrpo", "sd15", 32),
 }
+PAPER = tuple(_FACTS)  # of Table 7
+_CELLS = {int(cell.partition("_")[0]): cell for cell in coded_levels()}
+_FACTS |= {number: (cell, "ddpo", "sd15", 32) for number, cell in _CELLS.items()}
 METRIC_COLUMNS = ("fid", "fd_dinov2", "is_star", "lpips_diversity")
 SCORES = ("hpsv2_1", "hpsv2", "aesthetic", "clipscore", "pickscore", "imagereward")
 ARMS = ("baseline", "pcpo")
@@ -56,8 +61,25 @@ def evaluation(**fields):
     return SimpleNamespace(**known | fields)
 
 
-def experiments(numbers=tuple(_FACTS), **fields):
+def experiments(numbers=PAPER, **fields):
     return [experiment(number, **fields) for number in numbers]
+
+
+def grid_validation(log_speedup, seeds=(0, 1), epochs=40, rate=0.05):
+    """Straight validation curves of every cell of the grid, from a reward of 1 on.
+
+    The baseline rises by `rate` an epoch, PCPO by exp(log_speedup(coded levels, seed)) times that.
+    """
+    rows = []
+    for cell, levels in coded_levels().items():
+        for seed in seeds:
+            factors = {"baseline": 1.0, "pcpo": np.exp(log_speedup(levels, seed))}
+            for arm, factor in factors.items():
+                for epoch in range(0, epochs + 1, 5):
+                    key = {"experiment": cell, "arm": arm, "seed": seed, "epoch": epoch}
+                    reward = 1 + rate * factor * epoch
+                    rows.append(key | {"images": 45, "reward_mean": reward, "reward_std": 0.5})
+    return pd.DataFrame(rows)
 
 
 def reward_guidance(number, rewards, strengths, seeds=(0,), beside=(0.0,), prompts=6):
@@ -122,7 +144,7 @@ MATCHING = ("matching", "pcpo", "pcpo_exact", "reweight", "uniform")
 _QUANTILES = (0, 1, 5, 25, 50, 75, 95, 99, 100)
 
 
-def selection(numbers=tuple(_FACTS), matched=True):
+def selection(numbers=PAPER, matched=True):
     rows = []
     for number in numbers:
         for arm in ARMS:
@@ -148,7 +170,7 @@ def selection(numbers=tuple(_FACTS), matched=True):
     return pd.DataFrame(rows)
 
 
-def metrics(numbers=tuple(_FACTS), prompts=12, seed=0):
+def metrics(numbers=PAPER, prompts=12, seed=0):
     """(overall, per_prompt): PCPO lowers every distance by 3, the full batch by 5."""
     rng = np.random.default_rng(seed)
     overall, per_prompt = [], []

@@ -31,7 +31,7 @@ def caption(
         raise ValueError(f"no figure is called '{name}'; known: {known}")
     kind = KINDS[FIGURES[name].kind if name in FIGURES else name]
     parts = [kind.caption.format(window=style.WINDOW)]
-    if experiments:
+    if experiments and kind.panels:
         panels = "; ".join(_panel(e, mark) for e, mark in zip(
             experiments, style.letters(experiments), strict=True))  # fmt: skip
         parts.append(f"Configurations: {panels}.")

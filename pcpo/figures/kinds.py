@@ -1,8 +1,8 @@
 """The kinds of figures by name: their drawing function, frames and captions.
 
 A kind is a module of this folder with `TITLE`, `CAPTION` and a function of the module's name under
-`style.draws`. It may have `remark(experiments)`, a sentence for the caption, `PHASES` and
-`AVERAGED`.
+`style.draws`. It may have `remark(experiments)`, a sentence for the caption, `PHASES`, `AVERAGED`
+and `PANELS`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ class Kind(NamedTuple):
     """`draw(*frames, experiments, arms=...)`; a grid of images has no frames.
 
     `phases`: whether it shows phases of training; the caption names their exceptions. `averaged`:
-    whether its lines are means over training seeds.
+    whether its lines are means over training seeds. panels: whether each experiment has a panel,
+    which the caption then names.
     """
 
     draw: Callable[..., Figure]
@@ -32,6 +33,7 @@ class Kind(NamedTuple):
     remark: Callable[[Sequence[Any]], str]  # a sentence on these experiments, or ""
     phases: bool = False
     averaged: bool = True
+    panels: bool = True
 
 
 def _kind(name: str) -> Kind:
@@ -45,6 +47,7 @@ def _kind(name: str) -> Kind:
         getattr(module, "remark", lambda experiments: ""),
         getattr(module, "PHASES", False),
         getattr(module, "AVERAGED", True),
+        getattr(module, "PANELS", True),
     )
 
 

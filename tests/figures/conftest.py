@@ -62,7 +62,10 @@ def timesteps():
 
 @pytest.fixture(scope="session")
 def validation():
-    """Configuration 6 (in the place of 8 and 9), both arms, seeds 0 to 2, every 8 epochs."""
+    """Configuration 6 (in the place of 8 and 9), both arms, seeds 0 to 2, every 8 epochs; the grid.
+
+    In the grid, PCPO is faster with a small batch, and by another 0.02 in seed 1.
+    """
     rows = [
         {
             "experiment": fabricated.name(6),
@@ -77,7 +80,10 @@ def validation():
         for seed in (0, 1, 2)
         for epoch in (0, 8, 16, 24)
     ]
-    return pd.DataFrame(rows)
+    grid = fabricated.grid_validation(
+        lambda levels, seed: 0.5 - 0.2 * levels["batch_size"] + 0.02 * seed
+    )
+    return pd.concat([pd.DataFrame(rows), grid], ignore_index=True)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from pcpo.figures.gradient_statistics import gradient_statistics
 from pcpo.figures.heuristics import heuristics
 from pcpo.figures.kinds import KINDS
 from pcpo.figures.ratio_distribution import ratio_distribution
+from pcpo.figures.response_surface import response_surface
 from pcpo.figures.timestep_credit import timestep_credit
 from pcpo.figures.training_curves import training_curves
 from pcpo.figures.validation_and_kl import validation_and_kl
@@ -37,7 +38,7 @@ def edges(band, points):
 
 def stand_ins(numbers):
     """The fabricated experiments by number, and the sixth for those that have no fabricated one."""
-    return fabricated.experiments([n if n < 8 else 6 for n in numbers])
+    return fabricated.experiments([n if n < 8 or n > 100 else 6 for n in numbers])
 
 
 # --- all of them --------------------------------------------------------------------------------
@@ -57,7 +58,7 @@ def test_every_figure_draws_from_its_frames_and_changes_none(name, given):
     figure.canvas.draw()
     assert figure.get_figwidth() <= 7.25  # a page: letters need no shrinking in print
     titles = " ".join(axes.get_title() for axes in figure.axes)
-    for experiment in stand_ins(spec.experiments):
+    for experiment in stand_ins(spec.experiments) if kind.panels else ():
         assert style.title(experiment) in titles
     assert any(axes.has_data() for axes in figure.axes)
     for frame, was in zip(frames, before, strict=True):
@@ -247,3 +248,21 @@ def test_timestep_credit_pools_over_epochs_and_sets_the_spread_beside_the_weight
     shares = (1 / np.arange(1, 10))[::-1]
     np.testing.assert_allclose(weight.get_ydata(), shares / shares.mean())
     assert weight.get_linestyle() == ":"
+
+
+def test_the_response_surface_shows_what_was_planted(validation):
+    cells = fabricated.experiments(FIGURES["robustness_grid"].experiments)
+    figure = response_surface(validation, cells)
+    effects, predicted, _, _ = figure.axes
+    names = [label.get_text() for label in effects.get_yticklabels()]
+    apart = effects.get_lines()[1]  # after the line at 0: terms whose interval excludes 0
+    (x,), (y,) = apart.get_data()
+    assert x == pytest.approx(-0.2)
+    assert names[list(effects.get_yticks()).index(y)] == "batch size"
+    corners, centre = predicted.get_lines()[1:]
+    np.testing.assert_allclose(*corners.get_data())
+    assert len(corners.get_xdata()) == 16
+    np.testing.assert_allclose(centre.get_data(), [[0.51], [0.51]])
+    assert "centre 0.51, predicted 0.51" in predicted.get_title()
+    few = response_surface(validation, cells[:5])
+    assert all(any(t.get_text() == "no data" for t in axes.texts) for axes in few.axes)

@@ -93,6 +93,14 @@ def test_what_is_left_out_or_not_made_is_named(results):
     assert re.search(r"Figure 5: needs configuration 8", missing)
     assert re.search(r"Figure 1a: not made yet: run snakemake figure1a", missing)
     assert "Table 1:" not in missing
+    assert "Robustness grid" not in missing  # of experiments that this scale does not have
+
+
+def test_what_needs_images_where_there_are_none_is_named(results):
+    page = collect(results.root, "study2", ["01_ddpo_aesthetic_half"], [0])
+    why = {missing.name: missing.why for missing in page.missing}
+    assert why["figure7b"].startswith("needs images of configuration 1, of which this scale has no")
+    assert "this run leaves out" in why["robustness_grid"]
 
 
 def test_figures_that_no_run_draws_are_listed_with_the_reason(results):

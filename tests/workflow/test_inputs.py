@@ -94,6 +94,8 @@ OF_NO_RULE = {
         "cli.power",
     ),
     *("stats.power", "analysis.pilot"),
+    # Of experiments that this scale does not have.
+    *("figures.response_surface", "analysis.response_surface"),
     # The pairs of a study stay as they are; answers of people have a rule only where there are any.
     *("cli.preference", "cli.study_pairs", "cli.study_answers"),
     *("preference.answers", "preference.app", "preference.checkpoints", "preference.frame"),

@@ -3,9 +3,9 @@
 import pytest
 from snakemake.iocontainers import InputFiles, Wildcards
 
-from pcpo.config import ConfigError, load_experiment, load_scale
+from pcpo.config import ConfigError, experiments_at, load_experiment, load_scale
 from pcpo.figures.kinds import KINDS
-from pcpo.paths import FIGURES, OF_PEOPLE, Paths
+from pcpo.paths import EXPERIMENT_FRAMES, FIGURES, GUIDED_FRAMES, OF_IMAGES, OF_PEOPLE, Paths
 from pcpo.records.frames import BY_NAME
 from pcpo.tables import TABLES
 from pcpo.workflow.targets import Targets, frame_options, frames_of
@@ -43,7 +43,8 @@ def test_everything_where_all_are_chosen():
     whole = targets(*range(1, 11))
     assert whole.scale == scale
     assert whole.tables == list(TABLES)
-    assert list(whole.figures) == [name for name in FIGURES if name not in OF_PEOPLE]
+    elsewhere = ("robustness_grid", *OF_PEOPLE)  # of other scales' experiments, or of answers
+    assert list(whole.figures) == [name for name in FIGURES if name not in elsewhere]
     assert set(whole.in_parts) == {"table2", "table5", "figure1", "figure7"}
     assert f"{P.table.format(table='table5b')}.tex" in whole.in_parts["table5"]
     assert f"{P.figure.format(figure='figure7d')}.md" in whole.in_parts["figure7"]
@@ -65,6 +66,22 @@ def test_a_figure_is_drawn_only_where_its_arms_are_trained():
     ]
 
 
+def test_the_second_study_trains_what_is_asked_and_makes_no_images():
+    names, paths = experiments_at("study2"), Paths("study2")
+    study = targets(*names, seeds=range(6), paths=paths)
+    assert study.in_parts == study.base_images == {}
+    assert study.tables == [name for name in TABLES if not TABLES[name].experiments]
+    assert {"robustness_grid", "figure5"} & {*study.figures} == {"robustness_grid"}
+    curves = study.figure_inputs(study.figures["robustness_grid"])["validation"]
+    assert len(curves) == 17 * 2 * 2
+    assert len(study.runs()) == 6 * (27 + 9 + 20) + len(curves)
+    files = [file for e in study.experiments.values() for file in study.experiment_files(e)]
+    assert sorted(files) == sorted(study.run_frames("manifest"))
+    frames = study.all_frames()
+    assert not any(frames[name] for name in (*EXPERIMENT_FRAMES, *GUIDED_FRAMES))
+    assert study.headroom == study.base_options == []
+
+
 def test_an_experiment_may_have_only_the_first_seeds(two):
     few = {n: e.model_copy(update={"seeds_at_most": 1}) for n, e in two.experiments.items()}
     one = Targets(two.scale, {**two.experiments, PICKSCORE: few[PICKSCORE]}, [5, 3], P)
@@ -81,6 +98,12 @@ def test_an_experiment_may_have_only_the_first_seeds(two):
 @pytest.mark.parametrize("name", KINDS)
 def test_the_frames_of_a_figure_are_read_from_its_source(name):
     assert tuple(BY_NAME[frame] for frame in frames_of(name)) == KINDS[name].frames
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_what_is_measured_of_images_needs_them(name):
+    of_images = name == "sample_grid" or {*frames_of(name)} & {*EXPERIMENT_FRAMES}
+    assert (name in OF_IMAGES) == bool(of_images)
 
 
 def test_an_experiments_files_are_its_runs_and_what_was_measured(two):

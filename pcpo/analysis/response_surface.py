@@ -1,0 +1,180 @@
+"""Response surface of a grid of experiments: how the gain of PCPO depends on the settings.
+
+An experiment is a cell of a design with coded levels -1, 0, 1 of each factor
+(`pcpo.config.grid.coded_levels`). A response is one number for each cell and training seed. The
+surface is linear in all factors and in all products of two of them, fitted by ordinary least
+squares; the seeds of a cell are replicates. Box and Draper, Empirical Model-Building, 1987.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from pcpo.analysis.outcomes import (
+    LEVEL_ARMS,
+    areas,
+    of_shared_seeds,
+    shared_ends,
+    shared_level,
+    times_to,
+    validation_curve,
+)
+from pcpo.stats.restricted import restricted_log_ratios
+
+RESPONSES = ("log_speedup", "area_gain")
+Levels = Mapping[str, Mapping[str, int]]  # experiment -> coded level of each factor
+MEAN = "mean"  # the term of the constant
+COVERAGE = 0.95
+
+
+class Undetermined(ValueError):
+    """The runs do not determine the surface."""
+
+
+def responses(validation: pd.DataFrame, cells: Levels) -> pd.DataFrame:
+    """A row for each cell and training seed that baseline and PCPO share.
+
+    Columns: experiment, seed, the factors (coded), `log_speedup` = log(epochs of the baseline /
+    epochs of PCPO) to the level of the cell (`outcomes.shared_level`, from its own runs), `cut`,
+    the number of its two runs that end below the level and count as their last epoch, and
+    `area_gain` = area of PCPO minus that of the baseline, in the reward's unit. A cell without a
+    level has NaN as `log_speedup`.
+    """
+    rows = []
+    for name, levels in cells.items():
+        own = validation[validation["experiment"] == name]
+        arms = {
+            arm: {
+                int(str(seed)): validation_curve(run)
+                for seed, run in own[own["arm"] == arm].groupby("seed")
+            }
+            for arm in LEVEL_ARMS
+        }
+        pair = of_shared_seeds(*arms.values())
+        if not pair[0]:
+            continue
+        level = shared_level(arms)
+        times, gained = times_to(pair, level), areas(pair)
+        ends = shared_ends(pair)
+        logs = restricted_log_ratios(times[0], times[1], ends).logs
+        cut = (~(times <= ends)).sum(axis=0)
+        for i, seed in enumerate(pair[0]):
+            rows.append(
+                {"experiment": name, "seed": seed, **levels}
+                | {"log_speedup": logs[i] if np.isfinite(level) else np.nan, "cut": int(cut[i])}
+                | {"area_gain": gained[1, i] - gained[0, i]}
+            )
+    return pd.DataFrame(rows)
+
+
+class Centre(NamedTuple):
+    """Mean of the centre's runs (NaN without any), and the surface there with its interval."""
+
+    observed: float
+    predicted: float
+    low: float
+    high: float
+
+
+class LackOfFit(NamedTuple):
+    """F of the means of cells against the surface; NaN where no degree of freedom is left.
+
+    With 16 corners and all products of five factors, the centre is the only one that is left: the
+    test is that of curvature.
+    """
+
+    f: float
+    cells: int  # degrees of freedom of the cells
+    runs: int  # and of the runs within cells
+    p: float
+
+
+@dataclass(frozen=True)
+class Surface:
+    """terms: `coef`, `low`, `high` (95 %), `p`, by term: MEAN, a factor, or two with x between.
+
+    A coefficient is the change from the centre to the high level, half of the change from low to
+    high. predicted: see `predicted_by_others`.
+    """
+
+    terms: pd.DataFrame
+    centre: Centre
+    lack_of_fit: LackOfFit
+    predicted: pd.DataFrame
+    runs: int
+
+
+def fit(frame: pd.DataFrame, response: str, factors: Sequence[str]) -> Surface:
+    """Fit a column of `responses`; rows with NaN there are left out.
+
+    Raises Undetermined where the cells do not determine all terms, or no run is left over.
+    """
+    import statsmodels.api as sm
+
+    rows = frame[np.isfinite(frame[response])]
+    columns = _columns(rows, factors)
+    if len(rows) <= columns.shape[1] or np.linalg.matrix_rank(columns) < columns.shape[1]:
+        raise Undetermined(
+            f"response surface of {response}: {rows['experiment'].nunique()} cells with "
+            f"{len(rows)} runs do not determine its {columns.shape[1]} terms"
+        )
+    fitted = sm.OLS(rows[response].to_numpy(), columns).fit()
+    interval = fitted.conf_int(1 - COVERAGE)
+    terms = pd.DataFrame(
+        {"coef": fitted.params, "low": interval[0], "high": interval[1], "p": fitted.pvalues}
+    )
+    at_centre = pd.DataFrame([[1.0] + [0.0] * (columns.shape[1] - 1)], columns=columns.columns)
+    there = fitted.get_prediction(at_centre).summary_frame(1 - COVERAGE).iloc[0]
+    middle = rows.loc[(rows[list(factors)] == 0).all(axis=1), response]
+    return Surface(
+        terms,
+        Centre(middle.mean(), there["mean"], there["mean_ci_lower"], there["mean_ci_upper"]),
+        _lack_of_fit(rows, response, fitted.ssr, columns.shape[1]),
+        predicted_by_others(rows, response, factors),
+        len(rows),
+    )
+
+
+def predicted_by_others(frame: pd.DataFrame, response: str, factors: Sequence[str]) -> pd.DataFrame:
+    """`observed` mean of each cell, by experiment, and what the other cells predict for it.
+
+    The prediction is of a surface without products, fitted without the cell: a surface with all of
+    them goes nearly through every cell, whatever the cells are.
+    """
+    rows = frame[np.isfinite(frame[response])]
+    plain = np.column_stack([np.ones(len(rows)), rows[list(factors)].to_numpy(np.float64)])
+    values = rows[response].to_numpy()
+    found = {}
+    for name in rows["experiment"].unique():
+        own = (rows["experiment"] == name).to_numpy()
+        surface = np.linalg.lstsq(plain[~own], values[~own], rcond=None)[0]
+        found[name] = {"observed": values[own].mean(), "predicted": plain[own][0] @ surface}
+    return pd.DataFrame.from_dict(found, orient="index")
+
+
+def _columns(rows: pd.DataFrame, factors: Sequence[str]) -> pd.DataFrame:
+    """The columns of the model (rows, terms)."""
+    coded = rows[list(factors)].astype(np.float64)
+    columns = {MEAN: np.ones(len(rows)), **{name: coded[name] for name in factors}}
+    columns |= {f"{one} x {two}": coded[one] * coded[two] for one, two in combinations(factors, 2)}
+    return pd.DataFrame(columns)
+
+
+def _lack_of_fit(rows: pd.DataFrame, response: str, residual: float, terms: int) -> LackOfFit:
+    """residual: sum of squares around the surface."""
+    from scipy import stats
+
+    means = rows.groupby("experiment")[response].transform("mean")
+    within = float(np.square(rows[response] - means).sum())
+    cells = rows["experiment"].nunique()
+    left, pure = cells - terms, len(rows) - cells
+    if left < 1 or pure < 1 or within == 0:
+        return LackOfFit(np.nan, left, pure, np.nan)
+    f = max(0.0, residual - within) / left / (within / pure)
+    return LackOfFit(f, left, pure, float(stats.f.sf(f, left, pure)))
