@@ -13,7 +13,8 @@ from pcpo.config import load_experiment, load_experiments, load_scale
 from pcpo.evaluation.images import write_images
 from pcpo.paths import Paths
 from pcpo.records import frames
-from pcpo.workflow.targets import Targets, frame_options
+from pcpo.workflow.frames import frame_options
+from pcpo.workflow.targets import Targets
 from tests.claims import planted
 
 NAMES = ("04_ddpo_bertscore", "07_dancegrpo_sd15_pickscore", "02_ddpo_aesthetic")
