@@ -25,14 +25,15 @@ _NOTES = (
     "and goes lost to fragmentation.",
     "fits 24 ... 141: the largest batch.micro_batch that fits such a GPU with the execution keys "
     "as they are; 0: none (set execution.activation_checkpointing, or sharding: fsdp over several "
-    "gpus). Evaluation: its batch, or 0.",
+    "gpus). Evaluation and reward guidance: its batch, or 0.",
     "host GB: trajectories of an iteration, for one process; to load the weights takes as much as "
     "they have on disk, once per process.",
     f"disk GB: checkpoints and the state to resume from; images as PNG at {PNG_BYTES_PER_PIXEL:g} "
     "bytes a pixel (ASSUMED) with their features. Selection keeps no images; their number is the "
     "most that it may need.",
     "images: of training, with those of validation, which are not trained on; of evaluation, with "
-    "the base model's at the first experiment that needs them.",
+    "the base model's at the first experiment that needs them; of reward guidance (Figures 13 and "
+    "14), under all strengths; there a step takes one prediction of each model that is mixed.",
 )
 
 
