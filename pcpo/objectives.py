@@ -44,6 +44,14 @@ class Bounds:
     def symmetric(cls, clip_range: float | Tensor) -> Bounds:
         return cls(clip_range, clip_range)
 
+    def clamp(self, ratio: Tensor) -> Tensor:
+        """A ratio within 1 - lower and 1 + upper."""
+        low, high = 1.0 - self.lower, 1.0 + self.upper
+        if isinstance(low, Tensor) or isinstance(high, Tensor):
+            low, high = (torch.as_tensor(bound).to(ratio) for bound in (low, high))
+            return torch.minimum(torch.maximum(ratio, low), high)
+        return ratio.clamp(low, high)
+
     def at(self, advantages: Tensor) -> float | Tensor:
         """The bound that an advantage's sign meets: the upper one where it is positive."""
         if self.lower is self.upper:
@@ -114,7 +122,7 @@ def ppo_clip(
     """
     ratio = torch.exp(log_ratio)
     unclipped = -advantages * ratio
-    clipped = -advantages * ratio.clamp(1.0 - bounds.lower, 1.0 + bounds.upper)
+    clipped = -advantages * bounds.clamp(ratio)
     loss = (torch.maximum(unclipped, clipped) * scale).mean()
     return Objective(loss, *_clipping(log_ratio, advantages, bounds))
 

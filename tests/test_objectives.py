@@ -111,6 +111,9 @@ def test_each_sign_of_the_advantage_meets_its_own_bound(name):
         [gradient] = torch.autograd.grad(result.loss, log_ratio)
         expected = -advantages * torch.tensor(inside, dtype=torch.float64)
         torch.testing.assert_close(gradient * 8, expected, rtol=5e-4, atol=0)
+        as_tensors = objectives.Bounds(torch.full((8,), lower), torch.full((8,), upper))
+        again = objectives.OBJECTIVES[name](log_ratio, advantages, as_tensors)
+        torch.testing.assert_close(again.loss, result.loss)
         assert result.gated_fraction == 1 / 8
         assert result.clip_fraction == 2 / 8
 

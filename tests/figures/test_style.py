@@ -49,10 +49,13 @@ def lab(colour, sight):
     return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
 
-def test_every_arm_of_the_configuration_has_a_look_and_a_name_of_its_own():
-    arms = [*arm_names(), "base"]
+def test_every_arm_has_a_name_of_its_own_and_a_look_where_a_figure_draws_it():
+    assert set(style.LABELS) == {*arm_names(), "base"}
+    drawn = {arm for figure in FIGURES.values() for arm in (*figure.arms, *figure.also)}
+    for looks in (style.COLOURS, style.MARKERS):
+        assert set(looks) >= drawn
+        assert set(looks) <= set(style.LABELS)
     for looks in (style.COLOURS, style.MARKERS, style.LABELS):
-        assert set(looks) == set(arms)
         assert len(set(looks.values())) == len(looks)
 
 
