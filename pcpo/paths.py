@@ -97,6 +97,21 @@ FIGURES = {
     ),
     "two_trainings_of_one_arm": FigureInput("null_pairs", (1, 2, 5, 6)),
     # The cells of config/grid.yaml.
+    # The second study: every arm that takes PCPO apart.
+    "gains_of_arms": FigureInput(
+        "arm_gains",
+        (1, 6, 8),
+        arms=("baseline", "credit_only"),
+        also=(
+            *("log_hinge", "log_hinge_fp32", "baseline_fp32", "matching", "drop_largest"),
+            *("reweight", "pcpo", "variance_only", "region_only", "reweight_matched"),
+            *("reweight_per_step", "native_unclipped", "reweight_unclipped", "tempflow"),
+            *("grpo_guard", "fair_clip", "fair_clip_2", "matching_tenfold", "matching_tenth"),
+            *("matching_higher", "reweight_higher", "matching_balanced", "reweight_balanced"),
+            *("matching_window", "reweight_window", "solved_sampler", "baseline_kl0"),
+            *("baseline_kl4", "pcpo_kl0", "pcpo_kl4"),
+        ),
+    ),
     "robustness_grid": FigureInput("response_surface", tuple(range(101, 118))),
     "samples_bertscore": FigureInput("sample_grid", (4,)),
     "samples_ocr": FigureInput("sample_grid", (8,)),

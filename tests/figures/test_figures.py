@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_hex
+from scipy import stats
 
 from pcpo.figures import style
 from pcpo.figures.ablation import ablation
+from pcpo.figures.arm_gains import arm_gains
 from pcpo.figures.credit_weights import credit_weights
 from pcpo.figures.gradient_statistics import gradient_statistics
 from pcpo.figures.heuristics import heuristics
@@ -266,3 +268,25 @@ def test_the_response_surface_shows_what_was_planted(validation):
     assert "centre 0.51, predicted 0.51" in predicted.get_title()
     few = response_surface(validation, cells[:5])
     assert all(any(t.get_text() == "no data" for t in axes.texts) for axes in few.axes)
+
+
+def test_gains_of_arms_are_paired_by_seed(validation):
+    """Rewards rise by 0.01 and 0.02 an epoch, to epoch 24; in one seed PCPO by 0.001 more."""
+    more = (validation["arm"] == "pcpo") & (validation["seed"] == 2)
+    changed = validation.assign(
+        reward_mean=validation["reward_mean"] + 0.001 * validation["epoch"] * more
+    )
+    only = changed[changed["experiment"] == fabricated.name(6)]
+    (experiment,) = fabricated.experiments([6])
+    figure = arm_gains(only, [experiment], ("baseline", "pcpo"))
+    (panel,) = figure.axes
+    assert [label.get_text() for label in panel.get_yticklabels()] == ["PCPO"]
+    seeds, bar, mean, zero = panel.get_lines()
+    values = np.array([0.12, 0.12, 0.132])
+    np.testing.assert_allclose(seeds.get_xdata(), values)
+    assert mean.get_xdata()[0] == pytest.approx(values.mean())
+    low, high = stats.t.interval(0.95, 2, values.mean(), stats.sem(values))
+    np.testing.assert_allclose(bar.get_xdata(), [low, high])
+    assert set(zero.get_xdata()) == {0}
+    empty = arm_gains(only[only["arm"] == "pcpo"], [experiment], ("baseline", "pcpo"))
+    assert empty.axes[0].texts[0].get_text() == "no data"
