@@ -53,6 +53,8 @@ SCALE_MAY_CHANGE = (
     "execution.*",
     "evaluation.*",
     "reward_guidance.*",
+    "gradients",  # null turns it off
+    "gradients.*",
     "validation.*",  # what is measured during training, not how it trains
     "arms",  # which of them are trained, not how
     "seeds_at_most",  # how often, not how
