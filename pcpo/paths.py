@@ -22,8 +22,12 @@ SINGLE_FRAMES = ("credit", "readings")
 STUDY_FRAMES = ("preference",)
 # Of an experiment too, but only of those that have `reward_guidance` (`pcpo.config`).
 GUIDED_FRAMES = ("reward_guidance",)
+# Of a run too, but only of those that `gradients` of an experiment names.
+GRADIENT_FRAMES = ("gradients",)
 # Kinds of figures that show images.
 PICTURED = ("sample_grid", "guidance_scale", "guidance_grid")
+# Kinds of figures of what only some experiments have: the experiment's key that is then no null.
+NEEDS = {"gradients_by_timestep": "gradients"}
 
 
 class FigureInput(NamedTuple):
@@ -37,10 +41,16 @@ class FigureInput(NamedTuple):
     arms: tuple[str, ...] = ("baseline", "pcpo")
     also: tuple[str, ...] = ()
 
-    def untrained(self, experiments: Iterable[Any]) -> list[str]:
-        """Those of `arms` that the experiments of its panels do not train at their scale."""
-        trained = [e.arms for e in experiments if e.number in self.experiments]
-        return [arm for arm in self.arms if not all(arm in own for own in trained)]
+    def lacks(self, experiments: Iterable[Any]) -> str:
+        """What it shows and the experiments of its panels lack at their scale; "" where nothing."""
+        own = [e for e in experiments if e.number in self.experiments]
+        if untrained := [arm for arm in self.arms if not all(arm in e.arms for e in own)]:
+            return f"the arm {', '.join(untrained)}, which this scale does not train"
+        key = NEEDS.get(self.kind)
+        without = [str(e.number) for e in own if key is not None and getattr(e, key) is None]
+        if without:
+            return f"{key} of configuration {', '.join(without)}, which this scale does not measure"
+        return ""
 
 
 # The paper's figures that are drawn from data; `NOT_DRAWN` has the others.
@@ -84,6 +94,8 @@ FIGURES = {
         ),
     ),
     "two_trainings_of_one_arm": FigureInput("null_pairs", (1, 2, 5, 6)),
+    # Where a scale measures gradients (`NEEDS`).
+    "gradients_by_timestep": FigureInput("gradients_by_timestep", (6, 8), also=("matching",)),
     "samples_bertscore": FigureInput("sample_grid", (4,)),
     "samples_ocr": FigureInput("sample_grid", (8,)),
 }
@@ -162,6 +174,10 @@ class Paths:
     @property
     def validation(self) -> str:
         return self.run + "/validation.parquet"
+
+    @property
+    def gradients(self) -> str:
+        return self.root + "/tidy/gradients/{experiment}/{arm}_seed{seed}.parquet"
 
     @property
     def credit(self) -> str:
@@ -321,5 +337,6 @@ def _pattern(place: str) -> str:
 
 _ANY = Paths("any")
 _OF_RUNS = [
-    _pattern(getattr(_ANY, frame)) for frame in (*RUN_FRAMES, *EXPERIMENT_FRAMES, *GUIDED_FRAMES)
+    _pattern(getattr(_ANY, frame))
+    for frame in (*RUN_FRAMES, *GRADIENT_FRAMES, *EXPERIMENT_FRAMES, *GUIDED_FRAMES)
 ]

@@ -19,7 +19,7 @@ from pcpo.report.files import number, read_rows
 
 # Rules that ask for GPUs where the scale's device is cuda (rules/*.smk); `train` asks for as many
 # as its experiment's execution.gpus, the others for one.
-GPU_STEPS = ("train", "select", "generate_base", "generate", "evaluate", "align")
+GPU_STEPS = ("train", "select", "generate_base", "generate", "evaluate", "align", "gradients")
 _COLUMNS = ("s", "max_rss", "cpu_time")
 _UNKNOWN = ("-", "NA")  # of a job that ended before it could be measured
 

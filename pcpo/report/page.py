@@ -112,8 +112,8 @@ def collect(
     drawn = []
     for name in FIGURES:
         path = evaluated / "figures" / f"{name}.png"
-        untrained = FIGURES[name].untrained(resolved)
-        why = why_missing(name, experiments_of(name), numbers, path, untrained)
+        lacks = FIGURES[name].lacks(resolved)
+        why = why_missing(name, experiments_of(name), numbers, path, lacks)
         if name in OF_PEOPLE and set(experiments_of(name)) <= set(numbers) and why:
             why = NO_ANSWERS
         figure = None if why else read_figure(name, evaluated)

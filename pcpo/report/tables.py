@@ -82,17 +82,17 @@ def why_missing(
     needed: Collection[int],
     numbers: Collection[int],
     path: Path,
-    untrained: Collection[str] = (),
+    lacks: str = "",
 ) -> str:
-    """Why a table or figure is not in the page; "" where it is."""
+    """Why a table or figure is not in the page; "" where it is. lacks: what the scale lacks."""
     lacking = sorted(set(needed) - set(numbers))
     if lacking:
         return (
             f"needs configuration {', '.join(map(str, lacking))}, which this run leaves out "
             "(experiments in config/config.yaml)"
         )
-    if untrained:
-        return f"needs the arm {', '.join(untrained)}, which this scale does not train"
+    if lacks:
+        return f"needs {lacks}"
     if not path.exists():
         return f"not made yet: run `snakemake {name}`"
     return ""

@@ -21,6 +21,7 @@ from pcpo.paths import (
     EXPERIMENT_FRAMES,
     FIGURE_SUFFIXES,
     FIGURES,
+    GRADIENT_FRAMES,
     GUIDED_FRAMES,
     OF_PEOPLE,
     PACKAGE,
@@ -33,6 +34,7 @@ from pcpo.paths import (
     Paths,
 )
 from pcpo.tables import TABLES
+from pcpo.workflow.gradients import GradientTargets
 from pcpo.workflow.guidance import GuidanceTargets
 
 COMPARED = ("baseline", "pcpo")  # the arms of the paper's tables
@@ -81,6 +83,11 @@ class Targets:
         """Files of the samples between base models and aligned ones."""
         return GuidanceTargets(self.experiments, self.seeds, self.paths)
 
+    @cached_property
+    def gradients(self) -> GradientTargets:
+        """Files of the gradients of timesteps."""
+        return GradientTargets(self.experiments, self.seeds, self.paths)
+
     # --- tables, figures and runs ----------------------------------------------------------
 
     @cached_property
@@ -90,13 +97,13 @@ class Targets:
 
     @cached_property
     def figures(self) -> dict[str, FigureInput]:
-        """The figures whose experiments are all chosen, and whose arms these train; that of people
+        """The figures whose experiments are all chosen, and have what these show; that of people
         once they have answered."""
         return {
             name: spec
             for name, spec in FIGURES.items()
             if self._has(spec.experiments)
-            and not spec.untrained(self.experiments.values())
+            and not spec.lacks(self.experiments.values())
             and (name not in OF_PEOPLE or self.answered)
         }
 
@@ -206,6 +213,7 @@ class Targets:
             | {frame: [getattr(self.paths, frame)] for frame in SINGLE_FRAMES}
             | {f: [getattr(self.paths, f)] if self.answered else [] for f in STUDY_FRAMES}
             | dict.fromkeys(GUIDED_FRAMES, self.guidance.frames())
+            | dict.fromkeys(GRADIENT_FRAMES, self.gradients.frames())
         )
 
     # --- inputs of an experiment's jobs ----------------------------------------------------------
@@ -359,6 +367,8 @@ class Targets:
             return [getattr(self.paths, frame)]
         if frame in GUIDED_FRAMES:
             return self.guidance.frames(chosen)
+        if frame in GRADIENT_FRAMES:
+            return self.gradients.frames(chosen, self._figure_arms(spec))
         if frame == "selection":  # images are of one training seed
             return self.measured_frames(frame, chosen, self._first_seed)
         if frame == "per_prompt":
@@ -417,6 +427,7 @@ def frame_options(inputs: Mapping[str, Any]) -> list[str]:
             *EXPERIMENT_FRAMES,
             *SINGLE_FRAMES,
             *GUIDED_FRAMES,
+            *GRADIENT_FRAMES,
             *STUDY_FRAMES,
         )
         if (files := inputs.get(frame)) is not None
