@@ -59,6 +59,7 @@ if not ARCHIVE:
     include: "rules/study.smk"
 
 
+include: "rules/pictures.smk"
 include: "rules/report.smk"
 include: "rules/claims.smk"
 include: "rules/html.smk"
@@ -76,7 +77,7 @@ rule all:
         rules.tables.input,
         rules.figures.input,
         rules.compare.input,
+        rules.pictures.input,
         [] if ARCHIVE else rules.experiments.input,
-        [] if ARCHIVE else rules.pictures.input,
         rules.claims.output,
         rules.report.output,

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 TABLE_SUFFIXES = ("csv", "md", "tex", "json")  # the last for the report, which prints it
 FIGURE_SUFFIXES = ("pdf", "png", "svg")
 CAPTION_SUFFIXES = ("md", "json")  # beside a figure; the last for the report
+PICTURE_SUFFIXES = ("png", *CAPTION_SUFFIXES)  # of a training in pictures
 PACKAGE = Path(__file__).resolve().parent
 
 # Frames by what a file of them belongs to: a training run, an experiment and a training seed, the
@@ -268,10 +269,14 @@ class Paths:
     def alignment(self) -> str:
         return self.evaluated + "/tidy/alignment/{experiment}_seed{seed}.parquet"
 
-    # preview images of an experiment's runs, without its suffix: .png and .md
+    # training in pictures: the preview images of an experiment's runs, as a figure
     @property
     def pictures(self) -> str:
         return self.root + "/pictures/{experiment}_seed{seed}"
+
+    @property
+    def picture_file(self) -> str:
+        return self.pictures + ".{suffix}"
 
     # what a reader opens
     @property

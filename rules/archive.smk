@@ -10,6 +10,7 @@ rule archive:
         rules.claims.output,
         rules.report.output,
         rules.compare.input,
+        rules.pictures.input,
         T.synthetic_report,
         T.headroom,
         manifests=T.run_frames("manifest"),

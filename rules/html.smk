@@ -8,6 +8,7 @@ rule report:
         compare=P.compare,
         tables=T.table_files(T.tables),
         figures=T.figure_files(T.figures, ("png", "md", "json")),
+        pictures=T.picture_files(),
         synthetic=T.synthetic_report,
         headroom=T.headroom,
         templates=sorted(map(str, Path("pcpo/report/templates").glob("*"))),

@@ -18,7 +18,7 @@ SHARED = {
     "gradients",
     *("readings", "base_images", "base_index", "reward_guidance", "guided_images", "guided_index"),
     *("study", "study_pairs", "study_keys", "study_answers", "study_analysis", "preference"),
-    "pictures",
+    *("pictures", "picture_file"),
 }
 
 

@@ -30,7 +30,10 @@ MANIFEST = "manifest-sha256.txt"  # as `sha256sum --check` reads it
 ABOUT = "archive.json"
 FORMAT = 3  # 2: other names of columns, folders and settings. 1: frames without checksums
 # Below results/<scale>/: files that are made again from an archive, with their side products.
-MADE = ("tables", "figures", "compare.csv", "claims.csv", "claims.md", "report.html")
+MADE = (
+    *("tables", "figures", "pictures"),
+    *("compare.csv", "claims.csv", "claims.md", "report.html"),
+)
 WRITTEN = ("logs", "benchmarks", "provenance")
 
 # Limits of an archive, for writing and reading. Ten configurations at the paper's scale would have

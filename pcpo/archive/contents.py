@@ -26,15 +26,17 @@ from pcpo.paths import (
     FIGURES,
     OF_PEOPLE,
     PACKAGE,
+    PICTURE_SUFFIXES,
     RUN_FRAMES,
     SINGLE_FRAMES,
     STUDY_FRAMES,
     TABLE_SUFFIXES,
     Paths,
 )
-from pcpo.records import frames
+from pcpo.records import frames, strips
 from pcpo.records.frames import FrameSpec
 from pcpo.records.git import NoAnswer, tracked
+from pcpo.records.strip_files import shown_strips
 from pcpo.tables import TABLES
 
 REPOSITORY = PACKAGE.parent
@@ -63,13 +65,14 @@ def contents(
 ) -> dict[str, Path | bytes]:
     """Name in the archive -> file or bytes; names are those of the repository.
 
-    Raises FileNotFoundError for a missing file of the workflow, and ValueError for a frame that is
-    damaged or of another run.
+    Raises FileNotFoundError for a missing file of the workflow, and ValueError for an image that is
+    damaged, or a frame that is damaged or of another run.
     """
     found: dict[str, Path | bytes] = {}
     tidy = _frames(paths, experiments, seeds)
     manifests = [path.with_name("checkpoints.csv") for path, spec in tidy if spec == frames.UPDATES]
-    for path in [*_reporting(paths, experiments), *manifests, *(path for path, _ in tidy)]:
+    made = [*_reporting(paths, experiments), *_pictures(paths, experiments, seeds[0])]
+    for path in [*made, *manifests, *(path for path, _ in tidy)]:
         if not path.is_file():
             raise FileNotFoundError(f"{path} is missing: let `snakemake archive` make it")
         found[path.as_posix()] = path
@@ -105,6 +108,24 @@ def _reporting(paths: Paths, experiments: Sequence[Experiment]) -> list[Path]:
                 stem = pattern.format(table=name, figure=name)
                 made += [Path(f"{stem}.{suffix}") for suffix in suffixes]
     return made
+
+
+def _pictures(paths: Paths, experiments: Sequence[Experiment], seed: int) -> list[Path]:
+    """Training in pictures, of experiments whose runs have previews: those that it shows, and it.
+
+    Runs have none where the scale draws none, or drew none when they trained. Raises ValueError for
+    a damaged one.
+    """
+    found: list[Path] = []
+    for e in experiments:
+        named = {"experiment": e.name, "seed": seed}
+        shown = shown_strips(Path(paths.run.format(arm=arm, **named)) for arm in e.arms)
+        for own in shown:
+            strips.read_files(own)
+            found += own.values()
+        if any(shown):
+            found += [Path(paths.picture_file.format(suffix=s, **named)) for s in PICTURE_SUFFIXES]
+    return found
 
 
 def _frames(

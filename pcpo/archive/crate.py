@@ -133,7 +133,8 @@ def _actions(steps: Sequence[Step], sums: Mapping[str, str]) -> list[Entity]:
         }
         found += [action, control]
     times = _times(min(s.start for s in steps), max(s.end for s in steps))
-    shown = [f for f in sums if "/tables/" in f or "/figures/" in f or f.count("/") == 2]
+    drawn = ("/tables/", "/figures/", "/pictures/")
+    shown = [f for f in sums if f.count("/") == 2 or any(folder in f for folder in drawn)]
     whole = {
         "@id": "#run",
         "@type": "CreateAction",

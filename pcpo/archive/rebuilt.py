@@ -31,7 +31,7 @@ class Rebuilt:
 
 
 def compare_rebuilt(archive: Archive) -> Rebuilt:
-    """Tables, comparison, claims and figures. The report is excluded: it describes its own making.
+    """All but the report, which describes its own making.
 
     A drawing also depends on a machine's fonts and libraries.
     """

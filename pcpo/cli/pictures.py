@@ -1,43 +1,49 @@
-"""Training in pictures: the previews of an experiment's runs as one figure, with its caption."""
+"""Training in pictures: the previews of an experiment's runs as a figure (.png) and its caption."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pcpo.cli.console import run, uses
+from pcpo.cli.console import uses
 from pcpo.config import Experiment, load_experiment, load_scale
 from pcpo.markdown import escaped, without_html
 from pcpo.records.caption import Caption
-from pcpo.records.replace import write_text
+from pcpo.records.replace import write_texts
 from pcpo.records.strips import Strip
+from pcpo.records.values import to_json
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m pcpo.cli.pictures", description=__doc__)
     parser.add_argument("experiment", help="number or name of config/experiments/")
     parser.add_argument("--scale", default="demo", help="a file of config/scale/")
     parser.add_argument("--seed", type=int, default=0, help="of the training runs")
     parser.add_argument("--arm", nargs=2, action="append", metavar=("ARM", "RUN"), default=[])
-    parser.add_argument("--out", type=Path, required=True, help="path without suffix")
-    args = parser.parse_args()
+    parser.add_argument("--out", required=True, help="path without suffix")
+    args = parser.parse_args(argv)
     uses(read=[folder for _, folder in args.arm], wrote=[args.out])
 
     from pcpo.figures import save
     from pcpo.figures.training_in_pictures import training_in_pictures
     from pcpo.records import strips
+    from pcpo.records.strip_files import shown_strips
 
     experiment, scale = load_experiment(args.experiment, args.scale), load_scale(args.scale)
-    runs = {arm: strips.read(Path(folder)) for arm, folder in args.arm}
+    shown = shown_strips(Path(folder) for _, folder in args.arm)
+    arms = [arm for arm, _ in args.arm]
+    runs = {arm: strips.read_files(files) for arm, files in zip(arms, shown, strict=True)}
     save(training_in_pictures(runs), args.out, ["png"])  # of pixels alone
-    write_text(args.out.with_suffix(".md"), caption(experiment, args.seed, runs, scale.note))
+    below = caption(experiment, args.seed, runs, scale.note)
+    texts = {".md": below.to_markdown(), ".json": to_json(below)}
+    write_texts({Path(args.out + suffix): text for suffix, text in texts.items()})
 
 
 def caption(
     experiment: Experiment, seed: int, runs: Mapping[str, Mapping[int, Strip]], note: str
-) -> str:
-    """The text below the figure, in Markdown."""
+) -> Caption:
+    """The text below the figure."""
     from pcpo.figures import style
     from pcpo.figures.training_in_pictures import prompts_of
 
@@ -59,8 +65,10 @@ def caption(
     elif lacking:
         parts.append(f"Previews are missing of {', '.join(lacking)}.")
     parts.append(f"{without_html(note).rstrip('.')}.")
-    return Caption("", "Training in pictures.", " ".join(parts)).to_markdown()
+    return Caption("", "Training in pictures.", " ".join(parts))
 
 
 if __name__ == "__main__":
+    from pcpo.cli.console import run
+
     run(main, printing=True)

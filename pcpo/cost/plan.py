@@ -10,14 +10,15 @@ is counted separately.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from pcpo.assets import read_assets
 from pcpo.assets.needs import needed, rewards_of
 from pcpo.config import Arm, Experiment, Scale, files, load_arm
 from pcpo.config.gradients import measured_arms, measured_epochs, parts_of
+from pcpo.config.reward_guidance import RewardGuidance, guided, seeds_of
 from pcpo.cost.memory import (
     FP32,
     counted_as,
@@ -31,24 +32,28 @@ from pcpo.cost.memory import (
     reward_module,
     suggest_micro_batch,
 )
+from pcpo.cost.prompts import (
+    embeddings_gigabytes,
+    known_prompts,
+    prompt_count,
+    sampled_prompts,
+)
 from pcpo.cost.speed import Speed
-from pcpo.prompts.draws import evaluation_prompts, iteration_prompts
-from pcpo.prompts.file import read_prompts
-from pcpo.prompts.sets import SETS
 
 __all__ = ["Plan", "Row", "make", "suggest_micro_batch", "totals"]
 
 ALIGNED = ("baseline", "pcpo")  # arms of Tables 5 and 9, beside the base model
 CARDS = (24, 40, 80, 141)  # GB of common GPUs
 PNG_BYTES_PER_PIXEL = 1.5  # of 3 [assumed for photographs]
-FEATURES_PER_IMAGE = 4 * (2048 + 1008 + 1024)  # bytes: Inception's two outputs, DINOv2 ViT-L
-# Sets whose number of prompts is not pinned, and that are not here yet [approximate].
-APPROXIMATE_PROMPTS = {"ocr": 20_000, "hpd": 100_000, "hpd_flux": 50_000}
+FID_FEATURES = 4 * 2048  # bytes of an image: Inception's pooled output
+FEATURES_PER_IMAGE = FID_FEATURES + 4 * (1008 + 1024)  # its logits too, and DINOv2 ViT-L
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the plan: an arm's training runs, or an experiment's evaluation or gradients.
+    """One line of the plan: an arm's training runs, or what is done with an experiment's.
+
+    That is its evaluation, its reward guidance, or its gradients.
 
     micro_24 ... micro_141: the largest micro_batch that fits GPUs of so many GB; 0: none does.
     """
@@ -96,6 +101,7 @@ def make(
             "choose a scale of real weights (pilot, paper, original)"
         )
     rows, bases = [], set()
+    mixed = guided(experiments)
     for experiment in experiments:
         runs = len(experiment.training_seeds(seeds))
         for arm in map(load_arm, experiment.arms):
@@ -105,8 +111,12 @@ def make(
         rows.append(_evaluation(scale, experiment, runs, with_base, speed))
         if measured_arms(experiment):
             rows.append(_gradients(experiment, runs, speed))
+        if experiment.reward_guidance is not None and experiment.name in mixed:
+            models = mixed[experiment.name]
+            seeds_here = len(seeds_of(models, seeds))
+            rows.append(_guidance(scale, experiment.reward_guidance, models, seeds_here, speed))
     shared = {
-        "prompt embeddings": _embeddings_gigabytes(scale, experiments, seeds),
+        "prompt embeddings": embeddings_gigabytes(scale, experiments, seeds),
         "downloads": _downloads_gigabytes(scale, experiments),
     }
     compiled = [e.name for e in experiments if e.execution.compile]
@@ -226,7 +236,7 @@ def _evaluation(
     e, v = experiment, experiment.evaluation
     prompts = min(v.prompts, prompt_count(e.prompts, scale))
     kept = prompts * v.images_per_prompt * (runs * len(e.measured) + with_base)
-    asked = {name: len(_alignment_prompts(e, name, scale)) for name in e.alignment}
+    asked = {n: len(sampled_prompts(n, v.alignment_prompts, scale)) for n in e.alignment}
     tests = sum(asked.values()) * v.alignment_images
     reward = own_reward(e).tflop
     tflop = sampling_tflop(e) - reward
@@ -298,59 +308,51 @@ def _gradients(experiment: Experiment, runs: int, speed: Speed) -> Row:
     )
 
 
-# --- prompts, embeddings, downloads ------------------------------------------------------------
+def mixed_predictions(guidance: RewardGuidance) -> int:
+    """Predictions of one step for an image under each of the strengths.
+
+    A prediction with a factor of 0 is not made (`pcpo.evaluation.reward_guidance.mixed`).
+    """
+    factors = [(1 - math.fsum(strengths), *strengths) for strengths in guidance.points]
+    return sum(factor != 0 for each in factors for factor in each)
 
 
-def known_prompts(name: str, scale: Scale) -> int | None:
-    """Prompts of a set: of its file where there is one, else as published."""
-    path = Path(scale.prompts[name])
-    if path.exists():
-        return len(read_prompts(path))
-    return SETS[path.stem].count if path.stem in SETS else None
-
-
-def prompt_count(name: str, scale: Scale) -> int:
-    """Prompts of a set, known or approximate."""
-    stem = Path(scale.prompts[name]).stem
-    return known_prompts(name, scale) or APPROXIMATE_PROMPTS.get(stem, 10_000)
-
-
-def _alignment_prompts(experiment: Experiment, name: str, scale: Scale) -> list[int]:
-    """Numbers of the prompts of an alignment set that are scored."""
-    count = prompt_count(name, scale)
-    return evaluation_prompts([""] * count, experiment.evaluation.alignment_prompts or count)
-
-
-def distinct_prompts(
-    scale: Scale, experiments: Sequence[Experiment], seeds: Sequence[int]
-) -> dict[str, set[tuple[str, int]]]:
-    """The prompts, as (set, number), that each model's text encoders meet in all runs."""
-    met: dict[str, set[tuple[str, int]]] = {}
-    for e in experiments:
-        own = met.setdefault(e.model, set())
-        count = prompt_count(e.prompts, scale)
-        for seed in e.training_seeds(seeds):
-            for epoch in range(1, e.epochs + 1):
-                ids = iteration_prompts(e.batch, count, seed, epoch)
-                own.update((e.prompts, i) for i in ids)
-        own.update((e.prompts, i) for i in evaluation_prompts([""] * count, e.evaluation.prompts))
-        if e.validation is not None:
-            tests = prompt_count(e.validation.prompts, scale)
-            ids = evaluation_prompts([""] * tests, e.validation.count)
-            own.update((e.validation.prompts, i) for i in ids)
-        for name in e.alignment:
-            own.update((name, i) for i in _alignment_prompts(e, name, scale))
-    return met
-
-
-def _embeddings_gigabytes(
-    scale: Scale, experiments: Sequence[Experiment], seeds: Sequence[int]
-) -> float:
-    from pcpo.cost import architectures
-
-    met = distinct_prompts(scale, experiments, seeds)
-    sizes = {model: architectures.text(model).bytes_per_prompt for model in met}
-    return sum(len(prompts) * sizes[model] for model, prompts in met.items()) / 1e9
+def _guidance(
+    scale: Scale,
+    guidance: RewardGuidance,
+    models: Sequence[Experiment],
+    runs: int,
+    speed: Speed,
+) -> Row:
+    """Samples between the base model and the aligned `models`; all score them by their rewards."""
+    e = models[0]
+    asked = len(sampled_prompts(guidance.prompts, guidance.count, scale))
+    of_point = asked * guidance.images_per_prompt
+    images = runs * of_point * len(guidance.points)
+    denoiser, decoder = forward_tflop(e)
+    sampling = runs * of_point * mixed_predictions(guidance) * e.sampler.steps * denoiser
+    sampling += images * (decoder + sum(own_reward(model).tflop for model in models))
+    batch = min(e.evaluation.batch, of_point)
+    rewards = {reward_module(scale, model.reward.name) for model in models}
+    # The aligned weights, or adapters, beside the base model's.
+    aligned = sum(counts(model).trained for model in models) * FP32
+    memory = generation_gigabytes(e, rewards) + aligned / 1e9
+    return Row(
+        experiment=e.name,
+        what="reward guidance",
+        runs=runs,
+        images=images,
+        sampling_pflop=sampling / 1e3,
+        training_pflop=0.0,
+        gpu_hours=speed.hours(e.model, sampling, 0),
+        recompute_hours=0.0,
+        gpus=1,
+        micro_batch=batch,
+        gpu_gb=memory,
+        host_gb=0.0,
+        disk_gb=images * (PNG_BYTES_PER_PIXEL * e.sampler.resolution**2 + FID_FEATURES) / 1e9,
+        **{f"micro_{card}": batch if memory <= card else 0 for card in CARDS},
+    )
 
 
 def _downloads_gigabytes(scale: Scale, experiments: Sequence[Experiment]) -> float:

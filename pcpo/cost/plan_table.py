@@ -25,7 +25,7 @@ _NOTES = (
     "and goes lost to fragmentation.",
     "fits 24 ... 141: the largest batch.micro_batch that fits such a GPU with the execution keys "
     "as they are; 0: none (set execution.activation_checkpointing, or sharding: fsdp over several "
-    "gpus). Evaluation: its batch, or 0.",
+    "gpus). Evaluation and reward guidance: its batch, or 0.",
     "gradients: an iteration at each checkpoint, in one process; host GB has the gradient of every "
     "step.",
     "host GB: trajectories of an iteration, for one process; to load the weights takes as much as "
@@ -34,7 +34,8 @@ _NOTES = (
     "bytes a pixel (ASSUMED) with their features. Selection keeps no images; their number is the "
     "most that it may need.",
     "images: of training, with those of validation, which are not trained on; of evaluation, with "
-    "the base model's at the first experiment that needs them.",
+    "the base model's at the first experiment that needs them; of reward guidance (Figures 13 and "
+    "14), under all strengths; there a step takes one prediction of each model that is mixed.",
 )
 
 

@@ -9,13 +9,15 @@ from matplotlib.figure import Figure
 from pcpo.figures import style
 from pcpo.records.strips import Strip
 
+MOST_PROMPTS = 8  # that are shown
+
 
 @style.draws()
 def training_in_pictures(runs: Mapping[str, Mapping[int, Strip]]) -> Figure:
     """A row for each prompt and arm, a column for each epoch; rows of a prompt are neighbours.
 
-    runs: arm -> epoch -> strip. Prompts are numbered in their order. A strip that an arm lacks
-    stays empty.
+    runs: arm -> epoch -> strip. Prompts are those of `prompts_of`, numbered in their order. A strip
+    that an arm lacks stays empty.
     """
     epochs = sorted({epoch for strips in runs.values() for epoch in strips})
     if not epochs:
@@ -42,6 +44,6 @@ def training_in_pictures(runs: Mapping[str, Mapping[int, Strip]]) -> Figure:
 
 
 def prompts_of(runs: Mapping[str, Mapping[int, Strip]]) -> list[str]:
-    """The prompts of all strips, each one once."""
-    every = [p for strips in runs.values() for strip in strips.values() for p in strip.prompts]
-    return list(dict.fromkeys(every))
+    """The prompts that are shown: of all strips the first MOST_PROMPTS, each one once."""
+    every = (p for strips in runs.values() for strip in strips.values() for p in strip.prompts)
+    return list(dict.fromkeys(every))[:MOST_PROMPTS]

@@ -1,4 +1,4 @@
-"""Each experiment as resolved at the scale, and its runs."""
+"""Each experiment as resolved at the scale, its runs, and their training in pictures."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pcpo.config import Arm, Experiment, load_arm
 from pcpo.config.scale_differences import scale_differences
 from pcpo.records import provenance
 from pcpo.report.costs import Job, Step
+from pcpo.report.figures import Drawn, read_pictures
 from pcpo.report.files import number, read_rows
 
 
@@ -35,6 +36,7 @@ class Configuration:
     runs: tuple[Run, ...]
     settings: str
     scale_differences: tuple[str, ...]
+    pictures: Drawn | None  # of its training
 
     @property
     def digest(self) -> str:
@@ -42,11 +44,12 @@ class Configuration:
 
 
 def configuration(
-    experiment: Experiment, seeds: Sequence[int], root: Path, steps: Sequence[Step]
+    experiment: Experiment, seeds: Sequence[int], root: Path, folder: Path, steps: Sequence[Step]
 ) -> Configuration:
     """The settings of an experiment, and those of its runs below results/<scale> with `seeds`.
 
-    Raises ValueError with the file's name where a run's checkpoints.csv cannot be understood.
+    `folder` is the page's. Raises ValueError with the file's name where a run's checkpoints.csv or
+    the pictures of the training cannot be understood.
     """
     jobs = {job.run: job for step in steps for job in step.jobs if job.run is not None}
     runs = []
@@ -59,7 +62,8 @@ def configuration(
     settings = yaml.safe_dump(shown, sort_keys=False, default_flow_style=None, width=90)
     arms = {arm: load_arm(arm) for arm in experiment.arms}
     differences = tuple(scale_differences(experiment.name, experiment.scale))
-    return Configuration(experiment, arms, tuple(runs), settings, differences)
+    pictures = read_pictures(experiment, seeds[0], root, folder)
+    return Configuration(experiment, arms, tuple(runs), settings, differences, pictures)
 
 
 def _last_epoch(manifest: Path) -> int:

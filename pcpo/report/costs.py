@@ -18,8 +18,13 @@ from pcpo.records import history, provenance
 from pcpo.report.files import number, read_rows
 
 # Rules that ask for GPUs where the scale's device is cuda (rules/*.smk); `train` asks for as many
-# as its experiment's execution.gpus, the others for one.
-GPU_STEPS = ("train", "select", "generate_base", "generate", "evaluate", "align", "gradients")
+# as its experiment's execution.gpus, the others for one. Samples between models have a rule for
+# each experiment.
+GPU_STEPS = (
+    *("train", "select", "generate_base", "generate", "evaluate", "align"),
+    *("gradients", "study_pairs"),
+)
+GUIDANCE = "reward_guidance_"
 _COLUMNS = ("s", "max_rss", "cpu_time")
 _UNKNOWN = ("-", "NA")  # of a job that ended before it could be measured
 
@@ -119,7 +124,7 @@ def _column(frame: pd.DataFrame, column: str, path: Path) -> list[float]:
 
 
 def _gpus(step: str, run: provenance.Run | None, experiments: Sequence[Experiment]) -> int:
-    if step not in GPU_STEPS:
+    if step not in GPU_STEPS and not step.startswith(GUIDANCE):
         return 0
     own = [e.execution.gpus for e in experiments if run is not None and e.name == run.experiment]
     return own[0] if own else 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,9 @@ class Artefact:
     digest: str  # SHA-256 of its bytes
 
     @classmethod
-    def of(cls, path: Path, root: Path) -> Artefact:
-        return cls(path.relative_to(root).as_posix(), of_file(path))
+    def of(cls, path: Path, folder: Path) -> Artefact:
+        """Of a file, for the page in `folder`."""
+        return cls(Path(os.path.relpath(path, folder)).as_posix(), of_file(path))
 
 
 def read_rows(path: Path, columns: Iterable[str], separator: str = ",") -> pd.DataFrame:

@@ -138,7 +138,7 @@ def collect(
         drawn=drawn,
         missing=missing,
         synthetic=read_synthetic(root) if chosen.synthetic else {},
-        configurations=[configuration(e, seeds, root, steps) for e in resolved],
+        configurations=[configuration(e, seeds, root, evaluated, steps) for e in resolved],
         steps=own,
         plan=read_plan(root, steps),
         git=provenance.git(),

@@ -1,1 +1,1 @@
-"""Functions that the Snakefile calls: targets, inputs, resources, devices."""
+"""Functions that the Snakefile calls: targets (all files, by part), inputs, resources, devices."""

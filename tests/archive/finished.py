@@ -8,18 +8,20 @@ import numpy as np
 import pandas as pd
 
 from pcpo.archive.bundle import FORMAT, digests, write
-from pcpo.cli import archive, claims, compare, figure, report, table
+from pcpo.cli import archive, claims, compare, figure, pictures, report, table
 from pcpo.config import load_experiment, load_experiments, load_scale
 from pcpo.evaluation.images import write_images
 from pcpo.paths import Paths
-from pcpo.records import frames
-from pcpo.workflow.targets import Targets, frame_options
+from pcpo.records import frames, strips
+from pcpo.workflow.frames import frame_options
+from pcpo.workflow.targets import Targets
 from tests.claims import planted
 
 NAMES = ("04_ddpo_bertscore", "07_dancegrpo_sd15_pickscore", "02_ddpo_aesthetic")
 FRAMES = ("updates", "timesteps", "validation", "overall", "per_prompt", "selection", "alignment")
 P = Paths("smoke")
 TABLE, FIGURE, GUIDED = "table9", "samples_bertscore", "figure14"
+PICTURED, PREVIEWS = NAMES[2], 16  # its runs have previews of so many epochs
 
 
 def targets():
@@ -51,6 +53,9 @@ def finish():
             text(f"{run}/resume/epoch_00002/state.safetensors", "state")
             event = {"time": "2026-01-31T12:00:00+00:00", "event": "finished", "process": "1"}
             text(f"{run}/history.jsonl", json.dumps(event) + "\n")
+            for epoch in range(PREVIEWS) if experiment.name == PICTURED else ():
+                noise = np.random.default_rng(epoch).integers(0, 256, (2, 3, 8, 8), np.uint8)
+                strips.write(Path(run), epoch, ["a <b>*", "红色圆"], noise)
     credit = planned["credit"]
     put(P.credit, credit[credit["experiment"].isin(NAMES)], frames.CREDIT)
     put(P.readings, planned["readings"], frames.READINGS)
@@ -89,6 +94,10 @@ def draw():
         given = frame_options(targets().figure_inputs(spec))
         place = P.figure.format(figure=name)
         figure.main([spec.kind, "--scale", "smoke", *options, *given, "--out", place])
+    for e in targets().pictured():
+        named = {"experiment": e.name, "seed": 0}
+        arms = [w for a in e.arms for w in ("--arm", a, P.run.format(arm=a, **named))]
+        pictures.main([e.name, "--scale", "smoke", *arms, "--out", P.pictures.format(**named)])
     tables = ["--tables", f"{P.table.format(table=TABLE)}.csv"]
     compare.main(["--scale", "smoke", *tables, "--out", P.compare])
     given = frame_options(targets().all_frames())

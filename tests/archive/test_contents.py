@@ -13,7 +13,8 @@ from pcpo.archive import contents as packing
 from pcpo.archive.anonymous import without_folders
 from pcpo.archive.bundle import FORMAT
 from pcpo.config import files, load_experiment
-from tests.archive.finished import FIGURE, NAMES, P, pack, text
+from pcpo.records.strip_files import MOST, strip_file
+from tests.archive.finished import FIGURE, NAMES, PICTURED, PREVIEWS, P, pack, text
 from tests.system.pipeline import copy_sources
 
 
@@ -51,6 +52,18 @@ def test_everything_small_is_there(names):
     assert expected <= names
 
 
+def test_training_in_pictures_is_there_with_the_previews_that_it_shows(names):
+    """Of the experiment whose runs have any."""
+    place = {"experiment": PICTURED, "seed": 0}
+    drawn = {P.picture_file.format(suffix=s, **place) for s in ("png", "md", "json")}
+    assert {name for name in names if "/pictures/" in name} == drawn
+    for arm in ("baseline", "pcpo"):
+        run = Path(P.run.format(arm=arm, **place))
+        own = [n for n in range(PREVIEWS) if strip_file(run, n).as_posix() in names]
+        assert len(own) == MOST and own[0] == 0 and own[-1] == PREVIEWS - 1
+    assert len([name for name in names if "/previews/" in name]) == 2 * MOST
+
+
 def test_what_lies_elsewhere_is_packed_like_what_lies_in_place(run, names, tmp_path, monkeypatch):
     """results/ and the folders in it may be links to another disk."""
     elsewhere, place = tmp_path / "elsewhere", tmp_path / "place"
@@ -64,6 +77,18 @@ def test_what_lies_elsewhere_is_packed_like_what_lies_in_place(run, names, tmp_p
     monkeypatch.chdir(place)
     with zipfile.ZipFile(pack(tmp_path / "archive.zip")) as archive:
         assert set(archive.namelist()) == names
+
+
+def test_a_damaged_preview_is_not_packed(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(run)
+    strip = strip_file(Path(P.run.format(experiment=PICTURED, arm="pcpo", seed=0)), 0)
+    whole = strip.read_bytes()
+    strip.write_bytes(whole[:60])
+    try:
+        with pytest.raises(ValueError, match=f"{strip}: a damaged preview"):
+            pack(tmp_path / "archive.zip")
+    finally:
+        strip.write_bytes(whole)
 
 
 @pytest.mark.parametrize("how", ["flipped", "of another arm"])
@@ -87,6 +112,7 @@ def test_a_damaged_frame_is_not_packed(run, tmp_path, monkeypatch, how):
 
 def test_no_weights_states_features_or_tables_of_other_experiments(run, names):
     left = {p.relative_to(run).as_posix() for p in run.rglob("*") if p.is_file()} - names
+    left -= {name for name in left if "/previews/" in name or "/pictures/" in name}
     assert {n for n in left if not n.endswith(".safetensors")} == {f"{P.root}/tables/table1.csv"}
     # weights and states of two arms; weights and prompts of the synthetic data
     assert len(left) == 1 + 2 * len(NAMES) * 2 + 2

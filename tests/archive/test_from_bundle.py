@@ -1,11 +1,12 @@
 """Drawing from an archive, through the workflow itself: another checkout, no torch, no weights."""
 
+import re
 import zipfile
 
 import pytest
 
 from pcpo.config import files
-from tests.archive.finished import FIGURE, GUIDED, NAMES, P, finish, pack
+from tests.archive.finished import FIGURE, GUIDED, NAMES, PICTURED, P, finish, pack
 from tests.system import pipeline
 from tests.system.pipeline import copy_sources
 
@@ -56,7 +57,7 @@ def test_only_reporting_is_in_the_workflow(redrawn):
     stats = output[output.index("Job stats:") :].split("total", 1)[0]
     done = {line.split()[0] for line in stats.splitlines()[3:] if line.strip()}
     drawn = {FIGURE, GUIDED, "figure1a", "figure2", "figure15", "figure16", "figure17"}
-    assert done == {"all", "table", *drawn, "claims", "compare_tables", "report"}
+    assert done == {"all", "table", *drawn, "picture", "claims", "compare_tables", "report"}
     assert folder.name.startswith("run-")
     assert not (folder.parents[1] / "smoke").exists()
 
@@ -76,7 +77,7 @@ def test_tables_claims_and_comparison_are_those_of_the_archive_byte_by_byte(arch
         for name in text:
             assert (folder / name).read_bytes() == opened.read(name), name
     assert NOTE in (folder / f"{P.table.format(table='table9')}.md").read_text()
-    assert "42 of 42 files made again are those of the archive, byte by byte" in output
+    assert "45 of 45 files made again are those of the archive, byte by byte" in output
 
 
 @pytest.mark.parametrize("figure", [FIGURE, GUIDED])
@@ -92,6 +93,7 @@ def test_the_report_is_of_the_archive(redrawn):
     assert "from_bundle=run.zip" in page
     assert "epochs: 7" in page
     assert all(name in page for name in NAMES)
+    assert re.findall(r'id="pictures_(\w+)"', page) == [PICTURED]  # the others have no previews
 
 
 def test_a_second_time_there_is_nothing_to_do_and_a_target_by_name(archive, redrawn):

@@ -1,14 +1,15 @@
 """The command that draws an experiment's training in pictures."""
 
-import sys
-
 import numpy as np
 import pytest
 from PIL import Image
 
 from pcpo.cli import pictures
-from pcpo.figures.training_in_pictures import training_in_pictures
+from pcpo.config import load_experiment
+from pcpo.figures.training_in_pictures import MOST_PROMPTS, training_in_pictures
 from pcpo.records import strips
+from pcpo.records.caption import Caption
+from pcpo.records.values import read_json
 
 RED, BLUE = ((255, 0, 0), (0, 0, 255))
 
@@ -19,12 +20,11 @@ def strip(*colours):
 
 
 @pytest.fixture
-def command(tmp_path, monkeypatch):
+def command(tmp_path):
     def draw():
         arms = [word for arm in ("baseline", "pcpo") for word in ("--arm", arm, tmp_path / arm)]
         out = ["--scale", "demo", "--out", tmp_path / "picture"]
-        monkeypatch.setattr(sys, "argv", ["pictures", "2", *map(str, [*arms, *out])])
-        pictures.main()
+        pictures.main(["2", *map(str, [*arms, *out])])
         return (tmp_path / "picture.md").read_text()
 
     return draw
@@ -53,6 +53,20 @@ def test_the_caption_has_the_prompts_and_names_what_is_missing(command, tmp_path
     assert "Configuration 2, " in text and "demo scale" in text
     with Image.open(tmp_path / "picture.png") as image:
         assert image.width > 100
+    assert read_json(tmp_path / "picture.json", Caption).to_markdown() == text
+
+
+def test_of_many_prompts_the_first_are_shown(tmp_path):
+    texts = [f"prompt {n}" for n in range(MOST_PROMPTS + 1)]
+    strips.write(tmp_path, 0, texts, strip(*[RED] * len(texts)))
+    figure = training_in_pictures({"pcpo": strips.read(tmp_path)})
+    assert len(figure.axes) == MOST_PROMPTS
+    assert (
+        pictures.caption(load_experiment(2), 0, {"pcpo": strips.read(tmp_path)}, "").text.count(
+            "“prompt"
+        )
+        == MOST_PROMPTS
+    )
 
 
 def test_runs_without_previews_get_a_figure_that_says_so(command):

@@ -1,14 +1,22 @@
-"""The training command: CUDA's errors in the user's terms, and prompts that CLIP cuts."""
+"""The training command: trackers, CUDA's errors in the user's terms, prompts that CLIP cuts."""
 
+import sys
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 import pcpo.cost.plan
+from pcpo.cli import console, evaluation, train
 from pcpo.cli.evaluation import cut_prompts
 from pcpo.cli.train import out_of_memory
-from pcpo.config import load_experiment
+from pcpo.config import load_experiment, load_scale
+from pcpo.config.scale import Previews
+from pcpo.records import frames
+from pcpo.training import tracker
+from tests.small import PROMPTS, brightness, experiment
+from tests.training.runs import HELD_OUT, HELD_OUT_PROMPTS
+from tests.training.test_tracker import scalars_and_images
 
 
 def test_out_of_memory_names_the_setting_and_the_size_that_fits(monkeypatch):
@@ -45,3 +53,66 @@ def test_prompts_that_clip_cuts_are_counted_and_refused_where_the_paper_drops_th
     assert "line 3" in message
     with pytest.raises(ValueError, match=r"mjhq.txt: more than 77 CLIP tokens in line 3"):
         cut_prompts(model, "mjhq", "mjhq.txt", long)
+
+
+@pytest.fixture
+def command(models, tmp_path, monkeypatch):
+    """python -m pcpo.cli.train 1 pcpo: two epochs with previews, and the brightness as reward."""
+    chosen = experiment(1, epochs=2, validation=HELD_OUT)
+    scale = load_scale("smoke")
+    prompts = {chosen.prompts: PROMPTS, HELD_OUT.prompts: HELD_OUT_PROMPTS}
+    files = {name: tmp_path / f"{name}.txt" for name in prompts}
+    for name, texts in prompts.items():
+        files[name].write_text("\n".join(texts) + "\n", encoding="utf-8")
+    weights = tmp_path / "reward"
+    weights.mkdir()
+    reward = scale.rewards[chosen.reward.name].model_copy(update={"path": str(weights)})
+    places = {
+        "models": models,
+        "prompts": scale.prompts | {name: str(file) for name, file in files.items()},
+        "rewards": scale.rewards | {chosen.reward.name: reward},
+        "previews": Previews(every=1, prompts=2),
+    }
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(console.Log, "current", None)
+    monkeypatch.setattr(train, "load_experiment", lambda *names: chosen)
+    monkeypatch.setattr(evaluation, "load_reward", lambda *given, **options: brightness)
+
+    def start(kind):
+        own = scale.model_copy(update=places | {"tracker": kind})
+        monkeypatch.setattr(train, "load_scale", lambda name: own)
+        words = ["train", "1", "pcpo", "--scale", "smoke", "--out", "run", "--log", "log"]
+        monkeypatch.setattr(sys, "argv", words)
+        train.main()
+        return tmp_path / "run"
+
+    return start
+
+
+def test_the_scales_tracker_gets_what_the_frames_have(command):
+    """Two updates an epoch for two epochs; validation and previews from the base model on."""
+    run = command("tensorboard")
+    scalars, images = scalars_and_images(run / tracker.FOLDER)
+    updates = frames.read(run / "updates.parquet", frames.UPDATES)
+    validation = frames.read(run / "validation.parquet", frames.VALIDATION)
+    expected = {
+        f"{kind}/{column}": dict(zip(steps, values, strict=True))
+        for kind, frame, steps in (
+            ("train", updates, [1, 2, 3, 4]),
+            ("validation", validation, [0, 2, 4]),
+        )
+        for column, values in frame.select_dtypes("number").dropna(axis="columns").items()
+    }
+    assert scalars.keys() == expected.keys() and "train/reward_mean" in expected
+    for tag, values in expected.items():
+        assert scalars[tag] == pytest.approx(values, rel=1e-6), tag
+    assert images == {step: [(32, 64)] for step in (0, 2, 4)}  # two prompts, side by side
+
+
+def test_without_a_tracker_nothing_is_written_or_imported(command, monkeypatch):
+    monkeypatch.setattr(tracker, "Tracker", None)  # to make one is an error
+    for module in ("tensorboardX", "torch.utils.tensorboard", "wandb"):
+        monkeypatch.setitem(sys.modules, module, None)  # to import it is an error
+    run = command("none")
+    assert (run / "updates.parquet").exists()
+    assert not [*run.rglob("events.*")] and not (run / tracker.FOLDER).exists()

@@ -5,12 +5,14 @@ import shutil
 from dataclasses import replace
 
 import pytest
+import torch
 
 from pcpo.config import RewardSource, load_arm, load_experiment, load_scale
 from pcpo.config.gradients import Gradients
 from pcpo.cost import memory as footprint
 from pcpo.cost import plan, plan_table
 from pcpo.cost.speed import ASSUMED_SHARE, Speed
+from pcpo.evaluation.reward_guidance import mixed
 from pcpo.paths import PACKAGE
 from pcpo.records import sources
 
@@ -139,6 +141,57 @@ def test_gradients_are_an_iteration_at_each_checkpoint_in_every_step():
     halves = e.model_copy(update={"batch": e.batch.model_copy(update={"micro_batch": 2})})
     twice = plan.make(load_scale("paper"), [halves], [0, 1], SPEED)
     assert rows_of(twice, 6)["gradients"].training_pflop == pytest.approx(2 * row.training_pflop)
+
+
+def test_rows_of_reward_guidance():
+    """Figure 13: 7 strengths x 45 prompts x 4 images, in two training seeds.
+
+    Strengths 0 and 1 take one prediction a step, the five others two: of SD1.4 with guidance,
+    2 x 0.803 TFLOP each, in 50 steps.
+    """
+    e = experiment(5, validation=None)
+    row = rows_of(plan.make(load_scale("paper"), [e], [0, 1], SPEED), 5)["reward guidance"]
+    assert (row.runs, row.images) == (2, 2 * 7 * 180)
+    tflop = row.images * 83.2 + 2 * 5 * 180 * 50 * 2 * 0.803  # 83.2: an image, as above
+    assert row.sampling_pflop * 1e3 == pytest.approx(tflop, rel=3e-3)
+    assert row.gpu_hours == pytest.approx(tflop / 791.2 / ASSUMED_SHARE["sd14"] / 3600, rel=3e-3)
+    assert row.training_pflop == 0
+    assert row.disk_gb == pytest.approx(row.images * (1.5 * 512**2 + 4 * 2048) / 1e9)
+    # The aligned weights (all of SD1.4's UNet, 860 million) beside those of the base model.
+    images = plan._evaluation(
+        load_scale("paper"), e.model_copy(update={"alignment": ()}), 1, False, SPEED
+    )
+    assert row.gpu_gb - images.gpu_gb == pytest.approx(4 * 0.8595, rel=1e-3)
+
+
+def test_reward_guidance_of_two_models_is_scored_by_both_rewards():
+    """Figure 14: only where both configurations are chosen, in the seeds that both have."""
+    two, four = (experiment(n, validation=None, arms=("baseline", "pcpo")) for n in (2, 4))
+    scale = load_scale("paper")
+    alone = plan.make(scale, [two], [0], SPEED)
+    assert "reward guidance" not in rows_of(alone, 2)
+    few = four.model_copy(update={"seeds_at_most": 1})
+    row = rows_of(plan.make(scale, [two, few], [0, 1], SPEED), 2)["reward guidance"]
+    assert (row.runs, row.images) == (1, 16 * 180)
+    # 3 points have one prediction: (0, 0), (1, 0), (0, 1). 5 have two: a factor of three is 0.
+    predictions = 3 * 1 + 5 * 2 + 8 * 3
+    tflop = row.images * (83.0 + 4.0)  # BERTScore: 4 an image
+    tflop += 180 * (predictions - 16) * 50 * 2 * 0.803
+    assert row.sampling_pflop * 1e3 == pytest.approx(tflop, rel=3e-3)
+
+
+@pytest.mark.parametrize(("number", "models"), [(2, 2), (5, 1), (6, 1)])
+def test_predictions_are_those_that_mixing_makes(number, models):
+    made = []
+
+    def model(latents, timesteps):
+        made.append(1)
+        return latents
+
+    guidance = load_experiment(number).reward_guidance
+    for strengths in guidance.points:
+        mixed(model, [model] * models, strengths)(torch.zeros(1), None)
+    assert plan.mixed_predictions(guidance) == len(made)
 
 
 def test_recomputation_is_counted_separately():

@@ -10,7 +10,8 @@ from pcpo.paths import NO_ANSWERS, Paths
 from pcpo.preference.simulate import Raters, simulated_frame
 from pcpo.records import frames
 from pcpo.report import collect
-from pcpo.workflow.targets import Targets, frame_options
+from pcpo.workflow.frames import frame_options
+from pcpo.workflow.targets import Targets
 from tests.preference.conftest import EXPERIMENT, make_study
 from tests.system.pipeline import copy_sources, jobs, snakemake
 

@@ -6,7 +6,7 @@ import pytest
 from pcpo.config import load_experiment
 from pcpo.records import history, provenance
 from pcpo.report import collect, render
-from pcpo.report.costs import GPU_STEPS, read_costs
+from pcpo.report.costs import GPU_STEPS, GUIDANCE, read_costs
 from pcpo.report.plan import read_plan
 
 
@@ -30,10 +30,19 @@ def test_gpu_hours_are_wall_time_times_the_gpus_asked_for(results):
 def test_the_steps_that_ask_for_gpus_are_those_of_the_rules():
     asking = set()
     for path in Path("rules").glob("*.smk"):
-        for rule in re.split(r"^(?=rule )", path.read_text(), flags=re.M):
-            if re.search(r"^ +gpu=", rule, re.M) and rule.startswith("rule "):
-                asking.add(re.match(r"rule (\w+)", rule)[1])
-    assert asking == set(GPU_STEPS)
+        for rule in re.split(r"^ *rule\b", path.read_text(), flags=re.M):
+            if re.search(r"^ +gpu=", rule, re.M):
+                named = re.match(r' (\w+):|:\s+name:\s+f"(\w+){name}"', rule)
+                asking.add(named[1] or named[2])
+    assert asking == {*GPU_STEPS, GUIDANCE}
+
+
+def test_samples_between_models_have_gpu_hours(results):
+    job = results.root / "benchmarks/reward_guidance_02_ddpo_aesthetic/0.tsv"
+    job.parent.mkdir()
+    job.write_text("s\tmax_rss\tcpu_time\n7200\t1000\t1\n")
+    first, *_ = read_costs(results.root, [], "cuda")
+    assert (first.name, first.gpu_hours) == ("reward_guidance_02_ddpo_aesthetic", 2)
 
 
 def test_a_job_too_short_to_be_measured(results):

@@ -3,11 +3,17 @@
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from pcpo.cli import report as command
 from pcpo.paths import NOT_DRAWN
+from pcpo.records import strips
+from pcpo.records.caption import Caption
+from pcpo.records.values import to_json
 from pcpo.report import collect, render
+from tests.report.conftest import HOSTILE
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 
@@ -105,6 +111,29 @@ def test_a_table_of_a_run_that_now_leaves_it_out_is_not_shown(results):
     read = page(results, experiments=results.experiments[:-1])  # without configuration 7
     assert "Other methods." not in read.text
     assert "Table 9: needs configuration 7" in read.text
+
+
+def test_a_configurations_training_in_pictures_is_beside_its_runs(results):
+    """Where its runs have previews; of the first seed, and on both samplers' pages."""
+    name, seeds = results.experiments[0], [3, 5]
+    (results.root / "pictures").mkdir()
+    for seed in seeds:
+        stem = results.root / "pictures" / f"{name}_seed{seed}"
+        Image.new("RGB", (30, 10 + seed)).save(stem.with_suffix(".png"))
+        below = Caption("", "Training in pictures.", f"Prompts: 1 “{HOSTILE}”.")
+        stem.with_suffix(".json").write_text(to_json(below))
+    chosen = ["demo", results.experiments, seeds]
+    assert f"pictures_{name}" not in Reader(render(collect(results.root, *chosen))).ids
+    run = results.root / "runs" / name / "pcpo" / "seed3"
+    strips.write(run, 8, ["a"], np.zeros((1, 3, 4, 4), np.uint8))
+    for sampler, folder in (("native", results.root), ("own", results.root / "own_sampler")):
+        html = render(collect(results.root, *chosen, sampler=sampler))
+        read = Reader(html)
+        (fold,) = re.findall(rf'<details class="fold" id="{name}">.*?</details>', html, re.S)
+        assert f'id="pictures_{name}"' in fold and 'height="13"' in fold
+        assert HOSTILE in read.text and "script" not in read.tags
+        (link,) = [link for link in read.links if "pictures/" in link]
+        assert (folder / link).resolve() == (results.root / "pictures" / f"{name}_seed3.png")
 
 
 def test_an_empty_folder_gives_a_page_that_lists_what_is_missing(tmp_path, results):

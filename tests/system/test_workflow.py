@@ -176,6 +176,7 @@ def test_from_an_empty_folder_to_every_table_and_figure(tmp_path):
     assert set(claims["claim_id"]) == {c.id for c in read_claims(CONFIG / "claims.yaml")}
     report = (tmp_path / "results/smoke/report.html").read_text()
     assert all(f'id="{name}"' in report for name in (*TABLES, *DRAWN))
+    assert report.count('id="pictures_') == 10
 
     code, output = snakemake(tmp_path, *everything)
     assert code == 0

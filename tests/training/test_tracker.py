@@ -44,17 +44,22 @@ def events(folder):
             data = data[12 + length + 4 :]
 
 
-def test_tensorboard_files_hold_every_number(models, tmp_path):
-    updates = tracked_run(models, tmp_path, "tensorboard")
-    scalars, images, configuration = {}, {}, ""
-    for event in events(tmp_path / tracker.FOLDER):
+def scalars_and_images(folder):
+    """Tag -> step -> value, and step -> sizes of images, of TensorBoard's files."""
+    scalars, images = {}, {}
+    for event in events(folder):
         for value in event.summary.value:
             if value.HasField("simple_value"):
                 scalars.setdefault(value.tag, {})[event.step] = value.simple_value
             elif value.HasField("image"):
                 images.setdefault(event.step, []).append((value.image.height, value.image.width))
-            else:
-                configuration += str(value)
+    return scalars, images
+
+
+def test_tensorboard_files_hold_every_number(models, tmp_path):
+    updates = tracked_run(models, tmp_path, "tensorboard")
+    scalars, images = scalars_and_images(tmp_path / tracker.FOLDER)
+    configuration = "".join(str(event.summary) for event in events(tmp_path / tracker.FOLDER))
     counted = updates.select_dtypes("number").drop(columns="kl")  # no KL term: missing values
     assert {tag for tag in scalars if tag.startswith("train/")} == {
         f"train/{column}" for column in counted

@@ -7,7 +7,8 @@ from pcpo.config import load_experiment, load_scale
 from pcpo.config.gradients import Gradients
 from pcpo.paths import FIGURES, Paths
 from pcpo.records import frames
-from pcpo.workflow.targets import Targets, frame_options
+from pcpo.workflow.frames import frame_options
+from pcpo.workflow.targets import Targets
 
 P = Paths("smoke")
 SIX, EIGHT = "06_dancegrpo_flux_hps", "08_flowgrpo_ocr"

@@ -113,7 +113,9 @@ OF_NO_RULE = {
         "workflow.executor",
         "workflow.inputs",
     ),
-    *("workflow.resources", "workflow.targets"),
+    *("workflow.resources", "workflow.targets", "workflow.choice", "workflow.frames"),
+    *("workflow.jobs", "workflow.tables", "workflow.figures", "workflow.pictures"),
+    "workflow.study",
 }
 
 

@@ -8,7 +8,9 @@ from pcpo.figures.kinds import KINDS
 from pcpo.paths import FIGURES, OF_PEOPLE, Paths
 from pcpo.records.frames import BY_NAME
 from pcpo.tables import TABLES
-from pcpo.workflow.targets import Targets, frame_options, frames_of
+from pcpo.workflow.figures import frames_of
+from pcpo.workflow.frames import frame_options
+from pcpo.workflow.targets import Targets
 
 P = Paths("smoke")
 BERTSCORE, PICKSCORE = "04_ddpo_bertscore", "07_dancegrpo_sd15_pickscore"
