@@ -54,6 +54,7 @@ if not ARCHIVE:
     include: "rules/generate.smk"
     include: "rules/evaluate.smk"
     include: "rules/guidance.smk"
+    include: "rules/gradients.smk"
     include: "rules/plan.smk"
     include: "rules/study.smk"
 

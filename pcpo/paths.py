@@ -23,15 +23,26 @@ SINGLE_FRAMES = ("credit", "readings")
 STUDY_FRAMES = ("preference",)
 # Of an experiment too, but only of those that have `reward_guidance` (`pcpo.config`).
 GUIDED_FRAMES = ("reward_guidance",)
+# Of a run too, but only of those that `gradients` of an experiment names.
+GRADIENT_FRAMES = ("gradients",)
 # Kinds of figures that show images.
 PICTURED = ("sample_grid", "guidance_scale", "guidance_grid")
 # Kinds of figures of selected checkpoints' images, or of what was measured of them.
 OF_IMAGES = ("sample_grid", "null_pairs")
+# Kinds of figures of what only some experiments have: the experiment's key that is then no null.
+NEEDS = {"gradients_by_timestep": "gradients"}
 
 
-def without_images(numbers: Iterable[int], experiments: Iterable[Any]) -> list[int]:
-    """Those of the numbers whose experiments have no images: none of their arms is measured."""
-    return sorted({*numbers} & {e.number for e in experiments if not e.measured})
+def lacking_images(numbers: Iterable[int], experiments: Iterable[Any]) -> str:
+    """Which images a scale lacks for a table or figure of these numbers; "" where none.
+
+    An experiment has none where none of its arms is measured.
+    """
+    lacking = sorted({*numbers} & {e.number for e in experiments if not e.measured})
+    if not lacking:
+        return ""
+    listed = ", ".join(map(str, lacking))
+    return f"images of configuration {listed}, of which this scale has none (compared)"
 
 
 class FigureInput(NamedTuple):
@@ -45,14 +56,18 @@ class FigureInput(NamedTuple):
     arms: tuple[str, ...] = ("baseline", "pcpo")
     also: tuple[str, ...] = ()
 
-    def untrained(self, experiments: Iterable[Any]) -> list[str]:
-        """Those of `arms` that the experiments of its panels do not train at their scale."""
-        trained = [e.arms for e in experiments if e.number in self.experiments]
-        return [arm for arm in self.arms if not all(arm in own for own in trained)]
-
-    def unmeasured(self, experiments: Iterable[Any]) -> list[int]:
-        """The numbers of its panels that lack the images that it shows."""
-        return without_images(self.experiments if self.kind in OF_IMAGES else (), experiments)
+    def lacks(self, experiments: Iterable[Any]) -> str:
+        """What it shows and the experiments of its panels lack at their scale; "" where nothing."""
+        own = [e for e in experiments if e.number in self.experiments]
+        if untrained := [arm for arm in self.arms if not all(arm in e.arms for e in own)]:
+            return f"the arm {', '.join(untrained)}, which this scale does not train"
+        key = NEEDS.get(self.kind)
+        without = [str(e.number) for e in own if key is not None and getattr(e, key) is None]
+        if without:
+            return f"{key} of configuration {', '.join(without)}, which this scale does not measure"
+        if self.kind in OF_IMAGES:
+            return lacking_images(self.experiments, own)
+        return ""
 
 
 # The paper's figures that are drawn from data; `NOT_DRAWN` has the others.
@@ -96,7 +111,6 @@ FIGURES = {
         ),
     ),
     "two_trainings_of_one_arm": FigureInput("null_pairs", (1, 2, 5, 6)),
-    # The cells of config/grid.yaml.
     # The second study: every arm that takes PCPO apart.
     "gains_of_arms": FigureInput(
         "arm_gains",
@@ -112,7 +126,10 @@ FIGURES = {
             *("baseline_kl4", "pcpo_kl0", "pcpo_kl4"),
         ),
     ),
+    # The cells of config/grid.yaml.
     "robustness_grid": FigureInput("response_surface", tuple(range(101, 118))),
+    # Where a scale measures gradients (`NEEDS`).
+    "gradients_by_timestep": FigureInput("gradients_by_timestep", (6, 8), also=("matching",)),
     "samples_bertscore": FigureInput("sample_grid", (4,)),
     "samples_ocr": FigureInput("sample_grid", (8,)),
 }
@@ -191,6 +208,10 @@ class Paths:
     @property
     def validation(self) -> str:
         return self.run + "/validation.parquet"
+
+    @property
+    def gradients(self) -> str:
+        return self.root + "/tidy/gradients/{experiment}/{arm}_seed{seed}.parquet"
 
     @property
     def credit(self) -> str:
@@ -354,5 +375,6 @@ def _pattern(place: str) -> str:
 
 _ANY = Paths("any")
 _OF_RUNS = [
-    _pattern(getattr(_ANY, frame)) for frame in (*RUN_FRAMES, *EXPERIMENT_FRAMES, *GUIDED_FRAMES)
+    _pattern(getattr(_ANY, frame))
+    for frame in (*RUN_FRAMES, *GRADIENT_FRAMES, *EXPERIMENT_FRAMES, *GUIDED_FRAMES)
 ]

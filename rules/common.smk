@@ -11,6 +11,7 @@ from pcpo.archive.bundle import open_archive
 from pcpo.config import TRAINING_FIELDS, arm_names
 from pcpo.config import load_arm, load_experiment, load_scale
 from pcpo.config.files import use_folder
+from pcpo.config.gradients import measured_epochs
 from pcpo.config.scale import check_modules
 from pcpo.config.settings import (
     NATIVE,

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from pcpo.config.grid import coded_levels
+from pcpo.records import frames
 
 _FACTS = {
     1: ("01_ddpo_aesthetic_half", "ddpo", "sd15", 16),
@@ -51,6 +52,7 @@ def experiment(number, **fields):
         "alignment_checkpoint": SimpleNamespace(baseline=20, pcpo=14),
         "scale": "demo",
         "validation": None,
+        "gradients": None,
     }
     return SimpleNamespace(**known | fields)
 
@@ -99,6 +101,34 @@ def reward_guidance(number, rewards, strengths, seeds=(0,), beside=(0.0,), promp
                 rows += [row | {"prompt_id": i, "value": v} for i, v in enumerate(values)]
             row = key | {"measure": "fid", "measured": "FD", "images": prompts}
             rows.append(row | {"prompt_id": -1, "value": float(sum(point)) ** 2})
+    return pd.DataFrame(rows)
+
+
+def gradients(name, arms, seeds=(0,), epochs=(0, 4, 20), weights=(4.0, 2.0, 1.0)):
+    """Of an experiment's runs: the norm of a step is its weight times 1 + epoch, all along one
+    direction; signal to noise of a step 2, of all together 8. PCPO's weights are all 1.
+    """
+    rows = []
+    for arm in arms:
+        own = [1.0] * len(weights) if arm == "pcpo" else list(weights)
+        for seed in seeds:
+            for epoch in epochs:
+                row = {"experiment": name, "arm": arm, "seed": seed, "epoch": epoch, "groups": 4}
+                for step, weight in [*enumerate(own), (frames.WHOLE, np.nan)]:
+                    norm = (sum(own) if step == frames.WHOLE else weight) * (1 + epoch)
+                    rows.append(
+                        row
+                        | {
+                            "step": step,
+                            "timestep": np.nan if step == frames.WHOLE else 1000.0 - 300 * step,
+                            "weight": weight,
+                            "grad_norm": norm,
+                            "gradient_abs_mean": norm / 100,
+                            "gradient_abs_var": norm**2 / 1e4,
+                            "cosine": 1.0,
+                            "signal_to_noise": 8.0 if step == frames.WHOLE else 2.0,
+                        }
+                    )
     return pd.DataFrame(rows)
 
 

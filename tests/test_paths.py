@@ -15,6 +15,7 @@ PATTERNS = [name for name, value in vars(Paths).items() if isinstance(value, pro
 # Neither a training nor the base model's images depend on how an arm's images are made.
 SHARED = {
     *("root", "embeddings", "run", "manifest", "updates", "timesteps", "validation", "credit"),
+    "gradients",
     *("readings", "base_images", "base_index", "reward_guidance", "guided_images", "guided_index"),
     *("study", "study_pairs", "study_keys", "study_answers", "study_analysis", "preference"),
     *("pictures", "picture_file"),

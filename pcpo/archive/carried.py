@@ -3,7 +3,7 @@
 Snakemake has to find everything that it has made, and its own records of it. Left out is what no
 later job reads: the state of a complete training, checkpoints of arms that are not compared, and
 checkpoints and images of an experiment and seed that is measured; besides, what is only kept to
-save time.
+save time. Checkpoints go as long as the gradients at them are not measured.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pcpo.config import Experiment
+from pcpo.config.gradients import measured_arms
 from pcpo.config.reward_guidance import guided
 from pcpo.paths import Paths, run_of
 
@@ -61,11 +62,15 @@ def _read_by_no_job(
         mixes = [own for own, models in mixed.items() if e in models]
         measured[e.name] = _measured_seeds(paths, e, mixes)
     compared = {e.name: e.measured for e in experiments}
+    differentiated = {(e.name, arm) for e in experiments for arm in measured_arms(e)}
     for updates in Path().glob(paths.updates.format(experiment="*", arm="*", seed="*")):
         of = run_of(updates)
         if of["experiment"] not in compared or not Path(paths.manifest.format(**of)).exists():
             continue  # of no known experiment, or not complete
         yield updates.with_name("resume")
+        measuring = (of["experiment"], of["arm"]) in differentiated
+        if measuring and not Path(paths.gradients.format(**of)).exists():
+            continue
         of_no_use = of["arm"] not in compared[of["experiment"]]
         if of_no_use or of["seed"] in measured[of["experiment"]]:
             yield updates.with_name("checkpoints")

@@ -18,6 +18,7 @@ from pcpo.archive.bundle import ABOUT, FORMAT, WRITTEN
 from pcpo.archive.pictures import Row, shown_images
 from pcpo.config import Experiment, files, load_arm, load_scale
 from pcpo.config.at_scale import files_of
+from pcpo.config.gradients import measured_arms
 from pcpo.config.reward_guidance import guided, seeds_of
 from pcpo.paths import (
     CAPTION_SUFFIXES,
@@ -53,8 +54,9 @@ _CONFIG = (
     *("config.yaml", "original.yaml", "paper.yaml", "pilot.yaml"),
     *("study.yaml", "study50.yaml", "study2.yaml"),
     *("assets.csv", "assets.lock"),
-    *("arms.yaml", "claims.yaml", "questions.yaml", "defaults.yaml", "grid.yaml"),
-    *("experiments/*.yaml", "variants/*.yaml", "presets/*.yaml", "scale/*.yaml", "paper/*.csv"),
+    *("arms.yaml", "claims.yaml", "questions.yaml", "questions2.yaml", "defaults.yaml"),
+    *("grid.yaml", "experiments/*.yaml", "variants/*.yaml", "presets/*.yaml", "scale/*.yaml"),
+    "paper/*.csv",
 )
 
 
@@ -95,9 +97,8 @@ def contents(
 def _reporting(paths: Paths, experiments: Sequence[Experiment]) -> list[Path]:
     """The files for readers, as far as these experiments have them."""
     numbers = {experiment.number for experiment in experiments}
-    drawn = {name: f for name, f in FIGURES.items() if not f.untrained(experiments)}
-    drawn = {name: f for name, f in drawn.items() if not f.unmeasured(experiments)}
-    tables = {name: t for name, t in TABLES.items() if not t.unmeasured(experiments)}
+    drawn = {name: f for name, f in FIGURES.items() if not f.lacks(experiments)}
+    tables = {name: t for name, t in TABLES.items() if not t.lacks(experiments)}
     made = [Path(paths.compare), Path(paths.report)]
     made += [Path(f"{paths.claims}.{suffix}") for suffix in ("csv", "md")]
     for pattern, specs, suffixes in (
@@ -134,7 +135,7 @@ def _pictures(paths: Paths, experiments: Sequence[Experiment], seed: int) -> lis
 def _frames(
     paths: Paths, experiments: Sequence[Experiment], seeds: Sequence[int]
 ) -> list[tuple[Path, FrameSpec]]:
-    """The tidy frames: of runs, of experiments, credit weights, reward guidance, answers."""
+    """The tidy frames: of runs, experiments, credit, reward guidance, gradients, answers."""
     single = (*SINGLE_FRAMES, *(STUDY_FRAMES if paths.answered() else ()))
     found = [(name, getattr(paths, name)) for name in single]
     for experiment in experiments:
@@ -145,6 +146,8 @@ def _frames(
             for arm in experiment.arms:
                 for name in RUN_FRAMES:
                     found.append((name, getattr(paths, name).format(arm=arm, **named)))
+            for arm in measured_arms(experiment):
+                found.append(("gradients", paths.gradients.format(arm=arm, **named)))
     for name, models in guided(experiments).items():
         for seed in seeds_of(models, seeds):
             place = paths.reward_guidance.format(experiment=name, seed=seed)

@@ -5,8 +5,8 @@
     Path("claims.md").write_text(to_markdown(ledger, "demo"))
 
 config/claims.yaml has the claims and names the test of each. `outcomes`, `curves`, `images`,
-`guidance`, `preference` and `exact` have the tests: the named functions in `PROCEDURES`. `verdict`
-is the rule that judges their estimates.
+`guidance`, `gradients`, `preference` and `exact` have the tests: the named functions in
+`PROCEDURES`. `verdict` is the rule that judges their estimates.
 `cells` judges the numbers of the paper's tables by the same rule.
 """
 

@@ -42,6 +42,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pcpo.claims import (  # noqa: F401 - they register procedures
     curves,
     exact,
+    gradients,
     guidance,
     images,
     outcomes,

@@ -19,9 +19,9 @@ class NotRun(Exception):
 
 
 class Evidence:
-    """Frames of `pcpo.records.frames` by name (updates, timesteps, validation, overall, per_prompt,
-    selection, alignment, credit, readings, reward_guidance, preference) and the experiments of one
-    scale.
+    """Frames of `pcpo.records.frames` by name (updates, timesteps, validation, gradients, overall,
+    per_prompt, selection, alignment, credit, readings, reward_guidance, preference) and the
+    experiments of one scale.
 
     A frame that is not given counts as not run. Every look-up raises `NotRun` with its reason.
     """

@@ -1,4 +1,4 @@
-"""Measure the gradient of each timestep at checkpoints of a run.
+"""Rule `gradients`: the gradient of each timestep at checkpoints of a run.
 
     python -m pcpo.cli.gradients 08 pcpo --scale demo \\
         --run results/demo/runs/08_flowgrpo_ocr/pcpo/seed0 --epochs 0 12 24 --out gradients.parquet
@@ -74,4 +74,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, alone="--out")

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from pcpo.config.arms import Arm, load_arm
 from pcpo.config.declared import Declarations
 from pcpo.config.files import Name, Record
+from pcpo.config.gradients import Gradients, measured_epochs
 from pcpo.config.reward_guidance import RewardGuidance
 from pcpo.records.digest import SHORT, of_json
 
@@ -208,6 +209,7 @@ class Experiment(Record):
     evaluation: Evaluation
     alignment: tuple[Name, ...] = ()  # prompt sets of Tables 5 and 9
     reward_guidance: RewardGuidance | None = None  # Figures 13 and 14
+    gradients: Gradients | None = None  # of each timestep, at checkpoints
     # The epochs that those tables compare, scored beside the pair matched in reward. An epoch means
     # the last checkpoint up to it, for scales that end earlier. None: only the matched pair.
     alignment_checkpoint: Epochs | None = None
@@ -224,6 +226,13 @@ class Experiment(Record):
         for arm in arms:
             load_arm(arm)
         return arms
+
+    @field_validator("gradients")
+    @classmethod
+    def _known_measured_arms(cls, gradients: Gradients | None) -> Gradients | None:
+        for arm in gradients.arms if gradients is not None else ():
+            load_arm(arm)
+        return gradients
 
     @model_validator(mode="after")
     def _method(self) -> Experiment:
@@ -267,6 +276,11 @@ class Experiment(Record):
         if self.checkpoint_every > self.epochs:
             raise ValueError(
                 f"checkpoint_every ({self.checkpoint_every}) is more than epochs ({self.epochs})"
+            )
+        if len(set(epochs := measured_epochs(self))) < len(epochs):
+            raise ValueError(
+                f"gradients.at: the nearest checkpoints are those of epochs {epochs}, one of them "
+                "twice; give shares further apart, or lower checkpoint_every"
             )
         return self
 

@@ -54,6 +54,8 @@ SCALE_MAY_CHANGE = (
     "evaluation.*",
     "reward_guidance",  # whether, in what points
     "reward_guidance.*",
+    "gradients",  # null turns it off
+    "gradients.*",
     "validation.*",  # what is measured during training, not how it trains
     "arms",  # which of them are trained, not how
     "compared",  # which of them are measured, not how

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pcpo.assets import read_assets
 from pcpo.assets.needs import needed, rewards_of
 from pcpo.config import Arm, Experiment, Scale, files, load_arm
+from pcpo.config.gradients import measured_arms, measured_epochs, parts_of
 from pcpo.config.reward_guidance import RewardGuidance, guided, seeds_of
 from pcpo.cost.memory import (
     FP32,
@@ -50,7 +51,9 @@ FEATURES_PER_IMAGE = FID_FEATURES + 4 * (1008 + 1024)  # its logits too, and DIN
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the plan: an arm's training runs, an experiment's evaluation, or its guidance.
+    """One line of the plan: an arm's training runs, or what is done with an experiment's.
+
+    That is its evaluation, its reward guidance, or its gradients.
 
     micro_24 ... micro_141: the largest micro_batch that fits GPUs of so many GB; 0: none does.
     """
@@ -107,6 +110,8 @@ def make(
             with_base = experiment.base_images not in bases
             bases.add(experiment.base_images)
             rows.append(_evaluation(scale, experiment, runs, with_base, speed))
+        if measured_arms(experiment):
+            rows.append(_gradients(experiment, runs, speed))
         if experiment.reward_guidance is not None and experiment.name in mixed:
             models = mixed[experiment.name]
             seeds_here = len(seeds_of(models, seeds))
@@ -266,6 +271,41 @@ def _evaluation(
         host_gb=0.0,
         disk_gb=kept * (PNG_BYTES_PER_PIXEL * e.sampler.resolution**2 + FEATURES_PER_IMAGE) / 1e9,
         **{f"micro_{card}": v.batch if memory <= card else 0 for card in CARDS},
+    )
+
+
+def _gradients(experiment: Experiment, runs: int, speed: Speed) -> Row:
+    """The gradient of each timestep at checkpoints: one iteration each, in every trainable step.
+
+    Each group of images has a forward and a backward pass of its micro-batch's whole shape.
+    """
+    e, arms = experiment, [load_arm(arm) for arm in measured_arms(experiment)]
+    images = runs * len(arms) * len(measured_epochs(e)) * e.images_per_iteration
+    trainable = e.sampler.steps - e.timesteps.skip_last
+    share = parts_of(e.batch.micro_batch) * trainable
+    sampling = images * sampling_tflop(e)
+    training = images * training_tflop(e, arms[0]) / trained_steps(e, arms[0]) * share
+    again = images * share * forward_tflop(e)[0]
+    fitting = {f"micro_{card}": suggest_micro_batch(e, card) for card in CARDS}
+    return Row(
+        experiment=e.name,
+        what="gradients",
+        runs=runs * len(arms),
+        images=images,
+        sampling_pflop=sampling / 1e3,
+        training_pflop=training / 1e3,
+        gpu_hours=speed.hours(e.model, sampling, training),
+        recompute_hours=(
+            speed.hours(e.model, 0, again) if e.execution.activation_checkpointing else 0.0
+        ),
+        gpus=1,
+        micro_batch=e.batch.micro_batch,
+        gpu_gb=peak_gigabytes(e),
+        # A gradient of each step, their sum, and the one of a group.
+        host_gb=host_gigabytes(e, arms[0]) * e.execution.gpus
+        + (trainable + 2) * counts(e).trained * FP32 / 1e9,
+        disk_gb=0.0,
+        **fitting,
     )
 
 

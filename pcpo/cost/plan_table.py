@@ -26,6 +26,8 @@ _NOTES = (
     "fits 24 ... 141: the largest batch.micro_batch that fits such a GPU with the execution keys "
     "as they are; 0: none (set execution.activation_checkpointing, or sharding: fsdp over several "
     "gpus). Evaluation and reward guidance: its batch, or 0.",
+    "gradients: an iteration at each checkpoint, in one process; host GB has the gradient of every "
+    "step.",
     "host GB: trajectories of an iteration, for one process; to load the weights takes as much as "
     "they have on disk, once per process.",
     f"disk GB: checkpoints and the state to resume from; images as PNG at {PNG_BYTES_PER_PIXEL:g} "

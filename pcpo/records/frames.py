@@ -109,14 +109,16 @@ VALIDATION = FrameSpec(
     },
 )
 
-# The on-policy gradient of each trained step at a checkpoint (`pcpo.training.step_gradients`).
+# The on-policy gradient of each trained step at a checkpoint (`pcpo.training.step_gradients`), and
+# of all of them together: their sum, with neither timestep nor weight.
+WHOLE = -1  # the step of that row
 GRADIENTS = FrameSpec(
     "gradients",
     ("experiment", "arm", "seed", "epoch", "step"),
     _RUN
     | {
         "epoch": "i",  # of the checkpoint; 0: the base model
-        "step": "i",  # 0-based, sampling order (noisy first)
+        "step": "i",  # 0-based, sampling order (noisy first); WHOLE: all together
         "timestep": "f",  # 0..1000
         "weight": "f",  # w with which the arm trains
         "groups": "i",  # groups of images whose gradients were compared
@@ -124,7 +126,7 @@ GRADIENTS = FrameSpec(
         "gradient_abs_mean": "f",  # mean and variance of its |g| over all trained parameters
         "gradient_abs_var": "f",
         "cosine": "f",  # with the gradient of all trained steps together
-        # |mean|^2 over its variance, as the groups have it: 1 is noise alone.
+        # |mean|^2 over its variance, as the groups have it: 1 is noise alone. NaN: no variance.
         "signal_to_noise": "f",
     },
 )
@@ -266,6 +268,7 @@ BY_NAME = {
     "updates": UPDATES,
     "timesteps": TIMESTEPS,
     "validation": VALIDATION,
+    "gradients": GRADIENTS,
     "overall": METRICS_OVERALL,
     "per_prompt": METRICS_PER_PROMPT,
     "selection": SELECTION,

@@ -20,7 +20,10 @@ from pcpo.report.files import number, read_rows
 # Rules that ask for GPUs where the scale's device is cuda (rules/*.smk); `train` asks for as many
 # as its experiment's execution.gpus, the others for one. Samples between models have a rule for
 # each experiment.
-GPU_STEPS = ("train", "select", "generate_base", "generate", "evaluate", "align", "study_pairs")
+GPU_STEPS = (
+    *("train", "select", "generate_base", "generate", "evaluate", "align"),
+    *("gradients", "study_pairs"),
+)
 GUIDANCE = "reward_guidance_"
 _COLUMNS = ("s", "max_rss", "cpu_time")
 _UNKNOWN = ("-", "NA")  # of a job that ended before it could be measured

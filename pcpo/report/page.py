@@ -117,8 +117,8 @@ def collect(
         if not re.match(r"figure\d", name) and not set(experiments_of(name)) <= at_scale:
             continue  # not the paper's, and of experiments that other scales have
         path = evaluated / "figures" / f"{name}.png"
-        of_arms, of_images = FIGURES[name].untrained(resolved), FIGURES[name].unmeasured(resolved)
-        why = why_missing(name, experiments_of(name), numbers, path, of_arms, of_images)
+        lacks = FIGURES[name].lacks(resolved)
+        why = why_missing(name, experiments_of(name), numbers, path, lacks)
         if name in OF_PEOPLE and set(experiments_of(name)) <= set(numbers) and why:
             why = NO_ANSWERS
         figure = None if why else read_figure(name, evaluated)

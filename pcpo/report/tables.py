@@ -60,8 +60,8 @@ def _section(
     record = TABLES[name]
     path = root / "tables" / f"{name}.json"
     numbers = [experiment.number for experiment in experiments]
-    unmeasured = record.unmeasured(experiments)
-    missing = why_missing(name, record.experiments, numbers, path, unmeasured=unmeasured)
+    lacks = record.lacks(experiments)
+    missing = why_missing(name, record.experiments, numbers, path, lacks)
     paired = None
     if compared is not None and not missing and record.printed:
         paired = side_by_side(name, compared, published, measured, root / "compare.csv")
@@ -85,23 +85,17 @@ def why_missing(
     needed: Collection[int],
     numbers: Collection[int],
     path: Path,
-    untrained: Collection[str] = (),
-    unmeasured: Collection[int] = (),
+    lacks: str = "",
 ) -> str:
-    """Why a table or figure is not in the page; "" where it is."""
+    """Why a table or figure is not in the page; "" where it is. lacks: what the scale lacks."""
     lacking = sorted(set(needed) - set(numbers))
     if lacking:
         return (
             f"needs configuration {', '.join(map(str, lacking))}, which this run leaves out "
             "(experiments in config/config.yaml)"
         )
-    if untrained:
-        return f"needs the arm {', '.join(untrained)}, which this scale does not train"
-    if unmeasured:
-        return (
-            f"needs images of configuration {', '.join(map(str, unmeasured))}, of which this scale "
-            "has none (compared)"
-        )
+    if lacks:
+        return f"needs {lacks}"
     if not path.exists():
         return f"not made yet: run `snakemake {name}`"
     return ""

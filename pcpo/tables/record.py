@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from pcpo.paths import EXPERIMENT_FRAMES, without_images
+from pcpo.paths import EXPERIMENT_FRAMES, lacking_images
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,7 +52,7 @@ class Record:
         """The keyword arguments of `make`."""
         return (*self.frames, *(("published",) if self.quotes else ()))
 
-    def unmeasured(self, experiments: Iterable[Any]) -> list[int]:
-        """The numbers of its configurations that lack the images that it is of."""
+    def lacks(self, experiments: Iterable[Any]) -> str:
+        """The images that it is of and the experiments lack at their scale; "" where nothing."""
         of_images = {*self.frames} & {*EXPERIMENT_FRAMES}
-        return without_images(self.experiments if of_images else (), experiments)
+        return lacking_images(self.experiments if of_images else (), experiments)

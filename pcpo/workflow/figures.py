@@ -11,6 +11,7 @@ from pcpo.paths import (
     CAPTION_SUFFIXES,
     FIGURE_SUFFIXES,
     FIGURES,
+    GRADIENT_FRAMES,
     GUIDED_FRAMES,
     OF_PEOPLE,
     PACKAGE,
@@ -27,14 +28,13 @@ class FigureTargets(FrameTargets):
 
     @cached_property
     def figures(self) -> dict[str, FigureInput]:
-        """The figures whose experiments are all chosen, and that have the arms and images that they
-        need; that of people once they have answered."""
+        """The figures whose experiments are all chosen, and have what these show; that of people
+        once they have answered."""
         return {
             name: spec
             for name, spec in FIGURES.items()
             if self._has(spec.experiments)
-            and not spec.untrained(self.experiments.values())
-            and not spec.unmeasured(self.experiments.values())
+            and not spec.lacks(self.experiments.values())
             and (name not in OF_PEOPLE or self.answered)
         }
 
@@ -72,6 +72,8 @@ class FigureTargets(FrameTargets):
             return [getattr(self.paths, frame)]
         if frame in GUIDED_FRAMES:
             return self.guidance.frames(chosen)
+        if frame in GRADIENT_FRAMES:
+            return self.gradients.frames(chosen, self._figure_arms(spec))
         if frame == "selection":  # images are of one training seed
             return self.measured_frames(frame, chosen, self._first_seed)
         if frame == "per_prompt":

@@ -9,12 +9,14 @@ from typing import Any
 from pcpo.config import Experiment
 from pcpo.paths import (
     EXPERIMENT_FRAMES,
+    GRADIENT_FRAMES,
     GUIDED_FRAMES,
     RUN_FRAMES,
     SINGLE_FRAMES,
     STUDY_FRAMES,
 )
 from pcpo.workflow.choice import Choice
+from pcpo.workflow.gradients import GradientTargets
 from pcpo.workflow.guidance import GuidanceTargets
 
 Arms = Callable[[Experiment], Iterable[str]]
@@ -32,6 +34,11 @@ class FrameTargets(Choice):
     def guidance(self) -> GuidanceTargets:
         """Files of the samples between base models and aligned ones."""
         return GuidanceTargets(self.experiments, self.seeds, self.paths)
+
+    @cached_property
+    def gradients(self) -> GradientTargets:
+        """Files of the gradients of timesteps."""
+        return GradientTargets(self.experiments, self.seeds, self.paths)
 
     def run_frames(
         self,
@@ -81,6 +88,7 @@ class FrameTargets(Choice):
             | {frame: [getattr(self.paths, frame)] for frame in SINGLE_FRAMES}
             | {f: [getattr(self.paths, f)] if self.answered else [] for f in STUDY_FRAMES}
             | dict.fromkeys(GUIDED_FRAMES, self.guidance.frames())
+            | dict.fromkeys(GRADIENT_FRAMES, self.gradients.frames())
         )
 
     def compared_at(self, numbers: Iterable[int]) -> list[str]:
@@ -97,6 +105,7 @@ def frame_options(inputs: Mapping[str, Any]) -> list[str]:
             *EXPERIMENT_FRAMES,
             *SINGLE_FRAMES,
             *GUIDED_FRAMES,
+            *GRADIENT_FRAMES,
             *STUDY_FRAMES,
         )
         if (files := inputs.get(frame)) is not None

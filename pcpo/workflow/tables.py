@@ -27,7 +27,7 @@ class TableTargets(FrameTargets):
         return [
             name
             for name, table in TABLES.items()
-            if self._has(table.experiments) and not table.unmeasured(self.experiments.values())
+            if self._has(table.experiments) and not table.lacks(self.experiments.values())
         ]
 
     def table_files(

@@ -1,7 +1,7 @@
 """All files that a workflow makes, and from which others each of them is made.
 
 They depend only on what is chosen (`choice`). Each part is a module: `frames`, `jobs`, `tables`,
-`figures`, `pictures`, `study`, `guidance`.
+`figures`, `pictures`, `study`, `guidance`, `gradients`.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ import pytest
 
 from pcpo.archive.carried import RECORDS, carried
 from pcpo.config import load_experiment
+from pcpo.config.gradients import Gradients
 from tests.archive.finished import P, text
 
 ONE = load_experiment(1, "smoke")
@@ -77,6 +78,22 @@ def test_checkpoints_go_until_all_samples_of_them_are_measured(tmp_path, monkeyp
     assert {*weights} <= sent()
     text(P.reward_guidance.format(experiment=both[0].name, seed=0), "measured")
     assert not {*weights} & sent()
+
+
+def test_checkpoints_of_any_arm_go_until_their_gradients_are_measured(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arms = ("pcpo", "log_hinge", "matching")
+    one = ONE.model_copy(update={"gradients": Gradients(at=(0, 1), arms=arms[:2])})
+    weights = {arm: f"{train(arm, 0)}/{WEIGHTS}" for arm in arms}
+    measure(0)
+
+    def sent():
+        files = {file.as_posix() for file in carried(P, [one], first_seed=0)}
+        return [arm for arm in arms if weights[arm] in files]
+
+    assert sent() == ["pcpo", "log_hinge"]
+    text(P.gradients.format(experiment=ONE.name, arm="log_hinge", seed=0), "measured")
+    assert sent() == ["pcpo"]
 
 
 def test_without_a_run_there_is_nothing_to_carry(tmp_path, monkeypatch):

@@ -18,6 +18,7 @@ FILES = {
     **dict.fromkeys(sorted((CONFIG / "presets").glob("*.yaml")), "preset"),
     **dict.fromkeys(sorted((CONFIG / "scale").glob("*.yaml")), "scale"),
     **{CONFIG / f"{kind}.yaml": kind for kind in ("arms", "claims", "defaults", "grid")},
+    **{CONFIG / f"{name}.yaml": "claims" for name in ("questions", "questions2")},
 }
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from pcpo.config import RewardSource, load_arm, load_experiment, load_scale
+from pcpo.config.gradients import Gradients
 from pcpo.cost import memory as footprint
 from pcpo.cost import plan, plan_table
 from pcpo.cost.speed import ASSUMED_SHARE, Speed
@@ -126,6 +127,20 @@ def test_alignment_images_are_of_two_pairs_and_the_base_model():
         for e in (seven, alone)
     ]
     assert images[0] - images[1] == 2 * 2048  # Table 9's 2,048 prompts, one image each
+
+
+def test_gradients_are_an_iteration_at_each_checkpoint_in_every_step():
+    """Configuration 6 trains 6 of 11 steps; the micro-batch of one image is one group."""
+    e = experiment(6, arms=("baseline", "pcpo"), gradients=Gradients(arms=("pcpo",)))
+    made = plan.make(load_scale("paper"), [e], [0, 1], SPEED)
+    row, training = rows_of(made, 6)["gradients"], rows_of(made, 6)["pcpo"]
+    assert (row.runs, row.images, row.gpus, row.disk_gb) == (2, 2 * 3 * 384, 1, 0)
+    trained = training.training_pflop / (2 * e.epochs * 384)  # of an image
+    assert row.training_pflop == pytest.approx(row.images * trained * 11 / 6)
+    assert row.host_gb > training.host_gb
+    halves = e.model_copy(update={"batch": e.batch.model_copy(update={"micro_batch": 2})})
+    twice = plan.make(load_scale("paper"), [halves], [0, 1], SPEED)
+    assert rows_of(twice, 6)["gradients"].training_pflop == pytest.approx(2 * row.training_pflop)
 
 
 def test_rows_of_reward_guidance():

@@ -91,6 +91,14 @@ def credit():
     return fabricated.credit((2, 6, 7))
 
 
+def gradients():
+    """Configuration 6, three arms, seeds 0 and 1, of which the second has a hundredth more."""
+    arms = ("baseline", "matching", "pcpo")
+    frame = fabricated.gradients(fabricated.name(6), arms, (0, 1))
+    frame["grad_norm"] *= 1 + 0.01 * frame["seed"]
+    return frame
+
+
 def guidance():
     """Configurations 2 (with 4), 5 and 6, seeds 0 and 1."""
     strengths = (0.0, 0.5, 1.0, 1.5)
@@ -112,6 +120,7 @@ def given(updates, timesteps, validation, credit):
     return {
         "updates": updates,
         "timesteps": timesteps,
+        "gradients": gradients(),
         "validation": validation,
         "credit": credit,
         "readings": readings(),

@@ -4,11 +4,14 @@ from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_hex
 from scipy import stats
 
+from pcpo.config import load_experiment
+from pcpo.config.gradients import Gradients
 from pcpo.figures import style
 from pcpo.figures.ablation import ablation
 from pcpo.figures.arm_gains import arm_gains
 from pcpo.figures.credit_weights import credit_weights
 from pcpo.figures.gradient_statistics import gradient_statistics
+from pcpo.figures.gradients_by_timestep import gradients_by_timestep
 from pcpo.figures.heuristics import heuristics
 from pcpo.figures.kinds import KINDS
 from pcpo.figures.ratio_distribution import ratio_distribution
@@ -290,3 +293,42 @@ def test_gains_of_arms_are_paired_by_seed(validation):
     assert set(zero.get_xdata()) == {0}
     empty = arm_gains(only[only["arm"] == "pcpo"], [experiment], ("baseline", "pcpo"))
     assert empty.axes[0].texts[0].get_text() == "no data"
+
+
+def test_gradients_by_timestep_are_early_and_at_the_end(given, timesteps):
+    clipped = timesteps.assign(experiment=fabricated.name(6))
+    six = fabricated.experiments((6,))
+    norm, mean, _, signal, cosine, clip = gradients_by_timestep(
+        given["gradients"], clipped, six
+    ).axes
+    early, late = lines(norm, "matching")
+    assert (early.get_linestyle(), late.get_linestyle()) == ("--", "-")
+    np.testing.assert_allclose(early.get_xdata(), [400, 700, 1000])
+    # Weights 4, 2, 1 in sampling order, at epochs 4 and 20; two seeds, 1 and 1.01.
+    np.testing.assert_allclose(early.get_ydata(), np.array([1, 2, 4]) * 5 * 1.005)
+    np.testing.assert_allclose(late.get_ydata(), np.array([1, 2, 4]) * 21 * 1.005)
+    low, high = edges(bands(norm)[0], [400])  # the baseline's early one
+    np.testing.assert_allclose([low[0], high[0]], [5, 5.05])
+    np.testing.assert_allclose(lines(mean, "pcpo")[1].get_ydata(), [0.21] * 3)
+    np.testing.assert_allclose(lines(signal, "pcpo")[1].get_ydata(), [2.0] * 3)
+    np.testing.assert_allclose(lines(cosine, "pcpo")[1].get_ydata(), [1.0] * 3)
+    # Epochs 1 and 2 are in the early window (0 to 4, so 1 to 5), none in the late one (16 to 20).
+    (before,) = lines(clip, "baseline")
+    np.testing.assert_allclose(before.get_ydata(), 0.01 * 5 / 3)
+    assert before.get_linestyle() == "--"
+    left, right = clip.get_xlim()
+    assert left > right  # noise on the left
+    assert {norm.get_yscale(), mean.get_yscale()} == {"log"}
+    assert {signal.get_yscale(), cosine.get_yscale()} == {"linear"}
+
+
+def test_the_caption_names_the_checkpoints_of_each_configuration():
+    six = load_experiment(6, "smoke").model_copy(update={"gradients": Gradients(at=(0, 1))})
+    eight = load_experiment(8, "smoke").model_copy(
+        update={"epochs": 24, "checkpoint_every": 1, "gradients": Gradients()}
+    )
+    text = KINDS["gradients_by_timestep"].remark([six, eight])
+    assert text == (
+        "checkpoints of configuration 6: epochs 0 and 2; checkpoints of configuration 8: epochs 5 "
+        "and 24"
+    )

@@ -14,13 +14,18 @@ from pcpo.config.reward_guidance import guided
 from tests.system.pipeline import copy_sources, snakemake
 
 PROFILES = ("slurm", "cluster-generic")
-GPU_RULES = {"train", "select", "generate_base", "generate", "evaluate", "align"}
+GPU_RULES = {"train", "select", "generate_base", "generate", "evaluate", "align", "gradients"}
 GPU_RULES |= {f"reward_guidance_{name}" for name in guided(load_experiments("paper"))}
 
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
-    return copy_sources(tmp_path_factory.mktemp("cluster"))
+    """With gradients of two configurations."""
+    folder = copy_sources(tmp_path_factory.mktemp("cluster"))
+    for name in ("06_dancegrpo_flux_hps", "08_flowgrpo_ocr"):
+        with (folder / "config" / "experiments" / f"{name}.yaml").open("a") as file:
+            file.write("gradients: {}\n")
+    return folder
 
 
 def asked(folder, monkeypatch, *arguments):

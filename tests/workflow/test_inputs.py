@@ -96,6 +96,9 @@ OF_NO_RULE = {
     *("stats.power", "analysis.pilot"),
     # Of experiments that this scale does not have.
     *("figures.response_surface", "analysis.response_surface"),
+    # Of gradients there is a rule, and of their figure, where a scale measures them.
+    *("cli.gradients", "training.step_gradients", "workflow.gradients"),
+    "figures.gradients_by_timestep",
     # The pairs of a study stay as they are; answers of people have a rule only where there are any.
     *("cli.preference", "cli.study_pairs", "cli.study_answers"),
     *("preference.answers", "preference.app", "preference.checkpoints", "preference.frame"),
