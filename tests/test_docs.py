@@ -69,6 +69,18 @@ def test_the_page_on_the_study_has_every_primary_claim_every_question_and_every_
     assert f"| trainings | {trainings[0]} | {trainings[1]} |" in page
 
 
+def test_the_page_on_the_second_study_has_every_question_and_the_scale_trains_its_arms():
+    page = (ROOT / "docs" / "study-2.md").read_text()
+    questions = read_claims(ROOT / "config" / "questions2.yaml")
+    assert [q.id for q in questions if f"`{q.id}`" not in page] == []
+    for part in (part for question in questions for part in question.parts()):
+        options = part.options
+        arms = {*options.get("arms", ()), *options.get("beside", ())}
+        arms |= {options["arm"]} if "arm" in options else set()
+        for number in part.configurations:
+            assert arms <= set(load_experiment(number, "study2").arms), part.id
+
+
 def _trainings(settings):
     """How many runs a file of settings asks for."""
     asked = yaml.safe_load((ROOT / "config" / f"{settings}.yaml").read_text())

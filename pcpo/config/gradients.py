@@ -1,4 +1,4 @@
-"""At which checkpoints of a training the gradient of each timestep is measured (docs/method.md).
+"""At which checkpoints of a training the gradient of each timestep is measured (docs/gradients.md).
 
 A configuration with a block `gradients` has a frame for each of its arms and training seeds.
 """

@@ -95,7 +95,7 @@ OF_NO_RULE = {
     ),
     *("stats.power", "analysis.pilot"),
     # Of experiments that this scale does not have.
-    *("figures.response_surface", "analysis.response_surface"),
+    *("figures.response_surface", "analysis.response_surface", "figures.arm_gains"),
     # Of gradients there is a rule, and of their figure, where a scale measures them.
     *("cli.gradients", "training.step_gradients", "workflow.gradients"),
     "figures.gradients_by_timestep",
