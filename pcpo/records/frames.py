@@ -129,6 +129,20 @@ GRADIENTS = FrameSpec(
     },
 )
 
+# At which sampler steps a reward is decided, on images of a base model (`pcpo.cli.decided`).
+DECIDED = FrameSpec(
+    "decided",
+    ("experiment", "reward", "steps"),
+    {
+        "experiment": "s",
+        "reward": "s",
+        "steps": "i",  # how many of the sampler's, the noisiest first; 0: the initial noise alone
+        "share": "f",  # of the reward's variance within a prompt that is decided by them
+        "se": "f",  # of the share, over prompts
+        "images": "i",
+    },
+)
+
 _SCHEDULE = {
     "step": "i",  # 0-based, sampling order (noisy first)
     "timestep": "f",  # 0..1000
