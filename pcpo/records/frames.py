@@ -207,6 +207,14 @@ _METRIC = _RUN | {
     "dimensions": "i",  # of the features
 }
 METRICS_OVERALL = FrameSpec("metrics_overall", ("experiment", "arm", "seed", "metric"), _METRIC)
+# The same of a base model's images by other samplers than its native one, whose images they are
+# compared with (`pcpo.cli.samplers_compared`). The sampler `native` is that one with other noise.
+SAMPLERS = FrameSpec(
+    "samplers",
+    ("experiment", "sampler", "metric"),
+    {"experiment": "s", "sampler": "s"}
+    | {key: kind for key, kind in _METRIC.items() if key not in _RUN},
+)
 METRICS_PER_PROMPT = FrameSpec(
     "metrics_per_prompt",
     ("experiment", "arm", "seed", "metric", "prompt_id"),
