@@ -20,15 +20,14 @@ from torch import Tensor
 
 from pcpo import samplers
 from pcpo.samplers import Sampler
-from pcpo.samplers.ddim import DDIM
-from pcpo.samplers.flow_sde import FlowSDE
+from pcpo.samplers.ddim import DDIM, ddim_weights
+from pcpo.samplers.flow import Flow
+from pcpo.samplers.flow_sde import flow_weights
 from pcpo.variance import (
     authors_ddim_sigma,
-    c1_of,
     native_ddim_sigma,
     solve_ddim_sigma,
     solve_ddim_sigma_inverse_square,
-    solve_flow_sigma,
     variance_target,
 )
 
@@ -76,18 +75,6 @@ class CreditSchedule:
         return not bool((self.change == 1).all())
 
 
-# --- DDIM ---------------------------------------------------------------------------------------
-
-
-def ddim_weights(alpha_bar: Tensor, alpha_bar_prev: Tensor, sigma: Tensor) -> Tensor:
-    """Eq. (6): w = (c1 - c2) / sigma.
-
-    alpha_bar, alpha_bar_prev, sigma: `(T,)`. At eta = 1 this is sqrt(SNR_prev / SNR - 1).
-    """
-    c2 = torch.sqrt(1 - alpha_bar_prev - sigma**2)
-    return (c1_of(alpha_bar, alpha_bar_prev) - c2) / sigma
-
-
 @dataclass(frozen=True)
 class _Given:
     """The input of a credit rule: a sampler, its native weights, the trained steps."""
@@ -108,9 +95,16 @@ class _Given:
         }
         return CreditSchedule(target=target, **(parts | changed))
 
+    @property
+    def counted(self) -> Tensor:
+        """Steps of a mean weight or of zeta: all, as in the authors' code, or the trained ones.
+
+        A step without noise has no weight, and does not count.
+        """
+        return self.sampler.noisy if self.over == "all" else self.trained
+
     def mean(self, weights: Tensor) -> Tensor:
-        """The mean over all steps, as in the authors' code, or over the trained ones."""
-        return weights.mean() if self.over == "all" else weights[self.trained].mean()
+        return weights[self.counted].mean()
 
     def constant(self, value: Tensor) -> Tensor:
         return value.expand_as(self.native)
@@ -147,6 +141,9 @@ def _drop_largest(given: _Given) -> CreditSchedule:
     trained = given.trained.clone()
     trained[weights.argmax()] = False
     return given.schedule(float("nan"), trained=trained)
+
+
+# --- DDIM ---------------------------------------------------------------------------------------
 
 
 def _authors_variance(sampler: DDIM) -> tuple[float, Tensor, Tensor]:
@@ -222,11 +219,6 @@ def _lambda(given: _Given) -> CreditSchedule:
 # --- flow ---------------------------------------------------------------------------------------
 
 
-def flow_weights(t: Tensor, dt: Tensor, sigma: Tensor) -> Tensor:
-    """Eq. (8): w = sqrt(dt) / sigma (1 + (1 - t) sigma^2 / (2 t)), sigma the SDE's noise level."""
-    return torch.sqrt(dt) / sigma * (1 + (1 - t) * sigma**2 / (2 * t))
-
-
 def proportional_flow_weights(t: Tensor, dt: Tensor, sigma: Tensor) -> Tensor:
     """Eq. (9): w' = zeta dt, zeta = sum(w) / sum(dt), over the given steps.
 
@@ -235,7 +227,7 @@ def proportional_flow_weights(t: Tensor, dt: Tensor, sigma: Tensor) -> Tensor:
     return flow_weights(t, dt, sigma).sum() / dt.sum() * dt
 
 
-def zeta(sampler: FlowSDE) -> float:
+def zeta(sampler: Flow) -> float:
     """zeta of Eq. (9) as published: the sum of the native weights over all N steps.
 
     13.343 for DanceGRPO (eta 0.3, 16 steps, shift 3). For Flow-GRPO (a = 0.7, 10 steps) the
@@ -243,10 +235,7 @@ def zeta(sampler: FlowSDE) -> float:
     infinite at the first step, which takes the weight of the second. They use this zeta on the
     official sampler, whose grid is shifted twice (there the sum is 5.71), and so do we.
     """
-    t, dt = sampler.t_once[:-1], -sampler.t_once.diff()
-    weights = flow_weights(t, dt, sampler.sigma_once)
-    if not torch.isfinite(weights[0]):
-        weights = torch.cat([weights[1:2], weights[1:]])
+    weights, dt = sampler.zeta_grid()
     return float(weights.sum() / dt.sum())
 
 
@@ -255,7 +244,7 @@ def zeta(sampler: FlowSDE) -> float:
 def _flow_proportional(given: _Given) -> CreditSchedule:
     """PCPO: zeta dt in the loss, with the native sampler."""
     sampler = given.sampler
-    assert isinstance(sampler, FlowSDE)
+    assert isinstance(sampler, Flow)
     if given.over == "all":
         total = zeta(sampler)
     else:
@@ -272,12 +261,10 @@ def _solved(given: _Given) -> CreditSchedule:
     (Sec. 2.3); the rule is ours.
     """
     sampler = given.sampler
-    assert isinstance(sampler, FlowSDE)
-    steps = torch.ones_like(given.trained) if given.over == "all" else given.trained
-    total = given.native[steps].sum() / sampler.dt[steps].sum()
-    bars = sampler.t, sampler.dt
-    sigma, feasible = solve_flow_sigma(*bars, sampler.sigma, total * sampler.dt)
-    weights = flow_weights(*bars, sigma)
+    assert isinstance(sampler, Flow)
+    total = given.native[given.counted].sum() / sampler.dt[given.counted].sum()
+    sigma, feasible = sampler.sigma_for(total * sampler.dt)
+    weights = sampler.with_sigma(sigma).weights
     return given.schedule(float(total), weights=weights, sigmas=sigma, feasible=feasible)
 
 
@@ -313,21 +300,21 @@ def _guard(given: _Given) -> CreditSchedule:
     )
 
 
+@rule("flow_cps", "ddim", "flow")
+def _flow_cps(given: _Given) -> CreditSchedule:
+    """FlowCPS: the native weight times 2 std^2, because its log-density lacks 1 / (2 sigma^2).
+
+    Source: pcpo/samplers/flow_cps.py.
+    """
+    return given.schedule(float("nan"), weights=given.native * 2 * given.sampler.std**2)
+
+
 # --- the schedule of an arm ---------------------------------------------------------------------
-
-
-def native_weights(sampler: Sampler) -> Tensor:
-    """The weight `(T,)` of a change of the prediction in the log-ratio of each sampler step."""
-    if isinstance(sampler, DDIM):
-        return ddim_weights(sampler.alpha_bar, sampler.alpha_bar_prev, sampler.sigma)
-    if isinstance(sampler, FlowSDE):
-        return flow_weights(sampler.t, sampler.dt, sampler.sigma)
-    raise TypeError(f"no credit schedule for {type(sampler).__name__}")
 
 
 def proportional_weights(sampler: Sampler, trained: Tensor, over: Over) -> Tensor:
     """PCPO's weight of each step, `(T,)`: a constant on DDIM, zeta dt on a flow sampler."""
-    given = _Given(sampler, native_weights(sampler), trained, over)
+    given = _Given(sampler, sampler.weights, trained, over)
     return _rules_of(sampler)["reweight"](given).weights
 
 
@@ -343,16 +330,16 @@ def credit_schedule(
     over: the steps that enter the mean (the constant weight) or the sum (zeta). Raises ValueError
     for a rule that the sampler does not have.
     """
-    native = native_weights(sampler)
-    trained = torch.ones(len(sampler), dtype=torch.bool)
-    trained[-1] = not skip_last
+    trained = sampler.noisy.clone()
+    if skip_last:
+        trained[-1] = False
     rules = _rules_of(sampler)
     if kind not in rules:
         raise ValueError(
             f"credit '{kind}' makes no sense with {type(sampler).__name__}; it has "
             f"{', '.join(rules)}"
         )
-    return rules[kind](_Given(sampler, native, trained, over))
+    return rules[kind](_Given(sampler, sampler.weights, trained, over))
 
 
 def arm_sampler(

@@ -151,7 +151,7 @@ def kl(prediction: Tensor, prediction_ref: Tensor, scale: Tensor) -> Tensor:
 
     std_dev lacks the factor sqrt(|dt|), so this is |dt| times the true KL per dimension; the
     published betas are for this estimate (flow_grpo scripts/train_sd3.py:864-939). By predictions:
-    scale * mean((v - v_ref)^2) with `FlowSDE.kl_scale`, which is |dt| w^2 / 2 for the native w.
+    scale * mean((v - v_ref)^2) with `Flow.kl_scale`, which is |dt| w^2 / 2 for the native w.
     """
     delta = prediction - prediction_ref
     return scale * delta.square().mean(dim=tuple(range(1, delta.ndim)))

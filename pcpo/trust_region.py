@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from pcpo.credit import CreditSchedule, Over, native_weights, proportional_weights
+from pcpo.credit import CreditSchedule, Over, proportional_weights
 from pcpo.samplers import Sampler
 
 
@@ -146,7 +146,7 @@ def trust_region(name: str, sampler: Sampler, schedule: CreditSchedule, over: Ov
     trained = schedule.trained
     return REGIONS[name](
         _Given(
-            native=native_weights(sampler) * schedule.change,
+            native=sampler.weights * schedule.change,
             credit=schedule.weights,
             proportional=proportional_weights(sampler, trained, over),
             std=sampler.std,

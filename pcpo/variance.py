@@ -1,6 +1,6 @@
-"""Variance schedules: the sigmas that solve an equation of a step's credit weight.
+"""Variance schedules of DDIM: the sigmas that solve an equation of a step's credit weight.
 
-On DDIM c1 = sqrt(ap (1 - a) / a), c2 = sqrt(1 - ap - sigma^2): a and ap are the cumulative alphas
+c1 = sqrt(ap (1 - a) / a), c2 = sqrt(1 - ap - sigma^2): a and ap are the cumulative alphas
 at a step's timestep and at the next one visited. The step's mean changes by -(c1 - c2) per unit
 of the prediction. Schedules are float64 `(T,)`, noisy first.
 """
@@ -10,18 +10,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pcpo.samplers.ddim import DDIM
+from pcpo.samplers.ddim import DDIM, c1_of
 
 # The authors' constant in `authors_ddim_sigma` at 50 steps of SD1.5 (jaylee2000/rsm e8be3df,
 # const_weight), and its share of the mean of the native (c1 + c2) / sigma there. That repository
 # has no rule for other numbers of steps or other noise schedules: the use of a share is ours.
 AUTHORS_TARGET = 4.5
 AUTHORS_SHARE = AUTHORS_TARGET / 5.004696529026056
-
-
-def c1_of(alpha_bar: Tensor, alpha_bar_prev: Tensor) -> Tensor:
-    """c1 of each step."""
-    return torch.sqrt(alpha_bar_prev * (1 - alpha_bar) / alpha_bar)
 
 
 def native_ddim_sigma(alpha_bar: Tensor, alpha_bar_prev: Tensor) -> Tensor:
@@ -97,22 +92,3 @@ def solve_ddim_sigma_inverse_square(
     chosen = candidates.gather(0, distance.argmin(0, keepdim=True))[0]
     feasible = valid.any(0)
     return torch.where(feasible, chosen.clamp(min=0).sqrt(), native), feasible
-
-
-def solve_flow_sigma(
-    t: Tensor, dt: Tensor, native: Tensor, target: Tensor
-) -> tuple[Tensor, Tensor]:
-    """The sigma at which the weight of Eq. (8) equals `target`: `(sigma (T,), feasible (T,) bool)`.
-
-    sqrt(dt) / sigma (1 + k sigma^2) = w, k = (1 - t) / (2 t), is k sigma^2 - g sigma + 1 = 0 with
-    g = w / sqrt(dt). Of the two roots, the one nearer to the native sigma in ratio. There is none
-    where g^2 < 4 k; sigma is then the native one.
-    """
-    k, g = (1 - t) / (2 * t), target / torch.sqrt(dt)
-    discriminant = g**2 - 4 * k
-    feasible = discriminant >= 0
-    total = g + torch.sqrt(discriminant.clamp(min=0))
-    roots = torch.stack([2 / total, total / (2 * k)])  # the second is infinite where k = 0
-    distance = (roots / native).log().abs()
-    chosen = roots.gather(0, distance.argmin(0, keepdim=True))[0]
-    return torch.where(feasible, chosen, native), feasible

@@ -5,8 +5,9 @@ import torch
 
 from pcpo import credit, variance
 from pcpo.config.arms import RULES
-from pcpo.samplers.ddim import ddim
-from pcpo.samplers.flow_sde import dance_sde, flow_grpo_sde
+from pcpo.samplers.ddim import ddim, ddim_weights
+from pcpo.samplers.flow_cps import flow_cps
+from pcpo.samplers.flow_sde import dance_sde, flow_grpo_sde, flow_weights
 from tests.samplers.test_ddim import SD
 
 SD15 = ddim(SD, 50)
@@ -16,7 +17,7 @@ BARS = SD15.alpha_bar, SD15.alpha_bar_prev
 def test_native_ddim_weight_is_a_signal_to_noise_ratio():
     snr = SD15.alpha_bar / (1 - SD15.alpha_bar)
     snr_prev = SD15.alpha_bar_prev / (1 - SD15.alpha_bar_prev)
-    weights = credit.ddim_weights(*BARS, SD15.sigma)
+    weights = ddim_weights(*BARS, SD15.sigma)
     torch.testing.assert_close(weights, torch.sqrt(snr_prev / snr - 1))
     assert weights.mean() == pytest.approx(0.5169, abs=5e-5)
     assert weights.max() == pytest.approx(3.275, abs=1e-3)
@@ -24,16 +25,16 @@ def test_native_ddim_weight_is_a_signal_to_noise_ratio():
 
 
 def test_eta_one_is_the_least_weight_of_all_sigmas():
-    native = credit.ddim_weights(*BARS, SD15.sigma)
+    native = ddim_weights(*BARS, SD15.sigma)
     for factor in (0.3, 0.8, 0.999, 1.001, 1.02):
         sigma = (SD15.sigma * factor).clamp(max=(1 - BARS[1]).sqrt())
-        assert (credit.ddim_weights(*BARS, sigma) >= native - 1e-9).all()
+        assert (ddim_weights(*BARS, sigma) >= native - 1e-9).all()
 
 
 def test_constant_weight_where_feasible_and_infeasible_on_seven_steps():
-    target = credit.ddim_weights(*BARS, SD15.sigma).mean()
+    target = ddim_weights(*BARS, SD15.sigma).mean()
     sigma, feasible = variance.solve_ddim_sigma(*BARS, target)
-    weights = credit.ddim_weights(*BARS, sigma)
+    weights = ddim_weights(*BARS, sigma)
     torch.testing.assert_close(weights[feasible], target.expand(int(feasible.sum())))
     infeasible = SD15.timesteps[~feasible].int().tolist()
     assert infeasible == [121, 101, 81, 61, 41, 21, 1]
@@ -42,28 +43,28 @@ def test_constant_weight_where_feasible_and_infeasible_on_seven_steps():
 
 
 def test_native_weight_is_a_feasible_target_of_its_own_sigma():
-    native = credit.ddim_weights(*BARS, SD15.sigma)
+    native = ddim_weights(*BARS, SD15.sigma)
     sigma, feasible = variance.solve_ddim_sigma(*BARS, native)
     assert feasible.all()
     torch.testing.assert_close(sigma, SD15.sigma, rtol=1e-5, atol=1e-8)
 
 
 def test_inverse_square_reading():
-    ratio = credit.ddim_weights(*BARS, SD15.sigma) / SD15.sigma
+    ratio = ddim_weights(*BARS, SD15.sigma) / SD15.sigma
     assert ratio.mean() == pytest.approx(4.456, abs=1e-3)
     sigma, feasible = variance.solve_ddim_sigma_inverse_square(*BARS, ratio.mean())
-    solved = credit.ddim_weights(*BARS, sigma) / sigma
+    solved = ddim_weights(*BARS, sigma) / sigma
     torch.testing.assert_close(solved[feasible], ratio.mean().expand(int(feasible.sum())))
     assert (~feasible).nonzero()[:, 0].tolist() == [46, 47, 48, 49]
 
 
 def test_flow_weights_are_the_published_ones():
     dance = dance_sde(12, 3.0, 0.3)
-    native = credit.flow_weights(dance.t, dance.dt, dance.sigma)
+    native = flow_weights(dance.t, dance.dt, dance.sigma)
     expected = [0.57, 0.61, 0.65, 0.69, 0.75, 0.81, 0.88, 0.97, 1.09, 1.23, 1.44, 1.80]
     assert native.tolist() == pytest.approx(expected, abs=6e-3)
     flow = flow_grpo_sde(10, 3.0, 0.7)
-    native = credit.flow_weights(flow.t, flow.dt, flow.sigma)
+    native = flow_weights(flow.t, flow.dt, flow.sigma)
     expected = [0.057, 0.078, 0.129, 0.188, 0.264, 0.371, 0.536, 0.825, 1.487, 1.771]
     assert native.tolist() == pytest.approx(expected, abs=6e-4)
 
@@ -81,7 +82,7 @@ def test_proportional_weights_and_their_normaliser(sampler, trained, everywhere)
         t, dt, sigma = sampler.t[steps], sampler.dt[steps], sampler.sigma[steps]
         weights = credit.proportional_flow_weights(t, dt, sigma)
         assert (weights / dt).tolist() == pytest.approx([zeta] * len(dt), abs=6e-3)
-        torch.testing.assert_close(weights.mean(), credit.flow_weights(t, dt, sigma).mean())
+        torch.testing.assert_close(weights.mean(), flow_weights(t, dt, sigma).mean())
 
 
 def test_zeta_is_the_authors():
@@ -116,7 +117,7 @@ def test_the_authors_variance_schedule():
     # The root solves the equation of the other sign: (c1 + c2) / sigma = v.
     c2 = (1 - b - pcpo.sigmas**2).sqrt()
     torch.testing.assert_close((c1 + c2) / pcpo.sigmas, torch.full_like(a, 4.5))
-    own = credit.native_weights(SD15.with_sigma(pcpo.sigmas))
+    own = SD15.with_sigma(pcpo.sigmas).weights
     assert own.min() == pytest.approx(0.385, abs=5e-4)
     assert own.max() == pytest.approx(3.368, abs=5e-4)
 
@@ -132,7 +133,7 @@ def test_the_authors_constant_weight():
     a, b = bars[steps], bars[(steps - 20).clamp(min=0)]
     sigma = ((1 - b) / (1 - a) * (1 - a / b)).sqrt()
     assert a.dtype == torch.float32
-    mean = float(credit.ddim_weights(a, b, sigma).double().mean())
+    mean = float(ddim_weights(a, b, sigma).double().mean())
     assert mean == pytest.approx(4.5 / 8.70575076181, abs=5e-8)
     assert round(mean, 7) == 0.5168997
 
@@ -189,16 +190,21 @@ def test_on_flow_reweight_is_pcpo():
 
 @pytest.mark.parametrize(
     ("sampler", "solved", "least", "most"),
-    [(dance_sde(16, 3.0, 0.3), 16, 0.675, 1.694), (flow_grpo_sde(10, 3.0, 0.7), 9, 0.239, 0.950)],
+    [
+        (dance_sde(16, 3.0, 0.3), 16, 0.675, 1.694),
+        (flow_grpo_sde(10, 3.0, 0.7), 9, 0.239, 0.950),
+        (flow_cps(10, 3.0, 0.7), 6, 0.309, 1.120),
+    ],
 )
 def test_a_flow_sampler_with_proportional_weights_of_its_own(sampler, solved, least, most):
     schedule = credit.credit_schedule("solved", sampler, skip_last=True)
     assert int(schedule.feasible.sum()) == solved
-    own = credit.native_weights(sampler.with_sigma(schedule.sigmas))
+    own = sampler.with_sigma(schedule.sigmas).weights
     assert torch.equal(own, schedule.weights)
-    native = credit.native_weights(sampler)
+    native = sampler.weights
     weight = own / sampler.dt
-    torch.testing.assert_close(weight[schedule.feasible], native.sum().expand(solved))
+    zeta = native.sum() / sampler.dt[sampler.noisy].sum()
+    torch.testing.assert_close(weight[schedule.feasible], zeta.expand(solved))
     torch.testing.assert_close(own[~schedule.feasible], native[~schedule.feasible])
     ratio = (schedule.sigmas / sampler.sigma)[schedule.feasible]
     assert (ratio.min().item(), ratio.max().item()) == pytest.approx((least, most), abs=1e-3)
@@ -207,7 +213,7 @@ def test_a_flow_sampler_with_proportional_weights_of_its_own(sampler, solved, le
 def test_weights_of_other_methods():
     """GRPO-Guard's is constant on Flow-GRPO's sampler; 2.25 is TempFlow-GRPO's normaliser there."""
     flow = flow_grpo_sde(10, 3.0, 0.7)
-    native = credit.native_weights(flow)
+    native = flow.weights
     guard = credit.credit_schedule("guard", flow, skip_last=True).weights
     # At t = 1 the sampler takes another sigma, and 1 - t is 0.
     assert guard.tolist() == pytest.approx([1.0] + [1 + 0.7**2 / 2] * 9)

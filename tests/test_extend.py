@@ -107,7 +107,7 @@ results["scores"] = reward(noise_images(3), prompts_for("clip_margin", 3)).tolis
 
 arm = load_arm("mine")
 for name, sampler in {"ddim": ddim(SD, 10), "flow": dance_sde(16, 3.0, 0.3)}.items():
-    native = credit.native_weights(sampler)
+    native = sampler.weights
     made = credit.credit_schedule(arm.credit, sampler, skip_last=False, over=arm.over)
     results[name] = [native.tolist(), made.weights.tolist()]
 ranks = advantages.build(Advantage(kind="ranks", epsilon=0, clip=5))

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from pcpo.config import load_arm
-from pcpo.credit import credit_schedule, native_weights
+from pcpo.credit import credit_schedule
 from pcpo.objectives import OBJECTIVES, Bounds, matching_log_ratio
 from pcpo.samplers.ddim import ddim
+from pcpo.samplers.flow_cps import flow_cps
 from pcpo.samplers.flow_sde import dance_sde, flow_grpo_sde
 from pcpo.trust_region import REGIONS, trust_region
 from tests.samplers.test_ddim import SD
@@ -15,6 +16,7 @@ SAMPLERS = {
     "ddim": (ddim(SD, 10), False),
     "dance": (dance_sde(16, 3.0, 0.3), True),
     "flow": (flow_grpo_sde(10, 3.0, 0.7), True),
+    "cps": (flow_cps(10, 3.0, 0.7), True),
 }
 
 
@@ -24,10 +26,10 @@ def region_of(arm, sampler, skip_last):
     return trust_region(arm.trust_region, run, schedule, arm.over), schedule
 
 
-def drawn(steps, seed=0):
-    """old and new predictions and noise (32 per step, 3, 5, 5), advantages, steps."""
+def drawn(sampler, seed=0):
+    """old and new predictions and noise (32 per step with noise, 3, 5, 5), advantages, steps."""
     generator = torch.Generator().manual_seed(seed)
-    step = torch.arange(steps).repeat_interleave(32)
+    step = sampler.noisy.nonzero()[:, 0].repeat_interleave(32)
     old, z, change = torch.randn(3, len(step), 3, 5, 5, generator=generator, dtype=torch.float64)
     advantages = torch.randn(len(step), generator=generator, dtype=torch.float64)
     return old, old + 0.1 * change, z, advantages, step
@@ -49,25 +51,26 @@ def published(name, sampler, new, old, z, step):
     sigma sqrt(dt) is the standard deviation of a step, and dt its interval, also on DDIM.
     """
     std, dt = sampler.std[step], sampler.intervals[step]
-    weighted = native_weights(sampler)[step].reshape(-1, 1, 1, 1) * (new - old)
+    weighted = sampler.weights[step].reshape(-1, 1, 1, 1) * (new - old)
     square = 0.5 * weighted.square().mean((1, 2, 3))
     cross = (weighted * z).mean((1, 2, 3))
     return {
         "tempflow": ((square + cross) * 2.25 * std, 1.0),
         "grpo_guard": (cross * std, 1 / dt),
+        "cps_loss": ((square + cross) * 2 * std**2, 1.0),
         "fair_clip": ((square + cross) * std**2, 1 / std**2),
         "fair_clip_2": ((square + cross) * std**2, 1 / std**2 * std / dt),
     }[name]
 
 
-@pytest.mark.parametrize("name", ["tempflow", "grpo_guard", "fair_clip", "fair_clip_2"])
+@pytest.mark.parametrize("name", ["tempflow", "grpo_guard", "cps_loss", "fair_clip", "fair_clip_2"])
 @pytest.mark.parametrize("kind", SAMPLERS)
 def test_named_methods_are_their_published_formulas(name, kind):
     sampler, skip_last = SAMPLERS[kind]
     if name == "tempflow" and kind != "flow":
         pytest.skip("2.25 is the normaliser of Flow-GRPO's sampler (tests/test_credit.py)")
     arm = load_arm(name)
-    old, new, z, advantages, step = drawn(len(sampler))
+    old, new, z, advantages, step = drawn(sampler)
     new.requires_grad_(True)
     inside, after = published(name, sampler, new, old, z, step)
     clip_range = inside.detach().abs().quantile(0.7)  # holds back some terms and not others
@@ -86,14 +89,14 @@ def test_named_methods_are_their_published_formulas(name, kind):
 
 
 @pytest.mark.parametrize("name", REGIONS)
-@pytest.mark.parametrize("credit", ["native", "reweight", "tempflow", "guard", "drop_largest"])
+@pytest.mark.parametrize("credit", ["native", "reweight", "tempflow", "flow_cps", "drop_largest"])
 @pytest.mark.parametrize("kind", SAMPLERS)
 def test_a_region_changes_no_credit(name, credit, kind):
     """The gradient on-policy is -A times the credit times mean(delta z), whatever the region."""
     sampler, skip_last = SAMPLERS[kind]
     base = load_arm("matching")
     arm = base.model_copy(update={"credit": credit, "trust_region": name})
-    old, _, z, advantages, step = drawn(len(sampler))
+    old, _, z, advantages, step = drawn(sampler)
     new = old.clone().requires_grad_(True)
     result = ours(arm, sampler, skip_last, new, old, z, advantages, step, 1e-4)
     [gradient] = torch.autograd.grad(result.loss, new)
@@ -105,7 +108,7 @@ def test_a_region_changes_no_credit(name, credit, kind):
 @pytest.mark.parametrize("kind", SAMPLERS)
 def test_what_each_region_sees(kind):
     sampler, skip_last = SAMPLERS[kind]
-    native = native_weights(sampler)
+    native = sampler.weights
     pcpo = credit_schedule("reweight", sampler, skip_last)
     seen = {name: trust_region(name, sampler, pcpo, "all") for name in REGIONS}
     assert torch.equal(seen["credited"].linear, pcpo.weights)
@@ -116,7 +119,8 @@ def test_what_each_region_sees(kind):
     assert (seen["guard"].quadratic == 0).all()
     trained = pcpo.trained
     share = seen["per_step"].share
-    torch.testing.assert_close(share / native, (share / native)[:1].expand(len(sampler)))
+    ratio = (share / native)[sampler.noisy]
+    torch.testing.assert_close(ratio, ratio[:1].expand(len(ratio)))
     assert share[trained].mean() == pytest.approx(1)
 
 

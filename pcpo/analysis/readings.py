@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pcpo.config import arm_names, load_arm
-from pcpo.credit import CreditSchedule, credit_schedule, native_weights
+from pcpo.credit import CreditSchedule, credit_schedule
 from pcpo.samplers import Sampler
 from pcpo.samplers.ddim import DDIM, ddim
 from pcpo.samplers.flow_sde import dance_sde, flow_grpo_sde
@@ -56,9 +56,9 @@ def schedule_rows(sampler: Sampler, schedule: CreditSchedule) -> pd.DataFrame:
         "interval": sampler.intervals,
         "sigma": run.std,
         "native_sigma": sampler.std,
-        "native_weight": native_weights(sampler),
+        "native_weight": sampler.weights,
         "weight": schedule.weights,
-        "own_weight": native_weights(run) * schedule.change,
+        "own_weight": run.weights * schedule.change,
         "sum_weight": _sum_weights(run),
         "trained": schedule.trained,
         "feasible": schedule.feasible,
@@ -73,4 +73,4 @@ def _sum_weights(sampler: Sampler) -> Tensor:
         return torch.full_like(sampler.std, torch.nan)
     b = 1 - sampler.alpha_bar_prev
     c2 = torch.sqrt(b - sampler.sigma**2)
-    return native_weights(sampler) + 2 * c2 / sampler.sigma
+    return sampler.weights + 2 * c2 / sampler.sigma

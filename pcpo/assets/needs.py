@@ -38,7 +38,7 @@ def needed(scale: Scale, experiments: Iterable[Experiment]) -> list[str]:
     experiments = list(experiments)
     folders = {
         *(scale.models[experiment.model].path for experiment in experiments),
-        *(scale.rewards[name].path for e in experiments for name in rewards_of(scale, e)),
+        *(scale.rewards[name].path or "" for e in experiments for name in rewards_of(scale, e)),
         *scale.features.values(),
     }
     for name in {name for experiment in experiments for name in experiment.prompt_sets}:

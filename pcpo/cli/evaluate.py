@@ -18,9 +18,8 @@ def main() -> None:
     folders = {"base": args.base} | {arm: Path(path) for arm, path in args.arm}
     uses(read=folders.values(), wrote=[args.overall, args.per_prompt])
 
-    from pcpo import features
     from pcpo.evaluation.feature_cache import ImageSet
-    from pcpo.evaluation.quality import measure
+    from pcpo.evaluation.quality import load_extractors, measure
     from pcpo.records import frames
     from pcpo.training.processes import Processes
 
@@ -29,18 +28,7 @@ def main() -> None:
     experiment, scale = load_experiment(args.experiment, args.scale), load_scale(args.scale)
     resolved(experiment=experiment, scale=scale, seed=args.seed)
     device = Processes.start(args.device or scale.device).device
-    wanted: dict[str, set[str]] = {}
-    for column, source in scale.quality.items():
-        if source.features not in scale.features:
-            raise ValueError(
-                f"config/scale/{scale.name}.yaml: quality.{column}: features.{source.features} is "
-                "missing"
-            )
-        wanted.setdefault(source.features, set()).add(source.output)
-    extractors = {
-        name: features.load(name, scale.features[name], device, sorted(outputs))
-        for name, outputs in wanted.items()
-    }
+    extractors = load_extractors(scale, device)
     sets = {}
     for arm, folder in folders.items():
         sets[arm] = ImageSet(folder, extractors, scale.quality)

@@ -36,7 +36,6 @@ def main() -> None:
     from pcpo.evaluation.score_cache import KeptScores
     from pcpo.evaluation.selection import select_baseline, select_matched
     from pcpo.records import frames
-    from pcpo.records.digest import of_folder
     from pcpo.records.sources import digests
     from pcpo.training.run_folder import read_manifest
     from pcpo.training.trained_code import image_sources, reward_sources
@@ -70,7 +69,7 @@ def main() -> None:
         "experiment": experiment.digest("sampler", "precision", "model", "prompts", "reward"),
         "images": items,
         "screened": screened.tolist(),
-        "reward": [source.model_dump(mode="json", exclude={"path"}), of_folder(source.path)],
+        "reward": [source.model_dump(mode="json", exclude={"path"}), source.weights_digest()],
         "code": digests((*image_sources(), *reward_sources(module))),
     }
     samplers = {

@@ -22,15 +22,23 @@ class Reward(Record):
 
 
 class Sampler(Record):
-    kind: Literal["ddim", "dance_sde", "flow_grpo_sde"]
+    kind: Literal["ddim", "dance_sde", "flow_grpo_sde", "flow_cps"]
     steps: int = Field(gt=1)
-    noise_level: float = Field(gt=0)  # eta of DDIM and DanceGRPO, a of Flow-GRPO
+    noise_level: float = Field(gt=0)  # eta of DDIM, DanceGRPO and FlowCPS, a of Flow-GRPO
     guidance_scale: float = Field(ge=1)  # classifier-free guidance; 1 is off
     embedded_guidance: float | None = None  # FLUX.1-dev's distilled guidance input
     resolution: int = Field(gt=0)  # pixels
     shift: float | None = None  # of the flow's timesteps; None takes the scheduler's own
     initial_noise_groups: int = 0  # so many initial noises shared in an iteration; 0: one per image
     storage_dtype: Literal["float32", "float16", "bfloat16"]  # of the original's stored latents
+
+    @model_validator(mode="after")
+    def _quarter_turn(self) -> Sampler:
+        if self.kind == "flow_cps" and self.noise_level > 1:
+            raise ValueError(
+                f"noise_level: for flow_cps at most 1, or 90 degrees; got {self.noise_level:g}"
+            )
+        return self
 
 
 class Batch(Record):

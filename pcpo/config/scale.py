@@ -27,6 +27,7 @@ from pcpo.config.files import (
 )
 from pcpo.config.overlay import OF_EXPERIMENTS, Layer, Overlay
 from pcpo.names import shown
+from pcpo.records.digest import of_folder
 
 # Dotted keys that a scale may set; `x.*` means every key below x. Everything else is method.
 SCALE_MAY_CHANGE = (
@@ -80,9 +81,12 @@ class ModelSource(Record):
 class RewardSource(Record):
     """Weights of a reward. `implementation` names the module where the key is another."""
 
-    path: str
+    path: str | None = None  # None: a reward without weights
     options: dict[str, Any] = Field(default_factory=dict)
     implementation: Name | None = None
+
+    def weights_digest(self) -> str | None:
+        return None if self.path is None else of_folder(self.path)
 
 
 class FeatureSource(Record):

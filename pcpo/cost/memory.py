@@ -52,6 +52,8 @@ REWARDS = {
     "imagereward": Reward(4 * 447.0e6, 0.19),  # BLIP with ViT-L/16
     "bertscore": Reward(2 * 3.75e9 + 4 * 0.76e9, 4.0),  # Qwen2.5-VL-3B and DeBERTa-xlarge
     "ocr": Reward(0, 0.0),  # on the CPU
+    "layout": Reward(0, 0.0),  # pixels alone
+    "texture": Reward(0, 0.0),
 }
 
 

@@ -12,9 +12,26 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pcpo import metrics
-from pcpo.config import FeatureSource
+from pcpo import features, metrics
+from pcpo.config import FeatureSource, Scale
 from pcpo.evaluation.feature_cache import ImageSet
+from pcpo.features import FeatureExtractor
+
+
+def load_extractors(scale: Scale, device: str) -> dict[str, FeatureExtractor]:
+    """The extractors that the scale's `quality` needs, by name, each with only these outputs."""
+    wanted: dict[str, set[str]] = {}
+    for column, source in scale.quality.items():
+        if source.features not in scale.features:
+            raise ValueError(
+                f"config/scale/{scale.name}.yaml: quality.{column}: features.{source.features} is "
+                "missing"
+            )
+        wanted.setdefault(source.features, set()).add(source.output)
+    return {
+        name: features.load(name, scale.features[name], device, sorted(outputs))
+        for name, outputs in wanted.items()
+    }
 
 
 def measure(

@@ -131,6 +131,20 @@ GRADIENTS = FrameSpec(
     },
 )
 
+# At which sampler steps a reward is decided, on images of a base model (`pcpo.cli.decided`).
+DECIDED = FrameSpec(
+    "decided",
+    ("experiment", "reward", "steps"),
+    {
+        "experiment": "s",
+        "reward": "s",
+        "steps": "i",  # how many of the sampler's, the noisiest first; 0: the initial noise alone
+        "share": "f",  # of the reward's variance within a prompt that is decided by them
+        "se": "f",  # of the share, over prompts
+        "images": "i",
+    },
+)
+
 _SCHEDULE = {
     "step": "i",  # 0-based, sampling order (noisy first)
     "timestep": "f",  # 0..1000
@@ -195,6 +209,14 @@ _METRIC = _RUN | {
     "dimensions": "i",  # of the features
 }
 METRICS_OVERALL = FrameSpec("metrics_overall", ("experiment", "arm", "seed", "metric"), _METRIC)
+# The same of a base model's images by other samplers than its native one, whose images they are
+# compared with (`pcpo.cli.samplers_compared`). The sampler `native` is that one with other noise.
+SAMPLERS = FrameSpec(
+    "samplers",
+    ("experiment", "sampler", "metric"),
+    {"experiment": "s", "sampler": "s"}
+    | {key: kind for key, kind in _METRIC.items() if key not in _RUN},
+)
 METRICS_PER_PROMPT = FrameSpec(
     "metrics_per_prompt",
     ("experiment", "arm", "seed", "metric", "prompt_id"),

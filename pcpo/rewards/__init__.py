@@ -33,15 +33,16 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(name for name in found if not name.startswith("_")))
 
 
-def load(name: str, path: str | Path, device: str = "cpu", **options: Any) -> Reward:
-    """The reward `name` with the weights of the folder `path`.
+def load(name: str, path: str | Path | None = None, device: str = "cpu", **options: Any) -> Reward:
+    """The reward `name` with the weights of the folder `path`; None for a reward without weights.
 
     `options` go to the reward's constructor; its docstring lists them and the folder's layout.
     Published pickles are read as tensors only (torch's `weights_only`), never executed.
 
     Raises:
-        ValueError: unknown name, an option that the reward does not have, damaged weights, or a
-            pickle that holds more than tensors.
+        ValueError: unknown name, no path for a reward with weights or one for a reward without, an
+            option that the reward does not have, damaged weights, or a pickle that holds more than
+            tensors.
         FileNotFoundError: a file of the layout is missing.
     """
     if name not in names():
@@ -50,11 +51,21 @@ def load(name: str, path: str | Path, device: str = "cpu", **options: Any) -> Re
             "A new one is a new file there with a class Reward."
         )
     cls = importlib.import_module(f"{__name__}.{name}").Reward
+    if cls.has_weights and path is None:
+        raise ValueError(
+            f"Reward '{name}' needs the folder of its weights; give its path, in a scale "
+            f"rewards.{name}.path."
+        )
+    if path is not None and not cls.has_weights:
+        raise ValueError(
+            f"Reward '{name}' has no weights; leave its path out, in a scale rewards.{name}.path."
+        )
+    folder = () if path is None else (path,)
     # Models are initialised at random before their weights are read. This must not change
     # the caller's global random state.
     with torch.random.fork_rng(devices=[]):
         try:
-            return cls(path, device=device, **options).eval()
+            return cls(*folder, device=device, **options).eval()
         except TypeError as error:
             if "unexpected keyword argument" in str(error) and "__init__" in str(error):
                 raise ValueError(f"Reward '{name}': {error}; see its docstring.") from error

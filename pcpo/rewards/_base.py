@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -21,6 +22,9 @@ class Reward(nn.Module):
         jpeg_quality: 1 worst to 95 best: write and re-read images as JPEG before scoring, as some
             originals do (PIL's default of 75 in DanceGRPO's SD trainer, 80 in DDPO's captioner).
     """
+
+    # False for a function of pixels alone: its constructor takes no `path`.
+    has_weights: ClassVar[bool] = True
 
     def __init__(self, batch_size: int, jpeg_quality: int | None = None):
         super().__init__()

@@ -54,6 +54,19 @@ class Sampler(ABC):
         """Standard deviation of each step, `(T,)`."""
 
     @property
+    def noisy(self) -> Tensor:
+        """Which steps have noise, bool `(T,)`; the others have no weight and are never trained."""
+        return self.std > 0
+
+    @property
+    @abstractmethod
+    def weights(self) -> Tensor:
+        """The native weights `(T,)`: of a change of the prediction in each step's log-ratio.
+
+        c / std, where the step's mean changes by -c per unit of the prediction.
+        """
+
+    @property
     @abstractmethod
     def intervals(self) -> Tensor:
         """Integration interval of each step, `(T,)`."""
@@ -85,11 +98,14 @@ def _at(schedule: Tensor, step: Tensor, like: Tensor) -> Tensor:
 
 def build(config: SamplerConfig, scheduler_config: dict[str, Any]) -> Sampler:
     """The sampler of an experiment over the noise schedule of a pipeline's scheduler."""
-    from pcpo.samplers import ddim, flow_sde
+    from pcpo.samplers import ddim, flow_cps, flow_sde
 
     if config.kind == "ddim":
         return ddim.ddim(scheduler_config, config.steps, config.noise_level)
     shift = config.shift if config.shift is not None else scheduler_config.get("shift", 1.0)
-    if config.kind == "dance_sde":
-        return flow_sde.dance_sde(config.steps, shift, config.noise_level)
-    return flow_sde.flow_grpo_sde(config.steps, shift, config.noise_level)
+    of_kind = {
+        "dance_sde": flow_sde.dance_sde,
+        "flow_grpo_sde": flow_sde.flow_grpo_sde,
+        "flow_cps": flow_cps.flow_cps,
+    }
+    return of_kind[config.kind](config.steps, shift, config.noise_level)

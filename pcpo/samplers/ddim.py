@@ -30,9 +30,27 @@ class DDIM(Sampler):
         return self.sigma
 
     @property
+    def weights(self) -> Tensor:
+        return ddim_weights(self.alpha_bar, self.alpha_bar_prev, self.sigma)
+
+    @property
     def intervals(self) -> Tensor:
         """1/T: the leading timesteps are evenly spaced."""
         return torch.full_like(self.sigma, 1 / len(self))
+
+
+def c1_of(alpha_bar: Tensor, alpha_bar_prev: Tensor) -> Tensor:
+    """c1 = sqrt(ap (1 - a) / a) of each step."""
+    return torch.sqrt(alpha_bar_prev * (1 - alpha_bar) / alpha_bar)
+
+
+def ddim_weights(alpha_bar: Tensor, alpha_bar_prev: Tensor, sigma: Tensor) -> Tensor:
+    """Eq. (6): w = (c1 - c2) / sigma, c2 = sqrt(1 - ap - sigma^2).
+
+    alpha_bar, alpha_bar_prev, sigma: `(T,)`. At eta = 1 this is sqrt(SNR_prev / SNR - 1).
+    """
+    c2 = torch.sqrt(1 - alpha_bar_prev - sigma**2)
+    return (c1_of(alpha_bar, alpha_bar_prev) - c2) / sigma
 
 
 def ddim(scheduler_config: dict[str, Any], steps: int, eta: float = 1.0) -> DDIM:

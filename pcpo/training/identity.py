@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pcpo.config import TRAINING_FIELDS, Arm, Experiment, RewardSource, load_arm
-from pcpo.records.digest import SHORT, of_folder, of_text
+from pcpo.records.digest import SHORT, of_text
 
 OLDER = "its state is of an older version of pcpo"
 
@@ -22,11 +22,12 @@ def identity(
     reward: RewardSource,
 ) -> dict[str, Any]:
     """All that a run depends on, in JSON types; `base` is the digest of its base model."""
-    weights = {"weights": of_folder(reward.path)[:SHORT]}
+    weights = reward.weights_digest()
     return configuration(experiment, arm, seed) | {
         "prompts": of_text("\n".join(prompts))[:SHORT],
         "model": base,
-        "reward": reward.model_dump(mode="json", exclude={"path"}) | weights,
+        "reward": reward.model_dump(mode="json", exclude={"path"})
+        | {"weights": weights and weights[:SHORT]},
     }
 
 

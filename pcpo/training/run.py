@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pcpo.config import Arm, Experiment
-from pcpo.credit import CreditSchedule, arm_sampler, native_weights
+from pcpo.credit import CreditSchedule, arm_sampler
 from pcpo.policies.base import Policy
 from pcpo.samplers import Sampler
 from pcpo.training.processes import Processes
@@ -57,7 +57,7 @@ class Run:
             )
         sampler, schedule = arm_sampler(self.experiment, self.arm, self.policy.scheduler_config)
         region = trust_region(self.arm.trust_region, sampler, schedule, self.arm.over)
-        device, native = self.policy.device, native_weights(sampler) * schedule.change
+        device, native = self.policy.device, sampler.weights * schedule.change
         object.__setattr__(self, "sampler", sampler.to(device))
         object.__setattr__(self, "schedule", schedule)
         object.__setattr__(self, "region", region.to(device, torch.float32))

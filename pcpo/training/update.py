@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pcpo.objectives import OBJECTIVES, kl, matching_log_ratio
 from pcpo.prompts.draws import derive_seed
-from pcpo.samplers.flow_sde import FlowSDE
+from pcpo.samplers.flow import Flow
 from pcpo.training.clip_range import ClipRange
 from pcpo.training.learner import Learner
 from pcpo.training.rollout import MicroBatch, Rollout
@@ -171,5 +171,5 @@ def _log_ratio(run: Run, old: Trajectory, step: Tensor, prediction: Tensor) -> T
 
 def _kl_scale(run: Run) -> Tensor:
     """The factor of `objectives.kl` at each sampler step, fp32 `(T,)`."""
-    assert isinstance(run.sampler, FlowSDE)
+    assert isinstance(run.sampler, Flow)
     return run.sampler.kl_scale().float()

@@ -106,7 +106,8 @@ def training_prompts(experiment: Experiment) -> list[str]:
 
 
 def reward_files(scale: Scale, names: Iterable[str]) -> list[str]:
-    return sorted({f for n in names for f in ready(scale, scale.rewards[n].path, "accuracy.csv")})
+    folders = (path for name in names if (path := scale.rewards[name].path) is not None)
+    return sorted({file for folder in folders for file in ready(scale, folder, "accuracy.csv")})
 
 
 def reward_settings(scale: Scale, names: Iterable[str]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def test_every_folder_of_a_scale_is_an_asset(scale):
     assert {"rewards/aesthetic", "rewards/bertscore", "sources/hpd", "sources/coco"} <= set(assets)
     named = [source.path for source in (*loaded.models.values(), *loaded.rewards.values())]
     named += loaded.features.values()
-    below = {path.removeprefix("data/") for path in named if path.startswith("data/")}
+    below = {path.removeprefix("data/") for path in named if path and path.startswith("data/")}
     assert below <= set(read_assets())
 
 

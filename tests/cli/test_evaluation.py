@@ -28,7 +28,7 @@ def scale(tmp_path_factory, models):
         folder.mkdir()
         options = BUILDERS[source.implementation or key](folder)
         rewards[key] = source.model_copy(
-            update={"path": str(folder), "options": options | source.options}
+            update={"path": source.path and str(folder), "options": options | source.options}
         )
     (root / "prompts.txt").write_text("\n".join(PROMPTS) + "\n")
     prompts = dict.fromkeys(smoke.prompts, str(root / "prompts.txt"))

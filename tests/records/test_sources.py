@@ -97,7 +97,8 @@ def test_a_training_depends_on_the_method_and_not_on_how_its_records_are_written
         *("policies/__init__.py", "policies/base.py", "policies/compiler.py", "policies/flux.py"),
         *("policies/embeddings.py", "policies/stable_diffusion.py"),
         *("policies/stable_diffusion_3.py", "samplers/__init__.py", "samplers/ddim.py"),
-        *("samplers/flow_sde.py", "rewards/__init__.py", "rewards/_base.py", "rewards/_jpeg.py"),
+        *("samplers/flow.py", "samplers/flow_sde.py", "samplers/flow_cps.py"),
+        *("rewards/__init__.py", "rewards/_base.py", "rewards/_jpeg.py"),
         *("rewards/hps.py", "rewards/_open_clip.py", "rewards/_files.py"),
     }
     rooms = {name.split("/")[0] for name in found}

@@ -8,14 +8,15 @@ from tests.rewards.tiny_models import BUILDERS
 
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory):
-    """name -> (folder, options)."""
+    """name -> (folder, options); the folder is None for a reward without weights."""
     built = {}
 
     def build(name: str):
         if name not in built:
             folder = tmp_path_factory.mktemp("rewards") / name
             folder.mkdir()
-            built[name] = (folder, BUILDERS[name](folder))
+            options = BUILDERS[name](folder)
+            built[name] = (folder if any(folder.iterdir()) else None, options)
         return built[name]
 
     return build

@@ -8,10 +8,11 @@ import torch
 from open_clip import factory
 
 import pcpo.rewards
+from tests.rewards.tiny_models import WITH_WEIGHTS
 
 
 @pytest.mark.parametrize("damage", ["truncated", "missing"])
-@pytest.mark.parametrize("name", pcpo.rewards.names())
+@pytest.mark.parametrize("name", WITH_WEIGHTS)
 def test_damaged_weights_are_named(tiny_folder, tmp_path, name, damage):
     source, options = tiny_folder(name)
     for file in sorted(source.rglob("*.safetensors")):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import pcpo.rewards
-from tests.rewards.tiny_models import BUILDERS, noise_images, prompts_for
+from tests.rewards.tiny_models import BUILDERS, WITH_WEIGHTS, noise_images, prompts_for
 
 NAMES = pcpo.rewards.names()
 
@@ -74,7 +74,7 @@ def inside(value):
     return () if isinstance(value, dict) else getattr(value, "__dict__", {}).values()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", WITH_WEIGHTS)
 def test_to_moves_every_network(tiny_reward, name):
     """The device "meta" has no values: a network left on the CPU would still give a score."""
     reward = tiny_reward(name)
@@ -135,3 +135,10 @@ def test_unknown_option_and_missing_folder(tiny_reward, tmp_path):
         pcpo.rewards.load("pickscore", tmp_path / "nowhere")
     with pytest.raises(FileNotFoundError, match=r"head.safetensors"):
         pcpo.rewards.load("aesthetic", tmp_path)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_folder_is_given_where_there_are_weights(tmp_path, name):
+    folder = () if name in WITH_WEIGHTS else (tmp_path,)
+    with pytest.raises(ValueError, match=rf"'{name}' .* weights.*rewards\.{name}\.path"):
+        pcpo.rewards.load(name, *folder)

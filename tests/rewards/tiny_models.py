@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,10 @@ def _bertscore(folder: Path) -> dict[str, Any]:
     return {"captioner": "clip_standin", "layer": 0}
 
 
+def _no_weights(folder: Path) -> dict[str, Any]:
+    return {}
+
+
 # Writes a reward's folder and returns the options to load it with.
 BUILDERS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "aesthetic": _aesthetic,
@@ -81,9 +86,16 @@ BUILDERS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "clipscore": _open_clip,
     "hps": _open_clip,
     "imagereward": _imagereward,
+    "layout": _no_weights,
     "ocr": _ocr,
     "pickscore": _pickscore,
+    "texture": _no_weights,
 }
+
+
+WITH_WEIGHTS = [
+    name for name in BUILDERS if import_module(f"pcpo.rewards.{name}").Reward.has_weights
+]
 
 
 def prompts_for(name: str, count: int) -> list[str]:

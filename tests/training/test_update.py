@@ -24,6 +24,7 @@ NUMBERS = (1, 5, 6, 10, 8)
 ARMS = [
     *("matching", "pcpo", "pcpo_exact", "reweight", "variance_only", "lambda", "drop_largest"),
     *("inverse_square", "uniform", "solved_sampler", "tempflow", "grpo_guard", "fair_clip_2"),
+    "cps_loss",
     *("reweight_matched", "reweight_balanced", "matching_window", "native_unclipped"),
 ]
 ON_POLICY = [
@@ -50,6 +51,17 @@ def test_first_update_of_a_matching_arm_is_exactly_on_policy(models, tmp_path, n
     assert (first[[*LOG_RATIOS, "clip_fraction", "log_ratio_std"]] == 0).all(axis=None)
     assert (first["ratio_mean"] == 1).all()
     assert (later["log_ratio_std"] > 0).all()
+
+
+@pytest.mark.parametrize("arm", ["baseline", "pcpo", "solved_sampler", "cps_loss"])
+def test_steps_of_flowcps_without_noise_are_not_trained(models, tmp_path, arm):
+    chosen = experiment(8, epochs=2, sampler={"kind": "flow_cps", "steps": 6})
+    updates = run(models, tmp_path, chosen, arm)
+    first = updates[updates["update"] == 1]
+    assert (first["log_ratio_std"] < (1e-6 if arm == "baseline" else 1e-30)).all()
+    assert updates[["loss", "kl", "grad_norm", *LOG_RATIOS]].apply(np.isfinite).all(axis=None)
+    steps = frames.read(tmp_path / "timesteps.parquet", frames.TIMESTEPS)
+    assert sorted(steps["step"].unique()) == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
