@@ -54,6 +54,7 @@ ARMS = {
     "matching_tenfold": "native credit, ten times the loss",
     "matching_tenth": "native credit, a tenth of the loss",
     "solved_sampler": "proportional sampler",
+    "cps_loss": "FlowCPS's own weights",
     "baseline_kl0": "Baseline, no KL",
     "baseline_kl4": "Baseline, four times the KL",
     "pcpo_kl0": "PCPO, no KL",
