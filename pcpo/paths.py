@@ -133,6 +133,8 @@ FIGURES = {
     "samples_bertscore": FigureInput("sample_grid", (4,)),
     "samples_ocr": FigureInput("sample_grid", (8,)),
 }
+# Of experiments and arms that the second study alone has (docs/study-2.md).
+OF_SECOND_STUDY = ("gains_of_arms", "robustness_grid")
 # Figures and panels of the paper that are not drawn, and why: the report lists them.
 _UNKNOWN = (
     "no sentence of the paper refers to it and its Table 6 names no configuration for it, so that "

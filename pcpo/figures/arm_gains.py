@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from pcpo.analysis.outcomes import areas, of_shared_seeds, validation_curve
 from pcpo.figures import style
 from pcpo.records import frames
-from pcpo.stats.intervals import t_interval
 
 TITLE = "What the arms gain"
 CAPTION = (
@@ -77,6 +76,8 @@ def _draw(panel: Axes, validation: pd.DataFrame, arm: str, y: int) -> bool:
     colour = style.colour(arm)
     panel.plot(values, np.full(len(values), y), ".", color="0.6", markersize=2.5, zorder=1)
     if len(values) > 1:
+        from pcpo.stats.intervals import t_interval
+
         interval = t_interval(values)
         panel.plot([interval.low, interval.high], [y, y], color=colour, linewidth=1.3, zorder=2)
     marker = style.MARKERS.get(arm, "D")

@@ -58,7 +58,7 @@ def test_training_what_does_not_exist(command, tmp_path, what):
 
 
 @pytest.mark.parametrize(
-    ("experiment", "arm", "kind"), [("1", "uniform", "ddim"), ("10", "reweight", "dance_sde")]
+    ("experiment", "arm", "kind"), [("1", "uniform", "ddim"), ("10", "pcpo_exact", "dance_sde")]
 )
 def test_an_arm_that_makes_no_sense(command, tmp_path, experiment, arm, kind):
     message = only(command("train", experiment, arm, "--scale", "smoke", *OUT))

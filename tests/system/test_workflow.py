@@ -9,12 +9,13 @@ from pcpo.claims import read_claims
 from pcpo.config import load_experiments
 from pcpo.config.files import CONFIG
 from pcpo.config.reward_guidance import guided
-from pcpo.paths import FIGURES, NEEDS, OF_PEOPLE, TABLE_SUFFIXES, Paths
+from pcpo.paths import FIGURES, NEEDS, OF_PEOPLE, OF_SECOND_STUDY, TABLE_SUFFIXES, Paths
 from pcpo.tables import TABLES
 from tests.system.pipeline import copy_sources, jobs, left_at_home, runs, snakemake
 
 # Without people, and without gradients of timesteps.
-DRAWN = {n for n, f in FIGURES.items() if n not in OF_PEOPLE and f.kind not in NEEDS}
+ELSEWHERE = (*OF_PEOPLE, *OF_SECOND_STUDY)
+DRAWN = {n for n, f in FIGURES.items() if n not in ELSEWHERE and f.kind not in NEEDS}
 
 
 @pytest.fixture(scope="module")

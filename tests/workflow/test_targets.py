@@ -5,7 +5,15 @@ from snakemake.iocontainers import InputFiles, Wildcards
 
 from pcpo.config import ConfigError, experiments_at, load_experiment, load_scale
 from pcpo.figures.kinds import KINDS
-from pcpo.paths import EXPERIMENT_FRAMES, FIGURES, GUIDED_FRAMES, OF_IMAGES, OF_PEOPLE, Paths
+from pcpo.paths import (
+    EXPERIMENT_FRAMES,
+    FIGURES,
+    GUIDED_FRAMES,
+    OF_IMAGES,
+    OF_PEOPLE,
+    OF_SECOND_STUDY,
+    Paths,
+)
 from pcpo.records.frames import BY_NAME
 from pcpo.tables import TABLES
 from pcpo.workflow.figures import frames_of
@@ -46,7 +54,7 @@ def test_everything_where_all_are_chosen():
     assert whole.scale == scale
     assert whole.tables == list(TABLES)
     # Of other scales' experiments, of what no scale here measures, or of answers.
-    others = {"robustness_grid", "gains_of_arms", "gradients_by_timestep", *OF_PEOPLE}
+    others = {*OF_SECOND_STUDY, "gradients_by_timestep", *OF_PEOPLE}
     assert list(whole.figures) == [name for name in FIGURES if name not in others]
     assert set(whole.in_parts) == {"table2", "table5", "figure1", "figure7"}
     assert f"{P.table.format(table='table5b')}.tex" in whole.in_parts["table5"]
@@ -77,7 +85,7 @@ def test_the_second_study_trains_what_is_asked_and_makes_no_images():
     assert {"robustness_grid", "figure5"} & {*study.figures} == {"robustness_grid"}
     curves = study.figure_inputs(study.figures["robustness_grid"])["validation"]
     assert len(curves) == 17 * 2 * 2
-    assert len(study.runs()) == 6 * (27 + 9 + 20) + len(curves)
+    assert len(study.runs()) == 6 * (27 + 10 + 21 + 7 + 7 + 5) + len(curves)
     files = [file for e in study.experiments.values() for file in study.experiment_files(e)]
     assert sorted(files) == sorted(study.run_frames("manifest"))
     frames = study.all_frames()
