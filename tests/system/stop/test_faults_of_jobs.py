@@ -12,19 +12,21 @@ WANTED = "results/smoke/synthetic/quality_network/config.json"
 ONE_JOB = ("--cores", "1", "--config", "scale=smoke", "--", WANTED)
 
 # For Python's `site`: a renaming by a job takes effect when the job has been over for a while.
+# They keep their order: a new folder must not arrive before the old one has left its place.
 LATE = """
-import os, sys, time
+import itertools, os, sys, time
 if any(word.startswith("pcpo.") for word in sys.orig_argv):
+    order = itertools.count()
     def late(rename):
         def begin(*places):
-            job = os.getpid()
+            job, place = os.getpid(), next(order)
             if os.fork() == 0:
                 null = os.open(os.devnull, os.O_RDWR)
                 for stream in (0, 1, 2):
                     os.dup2(null, stream)  # Snakemake does not wait for this process
                 while os.getppid() == job:
                     time.sleep(0.01)
-                time.sleep(1.5)
+                time.sleep(1.5 + 0.1 * place)
                 rename(*places)
                 os._exit(0)
         return begin
