@@ -30,7 +30,11 @@ PICTURED = ("sample_grid", "guidance_scale", "guidance_grid")
 # Kinds of figures of selected checkpoints' images, or of what was measured of them.
 OF_IMAGES = ("sample_grid", "null_pairs")
 # Kinds of figures of what only some experiments have: the experiment's key that is then no null.
-NEEDS = {"gradients_by_timestep": "gradients"}
+NEEDS = {
+    "gradients_by_timestep": "gradients",
+    "guidance_scale": "reward_guidance",
+    "guidance_grid": "reward_guidance",  # of the first panel, which names the other
+}
 
 
 def lacking_images(numbers: Iterable[int], experiments: Iterable[Any]) -> str:
@@ -62,7 +66,8 @@ class FigureInput(NamedTuple):
         if untrained := [arm for arm in self.arms if not all(arm in e.arms for e in own)]:
             return f"the arm {', '.join(untrained)}, which this scale does not train"
         key = NEEDS.get(self.kind)
-        without = [str(e.number) for e in own if key is not None and getattr(e, key) is None]
+        owners = [e for e in own if self.kind != "guidance_grid" or e.number == self.experiments[0]]
+        without = [str(e.number) for e in owners if key is not None and getattr(e, key) is None]
         if without:
             return f"{key} of configuration {', '.join(without)}, which this scale does not measure"
         if self.kind in OF_IMAGES:

@@ -202,6 +202,19 @@ def test_experiments_of_one_figure_have_the_same_strengths():
         chosen.figure_inputs(FIGURES["figure13"])
 
 
+def test_a_figure_of_reward_guidance_needs_a_scale_that_has_it():
+    of_numbers = {"figure13": (5, 6), "figure14": (2, 4)}
+    for figure, numbers in of_numbers.items():
+        chosen = targets(*numbers)
+        assert figure in chosen.figures
+        for e in chosen.guidance.models:
+            without = chosen.experiments[e].model_copy(update={"reward_guidance": None})
+            other = Targets(chosen.scale, {**chosen.experiments, e: without}, [0], P)
+            assert figure not in other.figures
+            lacks = FIGURES[figure].lacks(other.experiments.values())
+            assert lacks.startswith(f"reward_guidance of configuration {without.number}, which")
+
+
 def test_a_job_of_base_images_is_of_the_first_experiment_that_shares_them():
     many = targets(*range(1, 11))
     shared = list(many.experiments.values())
