@@ -342,6 +342,16 @@ def test_a_reason_says_what_decided_then_what_blocks_then_what_was_found(claims)
     assert why("nothing there") == ("not run at this scale", "nothing there")
 
 
+def test_a_claim_that_is_only_listed_is_not_run(claims, experiments):
+    """Archives of older versions have such claims."""
+    reason = "sampling beside PCPO"
+    (weights,) = claims_named(claims, "short_steps_weigh_more")
+    changed = weights.model_copy(update={"test": "not_measured", "options": {"reason": reason}})
+    ledger = evaluate([changed], Evidence(experiments, planted.frames(experiments, 1)))
+    assert set(ledger["verdict"]) == {"not run at this scale"}
+    assert set(ledger["why"]) == {reason}
+
+
 def test_kl_is_compared_at_equal_reward(experiments):
     """PCPO is twice as fast and pays the same for each reward: at equal epochs its KL is larger."""
     eight = experiments[7:8]
