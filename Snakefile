@@ -80,4 +80,5 @@ rule all:
         rules.pictures.input,
         [] if ARCHIVE else rules.experiments.input,
         rules.claims.output,
+        rules.questions.output if SCALE.questions else [],
         rules.report.output,

@@ -160,7 +160,7 @@ NO_ANSWERS = (
 # Rules whose outputs depend on the sampler of the evaluation images; the figures besides.
 _EVALUATED = (
     *("select", "generate", "evaluate", "align"),
-    *("table", "compare_tables", "claims", "report", "archive"),
+    *("table", "compare_tables", "claims", "questions", "report", "archive"),
 )
 
 
@@ -343,6 +343,11 @@ class Paths:
     def claims(self) -> str:
         """The ledger, without its suffix: .csv and .md."""
         return self.evaluated + "/claims"
+
+    @property
+    def questions(self) -> str:
+        """The ledger of a scale's own questions, without its suffix."""
+        return self.evaluated + "/questions"
 
     @property
     def report(self) -> str:

@@ -8,6 +8,7 @@ rule archive:
         rules.figures.input,
         rules.claims.input,
         rules.claims.output,
+        rules.questions.output if SCALE.questions else [],
         rules.report.output,
         rules.compare.input,
         rules.pictures.input,

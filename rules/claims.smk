@@ -1,4 +1,5 @@
-# The ledger: each measurable sentence of the paper with this run's estimate and verdict.
+# The ledgers: each measurable sentence of the paper, and each question of the scale's own, with this
+# run's estimate and verdict.
 
 
 rule claims:
@@ -24,3 +25,16 @@ rule claims:
     shell:
         "python -m pcpo.cli.claims --scale {params.scale:q} --claims {input.claims:q}"
         " {params.frames:q} --evaluation-sampler {params.sampler:q} --out {params.out:q} --log {log:q}"
+
+
+if SCALE.questions:
+
+    use rule claims as questions with:
+        input:
+            **T.all_frames(),
+            claims=f"{HOME}config/{SCALE.questions}.yaml",
+            code=code("pcpo.cli.claims", "pcpo.records.frames"),
+        output:
+            multiext(P.questions, ".csv", ".md"),
+        log:
+            P.log("questions"),

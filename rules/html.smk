@@ -5,6 +5,7 @@ rule report:
     """The claims ledger, tables, figures, configurations, costs and provenance, in one file."""
     input:
         claims=f"{P.claims}.csv",
+        questions=f"{P.questions}.csv" if SCALE.questions else [],
         compare=P.compare,
         tables=T.table_files(T.tables),
         figures=T.figure_files(T.figures, ("png", "md", "json")),

@@ -32,7 +32,7 @@ FORMAT = 3  # 2: other names of columns, folders and settings. 1: frames without
 # Below results/<scale>/: files that are made again from an archive, with their side products.
 MADE = (
     *("tables", "figures", "pictures"),
-    *("compare.csv", "claims.csv", "claims.md", "report.html"),
+    *("compare.csv", "claims.csv", "claims.md", "questions.csv", "questions.md", "report.html"),
 )
 WRITTEN = ("logs", "benchmarks", "provenance")
 

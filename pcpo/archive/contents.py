@@ -100,7 +100,8 @@ def _reporting(paths: Paths, experiments: Sequence[Experiment]) -> list[Path]:
     drawn = {name: f for name, f in FIGURES.items() if not f.lacks(experiments)}
     tables = {name: t for name, t in TABLES.items() if not t.lacks(experiments)}
     made = [Path(paths.compare), Path(paths.report)]
-    made += [Path(f"{paths.claims}.{suffix}") for suffix in ("csv", "md")]
+    ledgers = [paths.claims, *([paths.questions] if load_scale(paths.scale).questions else [])]
+    made += [Path(f"{ledger}.{suffix}") for ledger in ledgers for suffix in ("csv", "md")]
     for pattern, specs, suffixes in (
         (paths.table, tables, TABLE_SUFFIXES),
         (paths.figure, drawn, (*FIGURE_SUFFIXES, *CAPTION_SUFFIXES)),

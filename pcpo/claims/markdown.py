@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from pcpo.claims.ledger import counted
-from pcpo.claims.words import FAILS, HOLDS, LEDGER_VERDICTS, NOT_RUN, short
+from pcpo.claims.words import FAILS, HOLDS, LEDGER_VERDICTS, NOT_RUN, OURS, short
 from pcpo.markdown import without_html
 
 _OTHERS = {
@@ -22,10 +22,12 @@ def to_markdown(ledger: pd.DataFrame, scale: str, note: str = "") -> str:
     """`ledger` is the result of `evaluate`; `note` is the scale's own sentence (`Scale.note`)."""
     claims = counted(ledger)
     counts = claims["claim_verdict"].value_counts()
-    lines = [f"# What the paper claims, at scale {scale}", ""]
+    own = set(ledger["source"]) == {OURS}
+    title, noun = ("Our own questions", "questions") if own else ("What the paper claims", "claims")
+    lines = [f"# {title}, at scale {scale}", ""]
     lines += [f"{_sentence(note)}", ""] if note else []
     lines += [
-        _row([f"of {len(claims)} empirical claims", *LEDGER_VERDICTS]),
+        _row([f"of {len(claims)} empirical {noun}", *LEDGER_VERDICTS]),
         _row([":--", *["--:"] * len(LEDGER_VERDICTS)]),
         _row(["", *(str(counts.get(verdict, 0)) for verdict in LEDGER_VERDICTS)]),
         "",
@@ -40,12 +42,12 @@ def to_markdown(ledger: pd.DataFrame, scale: str, note: str = "") -> str:
         "",
     ]
     for group, of_group in ledger.groupby("group", sort=False):
-        lines += [f"## {group}", "", _row(["Verdict", "The paper", "Here"])]
+        lines += [f"## {group}", "", _row(["Verdict", "Question" if own else "The paper", "Here"])]
         lines.append(_row([":--", ":--", ":--"]))
         for claim, parts in of_group.groupby("claim_id", sort=False):
             first = parts.iloc[0]
-            paper = f"{first['claim']} ({first['source']})"
-            lines.append(_row([_shown(first["claim_verdict"]), paper, _here(str(claim), parts)]))
+            says = first["claim"] if own else f"{first['claim']} ({first['source']})"
+            lines.append(_row([_shown(first["claim_verdict"]), says, _here(str(claim), parts)]))
         lines.append("")
     lines += ["# In each setting", ""]
     for claim, parts in ledger.groupby("claim_id", sort=False):
@@ -91,7 +93,8 @@ def _shares(parts: pd.DataFrame) -> str:
 def _details(claim: str, parts: pd.DataFrame) -> list[str]:
     first = parts[parts["judged_by"] == "sentence"].iloc[0]
     quantity = first["quantity"].removesuffix(f"; {first['setting']}")
-    lines = [f"### {claim}", "", f"{_sentence(first['claim'])} {first['source']}.", ""]
+    source = "" if first["source"] == OURS else f" {first['source']}."
+    lines = [f"### {claim}", "", f"{_sentence(first['claim'])}{source}", ""]
     about = f"{quantity[:1].upper()}{quantity[1:]}; claimed: {first['claimed']}."
     about += f" In the paper: {_sentence(first['paper'])}" if first["paper"] else ""
     about += f" {_sentence(first['remark'])}" if first["remark"] else ""

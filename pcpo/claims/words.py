@@ -14,6 +14,8 @@ CELL_VERDICTS = (*JUDGED, NOT_MEASURED, NO_CLAIM)
 # than the one that it is judged by; it is shown beside that. Only empirical claims are counted.
 Kind = Literal["empirical", "algebra", "convention"]
 
+OURS = "ours"  # the source of a question that is not the paper's
+
 
 def short(verdict: str) -> str:
     """Without the place: "not run" for "not run at this scale"."""

@@ -121,6 +121,7 @@ class Scale(Record):
     tracker: Literal["none", "tensorboard", "wandb"] = "none"  # of trainings
     # Which files of config/experiments/ the scale has; None: all of them.
     only_experiments: tuple[Name, ...] | None = None
+    questions: Name | None = None  # config/<questions>.yaml, in the form of claims.yaml
     alignment: dict[Name, dict[Name, Name]]  # prompt set -> column of Table 5 or 9 -> reward
     synthetic: dict[Name, Any] = Field(
         default_factory=dict
@@ -223,6 +224,9 @@ def resolve_scale(name: str) -> tuple[Scale, Keys]:
         scale = Scale(name=name, sizes=sizes, **filled)
     except ValidationError as error:
         raise ConfigError(explain(error, chain, path)) from error
+    if scale.questions and not (files.CONFIG / f"{scale.questions}.yaml").is_file():
+        place = merged.origins["questions"][-1].file
+        raise ConfigError(f"{place}: questions: there is no config/{scale.questions}.yaml")
     for listed in scale.only_experiments or ():
         if listed not in experiment_names():
             place = merged.origins["only_experiments"][-1].file

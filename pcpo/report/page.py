@@ -40,12 +40,13 @@ class Missing:
 
 @dataclass(frozen=True)
 class Page:
-    """The template's data; `claims` is None where there is no ledger."""
+    """The template's data; `claims` and `questions` are None where there is no such ledger."""
 
     scale: Scale
     seeds: tuple[int, ...]
     made: datetime
     claims: list[ledger.JudgedClaim] | None
+    questions: list[ledger.JudgedClaim] | None  # the scale's own
     tables: list[TableSection]
     drawn: list[Drawn]
     missing: list[Missing]
@@ -103,6 +104,14 @@ def collect(
         missing.append(
             Missing("claims", "The claims ledger", "not made yet: run `snakemake claims`")
         )
+    questions_path = evaluated / "questions.csv"
+    questions = None
+    if chosen.questions and questions_path.exists():
+        questions = ledger.read_ledger(questions_path)
+    elif chosen.questions:
+        missing.append(
+            Missing("questions", "Our own questions", "not made yet: run `snakemake questions`")
+        )
     compared = read_compared(compare_path) if compare_path.exists() else None
     if compared is None:
         missing.append(
@@ -139,6 +148,7 @@ def collect(
         seeds=tuple(seeds),
         made=datetime.now(UTC),
         claims=claims,
+        questions=questions,
         tables=tables,
         drawn=drawn,
         missing=missing,
@@ -170,9 +180,9 @@ def render(page: Page) -> str:
         "anchor": ledger.anchor,
         "linked": partial(markup.linked, anchors=_anchors(page)),
     }
-    groups = ledger.grouped(page.claims or [])
+    environment.filters |= {"grouped": ledger.grouped}
     counts = ledger.counts(ledger.empirical(page.claims or []))
-    return environment.get_template("page.html").render(page=page, groups=groups, counts=counts)
+    return environment.get_template("page.html").render(page=page, counts=counts)
 
 
 def _anchors(page: Page) -> list[str]:

@@ -10,6 +10,7 @@ import pandas as pd
 from pcpo.archive.bundle import FORMAT, digests, write
 from pcpo.cli import archive, claims, compare, figure, pictures, report, table
 from pcpo.config import load_experiment, load_experiments, load_scale
+from pcpo.config.files import CONFIG
 from pcpo.evaluation.images import write_images
 from pcpo.paths import Paths
 from pcpo.records import frames, strips
@@ -102,6 +103,8 @@ def draw():
     compare.main(["--scale", "smoke", *tables, "--out", P.compare])
     given = frame_options(targets().all_frames())
     claims.main(["--scale", "smoke", *given, "--out", P.claims])
+    asked = ["--claims", str(CONFIG / "questions.yaml")]
+    claims.main(["--scale", "smoke", *asked, *given, "--out", P.questions])
     report.main([*NAMES, "--scale", "smoke", "--out", P.report])
 
 

@@ -40,6 +40,7 @@ def test_everything_small_is_there(names):
     }
     expected |= {f"{P.table.format(table='table9')}.{s}" for s in ("csv", "md", "tex", "json")}
     expected |= {P.compare, P.report, P.credit, P.readings, f"{P.claims}.csv", f"{P.claims}.md"}
+    expected |= {f"{P.questions}.csv", f"{P.questions}.md"}
     expected |= {P.reward_guidance.format(experiment=NAMES[2], seed=0)}
     expected |= {P.alignment.format(experiment=NAMES[1], seed=0), f"{P.root}/synthetic/rewards.csv"}
     expected |= {p.format(experiment=n, seed=0) for p in (P.selection, P.overall) for n in NAMES}

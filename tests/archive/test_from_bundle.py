@@ -57,7 +57,16 @@ def test_only_reporting_is_in_the_workflow(redrawn):
     stats = output[output.index("Job stats:") :].split("total", 1)[0]
     done = {line.split()[0] for line in stats.splitlines()[3:] if line.strip()}
     drawn = {FIGURE, GUIDED, "figure1a", "figure2", "figure15", "figure16", "figure17"}
-    assert done == {"all", "table", *drawn, "picture", "claims", "compare_tables", "report"}
+    assert done == {
+        "all",
+        "table",
+        *drawn,
+        "picture",
+        "claims",
+        "questions",
+        "compare_tables",
+        "report",
+    }
     assert folder.name.startswith("run-")
     assert not (folder.parents[1] / "smoke").exists()
 
@@ -70,14 +79,16 @@ def test_tables_claims_and_comparison_are_those_of_the_archive_byte_by_byte(arch
             P.compare,
             f"{P.claims}.csv",
             f"{P.claims}.md",
+            f"{P.questions}.csv",
+            f"{P.questions}.md",
             f"{P.figure.format(figure=FIGURE)}.md",
             f"{P.figure.format(figure=FIGURE)}.json",
         ]
-        assert len(text) == 4 + 5
+        assert len(text) == 4 + 7
         for name in text:
             assert (folder / name).read_bytes() == opened.read(name), name
     assert NOTE in (folder / f"{P.table.format(table='table9')}.md").read_text()
-    assert "45 of 45 files made again are those of the archive, byte by byte" in output
+    assert "47 of 47 files made again are those of the archive, byte by byte" in output
 
 
 @pytest.mark.parametrize("figure", [FIGURE, GUIDED])

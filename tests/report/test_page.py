@@ -4,6 +4,7 @@ import re
 from html.parser import HTMLParser
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -73,6 +74,19 @@ def test_everything_is_there_and_every_reference_leads_somewhere(results):
     assert set(results.experiments) <= set(read.ids)
     for text in ("24.6", "41.67", "A first note with IS*", "2 min 00 s", "epoch 20", "Two bands"):
         assert text in read.text
+
+
+def test_questions_of_the_scales_own_are_apart_from_the_claims(results):
+    """The demo has none."""
+    rows = pd.read_csv(results.root / "claims.csv").assign(source="ours")
+    of_id = {column: "q-" + rows[column] for column in ("id", "claim_id")}
+    missing = Reader(render(collect(results.root, "smoke", results.experiments, [0])))
+    assert "questions" not in missing.ids and "snakemake questions" in missing.text
+    rows.assign(**of_id).to_csv(results.root / "questions.csv", index=False)
+    read = Reader(render(collect(results.root, "smoke", results.experiments, [0])))
+    assert {"questions", "claim-q-fast", "claim-fast"} <= set(read.ids)
+    assert "#questions" in read.links and "config/questions.yaml" in read.text
+    assert "questions" not in page(results).ids
 
 
 def test_nothing_is_loaded_and_no_text_becomes_markup(results):

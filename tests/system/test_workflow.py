@@ -149,6 +149,7 @@ def expected_outputs():
             for suffix in ("pdf", "png", "svg", "md")
         )
     yield from (paths.compare, f"{paths.claims}.csv", f"{paths.claims}.md", paths.report)
+    yield from (f"{paths.questions}.csv", f"{paths.questions}.md")
     yield from (paths.synthetic(name) for name in ("accuracy.csv", "rewards.csv", "headroom.csv"))
 
 

@@ -40,8 +40,8 @@ GUIDED = {f"reward_guidance_{name}" for name in guided(load_experiments("smoke")
     [
         ("figures/ablation.py", {"figure6", "ablation_of_credit"}),
         ("figures/sample_grid.py", GRIDS),
-        ("stats/holm.py", {"table", "compare_tables", "claims", "report", "archive"}),
-        ("claims/exact.py", {"claims", "archive"}),
+        ("stats/holm.py", {"table", "compare_tables", "claims", "questions", "report", "archive"}),
+        ("claims/exact.py", {"claims", "questions", "archive"}),
         ("report/page.py", {"report"}),
         ("report/templates/page.html", {"report"}),
         ("archive/crate.py", {"archive"}),
@@ -105,6 +105,7 @@ OF_NO_RULE = {
     *("preference.limits", "preference.pairs", "preference.schedule", "preference.simulate"),
     *("preference.summary", "figures.preference"),
     *("cost.bench", "cost.bench_table", "cost.iteration_time"),
+    *("cli.ledger", "report.ledger_table"),
     *("cli.decided", "evaluation.decided", "cli.samplers_compared"),
     *(
         "archive.carried",
