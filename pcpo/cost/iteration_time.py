@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,9 @@ from pcpo.training.run_folder import RunFolder
 
 REPEATS = 3  # iterations after the first, which warms up and compiles; the median counts
 PROMPTS = [f"prompt number {i}" for i in range(16)]
+
+Clock = Callable[[], float]
+Between = Callable[[], object]
 
 
 @dataclass(frozen=True)
@@ -62,35 +65,67 @@ class _Enough(Exception):
 
 
 class _Stopwatch:
-    """Wraps the reward and reads the clock where sampling ends and an update ends."""
+    """Wraps the reward and reads the clock where sampling ends and an update ends.
 
-    def __init__(self, reward: Reward, device: str, iterations: int) -> None:
+    between: called after each lap, outside of any.
+    """
+
+    def __init__(
+        self, reward: Reward, device: str, iterations: int, clock: Clock, between: Between
+    ) -> None:
         self.reward, self.device, self.iterations = reward, device, iterations
+        self.clock, self.between = clock, between
         self.laps: list[Seconds] = []
         self._begin()
 
     def _begin(self) -> None:
         wait(self.device)
-        self.started = self.sampled = time.perf_counter()
+        self.started = self.sampled = self.clock()
         self.rewarding = 0.0
 
     def __call__(self, images: Tensor, prompts: Sequence[str]) -> Tensor:
         wait(self.device)
-        started = time.perf_counter()
+        started = self.clock()
         scores = self.reward(images, prompts)
-        self.sampled = time.perf_counter()
+        self.sampled = self.clock()
         self.rewarding += self.sampled - started
         return scores
 
     def report(self, row: dict[str, Any]) -> None:
-        """What `train` calls after the update of each iteration."""
+        """What `train` calls after the one update of each iteration."""
         wait(self.device)
         sampling = self.sampled - self.started - self.rewarding
-        update = time.perf_counter() - self.sampled
+        update = self.clock() - self.sampled
         self.laps.append(Seconds(sampling, self.rewarding, update, row["images"]))
+        self.between()
         if len(self.laps) == self.iterations:
             raise _Enough
         self._begin()
+
+
+def laps(
+    policy: Policy,
+    experiment: Experiment,
+    arm: Arm,
+    reward: Reward,
+    iterations: int = REPEATS + 1,
+    clock: Clock = time.perf_counter,
+    between: Between = lambda: None,
+) -> list[Seconds]:
+    """Seconds of iterations of the training loop, each of one gradient update; the first warms up.
+
+    between: called after each one, outside of its time.
+    """
+    endless = experiment.model_copy(
+        update={"epochs": iterations + 1, "checkpoint_every": iterations + 1}
+    )
+    watch = _Stopwatch(reward, str(policy.device), iterations, clock, between)
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(endless, arm, 0, policy, watch, PROMPTS)
+        with suppress(_Enough):
+            observers = [Observer(update=watch.report)]
+            train(run, RunFolder(Path(folder), "bench"), observers, lambda message: None)
+    return watch.laps
 
 
 def measure(
@@ -101,19 +136,10 @@ def measure(
     iterations: int = REPEATS + 1,
 ) -> Seconds:
     """Median seconds of an iteration of the training loop, the first one left out."""
-    endless = experiment.model_copy(
-        update={"epochs": iterations + 1, "checkpoint_every": iterations + 1}
-    )
-    watch = _Stopwatch(reward, str(policy.device), iterations)
-    with tempfile.TemporaryDirectory() as folder:
-        run = Run(endless, arm, 0, policy, watch, PROMPTS)
-        with suppress(_Enough):
-            observers = [Observer(update=watch.report)]
-            train(run, RunFolder(Path(folder), "bench"), observers, lambda message: None)
-    laps = watch.laps[1:]
+    measured = laps(policy, experiment, arm, reward, iterations)[1:]
     return Seconds(
-        sampling=median(lap.sampling for lap in laps),
-        reward=median(lap.reward for lap in laps),
-        update=median(lap.update for lap in laps),
-        images=laps[0].images,
+        sampling=median(lap.sampling for lap in measured),
+        reward=median(lap.reward for lap in measured),
+        update=median(lap.update for lap in measured),
+        images=measured[0].images,
     )

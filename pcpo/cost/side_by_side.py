@@ -1,0 +1,103 @@
+"""Our training loop beside the official order of work: CPU time of epochs, on a small model.
+
+Both train equal copies of the model. An epoch of one follows an epoch of the other, so that other
+work on the machine slows both.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from pcpo.config import Experiment, load_arm
+from pcpo.cost.bench import batch_of
+from pcpo.cost.iteration_time import PROMPTS, laps
+from pcpo.cost.official_order import OfficialOrder
+from pcpo.policies.base import Policy
+from pcpo.training.run import Reward
+
+IMAGES = 8  # of an epoch, all in one update
+STEPS = 3  # of the sampler: a ratio hardly depends on it
+GUIDANCE = 4.5  # of Flow-GRPO, as published; without guidance the original doubles the batch too
+ARMS = ("baseline", "pcpo")
+# Numbers of configurations: DDPO, DanceGRPO on SD and on FLUX, Flow-GRPO with its KL term.
+ALGORITHMS = (1, 5, 6, 8)
+SIZES = (1, 2, 4, 8)
+# Images of a forward in sampling and in training where the published ones differ: ddpo
+# config/dgx.py. The others are equal: DanceGRPO on SD 4, on FLUX 1, Flow-GRPO 8.
+PUBLISHED = ((1, 8, 4),)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Ratios of CPU time, ours / official, one of each pair of epochs.
+
+    sample, train: images of a forward of the official loop in sampling and in training.
+    """
+
+    experiment: Experiment
+    arm: str
+    sample: int
+    train: int
+    ratios: Sequence[float]
+
+    @property
+    def shown(self) -> str:
+        """The median, and the range."""
+        return f"{median(self.ratios):.2f} ({min(self.ratios):.2f} to {max(self.ratios):.2f})"
+
+
+def compared(experiment: Experiment) -> Experiment:
+    """The experiment with few steps and without a moving average, which is not compared."""
+    sampler = {"steps": STEPS}
+    if experiment.algorithm == "flow_grpo":
+        sampler["guidance_scale"] = GUIDANCE
+    changed = experiment.sampler.model_copy(update=sampler)
+    return experiment.model_copy(update={"sampler": changed, "ema": None})
+
+
+def compare(
+    experiment: Experiment,
+    arm: str,
+    load: Callable[[Experiment], Policy],
+    reward: Reward,
+    sample: int,
+    train: int,
+    pairs: int = 4,
+) -> Comparison:
+    """Measure pairs of epochs, after one that warms up.
+
+    load: makes the trainable policy, each time the same.
+    """
+    chosen = batch_of(compared(experiment), IMAGES, train)
+    plain = OfficialOrder(load(chosen), chosen, reward, PROMPTS, sample=sample, train=train)
+    official: list[float] = []
+
+    def epoch() -> None:
+        started = time.process_time()
+        plain.epoch()
+        official.append(time.process_time() - started)
+
+    ours = laps(load(chosen), chosen, load_arm(arm), reward, pairs + 1, time.process_time, epoch)
+    ratios = [a.iteration / b for a, b in zip(ours[1:], official[1:], strict=True)]
+    return Comparison(experiment, arm, sample, train, ratios)
+
+
+def markdown(rows: Sequence[Comparison]) -> str:
+    """A line for each experiment and pair of sizes, its arms side by side."""
+    cells: dict[tuple[str, int, int], dict[str, str]] = {}
+    for row in rows:
+        key = (row.experiment.description, row.sample, row.train)
+        cells.setdefault(key, {})[row.arm] = row.shown
+    lines = [
+        "| configuration | images of a forward, sampling and training | "
+        + " | ".join(f"`{arm}` / official" for arm in ARMS)
+        + " |",
+        "| :-- | --: |" + " --: |" * len(ARMS),
+    ]
+    for (name, sample, train), shown in cells.items():
+        arms = " | ".join(shown.get(arm, "") for arm in ARMS)
+        lines.append(f"| {name} | {sample}, {train} | {arms} |")
+    return "\n".join(lines)
