@@ -314,9 +314,10 @@ def suggest_micro_batch(experiment: Experiment, gigabytes: float) -> int:
 def host_gigabytes(experiment: Experiment, arm: Arm) -> float:
     """Host memory of one process for an iteration's trajectories, in 10^9 bytes.
 
-    fp32 for each step: latents, predictions and noise, and what the sampler's log-ratio compares.
+    fp32 for each step: latents and the next ones for the sampler's log-ratio; for the matching one
+    latents, predictions and noise.
     """
-    kept = 4 if arm.log_ratio == "sampler" else 3
+    kept = 2 if arm.log_ratio == "sampler" else 3
     images = experiment.images_per_iteration / experiment.execution.gpus
     steps = experiment.sampler.steps
     return images * (kept * steps + 1) * sampling(experiment).latent * FP32 / 1e9

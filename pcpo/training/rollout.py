@@ -84,7 +84,7 @@ def _sample(run: Run, epoch: int, indices: range, prompts: Sequence[str]) -> Tra
         noise("initial", shared, 1)[:, 0],
         noise("steps", indices, len(run.sampler)),
         storage=DTYPES[config.storage_dtype if arm.storage == "original" else "float32"],
-        keep_log_probs=arm.log_ratio == "sampler",
+        keep=arm.log_ratio,
         reference=policy.as_reference(predict),
         change=run.schedule.change if run.schedule.moves_prediction else None,
     )
