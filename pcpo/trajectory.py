@@ -46,6 +46,14 @@ class Trajectory:
         moved = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
         return replace(self, **moved)
 
+    def split(self, size: int) -> list[Trajectory]:
+        """Trajectories of `size` images each, in order; they share this one's memory."""
+        parts = {k: v.split(size) for k, v in vars(self).items() if isinstance(v, Tensor)}
+        return [
+            Trajectory(**{key: part[number] for key, part in parts.items()})
+            for number in range(len(parts["final"]))
+        ]
+
     def inputs(self, step: Tensor, device: torch.device | str) -> Tensor:
         """The latents of one step per image, `(B, ...)`, as `at` has them."""
         assert self.latents is not None

@@ -277,6 +277,9 @@ def peak_gigabytes(experiment: Experiment, micro_batch: int | None = None) -> fl
     """Peak GPU memory of one process of a training run, in 10^9 bytes."""
     counted = counts(experiment)
     transient = counted.transient(micro_batch or experiment.batch.micro_batch)
+    if (images := experiment.execution.rollout_batch) is not None:  # no gradients are recorded
+        rollout = counted.vae + images * sampling(experiment).each - counted.gradients
+        transient = max(transient, rollout)
     reward = own_reward(experiment).bytes
     return (CONTEXT + counted.resident + reward + (1 + FRAGMENTATION) * transient) / 1e9
 

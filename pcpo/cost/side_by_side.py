@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from pcpo.config import Experiment, load_arm
-from pcpo.cost.bench import batch_of
+from pcpo.cost.bench import batch_of, with_execution
 from pcpo.cost.iteration_time import PROMPTS, laps
 from pcpo.cost.official_order import OfficialOrder
 from pcpo.policies.base import Policy
@@ -25,28 +25,33 @@ ARMS = ("baseline", "pcpo")
 # Numbers of configurations: DDPO, DanceGRPO on SD and on FLUX, Flow-GRPO with its KL term.
 ALGORITHMS = (1, 5, 6, 8)
 SIZES = (1, 2, 4, 8)
-# Images of a forward in sampling and in training where the published ones differ: ddpo
-# config/dgx.py. The others are equal: DanceGRPO on SD 4, on FLUX 1, Flow-GRPO 8.
-PUBLISHED = ((1, 8, 4),)
+# Images of a forward in sampling and in training where the published ones differ (ddpo
+# config/dgx.py), and our micro-batch: theirs, or the one that config/defaults.yaml has. The others
+# are equal: DanceGRPO on SD 4, on FLUX 1, Flow-GRPO 8.
+PUBLISHED = ((1, 8, 4, 4), (1, 8, 4, 8))
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Ratios of CPU time, ours / official, one of each pair of epochs.
+    """CPU seconds of pairs of epochs.
 
-    sample, train: images of a forward of the official loop in sampling and in training.
+    sample, train: images of a forward of the official loop in sampling and in training. own: our
+    micro-batch.
     """
 
     experiment: Experiment
     arm: str
     sample: int
     train: int
-    ratios: Sequence[float]
+    own: int
+    ours: Sequence[float]
+    official: Sequence[float]
 
     @property
     def shown(self) -> str:
-        """The median, and the range."""
-        return f"{median(self.ratios):.2f} ({min(self.ratios):.2f} to {max(self.ratios):.2f})"
+        """The ratio of the least times, and the median of the ratios of pairs."""
+        pairs = median(a / b for a, b in zip(self.ours, self.official, strict=True))
+        return f"{min(self.ours) / min(self.official):.2f} ({pairs:.2f})"
 
 
 def compared(experiment: Experiment) -> Experiment:
@@ -65,13 +70,17 @@ def compare(
     reward: Reward,
     sample: int,
     train: int,
-    pairs: int = 4,
+    own: int,
+    pairs: int | None = None,
 ) -> Comparison:
     """Measure pairs of epochs, after one that warms up.
 
-    load: makes the trainable policy, each time the same.
+    pairs: their number; without it more of the shorter ones, with larger forwards.
+    load: makes the trainable policy, each time the same. A sampler arm of ours samples as many
+    images together as the original, a matching arm as many as it trains.
     """
-    chosen = batch_of(compared(experiment), IMAGES, train)
+    chosen = batch_of(compared(experiment), IMAGES, own)
+    chosen = with_execution(chosen, rollout_batch=max(sample, own))
     plain = OfficialOrder(load(chosen), chosen, reward, PROMPTS, sample=sample, train=train)
     official: list[float] = []
 
@@ -80,24 +89,24 @@ def compare(
         plain.epoch()
         official.append(time.process_time() - started)
 
-    ours = laps(load(chosen), chosen, load_arm(arm), reward, pairs + 1, time.process_time, epoch)
-    ratios = [a.iteration / b for a, b in zip(ours[1:], official[1:], strict=True)]
-    return Comparison(experiment, arm, sample, train, ratios)
+    count = 1 + (pairs or 4 + train)
+    measured = laps(load(chosen), chosen, load_arm(arm), reward, count, time.process_time, epoch)
+    ours = [lap.iteration for lap in measured]
+    return Comparison(experiment, arm, sample, train, own, ours[1:], official[1:])
 
 
 def markdown(rows: Sequence[Comparison]) -> str:
     """A line for each experiment and pair of sizes, its arms side by side."""
-    cells: dict[tuple[str, int, int], dict[str, str]] = {}
+    cells: dict[tuple[str, int, int, int], dict[str, str]] = {}
     for row in rows:
-        key = (row.experiment.description, row.sample, row.train)
+        key = (row.experiment.description, row.sample, row.train, row.own)
         cells.setdefault(key, {})[row.arm] = row.shown
     lines = [
-        "| configuration | images of a forward, sampling and training | "
-        + " | ".join(f"`{arm}` / official" for arm in ARMS)
-        + " |",
-        "| :-- | --: |" + " --: |" * len(ARMS),
+        "| configuration | official: images of a forward in sampling, in training | "
+        "our micro-batch | " + " | ".join(f"`{arm}` / official" for arm in ARMS) + " |",
+        "| :-- | --: | --: |" + " --: |" * len(ARMS),
     ]
-    for (name, sample, train), shown in cells.items():
+    for (name, sample, train, own), shown in cells.items():
         arms = " | ".join(shown.get(arm, "") for arm in ARMS)
-        lines.append(f"| {name} | {sample}, {train} | {arms} |")
+        lines.append(f"| {name} | {sample}, {train} | {own} | {arms} |")
     return "\n".join(lines)

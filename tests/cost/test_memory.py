@@ -79,6 +79,13 @@ def test_checkpointing_admits_more_images():
     )
 
 
+def test_a_larger_rollout_takes_less_than_a_larger_update():
+    plain, rollout = configuration(1), configuration(1, rollout_batch=16)
+    assert plain.batch.micro_batch == 8
+    assert peak_gigabytes(plain) <= peak_gigabytes(rollout) < peak_gigabytes(plain, 16)
+    assert peak_gigabytes(configuration(1, rollout_batch=128)) > peak_gigabytes(rollout)
+
+
 def test_rewards_count_where_images_are_scored():
     experiment = configuration(1)
     none, two = (generation_gigabytes(experiment, names) for names in ((), ("hps", "ocr")))

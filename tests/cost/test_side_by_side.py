@@ -1,7 +1,5 @@
 """The comparison of our loop with the official order of work; its ratios are not looked at."""
 
-from functools import partial
-
 import pytest
 import torch
 
@@ -9,7 +7,8 @@ from pcpo.cost.side_by_side import ALGORITHMS, Comparison, compare, compared, ma
 from tests.small import brightness, experiment, policy
 
 
-def test_each_pair_of_epochs_trains_as_many_images_in_forwards_of_the_given_sizes(models):
+@pytest.mark.parametrize("arm", ["baseline", "pcpo"])
+def test_each_pair_of_epochs_has_forwards_of_the_given_sizes(models, arm):
     calls = []
 
     def load(chosen):
@@ -20,12 +19,12 @@ def test_each_pair_of_epochs_trains_as_many_images_in_forwards_of_the_given_size
         )
         return made
 
-    row = compare(experiment(6), "baseline", load, brightness, sample=4, train=2, pairs=2)
-    assert len(row.ratios) == 2
-    assert min(row.ratios) > 0
-    steps = 1  # of the trained ones each image has 60 %, at least one
-    ours = [(2, False)] * 4 * 3 + [(2, True)] * 4 * steps
-    official = [(4, False)] * 2 * 3 + [(2, True)] * 4 * steps
+    row = compare(experiment(6), arm, load, brightness, sample=4, train=2, own=2, pairs=2)
+    assert len(row.ours) == len(row.official) == 2
+    assert min(*row.ours, *row.official) > 0
+    sampled, trained = [(4, False)] * 2 * 3, [(2, True)] * 4  # 60 % of two steps: one
+    official = sampled + trained
+    ours = official if arm == "baseline" else [(2, False)] * 4 * 3 + trained
     assert calls == 3 * (ours + official)
 
 
@@ -38,8 +37,10 @@ def test_what_is_compared_has_the_originals_guidance(number):
 
 
 def test_a_line_has_the_arms_side_by_side():
-    row = partial(Comparison, experiment(1), sample=8, train=4)
-    lines = markdown([row("baseline", ratios=[1.2, 0.9, 1.0]), row("pcpo", ratios=[1.0])])
-    assert lines.splitlines()[-1] == (
-        "| DDPO Aes, half batch size | 8, 4 | 1.00 (0.90 to 1.20) | 1.00 (1.00 to 1.00) |"
+    rows = [
+        Comparison(experiment(1), arm, 8, 4, 4, ours, [1.0, 2.0, 4.0])
+        for arm, ours in (("baseline", [1.1, 1.8, 9.0]), ("pcpo", [1.5, 1.0, 6.0]))
+    ]
+    assert markdown(rows).splitlines()[-1] == (
+        "| DDPO Aes, half batch size | 8, 4 | 4 | 1.10 (1.10) | 1.00 (1.50) |"
     )
