@@ -41,6 +41,14 @@ class Seconds:
     def iteration(self) -> float:
         return self.sampling + self.reward + self.update
 
+    @classmethod
+    def median(cls, laps: Sequence[Seconds]) -> Seconds:
+        """The median of each phase."""
+        phases = (
+            median(getattr(lap, name) for lap in laps) for name in ("sampling", "reward", "update")
+        )
+        return cls(*phases, laps[0].images)
+
 
 def matrix_tflops(device: str, size: int = 8192, repeats: int = 20) -> float:
     """Rate of a large bf16 matrix product, TFLOP/s: the GPU's own peak."""
@@ -64,21 +72,18 @@ class _Enough(Exception):
     """Every iteration that is needed was measured: nothing is saved."""
 
 
-class _Stopwatch:
-    """Wraps the reward and reads the clock where sampling ends and an update ends.
-
-    between: called after each lap, outside of any.
-    """
+class Stopwatch:
+    """Wraps the reward, and reads the clock where sampling ends and an update ends."""
 
     def __init__(
-        self, reward: Reward, device: str, iterations: int, clock: Clock, between: Between
+        self, reward: Reward, device: torch.device, clock: Clock = time.perf_counter
     ) -> None:
-        self.reward, self.device, self.iterations = reward, device, iterations
-        self.clock, self.between = clock, between
+        self.reward, self.device, self.clock = reward, device, clock
         self.laps: list[Seconds] = []
-        self._begin()
+        self.start()
 
-    def _begin(self) -> None:
+    def start(self) -> None:
+        """Begin an iteration."""
         wait(self.device)
         self.started = self.sampled = self.clock()
         self.rewarding = 0.0
@@ -91,16 +96,12 @@ class _Stopwatch:
         self.rewarding += self.sampled - started
         return scores
 
-    def report(self, row: dict[str, Any]) -> None:
-        """What `train` calls after the one update of each iteration."""
+    def lap(self, images: int) -> None:
+        """End an iteration of so many images."""
         wait(self.device)
         sampling = self.sampled - self.started - self.rewarding
         update = self.clock() - self.sampled
-        self.laps.append(Seconds(sampling, self.rewarding, update, row["images"]))
-        self.between()
-        if len(self.laps) == self.iterations:
-            raise _Enough
-        self._begin()
+        self.laps.append(Seconds(sampling, self.rewarding, update, images))
 
 
 def laps(
@@ -119,11 +120,20 @@ def laps(
     endless = experiment.model_copy(
         update={"epochs": iterations + 1, "checkpoint_every": iterations + 1}
     )
-    watch = _Stopwatch(reward, str(policy.device), iterations, clock, between)
+    watch = Stopwatch(reward, policy.device, clock)
+
+    def report(row: dict[str, Any]) -> None:
+        watch.lap(row["images"])
+        between()
+        if len(watch.laps) == iterations:
+            raise _Enough
+        watch.start()
+
     with tempfile.TemporaryDirectory() as folder:
         run = Run(endless, arm, 0, policy, watch, PROMPTS)
+        watch.start()
         with suppress(_Enough):
-            observers = [Observer(update=watch.report)]
+            observers = [Observer(update=report)]
             train(run, RunFolder(Path(folder), "bench"), observers, lambda message: None)
     return watch.laps
 
@@ -136,10 +146,4 @@ def measure(
     iterations: int = REPEATS + 1,
 ) -> Seconds:
     """Median seconds of an iteration of the training loop, the first one left out."""
-    measured = laps(policy, experiment, arm, reward, iterations)[1:]
-    return Seconds(
-        sampling=median(lap.sampling for lap in measured),
-        reward=median(lap.reward for lap in measured),
-        update=median(lap.update for lap in measured),
-        images=measured[0].images,
-    )
+    return Seconds.median(laps(policy, experiment, arm, reward, iterations)[1:])

@@ -6,8 +6,9 @@ after another, with log-probabilities. Then it trains some images at a time, one
 another, each with a backward pass of its own. Both branches of guidance run in one batch. For the
 KL term the adapter is switched off and on at each timestep.
 
-Prompts are encoded beforehand, as in DanceGRPO on FLUX. The others encode each batch of them anew;
-that is left out, and so are DanceGRPO's waits of the host for each loss.
+The host waits for the device at each forward: the originals look timesteps up or add up losses on
+the CPU. Prompts are encoded beforehand, as in DanceGRPO on FLUX; the others encode each batch of
+them anew, which is left out.
 
 Shapes: B images of a forward, N of an epoch, M of an update, T sampler steps, S trained ones.
 """
@@ -28,6 +29,7 @@ from torch import Tensor
 
 from pcpo import advantages
 from pcpo.config import Experiment
+from pcpo.cost.iteration_time import wait
 from pcpo.policies.base import HALF, Policy
 from pcpo.policies.embeddings import Conditioning
 from pcpo.prompts.draws import iteration_prompts
@@ -209,12 +211,15 @@ class OfficialOrder:
         timesteps, half = self.steps.timesteps[index], HALF.get(self.experiment.precision)
         with torch.autocast(policy.device.type, dtype=half) if half else nullcontext():
             if scale == 1:
-                return policy._forward(x, timesteps, conditioning).float()
+                prediction = policy._forward(x, timesteps, conditioning).float()
+                wait(policy.device)
+                return prediction
             if len(x) not in self._empty:
                 self._empty[len(x)] = policy.encode([""] * len(x))
             empty = self._empty[len(x)]
             both = {key: torch.cat([empty[key], value]) for key, value in conditioning.items()}
             output = policy._forward(torch.cat([x] * 2), torch.cat([timesteps] * 2), both)
+        wait(policy.device)
         unconditional, conditional = output.float().chunk(2)
         return unconditional + scale * (conditional - unconditional)
 
