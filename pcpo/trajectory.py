@@ -5,8 +5,10 @@ Shapes: B images of a micro-batch, T sampler steps, `...` the latent of one imag
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -17,29 +19,45 @@ from pcpo.samplers import Sampler
 # (latents (B, ...), timesteps (B,)) -> guided prediction (B, ...), fp32
 Predict = Callable[[Tensor, Tensor], Tensor]
 
+LogRatio = Literal["sampler", "matching"]  # of an arm
+
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
 class Trajectory:
-    """One micro-batch of sampled images.
+    """One micro-batch of sampled images, with what the arm's log-ratio compares.
 
-    latents `(B, T, ...)` fp32: the network's inputs. predictions_old `(B, T, ...)` fp32: guided.
-    noise `(B, T, ...)` fp32: the unit Gaussian of each step. final `(B, ...)`: latents to decode.
-    The sampler's log-ratio also needs log_probs `(B, T)` of the un-rounded steps and
-    next_latents `(B, T, ...)` as they were stored; for other arms both are None.
+    final `(B, ...)`: latents to decode. latents `(B, T, ...)` fp32: the network's inputs.
+    Eq. (4) compares predictions_old `(B, T, ...)` fp32, guided, and needs noise `(B, T, ...)` fp32,
+    the unit Gaussian of each step. The sampler's log-ratio compares log_probs `(B, T)` of the
+    un-rounded steps, and needs next_latents `(B, T, ...)` as they were stored. What is not kept is
+    None.
     """
 
-    latents: Tensor
-    predictions_old: Tensor
-    noise: Tensor
     final: Tensor
-    log_probs: Tensor | None
-    next_latents: Tensor | None
+    latents: Tensor | None = None
+    predictions_old: Tensor | None = None
+    noise: Tensor | None = None
+    log_probs: Tensor | None = None
+    next_latents: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Trajectory:
         moved = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
         return replace(self, **moved)
+
+    def split(self, size: int) -> list[Trajectory]:
+        """Trajectories of `size` images each, in order; they share this one's memory."""
+        parts = {k: v.split(size) for k, v in vars(self).items() if isinstance(v, Tensor)}
+        return [
+            Trajectory(**{key: part[number] for key, part in parts.items()})
+            for number in range(len(parts["final"]))
+        ]
+
+    def inputs(self, step: Tensor, device: torch.device | str) -> Tensor:
+        """The latents of one step per image, `(B, ...)`, as `at` has them."""
+        assert self.latents is not None
+        return _sent(self.latents[torch.arange(len(step)), step], device)
 
     def at(self, step: Tensor, device: torch.device | str) -> Trajectory:
         """Select one step per image: every `(B, T, ...)` becomes `(B, ...)`.
@@ -78,12 +96,13 @@ def sample(
     initial: Tensor,
     noise: Tensor,
     storage: torch.dtype = torch.float32,
-    keep_log_probs: bool = False,
+    keep: LogRatio | None = None,
     reference: Predict | None = None,
     change: Tensor | None = None,
 ) -> Trajectory:
     """Sample a micro-batch from initial latents `(B, ...)` with step noise `(B, T, ...)`.
 
+    keep: the log-ratio for which the trajectory is kept; None: only the latents to decode.
     change `(T,)`: each step takes ref + change (prediction - ref), ref of the model `reference`
     (`CreditSchedule.change`); predictions_old are still the policy's own. None: each step takes
     the prediction itself.
@@ -93,7 +112,7 @@ def sample(
     differs from 1; with float32 it does not.
     """
     x = initial.to(storage).float()
-    latents, predictions, log_probs, following = [], [], [], []
+    kept: dict[str, list[Tensor]] = defaultdict(list)
     for index in range(len(sampler)):
         step = torch.full((len(x),), index, device=x.device)
         timesteps = sampler.timesteps.to(x.device)[step]
@@ -102,21 +121,18 @@ def sample(
             assert reference is not None
             base = reference(x, timesteps)
             taken = base + float(change[index]) * (prediction - base)
-        exact = sampler.step(step, x, taken, noise[:, index])
+        mean = sampler.mean(step, x, taken)
+        exact = sampler.around(step, mean, noise[:, index])
         x_next = exact.to(storage).float()
-        latents.append(x)
-        predictions.append(prediction)
-        if keep_log_probs:
-            log_probs.append(sampler.log_prob(step, x, taken, exact))
-            following.append(x_next)
+        if keep is not None:
+            kept["latents"].append(x)
+        if keep == "matching":
+            kept["predictions_old"].append(prediction)
+        if keep == "sampler":
+            kept["log_probs"].append(sampler.log_density(step, mean, exact))
+            kept["next_latents"].append(x_next)
         if index == len(sampler) - 1:
             final = sampler.final(x, x_next, taken)
         x = x_next
-    return Trajectory(
-        latents=torch.stack(latents, 1),
-        predictions_old=torch.stack(predictions, 1),
-        noise=noise,
-        final=final,
-        log_probs=torch.stack(log_probs, 1) if keep_log_probs else None,
-        next_latents=torch.stack(following, 1) if keep_log_probs else None,
-    )
+    stacked = {name: torch.stack(values, 1) for name, values in kept.items()}
+    return Trajectory(final, noise=noise if keep == "matching" else None, **stacked)

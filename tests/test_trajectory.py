@@ -12,7 +12,7 @@ def predict(x, timesteps):
     return torch.tanh(x) * (1 + timesteps.float() / 1000).reshape(-1, 1, 1, 1)
 
 
-def trajectory(storage="float32", keep=True):
+def trajectory(storage="float32", keep="sampler"):
     sampler = flow_grpo_sde(5, 3.0, 0.7)
     initial = gaussian_noise([("initial", k) for k in range(3)], 1, SHAPE)[:, 0]
     noise = gaussian_noise([("steps", k) for k in range(3)], len(sampler), SHAPE)
@@ -52,17 +52,35 @@ def test_noise_is_unit_gaussian():
 
 def test_shapes_and_the_chain_of_latents():
     sampler, t = trajectory()
-    for name in ("latents", "predictions_old", "noise", "next_latents"):
+    for name in ("latents", "next_latents"):
         assert getattr(t, name).shape == (3, 5, *SHAPE)
     assert t.log_probs.shape == (3, 5)
     assert torch.equal(t.latents[:, 1:], t.next_latents[:, :-1])
     assert torch.equal(t.final, t.next_latents[:, -1])
     step = torch.full((3,), 2)
+    kept = trajectory(keep="matching")[1]
+    for name in ("latents", "predictions_old", "noise"):
+        assert getattr(kept, name).shape == (3, 5, *SHAPE)
+    assert torch.equal(kept.latents, t.latents)
     assert torch.equal(
-        sampler.step(step, t.latents[:, 2], t.predictions_old[:, 2], t.noise[:, 2]),
-        t.latents[:, 3],
+        sampler.step(step, kept.latents[:, 2], kept.predictions_old[:, 2], kept.noise[:, 2]),
+        kept.latents[:, 3],
     )
-    assert trajectory(keep=False)[1].log_probs is None
+    assert torch.equal(kept.inputs(step, "cpu"), kept.at(step, "cpu").latents)
+
+
+@pytest.mark.parametrize(
+    ("keep", "names"),
+    [
+        ("sampler", {"latents", "next_latents", "log_probs"}),
+        ("matching", {"latents", "predictions_old", "noise"}),
+        (None, set()),
+    ],
+)
+def test_a_trajectory_has_what_its_log_ratio_compares_alone(keep, names):
+    t = trajectory(keep=keep)[1]
+    assert {name for name, value in vars(t).items() if value is not None} == {"final"} | names
+    assert torch.equal(t.final, trajectory()[1].final)
 
 
 def test_a_changed_step_takes_the_reference_and_its_share_of_the_change():
@@ -74,7 +92,8 @@ def test_a_changed_step_takes_the_reference_and_its_share_of_the_change():
     def reference(x, timesteps):
         return 0.1 * x
 
-    t = sample(predict, sampler, initial, noise, reference=reference, change=change)
+    changed = {"reference": reference, "change": change}
+    t = sample(predict, sampler, initial, noise, keep="matching", **changed)
     for index in range(5):
         x, step = t.latents[:, index], torch.full((3,), index)
         own, base = predict(x, sampler.timesteps[step]), reference(x, None)

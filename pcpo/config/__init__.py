@@ -17,13 +17,13 @@ the standard library, pydantic and yaml, because a Snakefile imports it.
 
 from pcpo.config.arms import Arm, arm_names, load_arm
 from pcpo.config.at_scale import experiments_at
+from pcpo.config.execution import Execution
 from pcpo.config.experiment import (
     EMA,
     TRAINING_FIELDS,
     Advantage,
     Batch,
     Evaluation,
-    Execution,
     Experiment,
     LoRA,
     Optimizer,

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from pcpo.config.arms import Arm, load_arm
 from pcpo.config.declared import Declarations
+from pcpo.config.execution import Execution
 from pcpo.config.files import Name, Record
 from pcpo.config.gradients import Gradients, measured_epochs
 from pcpo.config.reward_guidance import RewardGuidance
@@ -147,22 +148,6 @@ class Validation(Record):
     steps: int = Field(gt=1)
 
 
-class Execution(Record):
-    """How a run uses the machine. No key changes a result beyond floating-point rounding."""
-
-    gpus: int = Field(default=1, gt=0)  # processes that share the images of an iteration
-    sharding: Literal["none", "fsdp"] = "none"  # of the denoiser over these processes
-    compile: bool = False
-    activation_checkpointing: bool = False
-    channels_last: bool = False  # UNet only
-
-    @model_validator(mode="after")
-    def _sharded_over_several(self) -> Execution:
-        if self.sharding == "fsdp" and self.gpus == 1:
-            raise ValueError("sharding: fsdp needs gpus: 2 or more")
-        return self
-
-
 class Evaluation(Record):
     prompts: int = Field(gt=0)  # at most so many of the experiment's prompts
     images_per_prompt: int = Field(gt=1)
@@ -273,6 +258,11 @@ class Experiment(Record):
                 f"execution.gpus: an update of {self.micro_batches} micro-batches does not divide "
                 f"among {self.execution.gpus} processes; change gpus or batch.micro_batch"
             )
+        if (self.execution.rollout_batch or 0) % self.batch.micro_batch:
+            raise ValueError(
+                f"execution.rollout_batch: {self.execution.rollout_batch} is no multiple of "
+                f"batch.micro_batch ({self.batch.micro_batch})"
+            )
         if self.execution.sharding == "fsdp" and self.precision == "fp16":
             raise ValueError("execution.sharding: fsdp needs precision bf16 or fp32, not fp16")
         if self.compared and self.compared[:2] != ("baseline", "pcpo"):
@@ -333,6 +323,11 @@ class Experiment(Record):
         if self.ema is None or self.ema.images_per_call is None:
             return 1
         return -(-self.batch.images_per_update // self.ema.images_per_call)
+
+    def rollout_batch(self, arm: Arm) -> int:
+        """Images of one forward of an arm's rollout."""
+        larger = self.execution.rollout_batch if arm.log_ratio == "sampler" else None
+        return larger or self.batch.micro_batch
 
     def trained_count(self, arm: Arm, trainable: int) -> int:
         """How many of the `trainable` sampler steps each image is trained on, at least one.

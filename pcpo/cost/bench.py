@@ -1,10 +1,11 @@
 """Speed of whole training iterations on a GPU, with random weights of the real architectures.
 
-Two orders of work, through the package's own loop (`pcpo.training.loop.train`):
+Two orders of work:
 
-ours      compiled, with the largest micro-batch that the memory plan suggests, the arm `pcpo`;
-official  what the public loops do: eager, their batch sizes, the sampler's log-probabilities, the
-          host waiting for the device at each forward, FLUX with recomputed activations.
+ours      `pcpo.training.loop.train`, compiled, with the largest micro-batch that the memory plan
+          suggests, the arm `pcpo`;
+official  `pcpo.cost.official_order`, eager, with the published batch sizes, FLUX with recomputed
+          activations.
 
 Speed does not depend on what weights have learnt. Step counts are those of the experiment; an
 iteration has fewer images (`images`), all of them in one gradient update.
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -24,11 +25,13 @@ from torch.nn import functional
 from pcpo.config import Experiment, load_arm, load_experiment
 from pcpo.cost import architectures
 from pcpo.cost.counting import count_as_on_cuda, flops
-from pcpo.cost.iteration_time import measure, wait
+from pcpo.cost.iteration_time import PROMPTS, REPEATS, Seconds, Stopwatch, measure
 from pcpo.cost.memory import REWARDS, decode_call, predict_call, suggest_micro_batch
+from pcpo.cost.official_order import OfficialOrder
 from pcpo.cost.plan import trained_steps
 from pcpo.policies.base import Policy
 from pcpo.prompts.draws import derive_seed
+from pcpo.training.run import Reward
 
 EXPERIMENTS = (2, 5, 9, 6)  # SD1.5 LoRA, SD1.4 full, SD3.5-M LoRA with KL, FLUX LoRA
 LARGEST = 16  # images of one forward, where memory allows more
@@ -124,13 +127,10 @@ def bench(
         size = _largest(ours, device)
     images = max(2 * size, sample, update)  # all powers of two
 
-    def measured(chosen: Experiment, micro_batch: int, order: str) -> Measurement:
-        return _measured(batch_of(chosen, images, micro_batch), order, device, peak, small)
-
-    official = measured(eager, update, "official")
-    if sample != update:  # its sampling runs at another batch size than its training
-        official = _sampled_as(measured(eager, sample, "official"), official)
-    return [measured(ours, size, "ours"), official]
+    return [
+        _measured(batch_of(ours, images, size), None, device, peak, small),
+        _measured(batch_of(eager, images, update), sample, device, peak, small),
+    ]
 
 
 def _largest(experiment: Experiment, device: str) -> int:
@@ -146,20 +146,22 @@ def _largest(experiment: Experiment, device: str) -> int:
 
 
 def _measured(
-    experiment: Experiment, order: str, device: str, peak: float, small: bool
+    experiment: Experiment, sample: int | None, device: str, peak: float, small: bool
 ) -> Measurement:
+    """In our order of work, or in the official one with so many images of a forward in sampling."""
     e = experiment
-    arm = load_arm("pcpo" if order == "ours" else "baseline")
+    arm = load_arm("pcpo" if sample is None else "baseline")
     cuda = torch.device(device).type == "cuda"
     with torch.random.fork_rng(devices=[device] if cuda else []):
         torch.manual_seed(0)  # the same weights in both orders
         policy = architectures.policy(e, device=device, small=small)
         reward = ClipReward(e.reward.name, device, small)
-    if order == "official":
-        _wait_at_each_forward(policy)
     if cuda:
         torch.cuda.reset_peak_memory_stats(device)
-    seconds = measure(policy, e, arm, reward)
+    if sample is None:
+        seconds = measure(policy, e, arm, reward)
+    else:
+        seconds = _official(policy, e, reward, sample)
     used = torch.cuda.max_memory_allocated(device) / 1e9 if cuda else 0.0
     del policy, reward
     gc.collect()
@@ -180,7 +182,7 @@ def _measured(
         cuda=torch.version.cuda or "",
         experiment=e.name,
         model=e.model,
-        order=order,
+        order="ours" if sample is None else "official",
         images=seconds.images,
         micro_batch=e.batch.micro_batch,
         steps=e.sampler.steps,
@@ -202,22 +204,16 @@ def _measured(
     )
 
 
-def _sampled_as(sampled: Measurement, trained: Measurement) -> Measurement:
-    """One row of an iteration that samples at one batch size and trains at another."""
-    sampling, reward = sampled.sampling_s, sampled.reward_s
-    iteration = sampling + reward + trained.update_s
-    work = sampled.sampling_share * (sampling + reward) + trained.training_share * trained.update_s
-    return replace(
-        trained,
-        iteration_s=iteration,
-        sampling_s=sampling,
-        reward_s=reward,
-        sampling_images_per_s=sampled.sampling_images_per_s,
-        images_per_s=trained.images / iteration,
-        peak_gb=max(sampled.peak_gb, trained.peak_gb),
-        sampling_share=sampled.sampling_share,
-        iteration_share=work / iteration,
-    )
+def _official(policy: Policy, experiment: Experiment, reward: Reward, sample: int) -> Seconds:
+    """Median seconds of an iteration in the official order of work, the first one left out."""
+    watch = Stopwatch(reward, policy.device)
+    size = experiment.batch.micro_batch
+    order = OfficialOrder(policy, experiment, watch, PROMPTS, sample=sample, train=size)
+    for _ in range(REPEATS + 1):
+        watch.start()
+        order.epoch()
+        watch.lap(experiment.images_per_iteration)
+    return Seconds.median(watch.laps[1:])
 
 
 def _flops(experiment: Experiment, small: bool) -> tuple[int, int]:
@@ -226,17 +222,6 @@ def _flops(experiment: Experiment, small: bool) -> tuple[int, int]:
     count_as_on_cuda(policy)
     predict, decode = predict_call(experiment, policy, 1), decode_call(policy)
     return flops(torch.no_grad()(predict)), flops(decode)
-
-
-def _wait_at_each_forward(policy: Policy) -> None:
-    predict = policy.predict
-
-    def waiting(*args: Any) -> Tensor:
-        prediction = predict(*args)
-        wait(policy.device)
-        return prediction
-
-    policy.predict = waiting  # type: ignore[assignment, method-assign]
 
 
 class ClipReward:

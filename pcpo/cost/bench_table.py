@@ -47,9 +47,9 @@ def markdown(rows: Sequence[Measurement]) -> str:
 
 _ORDERS = (
     "ours: the arm `pcpo`, compiled, the largest micro-batch that the plan suggests.",
-    "official: the order of work of the public loops: eager, their batch sizes (DDPO samples 8 and "
-    "trains 4 images at a time), the sampler's log-probabilities, the host waiting at each "
-    "forward, FLUX with recomputed activations. It runs in this package's loop, not in theirs.",
+    "official: the order of work of the public loops, written out in pcpo/cost/official_order.py: "
+    "eager, their batch sizes (DDPO samples 8 and trains 4 images at a time), the sampler's "
+    "log-probabilities, the host waiting at each forward, FLUX with recomputed activations.",
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,9 @@ from pcpo.training.run_folder import RunFolder
 REPEATS = 3  # iterations after the first, which warms up and compiles; the median counts
 PROMPTS = [f"prompt number {i}" for i in range(16)]
 
+Clock = Callable[[], float]
+Between = Callable[[], object]
+
 
 @dataclass(frozen=True)
 class Seconds:
@@ -37,6 +40,14 @@ class Seconds:
     @property
     def iteration(self) -> float:
         return self.sampling + self.reward + self.update
+
+    @classmethod
+    def median(cls, laps: Sequence[Seconds]) -> Seconds:
+        """The median of each phase."""
+        phases = (
+            median(getattr(lap, name) for lap in laps) for name in ("sampling", "reward", "update")
+        )
+        return cls(*phases, laps[0].images)
 
 
 def matrix_tflops(device: str, size: int = 8192, repeats: int = 20) -> float:
@@ -61,36 +72,70 @@ class _Enough(Exception):
     """Every iteration that is needed was measured: nothing is saved."""
 
 
-class _Stopwatch:
-    """Wraps the reward and reads the clock where sampling ends and an update ends."""
+class Stopwatch:
+    """Wraps the reward, and reads the clock where sampling ends and an update ends."""
 
-    def __init__(self, reward: Reward, device: str, iterations: int) -> None:
-        self.reward, self.device, self.iterations = reward, device, iterations
+    def __init__(
+        self, reward: Reward, device: torch.device, clock: Clock = time.perf_counter
+    ) -> None:
+        self.reward, self.device, self.clock = reward, device, clock
         self.laps: list[Seconds] = []
-        self._begin()
+        self.start()
 
-    def _begin(self) -> None:
+    def start(self) -> None:
+        """Begin an iteration."""
         wait(self.device)
-        self.started = self.sampled = time.perf_counter()
+        self.started = self.sampled = self.clock()
         self.rewarding = 0.0
 
     def __call__(self, images: Tensor, prompts: Sequence[str]) -> Tensor:
         wait(self.device)
-        started = time.perf_counter()
+        started = self.clock()
         scores = self.reward(images, prompts)
-        self.sampled = time.perf_counter()
+        self.sampled = self.clock()
         self.rewarding += self.sampled - started
         return scores
 
-    def report(self, row: dict[str, Any]) -> None:
-        """What `train` calls after the update of each iteration."""
+    def lap(self, images: int) -> None:
+        """End an iteration of so many images."""
         wait(self.device)
         sampling = self.sampled - self.started - self.rewarding
-        update = time.perf_counter() - self.sampled
-        self.laps.append(Seconds(sampling, self.rewarding, update, row["images"]))
-        if len(self.laps) == self.iterations:
+        update = self.clock() - self.sampled
+        self.laps.append(Seconds(sampling, self.rewarding, update, images))
+
+
+def laps(
+    policy: Policy,
+    experiment: Experiment,
+    arm: Arm,
+    reward: Reward,
+    iterations: int = REPEATS + 1,
+    clock: Clock = time.perf_counter,
+    between: Between = lambda: None,
+) -> list[Seconds]:
+    """Seconds of iterations of the training loop, each of one gradient update; the first warms up.
+
+    between: called after each one, outside of its time.
+    """
+    endless = experiment.model_copy(
+        update={"epochs": iterations + 1, "checkpoint_every": iterations + 1}
+    )
+    watch = Stopwatch(reward, policy.device, clock)
+
+    def report(row: dict[str, Any]) -> None:
+        watch.lap(row["images"])
+        between()
+        if len(watch.laps) == iterations:
             raise _Enough
-        self._begin()
+        watch.start()
+
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(endless, arm, 0, policy, watch, PROMPTS)
+        watch.start()
+        with suppress(_Enough):
+            observers = [Observer(update=report)]
+            train(run, RunFolder(Path(folder), "bench"), observers, lambda message: None)
+    return watch.laps
 
 
 def measure(
@@ -101,19 +146,4 @@ def measure(
     iterations: int = REPEATS + 1,
 ) -> Seconds:
     """Median seconds of an iteration of the training loop, the first one left out."""
-    endless = experiment.model_copy(
-        update={"epochs": iterations + 1, "checkpoint_every": iterations + 1}
-    )
-    watch = _Stopwatch(reward, str(policy.device), iterations)
-    with tempfile.TemporaryDirectory() as folder:
-        run = Run(endless, arm, 0, policy, watch, PROMPTS)
-        with suppress(_Enough):
-            observers = [Observer(update=watch.report)]
-            train(run, RunFolder(Path(folder), "bench"), observers, lambda message: None)
-    laps = watch.laps[1:]
-    return Seconds(
-        sampling=median(lap.sampling for lap in laps),
-        reward=median(lap.reward for lap in laps),
-        update=median(lap.update for lap in laps),
-        images=laps[0].images,
-    )
+    return Seconds.median(laps(policy, experiment, arm, reward, iterations)[1:])

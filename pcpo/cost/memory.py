@@ -277,6 +277,9 @@ def peak_gigabytes(experiment: Experiment, micro_batch: int | None = None) -> fl
     """Peak GPU memory of one process of a training run, in 10^9 bytes."""
     counted = counts(experiment)
     transient = counted.transient(micro_batch or experiment.batch.micro_batch)
+    if (images := experiment.execution.rollout_batch) is not None:  # no gradients are recorded
+        rollout = counted.vae + images * sampling(experiment).each - counted.gradients
+        transient = max(transient, rollout)
     reward = own_reward(experiment).bytes
     return (CONTEXT + counted.resident + reward + (1 + FRAGMENTATION) * transient) / 1e9
 
@@ -314,9 +317,10 @@ def suggest_micro_batch(experiment: Experiment, gigabytes: float) -> int:
 def host_gigabytes(experiment: Experiment, arm: Arm) -> float:
     """Host memory of one process for an iteration's trajectories, in 10^9 bytes.
 
-    fp32 for each step: latents, predictions and noise, and what the sampler's log-ratio compares.
+    fp32 for each step: latents and the next ones for the sampler's log-ratio; for the matching one
+    latents, predictions and noise.
     """
-    kept = 4 if arm.log_ratio == "sampler" else 3
+    kept = 2 if arm.log_ratio == "sampler" else 3
     images = experiment.images_per_iteration / experiment.execution.gpus
     steps = experiment.sampler.steps
     return images * (kept * steps + 1) * sampling(experiment).latent * FP32 / 1e9

@@ -163,13 +163,15 @@ class Policy(ABC):
         timesteps: Tensor,
         conditioning: Conditioning,
         guidance_scale: float,
+        repeated: bool = True,
     ) -> Tensor:
         """Guided prediction `(B, ...)` in fp32; rollout and update share this forward.
 
         latents: fp32 `(B, ...)`; timesteps: `(B,)` in 0..1000. With a guidance scale above 1 both
         branches run in one batch `[unconditional; conditional]`, and gradients flow through both.
+        repeated: with and without gradients the predictions are equal bit for bit.
         """
-        with self._autocast(), self._one_graph():
+        with self._autocast(), self._one_graph() if repeated else nullcontext():
             if guidance_scale == 1:
                 guided = self._forward(latents, timesteps, conditioning).float()
             else:
@@ -181,12 +183,12 @@ class Policy(ABC):
         return guided if torch.is_grad_enabled() else guided.detach()
 
     def conditioned(
-        self, conditioning: Conditioning, guidance_scale: float
+        self, conditioning: Conditioning, guidance_scale: float, repeated: bool = True
     ) -> Callable[[Tensor, Tensor], Tensor]:
         """`predict` as a function of only latents and timesteps."""
 
         def predict(latents: Tensor, timesteps: Tensor) -> Tensor:
-            return self.predict(latents, timesteps, conditioning, guidance_scale)
+            return self.predict(latents, timesteps, conditioning, guidance_scale, repeated)
 
         return predict
 

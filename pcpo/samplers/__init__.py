@@ -77,17 +77,25 @@ class Sampler(ABC):
 
     def step(self, step: Tensor, x: Tensor, prediction: Tensor, noise: Tensor) -> Tensor:
         """One reverse step; fp32 `(B, ...)`."""
-        return self.mean(step, x, prediction) + _at(self.std, step, x) * noise
+        return self.around(step, self.mean(step, x, prediction), noise)
+
+    def around(self, step: Tensor, mean: Tensor, noise: Tensor) -> Tensor:
+        """x' of a step, `(B, ...)`, given its mean."""
+        return mean + _at(self.std, step, mean) * noise
 
     def log_prob(self, step: Tensor, x: Tensor, prediction: Tensor, x_next: Tensor) -> Tensor:
-        """Log-density of x_next, the mean over latent dimensions, `(B,)`.
+        """Log-density of x_next, the mean over latent dimensions, `(B,)`."""
+        return self.log_density(step, self.mean(step, x, prediction), x_next)
+
+    def log_density(self, step: Tensor, mean: Tensor, x_next: Tensor) -> Tensor:
+        """The same, given the step's mean.
 
         Source: ddpo-pytorch ddim_with_logprob.py:184-190; DanceGRPO and Flow-GRPO alike.
         """
-        std = _at(self.std, step, x)
-        density = -((x_next.detach() - self.mean(step, x, prediction)) ** 2) / (2 * std**2)
+        std = _at(self.std, step, mean)
+        density = -((x_next.detach() - mean) ** 2) / (2 * std**2)
         density = density - torch.log(std) - 0.5 * math.log(2 * math.pi)
-        return density.mean(dim=tuple(range(1, x.ndim)))
+        return density.mean(dim=tuple(range(1, mean.ndim)))
 
 
 def _at(schedule: Tensor, step: Tensor, like: Tensor) -> Tensor:

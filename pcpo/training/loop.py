@@ -9,7 +9,8 @@ Deliberate differences from the originals:
 - rollout and update share one forward with one batch shape, and an update repeats the rollout's
   micro-batches as they were sampled; so the on-policy log-ratio of the matching arms is exactly 0;
 - every forward of an update has `micro_batch` (image, timestep) pairs, each image at its own step,
-  and the same shape as the rollout's;
+  and the same shape as the rollout's; only arms with the sampler's log-ratio may sample in larger
+  forwards (`execution.rollout_batch`), as DDPO's original does;
 - images are grouped by prompt id, and noise depends on (seed, epoch, index of the image), not on
   the process;
 - where the originals shuffle images between updates, the prompts are shuffled before the rollout;

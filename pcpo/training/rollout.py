@@ -52,14 +52,19 @@ def roll_out(run: Run, epoch: int, prompt_ids: list[int]) -> Rollout:
     own, per_update = run.own_micro_batches, run.experiment.micro_batches
     size, updates = run.experiment.batch.micro_batch, run.experiment.gradient_updates
     numbers = [update * per_update + index for update in range(updates) for index in own]
+    together = run.experiment.rollout_batch(run.arm) // size
     sampled, rewards = [], []
-    for number in numbers:
-        indices = range(number * size, (number + 1) * size)
+    for first in range(0, len(numbers), together):
+        group = numbers[first : first + together]
+        indices = [number * size + index for number in group for index in range(size)]
         prompts = [run.prompts[prompt_ids[index]] for index in indices]
         trajectory = _sample(run, epoch, indices, prompts)
-        rewards.append(_score(run, trajectory.final, prompts))
+        rewards += _score(run, trajectory.final, prompts).split(size)
         # Trajectories are kept in host memory: at 50 steps an iteration of SD has gigabytes.
-        sampled.append(MicroBatch(prompts, trajectory.to("cpu")))
+        for part, start in zip(
+            trajectory.to("cpu").split(size), range(0, len(prompts), size), strict=True
+        ):
+            sampled.append(MicroBatch(prompts[start : start + size], part))
     return Rollout(
         epoch,
         prompt_ids,
@@ -68,7 +73,7 @@ def roll_out(run: Run, epoch: int, prompt_ids: list[int]) -> Rollout:
     )
 
 
-def _sample(run: Run, epoch: int, indices: range, prompts: Sequence[str]) -> Trajectory:
+def _sample(run: Run, epoch: int, indices: Sequence[int], prompts: Sequence[str]) -> Trajectory:
     """Sample the images `indices`; their noise depends on their indices alone."""
     config, arm, policy = run.experiment.sampler, run.arm, run.policy
 
@@ -77,14 +82,15 @@ def _sample(run: Run, epoch: int, indices: range, prompts: Sequence[str]) -> Tra
         return gaussian_noise(keys, count, policy.latent_shape).to(policy.device)
 
     shared = [initial_noise_index(index, run.experiment) for index in indices]
-    predict = policy.conditioned(policy.encode(prompts), config.guidance_scale)
+    repeated = run.experiment.rollout_batch(arm) == run.experiment.batch.micro_batch
+    predict = policy.conditioned(policy.encode(prompts), config.guidance_scale, repeated)
     return sample(
         predict,
         run.sampler_of(epoch),
         noise("initial", shared, 1)[:, 0],
         noise("steps", indices, len(run.sampler)),
         storage=DTYPES[config.storage_dtype if arm.storage == "original" else "float32"],
-        keep_log_probs=arm.log_ratio == "sampler",
+        keep=arm.log_ratio,
         reference=policy.as_reference(predict),
         change=run.schedule.change if run.schedule.moves_prediction else None,
     )

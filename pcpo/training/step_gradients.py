@@ -27,7 +27,7 @@ from pcpo.records import frames
 from pcpo.training.clip_range import ClipRange
 from pcpo.training.rollout import MicroBatch, roll_out
 from pcpo.training.run import Run
-from pcpo.training.update import loss_term
+from pcpo.training.update import loss_term, reference_predictions
 from pcpo.trajectory import Predict
 
 # Factor of the loss in fp16, where small gradients underflow; halved where large ones overflow.
@@ -135,7 +135,8 @@ def _of_group(
         picked = torch.full((len(micro.prompts),), step)
         old = micro.trajectory.at(picked, run.policy.device)
         on_device = picked.to(run.policy.device)
-        term = loss_term(run, clip_range, predict, old, on_device, advantages)
+        (base,) = reference_predictions(run, predict, micro.trajectory, picked[:, None])
+        term = loss_term(run, clip_range, predict, old, on_device, advantages, base)
         yield flat_gradient(term["loss"], parameters, scale)
 
 

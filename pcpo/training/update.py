@@ -99,13 +99,34 @@ def _accumulate(
         images = slice(index * size, (index + 1) * size)
         conditioning = run.policy.encode(micro.prompts)
         predict = run.policy.conditioned(conditioning, run.experiment.sampler.guidance_scale)
-        advantage, on_device = advantages[images].to(device), steps[images].to(device)
-        for picked, step in zip(steps[images].unbind(1), on_device.unbind(1), strict=True):
+        advantage, own = advantages[images].to(device), steps[images]
+        references = reference_predictions(run, predict, micro.trajectory, own)
+        chosen = zip(own.unbind(1), own.to(device).unbind(1), references, strict=True)
+        for picked, step, reference in chosen:
             old = micro.trajectory.at(picked, device)
-            term = loss_term(run, clip_range, predict, old, step, advantage)
+            term = loss_term(run, clip_range, predict, old, step, advantage, reference)
             learner.backward(term["loss"] * share / forwards)
             terms.append({key: value.detach() for key, value in term.items()})
     return {key: torch.stack([term[key] for term in terms]) for key in terms[0]}
+
+
+@torch.no_grad()
+def reference_predictions(
+    run: Run, predict: Predict, trajectory: Trajectory, steps: Tensor
+) -> list[Tensor | None]:
+    """The base model's predictions, with which a KL term compares: S tensors `(B, ...)`, or None.
+
+    steps: `(B, S)`, on the CPU. The adapter is switched off and on once for all of them: to do so
+    takes as long as half a forward of a small model.
+    """
+    if run.experiment.kl_beta is None:
+        return [None] * steps.shape[1]
+    found: list[Tensor | None] = []
+    with run.policy.reference():
+        for picked in steps.unbind(1):
+            x = trajectory.inputs(picked, run.policy.device)
+            found.append(predict(x, run.sampler.timesteps[picked.to(x.device)]))
+    return found
 
 
 def loss_term(
@@ -115,15 +136,17 @@ def loss_term(
     old: Trajectory,
     step: Tensor,
     advantage: Tensor,
+    reference: Tensor | None,
 ) -> dict[str, Tensor]:
     """The loss of one forward, a scalar mean over its B images, and the values to log.
 
-    old: the rollout's tensors of each image at its step; step: `(B,)`; advantage: fp32 `(B,)`.
+    old: the rollout's tensors of each image at its step; step: `(B,)`; advantage: fp32 `(B,)`;
+    reference: of `reference_predictions`.
     log_ratio, sign and step are `(B,)`, and sampler_log_ratio where the clip range follows it;
     loss, kl and the two fractions are scalars.
     """
-    experiment, x, timesteps = run.experiment, old.latents, run.sampler.timesteps[step]
-    prediction = predict(x, timesteps)
+    assert old.latents is not None
+    prediction = predict(old.latents, run.sampler.timesteps[step])
     log_ratio = _log_ratio(run, old, step, prediction)
     bounds = clip_range.bounds(step, log_ratio.dtype)
     factor = run.arm.loss_factor
@@ -131,13 +154,13 @@ def loss_term(
     # Eq. (1) with `ppo_clip`, Eq. (3) with `log_hinge`.
     result = OBJECTIVES[run.arm.objective](log_ratio, advantage, bounds, scale)
     loss, divergence = result.loss, torch.full_like(result.loss, math.nan)
-    if experiment.kl_beta is not None:
-        with torch.no_grad():
-            reference = run.policy.as_reference(predict)(x, timesteps)
+    if reference is not None:
+        assert run.experiment.kl_beta is not None
         divergence = kl(prediction, reference, _kl_scale(run)[step]).mean()
-        loss = loss + experiment.kl_beta * run.arm.kl * divergence
+        loss = loss + run.experiment.kl_beta * run.arm.kl * divergence
     followed = {}
     if run.arm.clipping == "matched":
+        assert old.predictions_old is not None and old.noise is not None
         with torch.no_grad():
             followed["sampler_log_ratio"] = matching_log_ratio(
                 prediction, old.predictions_old, old.noise, run.native[step]
@@ -159,14 +182,16 @@ def _log_ratio(run: Run, old: Trajectory, step: Tensor, prediction: Tensor) -> T
     By Eq. (4), on flow Eq. (8), it is what the arm's trust region sees.
     """
     if run.arm.log_ratio == "matching":
+        assert old.predictions_old is not None and old.noise is not None
         region = run.region
         quadratic = None if region.quadratic is None else region.quadratic[step]
         return matching_log_ratio(
             prediction, old.predictions_old, old.noise, region.linear[step], quadratic
         )
-    assert old.next_latents is not None and old.log_probs is not None
+    x, x_next = old.latents, old.next_latents
+    assert x is not None and x_next is not None and old.log_probs is not None
     # As the baselines: log p(x' | x) now, minus log p(x' | x) in the rollout.
-    return run.sampler.log_prob(step, old.latents, prediction, old.next_latents) - old.log_probs
+    return run.sampler.log_prob(step, x, prediction, x_next) - old.log_probs
 
 
 def _kl_scale(run: Run) -> Tensor:

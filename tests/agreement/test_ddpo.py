@@ -70,7 +70,7 @@ def test_latents_in_half_precision_move_the_on_policy_ratio_as_much(storage, siz
         expected.append(new - old)
 
     ours = ddim(SD, 10)
-    kept = sample(predict, ours, x, noise, storage, keep_log_probs=True)
+    kept = sample(predict, ours, x, noise, storage, keep="sampler")
     found = []
     for i in range(10):
         step = torch.full((2,), i)

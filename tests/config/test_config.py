@@ -153,6 +153,8 @@ OCR = ("experiments", "08_flowgrpo_ocr")
         (EXPERIMENT, ("batch", "images_per_prompt"), 7, ["batch", "8 prompts x 7 images are 56"]),
         (EXPERIMENT, ("batch", "gradient_updates"), 3, ["batch", "does not divide"]),
         (EXPERIMENT, ("batch", "micro_batch"), 5, ["batch", "micro-batches of 5"]),
+        (EXPERIMENT, ("execution",), {"rollout_batch": 12},
+         ["execution.rollout_batch: 12 is no multiple of batch.micro_batch (8)"]),
         ("scale/demo.yaml", ("experiments", "08_flowgrpo_ocr", "kl_beta"), 0.1,
          ["demo.yaml", "kl_beta", "not the method"]),
         ("scale/demo.yaml", ("experiments", "08_flowgrpo_ocr", "batch", "shuffle"), False,

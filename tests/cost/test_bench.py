@@ -42,8 +42,7 @@ def test_rates_follow_from_seconds(rows):
         assert row.training_images_per_s == pytest.approx(row.images / row.update_s)
         shares = (row.sampling_share, row.training_share)
         assert min(shares) <= row.iteration_share <= max(shares)
-        if row.order == "ours":  # elsewhere medians of two runs are put together
-            assert row.iteration_s == pytest.approx(parts)
+        assert row.iteration_s == pytest.approx(parts)
 
 
 def test_a_share_is_flops_over_seconds_and_peak(rows):

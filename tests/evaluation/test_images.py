@@ -1,6 +1,8 @@
 """Folders of images: what is written comes back, and damage is named."""
 
 import io
+import threading
+import time
 import zipfile
 
 import numpy as np
@@ -8,6 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from pcpo.evaluation import images
 from pcpo.evaluation.images import image_digest, missing_rows, read_images, read_index, write_images
 from tests.hostile_prompts import HOSTILE
 
@@ -57,6 +60,54 @@ def test_prompts_are_text_whatever_they_look_like(tmp_path, expected):
     (tmp_path / "index.csv").write_bytes(b"prompt_id,prompt\n1,caf\xe9\n")
     with pytest.raises(ValueError, match=r"index\.csv: cannot be read as a table"):
         read_index(tmp_path)
+
+
+def test_images_are_made_while_earlier_ones_are_compressed(tmp_path, expected, monkeypatch):
+    asked = threading.Event()
+
+    def png(image):
+        assert asked.wait(20), "the next image is not asked for before this one is compressed"
+        return compress(image)
+
+    def make():
+        yield expected[0]
+        asked.set()
+        yield from expected[1:]
+
+    compress = images._png
+    monkeypatch.setattr(images, "_png", png)
+    write_images(tmp_path, ROWS, make())
+    assert np.array_equal(read_images(tmp_path, read_index(tmp_path)), expected)
+
+
+def test_few_images_wait_for_their_pngs(tmp_path, expected, monkeypatch):
+    monkeypatch.setattr(images, "_AHEAD", 2)
+    made, ahead = [], []
+
+    def png(image):
+        time.sleep(0.05)
+        ahead.append(len(made) - len(ahead))
+        return compress(image)
+
+    compress = images._png
+    monkeypatch.setattr(images, "_png", png)
+    write_images(tmp_path, ROWS, (made.append(1) or image for image in expected))
+    assert max(ahead) <= 4
+
+
+def test_a_png_that_fails_ends_the_writing(tmp_path, expected, monkeypatch):
+    """It would be missing, and the next one be in its place."""
+
+    def png(image):
+        if image is expected[5]:
+            raise MemoryError
+        return compress(image)
+
+    expected, compress = list(expected), images._png
+    monkeypatch.setattr(images, "_png", png)
+    with pytest.raises(MemoryError):
+        write_images(tmp_path, ROWS, iter(expected))
+    assert [p.name for p in tmp_path.iterdir()] == ["prompt_007.zip"]
 
 
 def test_a_generation_that_stops_leaves_no_index(tmp_path, expected):

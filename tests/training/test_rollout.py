@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from pcpo.config import load_experiment
+from pcpo.policies.base import Policy
+from pcpo.policies.flux import Adapter
 from pcpo.training.rollout import initial_noise_index
 from tests.small import PROMPTS, brightness, experiment, policy
 from tests.training.runs import run
@@ -61,3 +63,32 @@ def test_lambda_moves_from_the_reference_models_prediction(models, tmp_path):
             parameter.add_(0.1)
     assert not torch.equal(predict(x, timesteps), base)
     assert torch.equal(trained.as_reference(predict)(x, timesteps), base)
+
+
+@pytest.mark.parametrize(("arm", "sizes"), [("baseline", [4, 2]), ("pcpo", [2, 2, 2])])
+def test_only_arms_with_the_samplers_log_ratio_sample_in_larger_forwards(
+    models, tmp_path, monkeypatch, arm, sizes
+):
+    """Of three micro-batches two go together. No gradients are recorded for them, even where a
+    matching arm needs them."""
+    batch = {"images_per_iteration": 6, "prompts_per_iteration": 3, "gradient_updates": 1}
+    whole = experiment(6, epochs=1, batch=batch)
+    execution = whole.execution.model_copy(update={"rollout_batch": 4})
+    larger, seen = whole.model_copy(update={"execution": execution}), []
+    expected = run(models, tmp_path / "whole", whole, arm)
+    monkeypatch.setattr(Policy, "_one_graph", lambda policy: torch.enable_grad())
+
+    def forward(policy, x, *rest):
+        seen.append((len(x), torch.is_grad_enabled()))
+        return inner(policy, x, *rest)
+
+    inner = Adapter._forward
+    monkeypatch.setattr(Adapter, "_forward", forward)
+    found = run(models, tmp_path / "larger", larger, arm)
+    sampled = [(size, arm == "pcpo") for size in sizes for _ in range(whole.sampler.steps)]
+    assert seen[: len(sampled)] == sampled
+    assert set(seen[len(sampled) :]) == {(2, True)}
+    for column in ("reward_mean", "reward_std", "grad_norm"):
+        assert found[column].to_numpy() == pytest.approx(expected[column].to_numpy(), rel=1e-3)
+    if arm == "pcpo":
+        assert (found["log_ratio_std"] == 0).all()
