@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pcpo.claims import read_claims
+from pcpo.claims.claim import read_claims
 from pcpo.config import load_experiment
 from pcpo.config.settings import chosen_experiments
 from pcpo.paths import FIGURES, NOT_DRAWN

@@ -81,7 +81,7 @@ from pcpo.cost.speed import Speed
 from pcpo.evaluation.feature_cache import ImageSet
 from pcpo.evaluation.images import write_images
 from pcpo.evaluation.quality import measure
-from pcpo.figures import caption
+from pcpo.figures.captions import caption
 from pcpo.figures.kinds import KINDS
 from pcpo.samplers.ddim import ddim
 from pcpo.samplers.flow_sde import dance_sde

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pcpo.config import arm_names, load_arm
+from pcpo.cost.schedulers import SCHEDULERS
 from pcpo.credit import CreditSchedule, credit_schedule
 from pcpo.samplers import Sampler
 from pcpo.samplers.ddim import DDIM, ddim
@@ -19,12 +20,8 @@ from pcpo.samplers.flow_sde import dance_sde, flow_grpo_sde
 
 def published_samplers() -> dict[str, tuple[Sampler, str, bool]]:
     """Name -> the sampler, its kind in arms, whether its last step is not trained."""
-    # Here, because it imports all models, and `schedule_rows` needs none.
-    from pcpo.cost.architectures import ARCHITECTURES
-
-    sd15 = ARCHITECTURES["sd15"].scheduler_config
     return {
-        "ddim_50": (ddim(sd15, 50), "ddim", False),
+        "ddim_50": (ddim(SCHEDULERS["sd15"], 50), "ddim", False),
         "dance_16": (dance_sde(16, 3.0, 0.3), "dance_sde", True),
         "flow_10": (flow_grpo_sde(10, 3.0, 0.7), "flow_grpo_sde", True),
     }

@@ -20,13 +20,10 @@ from pcpo.claims.estimate import Estimate
 from pcpo.claims.evidence import NotRun
 from pcpo.claims.rows import at_level, of_coefficient, of_difference, of_speedup
 from pcpo.claims.verdict import Assertion, Direction, at_reward, decide
-from pcpo.claims.words import CELL_VERDICTS, NO_CLAIM, NOT_MEASURED
+from pcpo.claims.words import CELL_COLUMNS, CELL_VERDICTS, NO_CLAIM, NOT_MEASURED
 from pcpo.tables import TABLES, directions
 from pcpo.tables.matching import recorded
 from pcpo.tables.published import read_published
-
-COLUMNS = ["table", "row", "column", "paper", "ours", "scale", "comparable", "claim", "verdict"]
-COLUMNS += ["reason"]
 
 # The text of a claim by the kind of estimate (`pcpo.tables.record.Kind`).
 _TEXTS = {
@@ -58,7 +55,7 @@ NO_STATEMENT = Statement("none", None)
 
 
 def compare(tables: Mapping[str, pd.DataFrame], published: str | Path, scale: str) -> pd.DataFrame:
-    """One row per number of the paper's tables (`pcpo.tables`); columns `COLUMNS`.
+    """One row per number of the paper's tables (`pcpo.tables`); columns `CELL_COLUMNS`.
 
     `tables` maps a table's name to its frame (`Table.frame` or the .csv written from it); a table
     that is not given is "not measured". `published` is the folder config/paper.
@@ -86,7 +83,7 @@ def compare(tables: Mapping[str, pd.DataFrame], published: str | Path, scale: st
                 verdict, reason = judge(name, ours, str(label), column, stated)
                 cell = [name, label, column, float(cells[column]), value, scale]
                 rows.append([*cell, scale == "paper", stated.text, verdict, reason])
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=CELL_COLUMNS)
 
 
 def summary(compared: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""The words of verdicts and the kinds of claims, as files of results have them."""
+"""Words of verdicts, kinds of claims and columns of cells, as files of results have them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ JUDGED = HOLDS, FAILS, UNDECIDED, ONE_RUN = ("holds", "fails", "undecided", "one
 NOT_RUN, NOT_MEASURED, NO_CLAIM = "not run at this scale", "not measured", "no claim"
 LEDGER_VERDICTS = (*JUDGED, NOT_RUN)
 CELL_VERDICTS = (*JUDGED, NOT_MEASURED, NO_CLAIM)
+
+# Of compare.csv, a row per number of the paper's tables (`pcpo.claims.cells`).
+CELL_COLUMNS = ["table", "row", "column", "paper", "ours", "scale", "comparable", "claim"]
+CELL_COLUMNS += ["verdict", "reason"]
 
 # empirical: about what training does. algebra: about the schedule of weights alone, so that no
 # training could change it. convention: an empirical claim counted or measured by another definition

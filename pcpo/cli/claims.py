@@ -6,7 +6,6 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from pcpo.claims import LEDGER_VERDICTS, Evidence, counted, evaluate, read_claims, to_markdown
 from pcpo.cli.console import sampler_option, uses
 from pcpo.config import files
 from pcpo.records import frames
@@ -25,6 +24,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     read = [file for frame in frames.BY_NAME for file in getattr(arguments, frame)]
     uses(read=[arguments.claims, *read], wrote=[arguments.out])
 
+    from pcpo.claims.claim import read_claims
+    from pcpo.claims.evidence import Evidence
+    from pcpo.claims.ledger import counted, evaluate
+    from pcpo.claims.markdown import to_markdown
+    from pcpo.claims.words import LEDGER_VERDICTS
     from pcpo.config import load_experiments, load_scale
     from pcpo.config.settings import evaluated_by
 

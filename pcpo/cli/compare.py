@@ -6,9 +6,6 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
-
-from pcpo.claims.cells import compare, summary
 from pcpo.cli.console import uses
 from pcpo.config import files
 from pcpo.records.replace import write_text
@@ -24,6 +21,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", required=True, metavar="compare.csv")
     arguments = parser.parse_args(argv)
     uses(read=arguments.tables, wrote=[arguments.out])
+
+    import pandas as pd
+
+    from pcpo.claims.cells import compare, summary
 
     ours = {}
     for path in map(Path, arguments.tables):

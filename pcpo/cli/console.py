@@ -12,15 +12,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from pathlib import Path
-from typing import Any, TextIO
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, Any, TextIO
 
 from pcpo.cli import THRESHOLD
-from pcpo.config.settings import EVALUATION_SAMPLERS, NATIVE
 from pcpo.records import lock
 from pcpo.records.provenance import recorded
 from pcpo.records.replace import explained
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 # One torch thread per process and several jobs side by side: with two OpenMP threads and a busy
 # neighbour the same step was ten times slower. Must be set before torch is imported.
@@ -59,10 +59,11 @@ def setup() -> None:
     """As many threads as asked for, and no progress bars from the libraries that are loaded.
 
     Call it after the heavy imports: it does not import what the command does not use. What they
-    made is not searched for garbage any more.
+    made is not searched for garbage any more; what a second call finds is.
     """
-    gc.freeze()
-    gc.set_threshold(*THRESHOLD)
+    if gc.get_threshold() != THRESHOLD:
+        gc.freeze()
+        gc.set_threshold(*THRESHOLD)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     for name in ("transformers", "diffusers"):
@@ -85,6 +86,8 @@ def experiment_parser(description: str | None) -> argparse.ArgumentParser:
 
 def sampler_option(parser: argparse.ArgumentParser) -> None:
     """Have a command on evaluation images, or on what depends on them, take their sampler."""
+    from pcpo.config.settings import EVALUATION_SAMPLERS, NATIVE
+
     parser.add_argument(
         "--evaluation-sampler", choices=EVALUATION_SAMPLERS, default=NATIVE,
         help="of the evaluation images: the experiment's native one, or each arm's own",
@@ -93,6 +96,8 @@ def sampler_option(parser: argparse.ArgumentParser) -> None:
 
 def resolved(**parts: BaseModel | int | str) -> None:
     """Record the resolved configuration of the command, for the job's record."""
+    from pydantic import BaseModel
+
     for name, part in parts.items():
         _resolved[name] = part.model_dump(mode="json") if isinstance(part, BaseModel) else part
 
@@ -110,15 +115,18 @@ _resolved: dict[str, Any] = {}
 _files: dict[str, list[str]] = {"read": [], "wrote": []}
 
 
-def run(main: Callable[[], None], printing: bool = False, alone: str = "") -> None:
+def run(
+    main: Callable[[], None], printing: bool = False, alone: str = "", job: bool = True
+) -> None:
     """Run a command; what the user can correct ends in one message and exit code 1.
 
     A job of the workflow (`--log results/<scale>/logs/<rule>/<name>.log`) leaves a record.
     printing: the command knows no `--log`; what it prints goes there.
     alone: an option whose file one process makes at a time, as in `--out`. A killed
     Snakemake may have left one running: this one waits for its end, and uses what it kept.
+    job: False for a command that starts another with its options: that one is the job.
     """
-    log = _after("--log")
+    log = _after("--log") if job else None
     try:
         with (
             recorded(log, _resolved, _files),

@@ -13,11 +13,13 @@ import pandas as pd
 from pcpo.analysis.phases import find_phases, instead
 from pcpo.cli.console import sampler_option, uses
 from pcpo.config.settings import NATIVE
-from pcpo.figures import caption, save, style
+from pcpo.figures import style
+from pcpo.figures.captions import caption
 from pcpo.figures.grid_prompts import GRIDS, Grid, same_images
 from pcpo.figures.kinds import KINDS
 from pcpo.figures.lettering import lettering
 from pcpo.figures.pictures import Pictures
+from pcpo.figures.style import save
 from pcpo.markdown import escaped
 from pcpo.paths import FIGURES
 from pcpo.records import frames

@@ -13,7 +13,6 @@ import sys
 from types import FrameType
 
 from pcpo.cli.console import run
-from pcpo.workflow.devices import claim
 
 
 def command(processes: int, module: str, arguments: list[str]) -> list[str]:
@@ -36,6 +35,8 @@ def main() -> None:
     args = parser.parse_args()
     if args.gpus == 0:
         os.execv(sys.executable, command(1, args.module, args.arguments))
+    from pcpo.workflow.devices import claim
+
     with claim(args.gpus) as devices:
         environment = os.environ | {"CUDA_VISIBLE_DEVICES": ",".join(devices)}
         job = subprocess.Popen(command(args.gpus, args.module, args.arguments), env=environment)
@@ -52,4 +53,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, job=False)

@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     uses(read=[folder for _, folder in args.arm], wrote=[args.out])
 
-    from pcpo.figures import save
+    from pcpo.figures.style import save
     from pcpo.figures.training_in_pictures import training_in_pictures
     from pcpo.records import strips
     from pcpo.records.strip_files import shown_strips

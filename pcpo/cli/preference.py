@@ -77,11 +77,13 @@ def _simulate_options(parser: argparse.ArgumentParser) -> None:
 def _serve(arguments: argparse.Namespace) -> None:
     import uvicorn
 
+    from pcpo.cli.console import setup
     from pcpo.preference.answers import Answers
     from pcpo.preference.app import Site, build
     from pcpo.preference.limits import Rate
     from pcpo.preference.pairs import read_pool
 
+    setup()
     if inside := [p for p in arguments.pairs.rglob("*.json") if p.name != "pairs.json"]:
         raise ValueError(f"{inside[0]}: only pairs.json belongs here; move the key away")
     if arguments.sessions_per_hour < 1:

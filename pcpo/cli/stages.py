@@ -13,7 +13,8 @@ from pcpo.cli import console
 from pcpo.config.files import known_name, read_yaml
 from pcpo.records.lock import alone, beside
 
-# (sizes, folder of the synthetic data, seed): train one part and leave it in the folder
+# (sizes, folder of the synthetic data, seed): train one part and leave it in the folder. It calls
+# `console.setup` after its imports.
 Stage = Callable[[Mapping[str, Any], Path, int], None]
 
 
@@ -84,7 +85,6 @@ def run_stages(description: str | None, stages: Mapping[str, Stage]) -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     console.uses(read=[arguments.sizes], wrote=[arguments.out])
-    console.setup()
     sizes = read_sizes(arguments.sizes)
     for name in arguments.stages:
         start = time.process_time()

@@ -31,6 +31,7 @@ def clip(sizes: Mapping[str, Any], out: Path, seed: int) -> None:
     """<out>/clip: transformers CLIPModel and CLIPTokenizer."""
     from pcpo.synthetic.clip import save_clip, train_clip, zero_shot_accuracy
 
+    console.setup()
     model, tokenizer = train_clip(sizes["clip"], seed)
     save_clip(model, tokenizer, out / "clip")
     accuracy = zero_shot_accuracy(model, tokenizer, _check_drawings(seed))
@@ -43,6 +44,7 @@ def preference(sizes: Mapping[str, Any], out: Path, seed: int) -> None:
     from pcpo.synthetic.open_clip_layout import save_open_clip
     from pcpo.synthetic.preference import train_preference
 
+    console.setup()
     base, tokenizer = load_clip(out / "clip")
     images = _check_drawings(seed)
     for name, save in (("pickscore", save_clip), ("hps", save_open_clip)):
@@ -59,6 +61,7 @@ def aesthetic(sizes: Mapping[str, Any], out: Path, seed: int) -> None:
     from pcpo.synthetic.aesthetic_head import save_aesthetic, train_aesthetic
     from pcpo.synthetic.clip import load_clip
 
+    console.setup()
     model, tokenizer = load_clip(out / "clip")
     backbone, head = train_aesthetic(model, sizes["aesthetic"], seed)
     folder = out / "rewards" / "aesthetic"
@@ -73,6 +76,7 @@ def clipscore(sizes: Mapping[str, Any], out: Path, seed: int) -> None:
     from pcpo.synthetic.clip import load_clip
     from pcpo.synthetic.open_clip_layout import save_open_clip
 
+    console.setup()
     folder = out / "rewards" / "clipscore"
     save_open_clip(*load_clip(out / "clip"), folder)
     images = _check_drawings(seed)[:, 0]
@@ -87,6 +91,7 @@ def bertscore(sizes: Mapping[str, Any], out: Path, seed: int) -> None:
     from pcpo.synthetic.captioner import draw_clear_parts, parts_right, train_captioner
     from pcpo.synthetic.pretraining import generators
 
+    console.setup()
     folder = out / "rewards" / "bertscore"
     model, tokenizer = train_captioner(sizes["captioner"], seed)
     save_bertscore(model, tokenizer, folder, seed)
@@ -104,6 +109,7 @@ def imagereward(sizes: Mapping[str, Any], out: Path, seed: int) -> None:
     from pcpo.synthetic.blip import ranking_accuracy, save_blip, train_blip
     from pcpo.synthetic.pretraining import generators
 
+    console.setup()
     model, tokenizer = train_blip(sizes["imagereward"], seed)
     folder = out / "rewards" / "imagereward"
     save_blip(model, tokenizer, folder)
@@ -121,6 +127,7 @@ def ocr(sizes: Mapping[str, Any], out: Path, seed: int) -> None:
     from pcpo.synthetic.pretraining import generators
     from pcpo.synthetic.recogniser import letters_right, save_recogniser, train_recogniser
 
+    console.setup()
     model = train_recogniser(sizes["ocr"], seed)
     folder = out / "rewards" / "ocr"
     save_recogniser(model, folder)

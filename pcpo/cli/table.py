@@ -10,8 +10,6 @@ from pcpo.cli.console import sampler_option, uses
 from pcpo.config import files
 from pcpo.records import frames
 from pcpo.tables import TABLES
-from pcpo.tables.build import build
-from pcpo.tables.published import read_published
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -32,6 +30,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     from pcpo.config import load_experiments, load_scale
     from pcpo.config.scale_differences import scale_differences
     from pcpo.config.settings import evaluated_by
+    from pcpo.tables.build import build
+    from pcpo.tables.published import read_published
 
     record = TABLES[arguments.name]
     experiments = load_experiments(arguments.scale)

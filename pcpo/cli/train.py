@@ -8,11 +8,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pcpo.cli.console import Log, experiment_parser, resolved, run, setup, uses
-from pcpo.config import Experiment, load_arm, load_experiment, load_scale
-from pcpo.training.identity import identity
+
+if TYPE_CHECKING:
+    from pcpo.config import Experiment
 
 
 class Progress:
@@ -48,6 +49,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     args = parser.parse_args()
     uses(wrote=[args.out])
+
+    from pcpo.config import load_arm, load_experiment, load_scale
+
     experiment, arm = load_experiment(args.experiment, args.scale), load_arm(args.arm)
     scale = load_scale(args.scale)
     resolved(experiment=experiment, arm=arm, scale=scale, seed=args.seed)
@@ -63,6 +67,7 @@ def main() -> None:
     from pcpo.prompts.needs import needs_of
     from pcpo.records import provenance
     from pcpo.training import tracker
+    from pcpo.training.identity import identity
     from pcpo.training.loop import train
     from pcpo.training.model_card import card, published
     from pcpo.training.observer import Observer

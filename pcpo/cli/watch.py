@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pcpo.cli.console import run
+from pcpo.cli.console import run, setup
 from pcpo.config import ConfigError, load_experiment
 
 ORDER = ("training", "stopped", "not started")  # others below, complete ones last
@@ -27,6 +27,7 @@ def main() -> None:
     from rich.console import Console
     from rich.live import Live
 
+    setup()
     console = Console()
     if args.once or not console.is_terminal:
         console.print(table(args.results))

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from transformers import CLIPConfig, CLIPModel
 
 from pcpo.config import Experiment
+from pcpo.cost.schedulers import SCHEDULERS
 from pcpo.policies import adapter_of
 from pcpo.policies.base import Policy
 from pcpo.policies.embeddings import Conditioning, PromptEmbeddings
@@ -104,14 +105,7 @@ _SD1 = Architecture(
     vae_config={**_VAE, "latent_channels": 4, "scaling_factor": 0.18215, "sample_size": 512},
     text=Text(77, 768),
     scheduler=DDIMScheduler,
-    scheduler_config={
-        "beta_start": 0.00085,
-        "beta_end": 0.012,
-        "beta_schedule": "scaled_linear",
-        "clip_sample": False,
-        "set_alpha_to_one": False,
-        "steps_offset": 1,
-    },
+    scheduler_config=SCHEDULERS["sd15"],
     small_denoiser={
         "sample_size": 8,
         "block_out_channels": (8, 16),
@@ -146,7 +140,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         vae_config={**_VAE16, "scaling_factor": 1.5305, "shift_factor": 0.0609},
         text=Text(77 + 128, 4096, 2048),  # T5 cut at 128 tokens, as Flow-GRPO
         scheduler=FlowMatchEulerDiscreteScheduler,
-        scheduler_config={"shift": 3.0},
+        scheduler_config=SCHEDULERS["sd35m"],
         small_denoiser={
             "sample_size": 8,
             "in_channels": 4,
@@ -179,7 +173,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         vae_config={**_VAE16, "scaling_factor": 0.3611, "shift_factor": 0.1159},
         text=Text(512, 4096, 768),
         scheduler=FlowMatchEulerDiscreteScheduler,
-        scheduler_config={"shift": 3.0, "use_dynamic_shifting": True},
+        scheduler_config=SCHEDULERS["flux"],
         small_denoiser={
             "in_channels": 16,
             "num_layers": 1,

@@ -1,12 +1,10 @@
 """The paper's figures from tidy frames: one file per kind, each a function that returns a Figure.
 
-from pcpo.figures import caption, save
+from pcpo.figures.captions import caption
+from pcpo.figures.style import save
 from pcpo.figures.training_curves import training_curves
 save(training_curves(updates, experiments), "results/demo/figures/figure3")   # .pdf, .png, .svg
 caption("figure3", experiments, seeds=[0])                                    # the text below
+
+This package imports nothing: `captions` loads every kind of figure, and a picture needs none.
 """
-
-from pcpo.figures.captions import caption
-from pcpo.figures.style import save
-
-__all__ = ["caption", "save"]

@@ -13,7 +13,6 @@ from typing import NamedTuple
 import krippendorff
 import numpy as np
 import pandas as pd
-import statsmodels.api as sm
 from scipy import stats
 
 from pcpo.preference.questions import COMPARISONS, QUESTIONS, Category, Comparison
@@ -143,6 +142,8 @@ def bradley_terry(frame: pd.DataFrame, category: Category) -> list[Strength]:
     are half a win for each. Errors are robust to raters. NaN for a checkpoint that always or never
     wins, or has no answers.
     """
+    import statsmodels.api as sm  # as in `pcpo.stats.clusters`
+
     rows = counted(frame)
     rows = rows[rows["category"] == category]
     shares = {c: rows.loc[rows["comparison"] == c, "score"].mean() for c in COMPARISONS}

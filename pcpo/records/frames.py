@@ -13,16 +13,17 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Any
 
 from pcpo.paths import run_of
 from pcpo.records.replace import write_bytes
 from pcpo.records.sealed import UNSEALED, check_seal, seal
+
+# Here and within the functions that use them: most of the package names frames, and a training
+# reads and writes none before its first step.
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -315,12 +316,16 @@ _DTYPES = {"i": "int64", "f": "float64", "s": "str", "b": "bool"}
 
 def of_rows(rows: list[dict[str, Any]], spec: FrameSpec) -> pd.DataFrame:
     """A frame of rows with the dtypes of `spec`, even without any row."""
+    import pandas as pd
+
     frame = pd.DataFrame(rows, columns=list(spec.columns))
     return frame.astype({column: _DTYPES[kind] for column, kind in spec.columns.items()})
 
 
 def check(frame: pd.DataFrame, spec: FrameSpec, source: str | Path) -> None:
     """Raise ValueError if `frame` does not match `spec`; `source` names it in the message."""
+    import pandas as pd
+
     missing = [c for c in spec.columns if c not in frame.columns]
     if missing:
         raise ValueError(
@@ -363,6 +368,9 @@ def _to_csv(frame: pd.DataFrame, about: Mapping[str, str | int]) -> bytes:
 
 
 def _to_parquet(frame: pd.DataFrame, about: Mapping[str, str | int]) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     table, data = pa.Table.from_pandas(frame, preserve_index=False), io.BytesIO()
     with pq.ParquetWriter(data, table.schema) as writer:
         writer.write_table(table)
@@ -376,6 +384,8 @@ _IN_CSV = ["scale", "checksum"]
 
 def _read_csv(data: bytes, spec: FrameSpec) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Text columns stay text: an empty cell is "", and "NA" is no missing value."""
+    import pandas as pd
+
     texts = {c: "str" for c, kind in spec.columns.items() if kind == "s"}
     texts |= dict.fromkeys(_IN_CSV, "str")
     others = [c for c in pd.read_csv(io.BytesIO(data), nrows=0).columns if c not in texts]
@@ -391,6 +401,10 @@ def _read_parquet(data: bytes, spec: FrameSpec) -> tuple[pd.DataFrame, dict[str,
     The size is therefore checked before rows are read: the number of rows, plain columns, a low
     compression ratio, and then the longest text of each column.
     """
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     with pq.ParquetFile(pa.BufferReader(data)) as file:
         about = file.metadata
     cells, size = about.num_rows * about.num_columns, len(data)
@@ -423,6 +437,9 @@ def _description(metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
 
 def _longest(column: pa.ChunkedArray) -> int:
     """Bytes of the longest text of a column that was read as a dictionary."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     chunks = [c.dictionary if pa.types.is_dictionary(c.type) else c for c in column.chunks]
     return max((pc.max(pc.binary_length(chunk)).as_py() or 0 for chunk in chunks), default=0)
 
@@ -441,6 +458,8 @@ def read(
     Raises FileNotFoundError for a missing file, and ValueError for a file that is damaged, of
     another scale or run, cannot be read, lacks a column, or repeats a key.
     """
+    import pandas as pd
+
     places = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
     frames = [_read_one(path, spec, scale, experiments) for path in places]
     if not frames:
@@ -514,6 +533,8 @@ def _of_another(
 
 def _sharing(places: list[Path], frames: list[pd.DataFrame], key: Collection[str]) -> list[str]:
     """The files that have a key in common; all files if none have."""
+    import pandas as pd
+
     parts = zip(places, frames, strict=True)
     rows = pd.concat([f[list(key)].assign(**{_FILE: str(path)}) for path, f in parts])
     repeated = rows[rows.duplicated(list(key), keep=False)][_FILE].unique()

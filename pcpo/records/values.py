@@ -7,8 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
-
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
@@ -26,6 +24,9 @@ def read_json(path: Path, kind: type[Kind], advice: str = "make it again") -> Ki
     Raises ValueError with the file's name, the key if there is one, and `advice` if the file is
     damaged.
     """
+    # Here: all commands keep a record of their job, and few read one.
+    from pydantic import TypeAdapter, ValidationError
+
     try:
         return TypeAdapter(kind).validate_json(path.read_bytes(), strict=True)
     except ValidationError as error:

@@ -10,8 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from pcpo.claims.cells import COLUMNS
-from pcpo.claims.words import CELL_VERDICTS, NO_CLAIM
+from pcpo.claims.words import CELL_COLUMNS, CELL_VERDICTS, NO_CLAIM
 from pcpo.report.files import number, read_rows
 from pcpo.tables.labels import METRICS, SCORES
 from pcpo.tables.published import read_published
@@ -79,7 +78,7 @@ class SideBySide:
 
 def read_compared(path: Path) -> pd.DataFrame:
     """compare.csv as text, checked; ValueError with the file's name where it is not as written."""
-    frame = read_rows(path, COLUMNS)
+    frame = read_rows(path, CELL_COLUMNS)
     for column, known in (("verdict", set(CELL_VERDICTS)), ("comparable", {"True", "False"})):
         for n, value in enumerate(frame[column], 1):
             if value not in known:
@@ -122,7 +121,7 @@ def side_by_side(
         ours = number(str(record["ours"]), path, int(n) + 1, "ours")
         text = str(printed.loc[record["row"], record["column"]]).replace("-", "−")
         cells[record["row"], record["column"]] = Cell(
-            text, _text(record["column"], ours), *(str(record[c]) for c in COLUMNS[-3:])
+            text, _text(record["column"], ours), *(str(record[c]) for c in CELL_COLUMNS[-3:])
         )
     rows = []
     for row in printed.index:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import statsmodels.api as sm
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
@@ -34,6 +33,9 @@ def clustered_regression(y: ArrayLike, x: ArrayLike, clusters: ArrayLike) -> Clu
 
     Errors are NaN below two clusters of a kind, and 0 where all residuals are 0.
     """
+    # Here: the ledger of claims imports this module, and uses it only where people have answered.
+    import statsmodels.api as sm
+
     response, design = np.asarray(y, dtype=np.float64), np.asarray(x, dtype=np.float64)
     labels = np.asarray(clusters)
     groups = [np.unique(labels[:, kind], return_inverse=True)[1] for kind in (0, 1)]

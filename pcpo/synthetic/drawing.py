@@ -196,6 +196,11 @@ def to_uint8(image: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8))
 
 
+def from_uint8(images: torch.Tensor) -> torch.Tensor:
+    """uint8 [0, 255] -> float32 [-1, 1]."""
+    return images.float() / 127.5 - 1
+
+
 def _antialias(distance: np.ndarray) -> np.ndarray:
     """Signed distance (negative inside) -> coverage of the pixel, about one pixel soft."""
     return np.clip(0.5 - distance * (IMAGE_SIZE / 2), 0, 1).astype(np.float32)

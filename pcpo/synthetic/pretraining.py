@@ -6,17 +6,21 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from diffusers import DiffusionPipeline
 from torch import nn
-from transformers import PreTrainedTokenizerBase
 
 from pcpo.records.replace import new_folder
 from pcpo.synthetic import drawing, words
 from pcpo.synthetic.muon import Muon
-from pcpo.synthetic.vae import PatchLinearVAE, from_uint8
+
+if TYPE_CHECKING:  # the recipes of rewards need no diffusion model
+    from diffusers import DiffusionPipeline
+    from transformers import PreTrainedTokenizerBase
+
+    from pcpo.synthetic.vae import PatchLinearVAE
 
 
 def generators(purpose: str, seed: int) -> tuple[np.random.Generator, torch.Generator]:
@@ -50,6 +54,8 @@ def captioned_drawings(
     A model trained on such data often omits it too (as SD 1.x omits "riding a bike"), which leaves
     a reward for prompt alignment something to improve.
     """
+    from pcpo.synthetic.vae import PatchLinearVAE
+
     word_count = round(count * word_share)
     captions = [drawing.CAPTIONS[k % len(drawing.CAPTIONS)] for k in range(count - word_count)]
     scenes = [drawing.parse_caption(text) for text in captions]
@@ -67,7 +73,7 @@ def captioned_drawings(
     distinct = tuple(sorted(set(captions)))
     position = {text: k for k, text in enumerate(distinct)}
     with torch.no_grad():
-        latents = vae.encode(from_uint8(images)).latent_dist.mode()
+        latents = vae.encode(drawing.from_uint8(images)).latent_dist.mode()
     caption = torch.tensor([position[text] for text in captions])
     return CaptionedLatents(latents, caption, distinct, vae)
 

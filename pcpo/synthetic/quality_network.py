@@ -14,7 +14,6 @@ from pcpo.features.quality_network import QualityNetwork, load_network
 from pcpo.records.replace import new_folder
 from pcpo.synthetic import drawing
 from pcpo.synthetic.pretraining import generators, warm_then_decay
-from pcpo.synthetic.vae import from_uint8
 
 ATTRIBUTES = ("colour", "shape", "activity")
 
@@ -33,7 +32,7 @@ def train_quality_network(
     """
     rng, generator = generators("judge", seed)  # names the random stream: another name, other data
     scenes = [drawing.parse_caption(drawing.CAPTIONS[k % 180]) for k in range(drawings)]
-    pixels, labels = from_uint8(drawing.draw(scenes, rng)), attribute_labels(scenes)
+    pixels, labels = drawing.from_uint8(drawing.draw(scenes, rng)), attribute_labels(scenes)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = QualityNetwork()
@@ -72,7 +71,7 @@ def attribute_hits(
     network: QualityNetwork, images: torch.Tensor, scenes: list[drawing.Scene]
 ) -> np.ndarray:
     """bool (N, 3): the network sees the colour, the shape and the activity of each scene."""
-    seen = torch.stack([out.argmax(dim=1) for out in network(from_uint8(images))], dim=1)
+    seen = torch.stack([out.argmax(dim=1) for out in network(drawing.from_uint8(images))], dim=1)
     return (seen == attribute_labels(scenes)).numpy()
 
 

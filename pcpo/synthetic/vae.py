@@ -14,6 +14,8 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from diffusers.models.autoencoders.vae import DecoderOutput
 
+from pcpo.synthetic.drawing import from_uint8
+
 
 @dataclass(frozen=True)
 class PointLatent:
@@ -125,8 +127,3 @@ class PatchLinearVAE(ModelMixin, ConfigMixin):
     def _from_patches(self, patches: torch.Tensor) -> torch.Tensor:
         channels_first = patches.permute(0, 3, 1, 2)
         return torch.nn.functional.pixel_shuffle(channels_first, self.config.patch)
-
-
-def from_uint8(images: torch.Tensor) -> torch.Tensor:
-    """uint8 [0, 255] -> float32 [-1, 1]."""
-    return images.float() / 127.5 - 1

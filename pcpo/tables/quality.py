@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from pcpo import metrics
 from pcpo.tables import labels, matching, notes, paired
@@ -113,6 +112,8 @@ def _over_runs(metric: str) -> Callable[[Any, pd.Series], str]:
     """E.g. -3.11 (-5.02 to -1.20)."""
 
     def text(mean: float, row: pd.Series) -> str:
+        from scipy import stats  # here: only a table of several seeds has this column
+
         half = stats.t.ppf(0.975, row[f"{metric}_runs"] - 1) * row[f"{metric}_run_se"]
         return f"{mean:+.3g} ({mean - half:.3g} to {mean + half:.3g})"
 

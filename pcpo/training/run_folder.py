@@ -21,7 +21,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -129,6 +128,8 @@ class RunFolder:
 
         The previous state is kept as a fallback.
         """
+        import pandas as pd
+
         tensors = {}
         for key, value in learner.tensors():  # gathered by all, kept by the one that writes
             if write:
@@ -226,6 +227,8 @@ class RunFolder:
     def _read_state(
         self, folder: Path
     ) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, list[dict[str, Any]]]]:
+        import pandas as pd
+
         check_folder(folder)
         record = json.loads((folder / "state.json").read_text(encoding="utf-8"))
         if record.get("identity") != self.identity:

@@ -3,7 +3,7 @@
 import pytest
 
 from pcpo.archive.bundle import open_archive
-from pcpo.claims import read_claims
+from pcpo.claims.claim import read_claims
 from pcpo.config import files, load_experiment, load_scale
 from pcpo.paths import Paths
 from pcpo.records import frames

@@ -6,7 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pcpo.claims import PROCEDURES, Evidence, NotRun, evaluate, read_claims
+from pcpo.claims.claim import read_claims
+from pcpo.claims.estimate import PROCEDURES
+from pcpo.claims.evidence import Evidence, NotRun
+from pcpo.claims.ledger import evaluate
 from pcpo.config import load_experiment
 from pcpo.config.files import CONFIG
 from pcpo.records import frames

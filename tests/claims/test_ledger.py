@@ -8,18 +8,12 @@ import pytest
 from scipy import stats
 
 from pcpo.analysis.phases import find_phases
-from pcpo.claims import (
-    COLUMNS,
-    LEDGER_VERDICTS,
-    PROCEDURES,
-    Estimate,
-    Evidence,
-    counted,
-    evaluate,
-    read_claims,
-    to_markdown,
-)
-from pcpo.claims.ledger import judge
+from pcpo.claims.claim import read_claims
+from pcpo.claims.estimate import PROCEDURES, Estimate
+from pcpo.claims.evidence import Evidence
+from pcpo.claims.ledger import COLUMNS, counted, evaluate, judge
+from pcpo.claims.markdown import to_markdown
+from pcpo.claims.words import LEDGER_VERDICTS
 from pcpo.cli import claims as command
 from pcpo.config import load_experiments, load_scale
 from pcpo.config.files import CONFIG, ConfigError
@@ -523,5 +517,5 @@ def test_the_ledger_needs_no_torch():
     assert "pcpo.claims.verdict" in below("pcpo.claims")
     for module in below("pcpo.claims"):
         assert not within(reached(module), {"torch", "diffusers", "pcpo.rewards", *TRAINER})
-    code = "import sys, pcpo.cli.claims; assert 'torch' not in sys.modules"
+    code = "import sys, pcpo.claims.ledger, pcpo.claims.cells; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

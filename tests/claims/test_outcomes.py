@@ -2,7 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pcpo.claims import PROCEDURES, Evidence, NotRun
+import pcpo.claims.claim  # noqa: F401 - it registers the procedures
+from pcpo.claims.estimate import PROCEDURES
+from pcpo.claims.evidence import Evidence, NotRun
 from pcpo.claims.verdict import Assertion, decide
 from pcpo.config import load_experiments
 from tests.claims import planted

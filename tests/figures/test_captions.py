@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pcpo.figures import caption
+from pcpo.figures.captions import caption
 from pcpo.figures.kinds import KINDS
 from pcpo.paths import FIGURES
 from tests import fabricated

@@ -10,9 +10,9 @@ from fontTools.pens.ttGlyphPen import TTGlyphPen
 from matplotlib import font_manager
 
 from pcpo.figures import lettering as module
-from pcpo.figures import save
 from pcpo.figures.lettering import BOX, lettering
 from pcpo.figures.sample_grid import _wrapped, sample_grid
+from pcpo.figures.style import save
 from tests.hostile_prompts import HOSTILE
 
 FAMILY = "AA Test Cats"

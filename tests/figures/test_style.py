@@ -7,8 +7,9 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from pcpo.config import arm_names
-from pcpo.figures import save, style
+from pcpo.figures import style
 from pcpo.figures.ablation import ablation
+from pcpo.figures.style import save
 from pcpo.paths import FIGURES
 from tests import fabricated
 

@@ -123,7 +123,7 @@ def test_a_small_file_does_not_become_a_large_frame(tmp_path, kind, monkeypatch)
     file.write_bytes(seal(file.read_bytes()))  # as who sends it can
     assert file.stat().st_size < 10**5
     opened = []
-    monkeypatch.setattr(frames.pd, "read_parquet", opened.append)
+    monkeypatch.setattr(pd, "read_parquet", opened.append)
     message = {
         "rows": "10,000,000 values in",
         "texts": "texts are longer than 500,000,000",

@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from pcpo.synthetic import drawing
-from pcpo.synthetic.vae import PatchLinearVAE, from_uint8
+from pcpo.synthetic.drawing import from_uint8
+from pcpo.synthetic.vae import PatchLinearVAE
 
 
 @pytest.fixture(scope="module")

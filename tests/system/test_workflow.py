@@ -5,7 +5,7 @@ import re
 import pandas as pd
 import pytest
 
-from pcpo.claims import read_claims
+from pcpo.claims.claim import read_claims
 from pcpo.config import load_experiments
 from pcpo.config.files import CONFIG
 from pcpo.config.reward_guidance import guided
