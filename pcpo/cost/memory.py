@@ -97,7 +97,8 @@ def _at_scale(scale: str, reward: str) -> Reward:
 class Training:
     """One process of a training run, in bytes; `each` grows with a micro-batch, `once` does not.
 
-    encoding: while the prompts are encoded, before the first forward of the denoiser.
+    step: what the optimiser's step makes. encoding: while the prompts are encoded, before the first
+    forward of the denoiser.
     """
 
     weights: float
@@ -109,6 +110,7 @@ class Training:
     update_once: float
     update_each: float
     decode_each: float
+    step: float
     encoding: float
     trained: int  # parameters
 
@@ -120,17 +122,16 @@ class Training:
         """The most that comes and goes, with micro-batches of so many images.
 
         Three phases, of which the largest counts: an update's forward and backward; the
-        optimiser's step, with a copy of what is trained; a rollout, whose forward records a graph
-        like the update's, and its decoding, when there are no gradients.
+        optimiser's step; a rollout, whose forward records a graph like the update's, and its
+        decoding, when there are no gradients.
         """
         update = self.update_once + images * self.update_each
         sampling = self.vae + max(update, images * self.decode_each) - self.gradients
-        return max(update, self.gradients, sampling)
+        return max(update, self.step, sampling)
 
-    def peak(self, images: int) -> float:
-        """The most at a time, with micro-batches of so many images."""
-        trained = self.resident + (1 + FRAGMENTATION) * self.transient(images)
-        return max(trained, self.encoding)
+    def working(self, images: int) -> float:
+        """The most in rollouts and updates, with micro-batches of so many images."""
+        return self.resident + (1 + FRAGMENTATION) * self.transient(images)
 
 
 @dataclass(frozen=True)
@@ -236,6 +237,8 @@ def _training(experiment: Experiment) -> Training:
         update_once=2 * one - two,
         update_each=two - one,
         decode_each=peak_bytes(decode_call(policy, device)),
+        # A copy of all gradients; torch takes one parameter after another only on a CPU.
+        step=trained if device == "cuda" else float(max(p.nbytes for p in trainable)),
         encoding=encoding,
         trained=sum(p.numel() for p in trainable),
     )
@@ -332,8 +335,19 @@ def peak_gigabytes(experiment: Experiment, micro_batch: int | None = None) -> fl
 
     On a CPU without the trajectories, which `host_gigabytes` counts.
     """
-    peak = counts(experiment).peak(micro_batch or experiment.batch.micro_batch)
-    return (CONTEXT[device_of(experiment)] + own_reward(experiment).bytes + peak) / 1e9
+    counted = counts(experiment)
+    working = counted.working(micro_batch or experiment.batch.micro_batch)
+    return _peak(experiment, working, counted.encoding, own_reward(experiment).bytes)
+
+
+def _peak(experiment: Experiment, working: float, encoding: float, rewards: float) -> float:
+    """The larger of two phases with the rewards' weights, in 10^9 bytes.
+
+    On a CPU these are mapped, and read when the first image is scored, after the encoding.
+    """
+    device = device_of(experiment)
+    beside = rewards if device == "cuda" else 0.0
+    return (CONTEXT[device] + max(working + rewards, encoding + beside)) / 1e9
 
 
 def generation_gigabytes(experiment: Experiment, rewards: Iterable[str]) -> float:
@@ -344,8 +358,7 @@ def generation_gigabytes(experiment: Experiment, rewards: Iterable[str]) -> floa
     counted = sampling(experiment)
     images = counted.weights + (1 + FRAGMENTATION) * experiment.evaluation.batch * counted.each
     scored = sum(reward_cost(name).bytes for name in rewards)
-    context = CONTEXT[device_of(experiment)]
-    return (context + scored + max(images, counted.encoding)) / 1e9
+    return _peak(experiment, images, counted.encoding, scored)
 
 
 def forward_tflop(experiment: Experiment) -> tuple[float, float]:

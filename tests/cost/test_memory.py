@@ -72,8 +72,11 @@ def test_text_encoders_are_counted_while_they_are_open():
     beside = counted.weights + counted.average
     assert counted.encoding == pytest.approx(beside + encoders, rel=1e-3)
     # Little is trained at a micro-batch of one image: then this is the most.
-    assert counted.peak(1) == counted.encoding > counted.resident + counted.transient(1)
-    assert counted.peak(8) > counted.encoding
+    assert counted.working(1) < counted.encoding < counted.working(8)
+    assert peak_gigabytes(configuration(8), 1) == pytest.approx(1 + counted.encoding / 1e9)
+    # With PickScore beside it
+    nine = counts(configuration(9))
+    assert peak_gigabytes(configuration(9), 1) == pytest.approx(1 + 3.9444 + nine.encoding / 1e9)
 
 
 def test_on_a_cpu_weights_that_are_held_as_stored_are_read_after_the_encoding():
@@ -82,6 +85,10 @@ def test_on_a_cpu_weights_that_are_held_as_stored_are_read_after_the_encoding():
     encoders = 0.248e9 + 1.39e9 + 9.526e9
     found = counts(sd35m)
     assert found.encoding == pytest.approx(encoders + found.average + 0.335e9, rel=1e-3)
+    # And so is a reward: PickScore is read when the first image is scored.
+    nine = load_experiment(9, "true_size")
+    assert counts(nine).encoding < counts(nine).working(1) + 3.9444e9
+    assert peak_gigabytes(nine) == pytest.approx(1 + 3.9444 + counts(nine).working(1) / 1e9)
     found = counts(sd15)
     assert found.encoding == pytest.approx(2 * (859.52e6 + 123.06e6 + 83.65e6), rel=2e-3)
     assert found.vae == 0  # it stays where it is, with the weights
