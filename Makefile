@@ -3,6 +3,7 @@
 # make check   lint, types and the tests of single modules: for while you work
 # make test-slurm    the pipeline and its accidents on a real Slurm, brought up here (root, Debian)
 # make test-conda    the smoke pipeline with --use-conda, on a test double of conda
+# make test-true-size    the workflow on the published architectures, random weights (CACHE=folder)
 # make soak    the smoke pipeline killed at random moments, and one that is not (KILLS=24 SEED=0)
 # make study-report    tables, figures and report.html from the archives in studies/, without training
 # make plan     GPU-hours, memory and disk of a real scale, before any run (SCALE=paper)
@@ -22,7 +23,8 @@ RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" OMP_NUM_THREADS=1 \
 SOURCES := pcpo tests envs examples
 SNAKEFILES := Snakefile $(wildcard rules/*.smk)
 
-.PHONY: demo smoke study-report test check lint unit soak test-r test-slurm test-conda bench bench-gpu plan lock clean
+.PHONY: demo smoke study-report test check lint unit soak test-r test-slurm test-conda test-true-size
+.PHONY: bench bench-gpu plan lock clean
 
 SCALE ?= paper
 
@@ -51,7 +53,7 @@ test: lint unit
 
 # The pipeline as a whole, several processes, and costs at true size are left to `make test`.
 LONG := tests/system tests/cost tests/training/test_processes.py tests/policies/test_compile.py
-LONG += tests/archive/test_from_bundle.py tests/test_extend.py
+LONG += tests/archive/test_from_bundle.py tests/test_extend.py tests/true_size/test_true_size.py
 
 check: lint
 	$(RUN) pytest -n 2 --dist loadfile -m "not gpu and not slow" $(LONG:%=--ignore=%)
@@ -93,6 +95,13 @@ test-slurm: $(READY)
 # Minutes, 16 GB of disk while it runs and some 5 GB from the package index: docs/environments.md.
 test-conda: $(READY)
 	$(RUN) pytest -m conda tests/system/conda
+
+CACHE ?= results/cache/true_size
+
+# 20 GB of memory, 40 GB of disk, below 45 minutes on two quiet cores; goes on where it stopped:
+# docs/checks.md.
+test-true-size: $(READY)
+	$(RUN) python -m tests.true_size --cache "$(CACHE)"
 
 bench: $(READY)
 	$(RUN) python -m pcpo.cli.bench --sqrtm

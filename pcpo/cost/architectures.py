@@ -58,6 +58,7 @@ class Architecture:
     """A model's denoiser, VAE and scheduler: classes and the arguments of their constructors.
 
     small_denoiser, small_vae, small_text: what the small version has instead.
+    stored: bytes of a weight in the denoiser's published file.
     """
 
     denoiser: type[nn.Module]
@@ -68,6 +69,7 @@ class Architecture:
     scheduler_config: Config
     small_denoiser: Config
     small_text: Text
+    stored: int = 2
     vae: type[nn.Module] = AutoencoderKL
     small_vae: Config = field(
         default_factory=lambda: {
@@ -117,6 +119,7 @@ _SD1 = Architecture(
         "norm_num_groups": 4,
     },
     small_text=Text(7, 16),
+    stored=4,
 )
 
 ARCHITECTURES: dict[str, Architecture] = {
@@ -200,10 +203,12 @@ def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
-def _build(kind: type[nn.Module], config: Config, device: str, dtype: torch.dtype) -> Any:
+def build(kind: type[nn.Module], config: Config, device: str, dtype: torch.dtype) -> Any:
+    """A network of a class from the arguments of its constructor, with random weights, frozen."""
     # Made where and as they stay: FLUX.1 in fp32 on the way to bf16 would need 48 GB.
     with torch.device(device), _default_dtype(dtype):
-        return kind(**config).requires_grad_(False).eval()
+        made = kind(**config)
+    return made.to(dtype).requires_grad_(False).eval()  # SD3 makes its table of positions in fp32
 
 
 def denoiser(
@@ -212,7 +217,7 @@ def denoiser(
     """The denoiser of a model (`ARCHITECTURES`) with random weights, frozen."""
     architecture = _architecture(model)
     config = architecture.small_denoiser if small else architecture.denoiser_config
-    return _build(architecture.denoiser, config, device, dtype)
+    return build(architecture.denoiser, config, device, dtype)
 
 
 def vae(
@@ -221,7 +226,7 @@ def vae(
     """The autoencoder of a model with random weights, frozen."""
     architecture = _architecture(model)
     config = architecture.vae_config | (architecture.small_vae if small else {})
-    return _build(architecture.vae, config, device, dtype)
+    return build(architecture.vae, config, device, dtype)
 
 
 def text(model: str, *, small: bool = False) -> Text:
@@ -278,7 +283,7 @@ def clip(
         vision_config={**image, "projection_dim": width},
         projection_dim=width,
     )
-    return _build(CLIPModel, {"config": config}, device, dtype)
+    return build(CLIPModel, {"config": config}, device, dtype)
 
 
 class RandomEmbeddings(PromptEmbeddings):

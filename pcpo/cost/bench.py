@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from pcpo.config import Experiment, load_arm, load_experiment
 from pcpo.cost import architectures
-from pcpo.cost.counting import count_as_on_cuda, flops
+from pcpo.cost.counting import count_as_on, flops
 from pcpo.cost.iteration_time import PROMPTS, REPEATS, Seconds, Stopwatch, measure
 from pcpo.cost.memory import REWARDS, decode_call, predict_call, suggest_micro_batch
 from pcpo.cost.official_order import OfficialOrder
@@ -219,8 +219,8 @@ def _official(policy: Policy, experiment: Experiment, reward: Reward, sample: in
 def _flops(experiment: Experiment, small: bool) -> tuple[int, int]:
     """FLOPs of one image's guided prediction and of its decoding, counted on the meta device."""
     policy = architectures.policy(experiment, device="meta", train=False, small=small)
-    count_as_on_cuda(policy)
-    predict, decode = predict_call(experiment, policy, 1), decode_call(policy)
+    count_as_on(policy, "cuda")
+    predict, decode = predict_call(experiment, policy, 1), decode_call(policy, "cuda")
     return flops(torch.no_grad()(predict)), flops(decode)
 
 

@@ -1,7 +1,7 @@
 """Counting a computation that is never run: its FLOPs and the bytes alive at its peak.
 
 Tensors lie on the `meta` device, so that a model of any size is counted on any machine in seconds.
-What a GPU does differently is put in: autocast's casts, and kernels that keep less for backward
+What a device does differently is put in: autocast's casts, and kernels that keep less for backward
 (flash attention keeps no matrix of weights).
 """
 
@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from functools import partial
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -20,13 +20,14 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 from torch.utils.checkpoint import checkpoint
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
 from pcpo.policies.base import HALF, Policy
 
 FLASH_HEAD = 256  # widest head of flash attention; wider ones fall back to plain products
 
-# CUDA's autocast lists (ATen/autocast_mode.h), as far as our models meet them.
+# Autocast's lists (ATen/autocast_mode.h), as far as our models meet them. The first is that of
+# every device, the second CUDA's alone: a CPU computes these in the dtype that they get.
 _IN_HALF = {
     functional.linear,
     functional.conv2d,
@@ -70,12 +71,15 @@ _IN_FP32 = {
 }
 
 
-class AsOnCuda(TorchFunctionMode):
-    """Calls on meta tensors take the dtypes and the attention that they have on a CUDA device.
+class _As(TorchFunctionMode):
+    """Calls on meta tensors take the dtypes and the attention that they have on a device.
 
     half: autocast's dtype; None runs without autocast. Autocast itself knows no meta device. Each
     fp32 weight is cast once and the copy kept until the context ends, as autocast does.
     """
+
+    in_fp32: ClassVar[set[Any]] = set()
+    instead: ClassVar[dict[Any, Callable[..., Tensor]]] = {}
 
     def __init__(self, half: torch.dtype | None) -> None:
         super().__init__()
@@ -92,13 +96,9 @@ class AsOnCuda(TorchFunctionMode):
         kwargs = kwargs or {}
         if self.half is not None and function in _IN_HALF:
             args, kwargs = tree_map(self._to_half, (args, kwargs))
-        elif self.half is not None and function in _IN_FP32:
+        elif self.half is not None and function in self.in_fp32:
             args, kwargs = tree_map(_to_fp32, (args, kwargs))
-        if function is functional.scaled_dot_product_attention:
-            return _attention(*args, **kwargs)
-        if function in (functional.rms_norm, torch.rms_norm):
-            return _rms_norm(*args, **kwargs)
-        return function(*args, **kwargs)
+        return self.instead.get(function, function)(*args, **kwargs)
 
     def _to_half(self, value: Any) -> Any:
         if not isinstance(value, Tensor) or value.dtype != torch.float32:
@@ -113,6 +113,15 @@ class AsOnCuda(TorchFunctionMode):
 def _to_fp32(value: Any) -> Any:
     half = isinstance(value, Tensor) and value.dtype in (torch.float16, torch.bfloat16)
     return value.float() if half else value
+
+
+def _flash_of_cpu(
+    query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, **options: Any
+) -> Tensor:
+    # Any width of a head, with a mask too.
+    flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    out: Tensor = flash(query, key, value, attn_mask=attn_mask, scale=options.get("scale"))[0]
+    return out
 
 
 def _attention(
@@ -159,6 +168,28 @@ def _rms_norm(
     return out
 
 
+class AsOnCuda(_As):
+    """As on a CUDA device."""
+
+    in_fp32 = _IN_FP32
+    instead: ClassVar[dict[Any, Callable[..., Tensor]]] = {
+        functional.scaled_dot_product_attention: _attention,
+        functional.rms_norm: _rms_norm,
+        torch.rms_norm: _rms_norm,
+    }
+
+
+class AsOnCpu(_As):
+    """As on a CPU."""
+
+    instead: ClassVar[dict[Any, Callable[..., Tensor]]] = {
+        functional.scaled_dot_product_attention: _flash_of_cpu
+    }
+
+
+AS_ON: dict[str, type[_As]] = {"cuda": AsOnCuda, "cpu": AsOnCpu}
+
+
 class LiveBytes(TorchDispatchMode):
     """Bytes of tensors made within the context that are alive now, and the most there were.
 
@@ -197,11 +228,11 @@ class LiveBytes(TorchDispatchMode):
         self.now -= self._known.pop(key)
 
 
-def count_as_on_cuda(policy: Policy) -> None:
-    """Make a policy on the meta device compute as it would on a CUDA device."""
+def count_as_on(policy: Policy, device: str) -> None:
+    """Make a policy on the meta device compute as it would on a device of `AS_ON`."""
 
-    def mode() -> AsOnCuda:
-        return AsOnCuda(HALF.get(policy.precision))
+    def mode() -> _As:
+        return AS_ON[device](HALF.get(policy.precision))
 
     policy._autocast = mode  # type: ignore[method-assign]
     if policy.execution.activation_checkpointing:  # what runs forward again within backward too
@@ -210,9 +241,28 @@ def count_as_on_cuda(policy: Policy) -> None:
         )
 
 
+def _flash_of_cpu_flops(query: Any, key: Any, value: Any, *rest: Any, **options: Any) -> int:
+    return int(sdpa_flop_count(query, key, value))
+
+
+def _flash_of_cpu_backward_flops(
+    gradient: Any, query: Any, key: Any, value: Any, *rest: Any, **options: Any
+) -> int:
+    return int(sdpa_backward_flop_count(gradient, query, key, value))
+
+
+# What torch's own table lacks.
+FLOPS: dict[Any, Any] = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _flash_of_cpu_flops,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: (
+        _flash_of_cpu_backward_flops
+    ),
+}
+
+
 def flops(function: Callable[[], Any]) -> int:
     """Floating-point operations of matrix products, convolutions and attention in a call."""
-    with FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False, custom_mapping=FLOPS) as counter:
         function()
     return int(counter.get_total_flops())
 

@@ -3,6 +3,8 @@
 What stays (weights, gradients, moments, averages) is summed over the model's real configuration;
 what a forward and a backward keep alive is counted on meta tensors at micro-batches of 1 and 2
 images, and grows by the same amount for each further image. Nothing is measured here.
+
+It is the memory of the device that the scale names: a GPU's, or on a CPU that of the process.
 """
 
 from __future__ import annotations
@@ -25,8 +27,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# What no count covers, in bytes: CUDA's context, cuBLAS and cuDNN with their workspaces. [assumed]
-CONTEXT = 1.0e9
+# What no count covers, in bytes. On a GPU: CUDA's context, cuBLAS and cuDNN with their workspaces
+# [assumed]. On a CPU: Python with the libraries that a training imports [measured: 0.99e9].
+CONTEXT = {"cuda": 1.0e9, "cpu": 1.0e9}
 # The allocator keeps blocks that it cannot fill: a share of what comes and goes. [assumed]
 FRAGMENTATION = 0.05
 ADAM_MOMENTS = 2
@@ -92,7 +95,11 @@ def _at_scale(scale: str, reward: str) -> Reward:
 
 @dataclass(frozen=True)
 class Training:
-    """One process of a training run, in bytes; `each` grows with a micro-batch, `once` does not."""
+    """One process of a training run, in bytes; `each` grows with a micro-batch, `once` does not.
+
+    step: what the optimiser's step makes. encoding: while the prompts are encoded, before the first
+    forward of the denoiser.
+    """
 
     weights: float
     gradients: float
@@ -103,6 +110,8 @@ class Training:
     update_once: float
     update_each: float
     decode_each: float
+    step: float
+    encoding: float
     trained: int  # parameters
 
     @property
@@ -113,26 +122,41 @@ class Training:
         """The most that comes and goes, with micro-batches of so many images.
 
         Three phases, of which the largest counts: an update's forward and backward; the
-        optimiser's step, with a copy of what is trained; a rollout, whose forward records a graph
-        like the update's, and its decoding, when there are no gradients.
+        optimiser's step; a rollout, whose forward records a graph like the update's, and its
+        decoding, when there are no gradients.
         """
         update = self.update_once + images * self.update_each
         sampling = self.vae + max(update, images * self.decode_each) - self.gradients
-        return max(update, self.gradients, sampling)
+        return max(update, self.step, sampling)
+
+    def working(self, images: int) -> float:
+        """The most in rollouts and updates, with micro-batches of so many images."""
+        return self.resident + (1 + FRAGMENTATION) * self.transient(images)
 
 
 @dataclass(frozen=True)
 class Sampling:
     """Sampling without training: bytes, of which `each` is for one image, and FLOPs of one image.
 
-    latent: numbers of one image's latents.
+    latent: numbers of one image's latents. encoding: as of `Training`.
     """
 
     weights: float
     each: float
+    encoding: float
     latent: int
     forward_flop: int  # a guided prediction: both branches
     decode_flop: int
+
+
+def device_of(experiment: Experiment) -> str:
+    """The device of the experiment's scale."""
+    return _device(experiment.scale)
+
+
+@cache
+def _device(scale: str) -> str:
+    return load_scale(scale).device
 
 
 def counts(experiment: Experiment) -> Training:
@@ -152,7 +176,8 @@ _counted: dict[tuple[object, ...], Any] = {}
 def _once(count: Callable[[Experiment], T], experiment: Experiment, *sections: str) -> T:
     """`count(experiment)`, which depends on these sections and the forward's shape alone."""
     s = experiment.sampler
-    key = (count, experiment.digest(*sections), s.resolution, s.guidance_scale > 1)
+    shape = (s.resolution, s.guidance_scale > 1)
+    key = (count, experiment.digest(*sections), shape, device_of(experiment))
     if key not in _counted:
         _counted[key] = count(experiment)
     found: T = _counted[key]
@@ -163,16 +188,18 @@ def _training(experiment: Experiment) -> Training:
     import torch
 
     from pcpo.cost import architectures
-    from pcpo.cost.counting import count_as_on_cuda, peak_bytes
+    from pcpo.cost.counting import count_as_on, peak_bytes
     from pcpo.policies.base import HALF
 
+    device = device_of(experiment)
     sharded = experiment.execution.sharding == "fsdp"
     gpus = experiment.execution.gpus if sharded else 1
     policy = architectures.policy(experiment, device="meta")
-    count_as_on_cuda(policy)
+    count_as_on(policy, device)
     trainable = list(policy.trainable().values())
     everything = list(policy.denoiser.parameters())
-    weights, trained = _bytes(everything) / gpus, _bytes(trainable) / gpus
+    weights, trained = _bytes(_tensors(policy.denoiser)) / gpus, _bytes(trainable) / gpus
+    vae = _bytes(_tensors(policy.pipeline.vae))
     gathered = 0.0
     if sharded:
         half = HALF.get(experiment.precision, torch.float32)
@@ -196,16 +223,23 @@ def _training(experiment: Experiment) -> Training:
         return peak_bytes(update)
 
     one, two = peak(1), peak(2)
+    average = trained if experiment.ema else 0.0
+    encoding = _encoding(experiment, policy, weights, vae) + average + gathered
+    if device == "cpu":  # there the VAE stays where it is in an update
+        weights, vae = weights + vae, 0.0
     return Training(
         weights=weights,
         gradients=trained,
         moments=ADAM_MOMENTS * trained,
-        average=trained if experiment.ema else 0.0,
+        average=average,
         gathered=gathered,
-        vae=_bytes(policy.pipeline.vae.parameters()),
+        vae=vae,
         update_once=2 * one - two,
         update_each=two - one,
-        decode_each=peak_bytes(decode_call(policy)),
+        decode_each=peak_bytes(decode_call(policy, device)),
+        # A copy of all gradients; torch takes one parameter after another only on a CPU.
+        step=trained if device == "cuda" else float(max(p.nbytes for p in trainable)),
+        encoding=encoding,
         trained=sum(p.numel() for p in trainable),
     )
 
@@ -214,20 +248,38 @@ def _sampling(experiment: Experiment) -> Sampling:
     import torch
 
     from pcpo.cost import architectures
-    from pcpo.cost.counting import count_as_on_cuda, flops, peak_bytes
+    from pcpo.cost.counting import count_as_on, flops, peak_bytes
 
+    device = device_of(experiment)
     policy = architectures.policy(experiment, device="meta", train=False)
-    count_as_on_cuda(policy)
+    count_as_on(policy, device)
     predict = torch.no_grad()(predict_call(experiment, policy, 1))
-    decode = decode_call(policy)
+    decode = decode_call(policy, device)
     forward_flop, decode_flop = flops(predict), flops(decode)
+    weights, vae = _bytes(_tensors(policy.denoiser)), _bytes(_tensors(policy.pipeline.vae))
     return Sampling(
-        weights=_bytes(policy.denoiser.parameters()) + _bytes(policy.pipeline.vae.parameters()),
+        weights=weights + vae,
         each=max(peak_bytes(predict), peak_bytes(decode)),
+        encoding=_encoding(experiment, policy, weights, vae),
         latent=torch.Size(policy.latent_shape).numel(),
         forward_flop=forward_flop,
         decode_flop=decode_flop,
     )
+
+
+def _encoding(experiment: Experiment, policy: Policy, weights: float, vae: float) -> float:
+    """Bytes of the text encoders and of what is there beside them; `weights` of the denoiser."""
+    from pcpo.cost.architectures import ARCHITECTURES
+    from pcpo.cost.encoders import encoder_bytes
+
+    dtypes = policy.component_dtypes(experiment.precision, experiment.lora)
+    encoders = encoder_bytes(experiment.model, dtypes["default"])
+    if device_of(experiment) == "cuda":
+        return weights + encoders  # the VAE comes to the GPU at the first image
+    # A weight that is held as it is stored is mapped, and read when it is first used.
+    held = dtypes[policy.denoiser_name].itemsize
+    unread = ARCHITECTURES[experiment.model].stored == held
+    return encoders + vae + (0.0 if unread else weights)
 
 
 def _gathered_bytes(policy: Policy, half: int) -> float:
@@ -252,47 +304,64 @@ def predict_call(experiment: Experiment, policy: Policy, images: int) -> Callabl
     return lambda: policy.predict(latents, timesteps, conditioning, guidance)
 
 
-def decode_call(policy: Policy) -> Callable[[], None]:
-    """The VAE's decoder on one image."""
+def decode_call(policy: Policy, device: str) -> Callable[[], None]:
+    """The VAE's decoder on one image, on meta tensors, as on a device."""
     import torch
 
-    from pcpo.cost.counting import AsOnCuda
+    from pcpo.cost.counting import AS_ON
 
     latents = torch.empty(1, *policy.latent_shape, device="meta")
 
     @torch.no_grad()
     def decode() -> None:
         vae = policy.pipeline.vae
-        with AsOnCuda(None):
+        with AS_ON[device](None):
             vae.decode(policy._to_vae(latents).to(vae.dtype))
 
     return decode
 
 
-def _bytes(parameters: Iterable[Tensor]) -> float:
-    return float(sum(p.numel() * p.element_size() for p in parameters))
+def _tensors(module: Any) -> list[Tensor]:
+    """Parameters, and what else a network has: SD3's table of positions has 0.45 GB."""
+    return [*module.parameters(), *module.buffers()]
+
+
+def _bytes(tensors: Iterable[Tensor]) -> float:
+    return float(sum(t.numel() * t.element_size() for t in tensors))
 
 
 def peak_gigabytes(experiment: Experiment, micro_batch: int | None = None) -> float:
-    """Peak GPU memory of one process of a training run, in 10^9 bytes."""
+    """Peak memory of one process of a training run on the scale's device, in 10^9 bytes.
+
+    On a CPU without the trajectories, which `host_gigabytes` counts.
+    """
     counted = counts(experiment)
-    transient = counted.transient(micro_batch or experiment.batch.micro_batch)
+    working = counted.working(micro_batch or experiment.batch.micro_batch)
     if (images := experiment.execution.rollout_batch) is not None:  # no gradients are recorded
         rollout = counted.vae + images * sampling(experiment).each - counted.gradients
-        transient = max(transient, rollout)
-    reward = own_reward(experiment).bytes
-    return (CONTEXT + counted.resident + reward + (1 + FRAGMENTATION) * transient) / 1e9
+        working = max(working, counted.resident + (1 + FRAGMENTATION) * rollout)
+    return _peak(experiment, working, counted.encoding, own_reward(experiment).bytes)
+
+
+def _peak(experiment: Experiment, working: float, encoding: float, rewards: float) -> float:
+    """The larger of two phases with the rewards' weights, in 10^9 bytes.
+
+    On a CPU these are mapped, and read when the first image is scored, after the encoding.
+    """
+    device = device_of(experiment)
+    beside = rewards if device == "cuda" else 0.0
+    return (CONTEXT[device] + max(working + rewards, encoding + beside)) / 1e9
 
 
 def generation_gigabytes(experiment: Experiment, rewards: Iterable[str]) -> float:
-    """Peak GPU memory of a process that samples evaluation images and scores them, 10^9 bytes.
+    """Peak memory of a process that samples evaluation images and scores them, in 10^9 bytes.
 
     rewards: modules of pcpo/rewards that are loaded at once.
     """
     counted = sampling(experiment)
-    transient = experiment.evaluation.batch * counted.each
-    resident = counted.weights + sum(reward_cost(name).bytes for name in rewards)
-    return (CONTEXT + resident + (1 + FRAGMENTATION) * transient) / 1e9
+    images = counted.weights + (1 + FRAGMENTATION) * experiment.evaluation.batch * counted.each
+    scored = sum(reward_cost(name).bytes for name in rewards)
+    return _peak(experiment, images, counted.encoding, scored)
 
 
 def forward_tflop(experiment: Experiment) -> tuple[float, float]:

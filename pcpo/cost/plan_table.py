@@ -19,10 +19,12 @@ _NOTES = (
     "recompute h: what activation checkpointing computes again, on top of GPU-hours; a measured "
     "share may contain it.",
     "GPU GB: of one process, 10^9 bytes. Weights, gradients, Adam's moments and averages are "
-    "summed; activations are counted on meta tensors with the dtypes and attention of CUDA, "
-    "without compilation. Rewards stay on the same GPU (all of an alignment table's at once). "
-    f"ASSUMED: {CONTEXT / 1e9:g} GB for CUDA and its libraries, {FRAGMENTATION:.0%} of what comes "
-    "and goes lost to fragmentation.",
+    "summed; activations are counted on meta tensors with the dtypes and attention of the scale's "
+    "device, without compilation. Text encoders are counted beside the denoiser while prompts are "
+    "encoded, rewards always (all of an alignment table's at once). ASSUMED: "
+    f"{CONTEXT['cuda'] / 1e9:g} GB for CUDA and its libraries, {FRAGMENTATION:.0%} of what comes "
+    "and goes lost to fragmentation. At a scale whose device is the CPU it is the memory of the "
+    f"process, with {CONTEXT['cpu'] / 1e9:g} GB for the libraries.",
     "fits 24 ... 141: the largest batch.micro_batch that fits such a GPU with the execution keys "
     "as they are; 0: none (set execution.activation_checkpointing, or sharding: fsdp over several "
     "gpus). Evaluation and reward guidance: its batch, or 0.",

@@ -305,12 +305,21 @@ def _leaves(data, prefix=""):
     return found
 
 
-def test_the_pilot_changes_sizes_and_what_its_preset_says():
-    preset = load_preset("one_gpu")
-    for paper, pilot in zip(published("paper"), published("pilot"), strict=True):
-        before, after = (_leaves(e.model_dump(exclude={"name", "scale"})) for e in (paper, pilot))
+@pytest.mark.parametrize(
+    ("scale", "preset", "changed_by_it"),
+    [
+        ("pilot", "one_gpu", "10_dancegrpo_flux_uniform"),
+        ("true_size", "two_cores", "07_dancegrpo_sd15_pickscore"),
+    ],
+)
+def test_a_small_real_scale_changes_sizes_and_what_its_preset_says(scale, preset, changed_by_it):
+    methods = load_preset(preset).experiments
+    papers = {e.name: e for e in published("paper")}
+    for ours in published(scale):
+        paper = papers[ours.name]
+        before, after = (_leaves(e.model_dump(exclude={"name", "scale"})) for e in (paper, ours))
         changed = {k for k in before | after if before.get(k) != after.get(k)}
-        method = preset.experiments.get(paper.name, {})
+        method = methods.get(paper.name, {})
         for key in changed:
             sized = any(
                 key == may or (may.endswith("*") and key.startswith(may[:-1]))
@@ -318,7 +327,21 @@ def test_the_pilot_changes_sizes_and_what_its_preset_says():
             )
             assert sized or key.split(".")[0] in method, (paper.name, key)
         assert {"epochs", "evaluation.images_per_prompt"} <= changed
-    assert list(preset.experiments) == ["10_dancegrpo_flux_uniform"]
+    assert list(methods) == [changed_by_it]
+
+
+def test_true_size_keeps_resolution_rewards_and_adapters():
+    """Only counts are cut; the variant trains all weights of the same network."""
+    paper = {e.number: e for e in published("paper")}
+    for ours in published("true_size"):
+        theirs = paper[ours.number]
+        assert ours.sampler.resolution == 512
+        assert (ours.reward, ours.alignment) == (theirs.reward, theirs.alignment)
+        assert ours.lora == (paper[1].lora if ours.number == 7 else theirs.lora)
+        assert (ours.precision, ours.sampler.steps) == ("bf16", 2)
+    assert load_scale("true_size").models == load_scale("paper").models
+    full = load_experiment(14, "true_size")
+    assert (full.lora, full.model, full.measured) == (None, "sd15", ())
 
 
 def test_the_pilot_trains_what_tables_and_figures_show():

@@ -1,4 +1,7 @@
-"""Counting on meta tensors: by hand, and against torch's own autocast on (fake) CUDA tensors."""
+"""Counting on meta tensors: by hand, and against torch's own autocast.
+
+That of CUDA runs on fake tensors, that of a CPU on real ones.
+"""
 
 from contextlib import contextmanager
 
@@ -12,7 +15,8 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from pcpo.config import load_experiment
 from pcpo.cost import architectures
-from pcpo.cost.counting import AsOnCuda, LiveBytes, _attention, count_as_on_cuda, flops, peak_bytes
+from pcpo.cost.bench import toy, with_execution
+from pcpo.cost.counting import AsOnCuda, LiveBytes, _attention, count_as_on, flops, peak_bytes
 from pcpo.policies.base import HALF
 
 
@@ -151,7 +155,7 @@ def test_dtypes_and_bytes_are_those_of_autocast_on_cuda(number):
     experiment = load_experiment(number)
     guidance, half = experiment.sampler.guidance_scale, HALF[experiment.precision]
     policy = architectures.policy(experiment, device="meta", small=True)
-    count_as_on_cuda(policy)
+    count_as_on(policy, "cuda")
     ours, our_bytes = forward(policy, "meta", guidance)
 
     policy = architectures.policy(experiment, device="meta", small=True)
@@ -166,6 +170,36 @@ def test_dtypes_and_bytes_are_those_of_autocast_on_cuda(number):
     assert {half, torch.float32} <= dtypes  # some of both, so that the comparison says something
 
 
+# LoRA on each denoiser, and all weights; with and without checkpointing
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("number", [1, 5, 9, 6])
+def test_dtypes_bytes_and_flops_are_those_of_a_real_cpu(number, checkpointing):
+    experiment = load_experiment(number)
+    execution = {"activation_checkpointing": checkpointing, "channels_last": False}
+    experiment = with_execution(toy(experiment), compile=False, **execution)
+    experiment = experiment.model_copy(update={"precision": "bf16"})
+    guidance, found = experiment.sampler.guidance_scale, []
+    for device in ("meta", "cpu"):
+        policy = architectures.policy(experiment, device=device, small=True)
+        if device == "meta":
+            count_as_on(policy, "cpu")
+        seen, alive = forward(policy, device, guidance)
+        latents = torch.zeros(2, *policy.latent_shape, device=device)
+        timesteps, texts = torch.full((2,), 500.0, device=device), policy.encode(["a", "b"])
+        policy.predict(latents, timesteps, texts, guidance)  # the empty prompt's rows are kept
+
+        def update(policy=policy, latents=latents, timesteps=timesteps, texts=texts):
+            policy.predict(latents, timesteps, texts, guidance).square().mean().backward()
+
+        peaks = [peak_bytes(update), peak_bytes(update)]  # without and with gradients
+        found.append((seen, flops(update), [alive, *peaks]))
+    ours, theirs = found
+    assert ours[:2] == theirs[:2]
+    # A norm keeps its mean and deviation in another dtype on meta tensors.
+    assert ours[2] == pytest.approx(theirs[2], rel=0.03)
+    assert torch.bfloat16 in {dtype for outputs in ours[0].values() for dtype, _ in outputs}
+
+
 @pytest.mark.parametrize("number", [1, 9, 6])
 def test_checkpointing_keeps_less(number):
     experiment = load_experiment(number)
@@ -177,7 +211,7 @@ def test_checkpointing_keeps_less(number):
         policy = architectures.policy(
             experiment.model_copy(update={"execution": execution}), device="meta", small=True
         )
-        count_as_on_cuda(policy)
+        count_as_on(policy, "cuda")
         latents = meta(4, *policy.latent_shape)
         conditioning = policy.encode(["a"] * 4)
 

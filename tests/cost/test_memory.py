@@ -59,8 +59,40 @@ def test_what_stays_with_lora_and_an_average():
     assert counted.trained == 18_776_064
     assert counted.gradients == counted.average == 4 * counted.trained
     assert counted.moments == 8 * counted.trained
-    # fp16 but for the adapter; 2.24 B weights and the buffer of positions, which is not one
-    assert counted.weights == pytest.approx(2 * 2.243e9 + 4 * counted.trained, rel=1e-3)
+    # fp16 but for the adapter: 2.24 B weights, and the table of positions, which is none
+    held = 2 * (2.243e9 + 384**2 * 1536)
+    assert held == pytest.approx(4.94e9, rel=1e-3)
+    assert counted.weights == pytest.approx(held + 4 * counted.trained, rel=1e-3)
+
+
+def test_text_encoders_are_counted_while_they_are_open():
+    """SD3.5-M: 0.25, 1.39 and 9.53 GB as published, and the part of T5 that stays in fp32."""
+    counted = counts(configuration(8))
+    encoders = 0.248e9 + 1.39e9 + 9.526e9 + 2 * 24 * 10240 * 4096
+    beside = counted.weights + counted.average
+    assert counted.encoding == pytest.approx(beside + encoders, rel=1e-3)
+    # Little is trained at a micro-batch of one image: then this is the most.
+    assert counted.working(1) < counted.encoding < counted.working(8)
+    assert peak_gigabytes(configuration(8), 1) == pytest.approx(1 + counted.encoding / 1e9)
+    # With PickScore beside it
+    nine = counts(configuration(9))
+    assert peak_gigabytes(configuration(9), 1) == pytest.approx(1 + 3.9444 + nine.encoding / 1e9)
+
+
+def test_on_a_cpu_weights_that_are_held_as_stored_are_read_after_the_encoding():
+    """SD3.5-M in half precision, as published; SD1.5 is published in fp32."""
+    sd35m, sd15 = (load_experiment(number, "true_size") for number in (8, 1))
+    encoders = 0.248e9 + 1.39e9 + 9.526e9
+    found = counts(sd35m)
+    assert found.encoding == pytest.approx(encoders + found.average + 0.335e9, rel=1e-3)
+    # And so is a reward: PickScore is read when the first image is scored.
+    nine = load_experiment(9, "true_size")
+    assert counts(nine).encoding < counts(nine).working(1) + 3.9444e9
+    assert peak_gigabytes(nine) == pytest.approx(1 + 3.9444 + counts(nine).working(1) / 1e9)
+    found = counts(sd15)
+    assert found.encoding == pytest.approx(2 * (859.52e6 + 123.06e6 + 83.65e6), rel=2e-3)
+    assert found.vae == 0  # it stays where it is, with the weights
+    assert found.weights == pytest.approx(2 * (859.52e6 + 83.65e6), rel=2e-3)
 
 
 def test_a_suggestion_divides_the_update_among_the_gpus():

@@ -1,7 +1,6 @@
-"""Configurations in the precision of the paper's scale, on pipelines of published classes alone.
+"""Configurations in the precision of the paper's scale, on small pipelines in published folders.
 
-The demo's small pipelines have a VAE of their own; here it is an AutoencoderKL, so that denoiser,
-VAE, text encoders and scheduler are the classes of the real models, in half precision.
+Denoiser, VAE, text encoders and scheduler are the classes of the real models, in half precision.
 """
 
 import pytest
@@ -17,7 +16,7 @@ from pcpo.training.observer import Observer
 from pcpo.training.processes import Processes
 from pcpo.training.run import Run
 from pcpo.training.run_folder import RunFolder, RunState, read_manifest
-from tests.published import save_pipeline
+from tests.published.pipelines import save_pipeline
 from tests.small import PROMPTS, brightness, experiment, latents, newest_state
 
 NUMBERS = (1, 5, 6, 8, 10)
@@ -27,11 +26,11 @@ each_configuration = pytest.mark.parametrize("number", NUMBERS)
 
 
 @pytest.fixture(scope="module")
-def published(models, tmp_path_factory):
+def published(tmp_path_factory):
     """number -> ModelSource of a small pipeline without a class of ours."""
     root, sources = tmp_path_factory.mktemp("published"), {}
     for number in NUMBERS:
-        save_pipeline(models, experiment(number).model, root / str(number))
+        save_pipeline(experiment(number).model, root / str(number))
         sources[number] = ModelSource(path=str(root / str(number)))
     return sources
 

@@ -7,14 +7,9 @@ KL and moving average on SD3.
 
 import pandas as pd
 import pytest
-import torch
 import yaml
-from safetensors.torch import load_file
 
-from tests.features.random_weights import BUILDERS as EXTRACTORS
-from tests.published import save_pipeline
-from tests.rewards.tiny_models import BUILDERS as REWARDS
-from tests.rewards.tiny_models import laion_head
+from tests.published import lay_out
 from tests.system.pipeline import copy_sources, snakemake
 
 SIZES = {
@@ -49,38 +44,21 @@ SIZES = {
 }  # fmt: skip
 
 
-def lay_out(data, models):
-    """data/ as the downloads leave it."""
-    for name in ("sd14", "flux", "sd35m"):
-        save_pipeline(models, name, data / "models" / name)
-    for name in ("aesthetic", "hps", "clipscore", "pickscore", "imagereward"):
-        (data / "rewards" / name).mkdir(parents=True)
-        REWARDS[name](data / "rewards" / name)
-    for name, build in EXTRACTORS.items():
-        (data / "features" / name).mkdir(parents=True)
-        build(data / "features" / name)
-    # Published as pickles.
-    head = data / "rewards/aesthetic/sac+logos+ava1-l14-linearMSE.pth"
-    torch.save(laion_head(), head)
-    ranker = data / "rewards/imagereward/ImageReward"
-    torch.save(load_file(ranker.with_suffix(".safetensors")), ranker.with_suffix(".pt"))
-    pickscore = data / "rewards/pickscore"
-    (pickscore / "processor").mkdir()
-    for file in pickscore.glob("*token*"):
-        file.rename(pickscore / "processor" / file.name)
-    for kind in ("models", "rewards", "features"):
-        for folder in (data / kind).iterdir():
-            (folder / "assets.json").write_text("{}")
-    prompts = data / "prompts"
-    prompts.mkdir()
-    for name in ("hpd", "hpd_flux", "pick_sfw", "pick_sfw_validation", "coco", "mjhq"):
-        (prompts / f"{name}.txt").write_text("red circle\nblue star\na green dot\n")
+ASSETS = (
+    *("models/sd14", "models/flux", "models/sd35m", "rewards/aesthetic", "rewards/hps"),
+    *("rewards/clipscore", "rewards/pickscore", "rewards/imagereward"),
+    *("features/inception", "features/dinov2", "features/lpips"),
+)
 
 
 @pytest.mark.slow
-def test_from_published_folders_to_tables(models, tmp_path):
+def test_from_published_folders_to_tables(tmp_path):
     copy_sources(tmp_path)
-    lay_out(tmp_path / "data", models)
+    lay_out(tmp_path / "data", "small", ASSETS)
+    (tmp_path / "data/prompts").mkdir()
+    for name in ("hpd", "hpd_flux", "pick_sfw", "pick_sfw_validation", "coco", "mjhq"):
+        prompts = "red circle\nblue star\na green dot\n"
+        (tmp_path / f"data/prompts/{name}.txt").write_text(prompts)
     (tmp_path / "config/scale/tiny.yaml").write_text(yaml.safe_dump(SIZES))
     chosen = {"scale": "tiny", "experiments": list(SIZES["experiments"]), "seeds": [0]}
     (tmp_path / "config/tiny.yaml").write_text(yaml.safe_dump(chosen))

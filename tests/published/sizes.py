@@ -1,0 +1,5 @@
+"""The two sizes of the random models."""
+
+from typing import Literal
+
+Size = Literal["small", "true"]

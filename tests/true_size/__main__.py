@@ -1,0 +1,52 @@
+"""Run the stages of `make test-true-size`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import pcpo.cli.console  # noqa: F401  (threads, before torch is imported)
+
+# isort: split
+from tests.true_size.place import Place
+from tests.true_size.stages import Failure, run_stages
+from tests.true_size.steps import stages
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.true_size", description=__doc__)
+    parser.add_argument("--cache", type=Path, required=True, help="folder of weights and records")
+    parser.add_argument("--stages", nargs="+", default=[], metavar="NAME", help="only these")
+    parser.add_argument("--again", nargs="+", default=[], metavar="NAME", help="although done")
+    parser.add_argument("--list", action="store_true", help="names the stages and ends")
+    parser.add_argument(
+        "--memory", type=float, default=20, help="GB that may be resident at a time"
+    )
+    parser.add_argument("--cores", type=int, default=2, help="threads of each job")
+    parser.add_argument(
+        "--size", choices=("true", "small"), default="true", help="small: a rehearsal of minutes"
+    )
+    args = parser.parse_args()
+    place = Place(args.cache, args.size, args.cores, 1e9 * args.memory)
+    every = stages(place)
+    if args.list:
+        for stage in every:
+            done = "done" if place.record.done(stage.name) else ""
+            print(f"{stage.name:18}{done:6}{stage.about}")
+        return
+    try:
+        wanted = place.check_disk()
+        print(f"{place.cache}: {wanted:.0f} GB of disk are needed still, and are free")
+        place.prepare()
+        for name in args.again:
+            place.record.forget(name)
+        good = run_stages(every, place.record, args.stages, lambda text: print(text, flush=True))
+    except (Failure, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    sys.exit(0 if good else 1)
+
+
+if __name__ == "__main__":
+    main()
