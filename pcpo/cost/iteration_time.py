@@ -44,10 +44,12 @@ class Seconds:
     @classmethod
     def median(cls, laps: Sequence[Seconds]) -> Seconds:
         """The median of each phase."""
-        phases = (
-            median(getattr(lap, name) for lap in laps) for name in ("sampling", "reward", "update")
+        return cls(
+            sampling=median(lap.sampling for lap in laps),
+            reward=median(lap.reward for lap in laps),
+            update=median(lap.update for lap in laps),
+            images=laps[0].images,
         )
-        return cls(*phases, laps[0].images)
 
 
 def matrix_tflops(device: str, size: int = 8192, repeats: int = 20) -> float:

@@ -319,7 +319,11 @@ def _broadcast(values: Tensor, like: Tensor) -> Tensor:
 
 def _steps(experiment: Experiment, policy: Policy) -> Any:
     """Raises ValueError for a sampler that no official trainer has."""
-    kinds = {"ddim": _DDIM, "dance_sde": _DanceFlow, "flow_grpo_sde": _FlowGRPO}
+    kinds: dict[str, type[Any]] = {
+        "ddim": _DDIM,
+        "dance_sde": _DanceFlow,
+        "flow_grpo_sde": _FlowGRPO,
+    }
     if experiment.sampler.kind not in kinds:
         raise ValueError(
             f"{experiment.name}: sampler.kind {experiment.sampler.kind} is in no official trainer"

@@ -56,7 +56,7 @@ class Comparison:
 
 def compared(experiment: Experiment) -> Experiment:
     """The experiment with few steps and without a moving average, which is not compared."""
-    sampler = {"steps": STEPS}
+    sampler: dict[str, float] = {"steps": STEPS}
     if experiment.algorithm == "flow_grpo":
         sampler["guidance_scale"] = GUIDANCE
     changed = experiment.sampler.model_copy(update=sampler)
