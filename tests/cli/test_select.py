@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from pcpo import config
 from pcpo.cli import console, evaluation, select, train
 from pcpo.config import load_experiment, load_scale
 from tests.rewards.tiny_models import BUILDERS
@@ -27,8 +28,9 @@ def command(models, tmp_path, monkeypatch):
     def run(module, *arguments, **changes):
         sizes = chosen.evaluation.model_copy(update=changes)
         own = chosen.model_copy(update={"evaluation": sizes})
-        monkeypatch.setattr(module, "load_scale", lambda name: scale.model_copy(update=places))
-        monkeypatch.setattr(module, "load_experiment", lambda *names: own)
+        where = config if module is train else module  # a training imports them in its main
+        monkeypatch.setattr(where, "load_scale", lambda name: scale.model_copy(update=places))
+        monkeypatch.setattr(where, "load_experiment", lambda *names: own)
         monkeypatch.setattr(console.Log, "current", None)
         monkeypatch.setattr(sys, "argv", ["it", "1", *arguments, "--scale", "smoke"])
         module.main()

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import pcpo.cost.plan
+from pcpo import config
 from pcpo.cli import console, evaluation, train
 from pcpo.cli.evaluation import cut_prompts
 from pcpo.cli.train import out_of_memory
@@ -75,12 +76,12 @@ def command(models, tmp_path, monkeypatch):
     }
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(console.Log, "current", None)
-    monkeypatch.setattr(train, "load_experiment", lambda *names: chosen)
+    monkeypatch.setattr(config, "load_experiment", lambda *names: chosen)
     monkeypatch.setattr(evaluation, "load_reward", lambda *given, **options: brightness)
 
     def start(kind):
         own = scale.model_copy(update=places | {"tracker": kind})
-        monkeypatch.setattr(train, "load_scale", lambda name: own)
+        monkeypatch.setattr(config, "load_scale", lambda name: own)
         words = ["train", "1", "pcpo", "--scale", "smoke", "--out", "run", "--log", "log"]
         monkeypatch.setattr(sys, "argv", words)
         train.main()

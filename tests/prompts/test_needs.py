@@ -2,7 +2,7 @@
 
 import pytest
 
-from pcpo import rewards
+from pcpo import config, rewards
 from pcpo.cli import train
 from pcpo.config import load_experiment, load_scale
 from pcpo.prompts.needs import NEEDS, check_prompts, needs_of, quoted_text
@@ -68,7 +68,7 @@ def test_every_set_is_looked_at_that_an_experiment_scores(scale, tmp_path):
 
 
 def test_training_looks_before_it_loads_a_model(scale, tmp_path, monkeypatch):
-    monkeypatch.setattr(train, "load_scale", lambda name: scale)
+    monkeypatch.setattr(config, "load_scale", lambda name: scale)
     monkeypatch.setattr("sys.argv", ["train", "8", "pcpo", "--device", "cpu", "--out", "run"])
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=r"ocr\.txt: line 2: the OCR reward needs"):

@@ -105,6 +105,7 @@ OF_NO_RULE = {
     *("preference.limits", "preference.pairs", "preference.schedule", "preference.simulate"),
     *("preference.summary", "figures.preference"),
     *("cost.bench", "cost.bench_table", "cost.iteration_time"),
+    *("cost.official_order", "cost.side_by_side"),
     *("cli.ledger", "report.ledger_table"),
     *("cli.decided", "evaluation.decided", "cli.samplers_compared"),
     *(

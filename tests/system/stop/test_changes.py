@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from pcpo import policies
+from pcpo import config, policies
 from pcpo.cli import console, train
 from pcpo.config import (
     EMA,
@@ -149,7 +149,7 @@ def command(models, tmp_path, monkeypatch):
         "rewards": scale.rewards | {"aesthetic": reward},
     }
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(train, "load_scale", lambda name: scale.model_copy(update=places))
+    monkeypatch.setattr(config, "load_scale", lambda name: scale.model_copy(update=places))
     monkeypatch.setattr(console.Log, "current", None)
     arguments = ["train", "1", "pcpo", "--scale", "smoke", "--out", "run", "--log", "train.log"]
     monkeypatch.setattr(sys, "argv", arguments)
@@ -160,7 +160,7 @@ def command(models, tmp_path, monkeypatch):
             for key, value in changes.items()
         }
         changed = chosen.model_copy(update=sections)
-        monkeypatch.setattr(train, "load_experiment", lambda *names: changed)
+        monkeypatch.setattr(config, "load_experiment", lambda *names: changed)
         train.main()
         return (tmp_path / "train.log").read_text()
 
