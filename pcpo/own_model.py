@@ -24,7 +24,7 @@ from pcpo.config.files import explain
 from pcpo.policies.base import Policy
 from pcpo.prompts.draws import derive_seed
 from pcpo.prompts.file import check
-from pcpo.records import frames, provenance
+from pcpo.records import frame_file, frames, provenance
 from pcpo.records.digest import SHORT, of_text
 from pcpo.rewards._base import checked
 from pcpo.training.identity import configuration
@@ -172,7 +172,7 @@ def align(
             run = Run(experiment, arm, seed, policy, scored, texts, processes=processes)
             train(run, run_folder, [Observer(update=report)], say)
     manifest = read_manifest(Path(out) / "checkpoints.csv")
-    updates = frames.read(Path(out) / "updates.parquet", frames.UPDATES)
+    updates = frame_file.read(Path(out) / "updates.parquet", frames.UPDATES)
     return Aligned(Path(out), manifest, updates)
 
 

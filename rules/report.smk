@@ -7,7 +7,7 @@ rule table:
         # A line below each table lists what the scale changes.
         code=lambda wc: code(
             "pcpo.cli.table",
-            "pcpo.records.frames",
+            "pcpo.records.frame_file",
             "pcpo.config.scale_differences",
             f"pcpo.tables.{wc.table}",
         ),
@@ -54,7 +54,9 @@ for figure, spec in T.figures.items():
         input:
             **T.figure_inputs(spec),
             code=code(
-                "pcpo.cli.figure", "pcpo.records.frames", f"pcpo.figures.{spec.kind}"
+                "pcpo.cli.figure",
+                "pcpo.records.frame_file",
+                f"pcpo.figures.{spec.kind}",
             ),
         output:
             multiext(

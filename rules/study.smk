@@ -51,7 +51,7 @@ if T.answered:
         """The frame of people's answers, and their analysis as a page."""
         input:
             answers=P.study_answers,
-            code=code("pcpo.cli.study_answers", "pcpo.records.frames"),
+            code=code("pcpo.cli.study_answers", "pcpo.records.frame_file"),
         output:
             frame=P.preference,
             analysis=P.study_analysis,

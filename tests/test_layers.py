@@ -71,7 +71,7 @@ def test_a_snakefile_parse_loads_only_what_it_needs(module):
 REPORT = (
     *("pcpo.report", "pcpo.metrics", "pcpo.stats", "pcpo.tables", "pcpo.figures", "pcpo.claims"),
     *("pcpo.analysis.curves", "pcpo.analysis.phases", "pcpo.analysis.reward_levels"),
-    *("pcpo.records.frames", "pcpo.archive", "pcpo.preference"),
+    *("pcpo.records.frames", "pcpo.records.frame_file", "pcpo.archive", "pcpo.preference"),
 )
 
 

@@ -17,7 +17,7 @@ from pcpo.config import ConfigError, load_arm
 from pcpo.own_model import experiment_of
 from pcpo.policies.base import Policy
 from pcpo.prompts.draws import derive_seed
-from pcpo.records import frames
+from pcpo.records import frame_file, frames
 from pcpo.training.loop import train
 from pcpo.training.run import Run
 from pcpo.training.run_folder import RunFolder
@@ -65,7 +65,7 @@ def test_it_is_the_trainer_of_the_pipeline(models, tmp_path, name):
         policy = policies.load(chosen, models[name], train=True)
     run = Run(chosen, load_arm("pcpo"), 0, policy, brightness, PROMPTS)
     train(run, RunFolder(tmp_path / "run", "same"), log=lambda message: None)
-    updates = frames.read(tmp_path / "run" / "updates.parquet", frames.UPDATES)
+    updates = frame_file.read(tmp_path / "run" / "updates.parquet", frames.UPDATES)
     for column in ("reward_mean", "log_ratio_std", "grad_norm"):
         assert found.updates[column].tolist() == updates[column].tolist()
     assert same_tensors(weights(tmp_path / "align", 1), weights(tmp_path / "run", 1))

@@ -34,7 +34,7 @@ from pcpo.paths import (
     TABLE_SUFFIXES,
     Paths,
 )
-from pcpo.records import frames, strips
+from pcpo.records import frame_file, frames, strips
 from pcpo.records.frames import FrameSpec
 from pcpo.records.git import NoAnswer, tracked
 from pcpo.records.strip_files import shown_strips
@@ -80,7 +80,7 @@ def contents(
             raise FileNotFoundError(f"{path} is missing: let `snakemake archive` make it")
         found[path.as_posix()] = path
     for path, spec in tidy:
-        frames.read(path, spec, paths.scale, [experiment.name for experiment in experiments])
+        frame_file.read(path, spec, paths.scale, [experiment.name for experiment in experiments])
     found |= {path.as_posix(): source for path, source in shown_images(grids).items()}
     found |= anonymous({p.as_posix(): p for p in _records(paths, experiments, seeds)})
     for path in _belonging(REPOSITORY, _SOURCES):

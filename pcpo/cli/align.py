@@ -21,7 +21,7 @@ def checkpoints(
     ValueError for an arm that the selection lacks, or without a checkpoint up to its epoch.
     """
     from pcpo.cli.evaluation import last_checkpoint
-    from pcpo.records.frames import selected_epoch
+    from pcpo.records.frame_file import selected_epoch
 
     found: dict[tuple[str, int], list[str]] = {("base", 0): ["base"]}
     published = experiment.alignment_checkpoint
@@ -57,7 +57,7 @@ def main() -> None:
     from pcpo.prompts.draws import evaluation_prompts
     from pcpo.prompts.file import read_prompts
     from pcpo.prompts.needs import needs_of
-    from pcpo.records import frames
+    from pcpo.records import frame_file, frames
 
     setup()
     log = Log(args.log)
@@ -97,7 +97,7 @@ def main() -> None:
                 )  # fmt: skip
                 parts += [frame.assign(checkpoint=pair) for pair in pairs]
                 log(f"{arm} epoch {epoch} {dataset} {column}: {scores[key].mean():.5g}")
-    frames.write(pd.concat(parts, ignore_index=True), frames.ALIGNMENT, args.out, scale.name)
+    frame_file.write(pd.concat(parts, ignore_index=True), frames.ALIGNMENT, args.out, scale.name)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pcpo.cli.console import sampler_option, uses
 from pcpo.config import files
-from pcpo.records import frames
+from pcpo.records import frame_file, frames
 from pcpo.records.replace import write_texts
 
 
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     experiments = load_experiments(arguments.scale)
     known = [experiment.name for experiment in experiments]
     given = {
-        name: frames.read(getattr(arguments, name), spec, scale.name, known)
+        name: frame_file.read(getattr(arguments, name), spec, scale.name, known)
         for name, spec in frames.BY_NAME.items()
         if getattr(arguments, name)
     }

@@ -24,7 +24,7 @@ def main() -> None:
     from pcpo import samplers
     from pcpo.analysis.readings import schedule_rows
     from pcpo.credit import arm_sampler
-    from pcpo.records import frames
+    from pcpo.records import frame_file, frames
 
     setup()
     scale = load_scale(args.scale)
@@ -40,7 +40,7 @@ def main() -> None:
             _, schedule = arm_sampler(experiment, arm, scheduler)
             rows = schedule_rows(sampler, schedule)
             parts.append(rows.assign(experiment=experiment.name, arm=arm.name))
-    frames.write(pd.concat(parts, ignore_index=True), frames.CREDIT, args.out, scale.name)
+    frame_file.write(pd.concat(parts, ignore_index=True), frames.CREDIT, args.out, scale.name)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def main() -> None:
 
     from pcpo.cli.evaluation import device_of, evaluation_rows, load_policy, load_reward
     from pcpo.evaluation.decided import decided, scores_of_images
-    from pcpo.records import frames
+    from pcpo.records import frame_file, frames
 
     setup()
     log = Log(args.log)
@@ -63,7 +63,9 @@ def main() -> None:
         ]
         log(f"{name}: " + " ".join(f"{share:.2f}" for share in shares))
     about = [dict(zip(frames.DECIDED.columns, row, strict=True)) for row in rows]
-    frames.write(frames.of_rows(about, frames.DECIDED), frames.DECIDED, args.out, scale.name)
+    frame_file.write(
+        frame_file.of_rows(about, frames.DECIDED), frames.DECIDED, args.out, scale.name
+    )
 
 
 if __name__ == "__main__":

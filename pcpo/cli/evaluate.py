@@ -20,7 +20,7 @@ def main() -> None:
 
     from pcpo.evaluation.feature_cache import ImageSet
     from pcpo.evaluation.quality import load_extractors, measure
-    from pcpo.records import frames
+    from pcpo.records import frame_file, frames
     from pcpo.training.processes import Processes
 
     setup()
@@ -37,8 +37,8 @@ def main() -> None:
     overall, per_prompt = measure(sets, sets["base"], scale.quality, experiment.name, args.seed)
     for row in overall.itertuples():
         log(f"{row.arm} {row.measured}: {row.value:.5g} on {row.images} images")
-    frames.write(per_prompt, frames.METRICS_PER_PROMPT, args.per_prompt, scale.name)
-    frames.write(overall, frames.METRICS_OVERALL, args.overall, scale.name)
+    frame_file.write(per_prompt, frames.METRICS_PER_PROMPT, args.per_prompt, scale.name)
+    frame_file.write(overall, frames.METRICS_OVERALL, args.overall, scale.name)
 
 
 if __name__ == "__main__":

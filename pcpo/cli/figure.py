@@ -22,7 +22,7 @@ from pcpo.figures.pictures import Pictures
 from pcpo.figures.style import save
 from pcpo.markdown import escaped
 from pcpo.paths import FIGURES
-from pcpo.records import frames
+from pcpo.records import frame_file, frames
 from pcpo.records.replace import write_texts
 from pcpo.records.values import to_json
 
@@ -66,14 +66,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     of = (arguments.scale, [e.name for e in chosen] or None)
     if arguments.kind == "sample_grid":
         seeds: list[int] = []
-        selection = frames.read(arguments.selection, frames.SELECTION, *of)
+        selection = frame_file.read(arguments.selection, frames.SELECTION, *of)
         figure, remarks = _sample_grid(rows, GRIDS.get(name, Grid()), chosen, selection)
         if arguments.evaluation_sampler == NATIVE:  # else the scale's note says it
             remarks.append("The sampler is the experiment's native one for every row")
     else:
         kind = KINDS[arguments.kind]
         given = [
-            frames.read(getattr(arguments, named[spec.name]), spec, *of) for spec in kind.frames
+            frame_file.read(getattr(arguments, named[spec.name]), spec, *of) for spec in kind.frames
         ]
         if "experiment" in given[0]:
             there = set(given[0]["experiment"])

@@ -29,7 +29,7 @@ def main() -> None:
     )
     from pcpo.evaluation.generation import generate
     from pcpo.evaluation.images import missing_rows, write_images
-    from pcpo.records import frames
+    from pcpo.records import frame_file
     from pcpo.records.digest import SUMS, of_json
     from pcpo.records.lock import alone
     from pcpo.records.sources import digests
@@ -47,7 +47,7 @@ def main() -> None:
     if args.arm != "base":
         if args.run is None or args.selection is None:
             raise ValueError(f"--arm {args.arm}: --run and --selection are missing")
-        epoch = frames.selected_epoch(args.selection, args.arm, scale.name, experiment.name)
+        epoch = frame_file.selected_epoch(args.selection, args.arm, scale.name, experiment.name)
         load_checkpoint(policy, args.run, epoch, args.arm, experiment, scale)
         weights += (read_manifest(args.run / "checkpoints.csv")[epoch] / SUMS).read_text(
             encoding="utf-8"

@@ -36,7 +36,7 @@ def main() -> None:
     from pcpo.prompts.draws import derive_seed
     from pcpo.prompts.file import read_prompts
     from pcpo.prompts.needs import needs_of
-    from pcpo.records import frames
+    from pcpo.records import frame_file, frames
     from pcpo.training.run import Run
     from pcpo.training.step_gradients import step_gradients
 
@@ -69,8 +69,8 @@ def main() -> None:
             weights.restore(policy, folders[epoch])
         rows += [whole.columns | row for row in step_gradients(whole, epoch)]
         log(f"{experiment.name} {arm.name}: gradients at epoch {epoch}")
-    frame = frames.of_rows(rows, frames.GRADIENTS)
-    frames.write(frame, frames.GRADIENTS, args.out, scale.name, **whole.columns)
+    frame = frame_file.of_rows(rows, frames.GRADIENTS)
+    frame_file.write(frame, frames.GRADIENTS, args.out, scale.name, **whole.columns)
 
 
 if __name__ == "__main__":

@@ -124,19 +124,19 @@ def _pilot(arguments: argparse.Namespace) -> dict[str, float]:
         raise ValueError("--scale: the scale of the pilot's files is missing")
     from pcpo.analysis import pilot
     from pcpo.config import load_experiments
-    from pcpo.records import frames
+    from pcpo.records import frame_file, frames
 
     rewards = {e.name: e.reward.name for e in load_experiments(arguments.scale)}
     known = [*rewards]
     found: dict[str, list[np.ndarray]] = {}
     if arguments.validation:
-        read = frames.read(arguments.validation, frames.VALIDATION, arguments.scale, known)
+        read = frame_file.read(arguments.validation, frames.VALIDATION, arguments.scale, known)
         found |= pilot.of_validation(read, arguments.arm)
         if len({rewards[name] for name in read["experiment"].unique()}) > 1:
             del found["area"]  # the unit differs
     if arguments.per_prompt:
         spec = frames.METRICS_PER_PROMPT
-        read = frames.read(arguments.per_prompt, spec, arguments.scale, known)
+        read = frame_file.read(arguments.per_prompt, spec, arguments.scale, known)
         found |= pilot.of_quality(read, arguments.arm)
     sds = {name: sd for name, each in found.items() if (sd := pilot.pooled_sd(each)) is not None}
     logs = {outcome.name for outcome in OUTCOMES if outcome.logs}

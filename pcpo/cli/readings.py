@@ -15,10 +15,10 @@ def main() -> None:
     uses(wrote=[args.out])
 
     from pcpo.analysis.readings import readings
-    from pcpo.records import frames
+    from pcpo.records import frame_file, frames
 
     setup()
-    frames.write(readings(), frames.READINGS, args.out, "")  # the same at every scale
+    frame_file.write(readings(), frames.READINGS, args.out, "")  # the same at every scale
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def main() -> None:
     from pcpo.prompts.draws import evaluation_prompts
     from pcpo.prompts.file import read_prompts
     from pcpo.prompts.needs import needs_of
-    from pcpo.records import frames
+    from pcpo.records import frame_file, frames
     from pcpo.records.digest import SUMS, of_json
     from pcpo.records.sources import digests, sources_of
     from pcpo.training.trained_code import image_sources
@@ -120,8 +120,8 @@ def main() -> None:
         means = pd.DataFrame(point).groupby("measure")["value"].mean()
         values = ", ".join(f"{name} {value:.5g}" for name, value in means.items())
         log(f"strengths {folder.name}: {len(missing)} images made; {values}")
-    frame = frames.of_rows(found, frames.REWARD_GUIDANCE)
-    frames.write(frame, frames.REWARD_GUIDANCE, args.out, scale.name)
+    frame = frame_file.of_rows(found, frames.REWARD_GUIDANCE)
+    frame_file.write(frame, frames.REWARD_GUIDANCE, args.out, scale.name)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def main() -> None:
     from pcpo.evaluation.generation import generate
     from pcpo.evaluation.images import write_images
     from pcpo.evaluation.quality import load_extractors, measure
-    from pcpo.records import frames
+    from pcpo.records import frame_file, frames
 
     setup()
     log = Log(args.log)
@@ -75,7 +75,7 @@ def main() -> None:
         sets = {name: made(sampler, stream, name) for name, sampler in compared.items()}
         overall, _ = measure(sets, reference, quality, experiment.name, args.seed)
     overall = overall.rename(columns={"arm": "sampler"}).drop(columns="seed")
-    frames.write(overall, frames.SAMPLERS, args.out, scale.name)
+    frame_file.write(overall, frames.SAMPLERS, args.out, scale.name)
     table = overall.pivot(index="sampler", columns="measured", values="value")
     log(table.loc[list(sets), [source.measured for source in quality.values()]].to_string())
 

@@ -35,7 +35,7 @@ def main() -> None:
     )
     from pcpo.evaluation.score_cache import KeptScores
     from pcpo.evaluation.selection import select_baseline, select_matched
-    from pcpo.records import frames
+    from pcpo.records import frame_file, frames
     from pcpo.records.sources import digests
     from pcpo.training.run_folder import read_manifest
     from pcpo.training.trained_code import image_sources, reward_sources
@@ -57,7 +57,7 @@ def main() -> None:
     updates, manifests, runs = {}, {}, {}
     for folder in args.run:
         file = folder / "updates.parquet"
-        frame = frames.read(file, frames.UPDATES, scale.name, [experiment.name])
+        frame = frame_file.read(file, frames.UPDATES, scale.name, [experiment.name])
         arm = str(frame["arm"].iloc[0])
         updates[arm] = frame.groupby("epoch")["reward_mean"].first().to_numpy()
         manifests[arm], runs[arm] = read_manifest(folder / "checkpoints.csv"), folder
@@ -117,7 +117,7 @@ def main() -> None:
             for arm, selected in chosen.items()
         ]
     )
-    frames.write(frame, frames.SELECTION, args.out, scale.name)
+    frame_file.write(frame, frames.SELECTION, args.out, scale.name)
     kept[first].tidy()
 
 

@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from pcpo.preference.frame import read_study
     from pcpo.preference.summary import to_markdown
-    from pcpo.records import frames
+    from pcpo.records import frame_file, frames
     from pcpo.records.replace import write_text
 
     study = read_study(arguments.answers, arguments.keys)
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"'{arguments.scale}' is needed"
         )
     write_text(arguments.analysis, to_markdown(study))
-    frames.write(study.frame, frames.PREFERENCE, arguments.frame, arguments.scale)
+    frame_file.write(study.frame, frames.PREFERENCE, arguments.frame, arguments.scale)
     print(f"{len(study.frame)} answers of {study.frame['rater'].nunique()} raters")
 
 

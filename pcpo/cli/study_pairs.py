@@ -34,7 +34,7 @@ def main() -> None:
     from pcpo.cli.evaluation import device_of, evaluation_rows, load_policy, load_reward
     from pcpo.preference.checkpoints import Compared, bracket, published
     from pcpo.preference.pairs import Checkpoint, Pictures, write_pool
-    from pcpo.records.frames import selected_epoch
+    from pcpo.records.frame_file import selected_epoch
     from pcpo.training.run_folder import read_manifest
 
     setup()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pcpo.cli.console import sampler_option, uses
 from pcpo.config import files
-from pcpo.records import frames
+from pcpo.records import frame_file, frames
 from pcpo.tables import TABLES
 
 
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             given[need] = read_published(Path(arguments.published), arguments.name)
         else:
             files_of_need, spec = getattr(arguments, need), frames.BY_NAME[need]
-            given[need] = frames.read(files_of_need, spec, arguments.scale, shown)
+            given[need] = frame_file.read(files_of_need, spec, arguments.scale, shown)
     scale = evaluated_by(load_scale(arguments.scale), arguments.evaluation_sampler)
     differences = {e.number: scale_differences(e.name, arguments.scale) for e in experiments}
     build(arguments.name, experiments, given, scale.note, differences).write(arguments.out)

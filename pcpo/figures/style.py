@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 from pcpo.paths import FIGURE_SUFFIXES
-from pcpo.records import frames
+from pcpo.records import frame_file, frames
 from pcpo.records.replace import new_files
 from pcpo.tables.labels import ALGORITHMS, ARMS, MODELS, REWARDS
 
@@ -131,7 +131,7 @@ def draws(*specs: frames.FrameSpec) -> Callable[[Callable[..., Figure]], Callabl
         @functools.wraps(draw)
         def wrapped(*args: Any, **kwargs: Any) -> Figure:
             for frame, spec in zip(args, specs, strict=False):
-                frames.check(frame, spec, f"figure {name}")
+                frame_file.check(frame, spec, f"figure {name}")
             with _look():
                 return draw(*args, **kwargs)
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from pcpo.preference.answers import Row, read_answers
 from pcpo.preference.pairs import Key, Whose, read_key
-from pcpo.records import frames
+from pcpo.records import frame_file, frames
 
 
 class Study(NamedTuple):
@@ -58,7 +58,7 @@ def _frame(rows: list[Row], key: Key) -> pd.DataFrame:
         for row in rows
         for whose in [key.pairs[row.pair]]
     ]
-    return frames.of_rows(table, frames.PREFERENCE)
+    return frame_file.of_rows(table, frames.PREFERENCE)
 
 
 _OTHER = {"pcpo": "baseline", "baseline": "pcpo", "intact": "damaged", "damaged": "intact"}

@@ -17,7 +17,7 @@ from pcpo.preference.analysis import rate
 from pcpo.preference.answers import Answers
 from pcpo.preference.pairs import Key
 from pcpo.preference.questions import COMPARISONS, QUESTIONS
-from pcpo.records import frames
+from pcpo.records import frame_file, frames
 
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(41)
 
@@ -92,7 +92,7 @@ def simulated_frame(
                         "seconds": float(rng.lognormal(2.3, 0.5)),
                     }
                 )
-    return frames.of_rows(rows, frames.PREFERENCE)
+    return frame_file.of_rows(rows, frames.PREFERENCE)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pcpo.policies.base import Policy
-from pcpo.records import frames, history
+from pcpo.records import frame_file, frames, history
 from pcpo.records.durable import DamagedFolder, check_folder, complete_folder
 from pcpo.records.lock import alone
 from pcpo.records.replace import new_file
@@ -252,9 +252,9 @@ class RunFolder:
         """Write the declared outputs of a complete run: its logs, and a manifest of checkpoints."""
         run = {k: self.about[k] for k in ("experiment", "arm", "seed") if k in self.about}
         for spec in LOGS:
-            frame = frames.of_rows(state.logs[spec.name], spec)
+            frame = frame_file.of_rows(state.logs[spec.name], spec)
             path, scale = self.path / f"{spec.name}.parquet", str(self.about.get("scale", ""))
-            frames.write(frame, spec, path, scale, **run)
+            frame_file.write(frame, spec, path, scale, **run)
         with (
             new_file(self.path / MANIFEST) as part,
             part.open("w", encoding="utf-8", newline="") as handle,

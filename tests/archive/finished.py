@@ -13,7 +13,7 @@ from pcpo.config import load_experiment, load_experiments, load_scale
 from pcpo.config.files import CONFIG
 from pcpo.evaluation.images import write_images
 from pcpo.paths import Paths
-from pcpo.records import frames, strips
+from pcpo.records import frame_file, frames, strips
 from pcpo.workflow.frames import frame_options
 from pcpo.workflow.targets import Targets
 from tests.claims import planted
@@ -133,7 +133,7 @@ def put(path, frame, spec=None):
     if spec is None:
         frame.to_csv(path, index=False)
     else:
-        frames.write(frame, spec, path, "smoke")
+        frame_file.write(frame, spec, path, "smoke")
 
 
 def text(path, content):

@@ -6,7 +6,7 @@ from pcpo.archive.bundle import open_archive
 from pcpo.claims.claim import read_claims
 from pcpo.config import files, load_experiment, load_scale
 from pcpo.paths import Paths
-from pcpo.records import frames
+from pcpo.records import frame_file, frames
 from pcpo.workflow.targets import Targets
 from tests.system.pipeline import ROOT
 
@@ -26,7 +26,9 @@ def test_a_published_archive_can_be_read(path, tmp_path, monkeypatch):
     targets = Targets(scale, experiments, opened.seeds, paths)
     first = [*experiments.values()][:1]
     for frame in ("updates", "timesteps", "validation"):
-        assert len(frames.read(targets.run_frames(frame, first), frames.BY_NAME[frame], scale.name))
+        assert len(
+            frame_file.read(targets.run_frames(frame, first), frames.BY_NAME[frame], scale.name)
+        )
     for frame in ("overall", "per_prompt", "selection"):
         places = targets.measured_frames(frame, first)
-        assert len(frames.read(places, frames.BY_NAME[frame], scale.name))
+        assert len(frame_file.read(places, frames.BY_NAME[frame], scale.name))

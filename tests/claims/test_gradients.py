@@ -12,7 +12,7 @@ from pcpo.claims.evidence import Evidence, NotRun
 from pcpo.claims.ledger import evaluate
 from pcpo.config import load_experiment
 from pcpo.config.files import CONFIG
-from pcpo.records import frames
+from pcpo.records import frame_file, frames
 from tests import fabricated
 
 SEEDS = range(6)
@@ -61,7 +61,7 @@ def found(experiments, frame, name, **options):
 
 def test_planted_frames_are_valid(experiments):
     for effect in (1, 0, -1):
-        frames.check(planted(experiments, effect), frames.GRADIENTS, "planted")
+        frame_file.check(planted(experiments, effect), frames.GRADIENTS, "planted")
 
 
 @pytest.mark.parametrize(("effect", "verdict"), [(1, "holds"), (-1, "fails")])

@@ -17,7 +17,7 @@ from pcpo.claims.words import LEDGER_VERDICTS
 from pcpo.cli import claims as command
 from pcpo.config import load_experiments, load_scale
 from pcpo.config.files import CONFIG, ConfigError
-from pcpo.records import frames
+from pcpo.records import frame_file, frames
 from tests.claims import planted
 from tests.test_layers import TRAINER, below, reached, within
 
@@ -68,7 +68,7 @@ def as_planted(ledger, claims):
 def test_the_planted_frames_are_valid(experiments):
     for name, frame in planted.frames(experiments[:2] + experiments[7:8], 1).items():
         if len(frame):
-            frames.check(frame, SPECS[name], name)
+            frame_file.check(frame, SPECS[name], name)
 
 
 def test_every_claim_gets_a_row_for_each_of_its_parts(ledgers, claims):
@@ -497,11 +497,11 @@ def test_the_command_writes_what_the_report_reads(tmp_path, capsys):
     given = planted.frames(experiments, 1)
     for name in ("overall", "per_prompt", "alignment"):
         del given[name]
-    given["validation"] = frames.of_rows([], frames.VALIDATION)
+    given["validation"] = frame_file.of_rows([], frames.VALIDATION)
     arguments = ["--scale", "demo", "--claims", str(FILE), "--out", str(tmp_path / "claims")]
     for name, frame in given.items():
         path = tmp_path / f"{name}.parquet"
-        frames.write(frame, SPECS[name], path, "demo")
+        frame_file.write(frame, SPECS[name], path, "demo")
         arguments += [f"--{name.replace('_', '-')}", str(path)]
     command.main(arguments)
     ledger = pd.read_csv(tmp_path / "claims.csv")

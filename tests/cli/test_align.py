@@ -4,7 +4,7 @@ import pytest
 
 from pcpo.cli.align import checkpoints
 from pcpo.config import load_experiment
-from pcpo.records import frames
+from pcpo.records import frame_file, frames
 from tests import fabricated
 
 
@@ -17,7 +17,9 @@ def runs(tmp_path):
         (found[arm] / "weights").mkdir(parents=True)
         rows = "".join(f"{epoch},weights\n" for epoch in (5, 10, 14, 20))
         (found[arm] / "checkpoints.csv").write_text(f"epoch,folder\n{rows}")
-    frames.write(fabricated.selection([6]), frames.SELECTION, tmp_path / "selection.csv", "demo")
+    frame_file.write(
+        fabricated.selection([6]), frames.SELECTION, tmp_path / "selection.csv", "demo"
+    )
     return found
 
 

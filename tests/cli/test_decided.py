@@ -6,7 +6,7 @@ import pytest
 
 from pcpo.cli import decided
 from pcpo.config import load_scale
-from pcpo.records import frames
+from pcpo.records import frame_file, frames
 from tests.small import PROMPTS, experiment
 
 
@@ -23,7 +23,7 @@ def command(models, tmp_path, monkeypatch):
     def call(*words):
         monkeypatch.setattr(sys, "argv", ["decided", *words, "--out", "decided.csv"])
         decided.main()
-        return frames.read("decided.csv", frames.DECIDED)
+        return frame_file.read("decided.csv", frames.DECIDED)
 
     return call
 

@@ -15,7 +15,7 @@ from pcpo.features.quality_network import Features, QualityNetwork
 from pcpo.metrics.diversity import mean_pairwise_squared_distance
 from pcpo.metrics.frechet import frechet_distance
 from pcpo.metrics.inception_score import inception_score
-from pcpo.records import frames
+from pcpo.records import frame_file, frames
 
 PROMPTS, SEEDS = 15, 20  # 300 images: more than one batch, and the second starts within a prompt
 ROWS = [(2 * i, f"prompt {i}", seed) for i in range(PROMPTS) for seed in range(SEEDS)]
@@ -58,8 +58,8 @@ def command(root, monkeypatch):
         monkeypatch.setattr(sys, "argv", [*argv, *more])
         evaluate.main()
         return (
-            frames.read(out[0], frames.METRICS_OVERALL),
-            frames.read(out[1], frames.METRICS_PER_PROMPT),
+            frame_file.read(out[0], frames.METRICS_OVERALL),
+            frame_file.read(out[1], frames.METRICS_PER_PROMPT),
             (root / "log.txt").read_text(),
         )
 

@@ -3,7 +3,7 @@
 import pytest
 
 from pcpo.cli import gradients, train
-from pcpo.records import frames
+from pcpo.records import frame_file, frames
 from pcpo.training.run_folder import read_manifest
 from tests.cli import test_select
 
@@ -15,7 +15,7 @@ def test_checkpoints_of_a_run_are_measured_from_the_base_model_on(command):
     command(train, "pcpo", "--out", "run")
     options = ("--run", "run", "--epochs", "0", "5", "--out", "gradients.parquet")
     command(gradients, "pcpo", *options)
-    frame = frames.read("gradients.parquet", frames.GRADIENTS, "smoke", [NAME])
+    frame = frame_file.read("gradients.parquet", frames.GRADIENTS, "smoke", [NAME])
     assert set(zip(frame["experiment"], frame["arm"], frame["seed"], strict=True)) == {
         (NAME, "pcpo", 0)
     }
@@ -25,7 +25,7 @@ def test_checkpoints_of_a_run_are_measured_from_the_base_model_on(command):
     assert (by_epoch > 0).all(axis=None)
     assert (by_epoch[0] != by_epoch[5]).all()  # the checkpoint's weights are those that were loaded
     command(gradients, "pcpo", *options[:3], "0", "--out", "base.parquet")
-    base = frames.read("base.parquet", frames.GRADIENTS).set_index("step")["grad_norm"]
+    base = frame_file.read("base.parquet", frames.GRADIENTS).set_index("step")["grad_norm"]
     assert base.equals(by_epoch[0].reindex(base.index).rename("grad_norm"))
 
 

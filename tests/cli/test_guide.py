@@ -10,7 +10,7 @@ from pcpo import config, samplers
 from pcpo.cli import evaluation, guide, reward_guidance
 from pcpo.evaluation.generation import generate
 from pcpo.evaluation.images import read_images, read_index
-from pcpo.records import frames
+from pcpo.records import frame_file, frames
 from tests.small import brightness, experiment, perturb, policy
 
 PROMPTS = ["red circle", "blue star", "green moon"]
@@ -115,7 +115,7 @@ def test_the_rules_command_scores_every_point_against_the_base_images(small, mod
     assert np.array_equal(made(small / "images/0_0"), expected(models))
     assert np.array_equal(made(small / "images/1_0"), expected(models, small / "own1"))
     assert np.array_equal(made(small / "images/0_1"), expected(models, small / "own2"))
-    frame = frames.read("frame.parquet", frames.REWARD_GUIDANCE, "smoke", ["02_ddpo_aesthetic"])
+    frame = frame_file.read("frame.parquet", frames.REWARD_GUIDANCE, "smoke", ["02_ddpo_aesthetic"])
     assert len(frame) == 9 * (2 * len(PROMPTS) + 1)
     one = frame[(frame["strength"] == 1) & (frame["beside_strength"] == 0)]
     own = one[one["measure"] == "aesthetic"].sort_values("prompt_id")["value"]

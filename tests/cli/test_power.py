@@ -4,7 +4,7 @@ import pytest
 
 from pcpo.cli import power
 from pcpo.config import load_experiments
-from pcpo.records import frames
+from pcpo.records import frame_file, frames
 
 
 def test_it_prints_how_often_a_study_would_decide(capsys):
@@ -27,7 +27,7 @@ def test_a_pilot_gives_the_standard_deviation(tmp_path, capsys):
             rows = pd.DataFrame({"epoch": [0, 10], "reward_mean": [0.5, 0.5 + gain]})
             rows = rows.assign(experiment=name, arm=arm, seed=seed, images=4, reward_std=0.1)
             path = tmp_path / f"{arm}{seed}.parquet"
-            frames.write(rows, frames.VALIDATION, path, "smoke")
+            frame_file.write(rows, frames.VALIDATION, path, "smoke")
             files.append(str(path))
     given = ["--scale", "smoke", "--validation", *files, "--effect", "area=0.2"]
     power.main(given)
@@ -45,7 +45,7 @@ def test_areas_of_several_rewards_are_not_pooled(tmp_path, capsys):
                 rows = pd.DataFrame({"epoch": [0, 10], "reward_mean": [0.5, 0.5 + gain]})
                 rows = rows.assign(experiment=e.name, arm=arm, seed=seed, images=4, reward_std=0.1)
                 path = tmp_path / f"{e.name}{arm}{seed}.parquet"
-                frames.write(rows, frames.VALIDATION, path, "smoke")
+                frame_file.write(rows, frames.VALIDATION, path, "smoke")
                 files.append(str(path))
     power.main(["--scale", "smoke", "--validation", *files, "--effect", "area=0.2"])
     text = capsys.readouterr().out

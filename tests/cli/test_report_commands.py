@@ -7,7 +7,7 @@ import pytest
 from pcpo.analysis.readings import readings
 from pcpo.cli import compare, figure, table
 from pcpo.paths import TABLE_SUFFIXES
-from pcpo.records import frames
+from pcpo.records import frame_file, frames
 from tests import fabricated
 
 
@@ -30,7 +30,7 @@ def written(folder, scale):
     paths = {}
     for name, (frame, spec) in data.items():
         paths[name] = str(folder / f"{name}.parquet")
-        frames.write(frame, spec, paths[name], scale)
+        frame_file.write(frame, spec, paths[name], scale)
     return paths
 
 
@@ -79,7 +79,7 @@ def test_runs_of_two_epochs_are_drawn_and_what_they_lack_is_noted(tmp_path):
     """The smoke scale: shorter than the trailing mean, so no reward level and no crossing."""
     updates = fabricated.updates({"baseline": [1.0, 2.0], "pcpo": [1.0, 3.0]})
     path = str(tmp_path / "updates.parquet")
-    frames.write(updates, frames.UPDATES, path, "smoke")
+    frame_file.write(updates, frames.UPDATES, path, "smoke")
     given = ["--scale", "smoke", "--updates", path, "--out"]
     for kind, name in (("gradient_statistics", "figure11"), ("ratio_distribution", "figure10")):
         figure.main([kind, *given, str(tmp_path / name)])
@@ -109,7 +109,7 @@ def test_a_smoke_frame_makes_no_table_of_the_demo(files, tmp_path):
 
 def test_a_table_takes_no_frame_of_another_experiment(files, tmp_path):
     path = str(tmp_path / "five.parquet")
-    frames.write(fabricated.alignment([5]), frames.ALIGNMENT, path, "demo")
+    frame_file.write(fabricated.alignment([5]), frames.ALIGNMENT, path, "demo")
     given = ["--alignment", path, "--selection", files["selection"]]
     with pytest.raises(ValueError, match=r"five\.parquet: is of experiment '05_.*, where '07_"):
         table.main(["table9", "--scale", "demo", *given, "--out", str(tmp_path / "table9")])

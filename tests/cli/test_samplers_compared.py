@@ -11,7 +11,7 @@ from pcpo.config import load_scale
 from pcpo.credit import credit_schedule
 from pcpo.evaluation.generation import generate
 from pcpo.metrics.frechet import frechet_distance
-from pcpo.records import frames
+from pcpo.records import frame_file, frames
 from pcpo.samplers import build
 from tests.small import PROMPTS, experiment, policy
 
@@ -42,7 +42,7 @@ def command(models, tmp_path, monkeypatch):
     def call(*words):
         monkeypatch.setattr(sys, "argv", ["samplers_compared", *words, "--out", "out.csv"])
         samplers_compared.main()
-        return frames.read("out.csv", frames.SAMPLERS).set_index("sampler")["value"]
+        return frame_file.read("out.csv", frames.SAMPLERS).set_index("sampler")["value"]
 
     return call
 

@@ -116,7 +116,9 @@ def test_the_reading_of_sources_follows_imports_outside_functions():
         "pcpo.training.loop"
     )
     assert "pandas" in loaded("pcpo.evaluation.images")
-    assert "pandas" not in loaded("pcpo.records.frames")  # within functions, and for type checkers
+    assert "pandas" not in loaded(
+        "pcpo.records.frame_file"
+    )  # within functions, and for type checkers
 
 
 def test_the_collector_waits_for_the_imports():

@@ -13,7 +13,7 @@ from pcpo.cli.evaluation import cut_prompts
 from pcpo.cli.train import out_of_memory
 from pcpo.config import load_experiment, load_scale
 from pcpo.config.scale import Previews
-from pcpo.records import frames
+from pcpo.records import frame_file, frames
 from pcpo.training import tracker
 from tests.small import PROMPTS, brightness, experiment
 from tests.training.runs import HELD_OUT, HELD_OUT_PROMPTS
@@ -94,8 +94,8 @@ def test_the_scales_tracker_gets_what_the_frames_have(command):
     """Two updates an epoch for two epochs; validation and previews from the base model on."""
     run = command("tensorboard")
     scalars, images = scalars_and_images(run / tracker.FOLDER)
-    updates = frames.read(run / "updates.parquet", frames.UPDATES)
-    validation = frames.read(run / "validation.parquet", frames.VALIDATION)
+    updates = frame_file.read(run / "updates.parquet", frames.UPDATES)
+    validation = frame_file.read(run / "validation.parquet", frames.VALIDATION)
     expected = {
         f"{kind}/{column}": dict(zip(steps, values, strict=True))
         for kind, frame, steps in (

@@ -98,12 +98,12 @@ def test_no_difference_is_lost_in_the_notes():
 
 def test_a_table_lists_the_differences_of_its_own_configurations():
     from pcpo.config import load_experiments
-    from pcpo.records import frames
+    from pcpo.records import frame_file, frames
     from pcpo.tables.build import build
 
     empty = {
-        "per_prompt": frames.read([], frames.METRICS_PER_PROMPT),
-        "selection": frames.read([], frames.SELECTION),
+        "per_prompt": frame_file.read([], frames.METRICS_PER_PROMPT),
+        "selection": frame_file.read([], frames.SELECTION),
     }
     of_all = {n: scale_differences(n, "pilot") for n in range(1, 11)}
     table = build("table4", load_experiments("pilot"), empty, "pilot", of_all)

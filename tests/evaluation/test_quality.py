@@ -11,7 +11,7 @@ from pcpo.evaluation.quality import measure
 from pcpo.metrics.diversity import mean_pairwise_squared_distance
 from pcpo.metrics.frechet import frechet_distance
 from pcpo.metrics.inception_score import inception_score
-from pcpo.records import frames
+from pcpo.records import frame_file, frames
 
 PROMPTS, SEEDS = ("red circle", "blue star", "green moon"), 8
 ROWS = [(i, prompt, seed) for i, prompt in enumerate(PROMPTS) for seed in range(SEEDS)]
@@ -66,10 +66,10 @@ def sets(tmp_path_factory):
 def measured(sets, tmp_path_factory):
     overall, per_prompt = measure(sets, sets["base"], QUALITY, "02_ddpo_aesthetic", 0)
     path = tmp_path_factory.mktemp("tidy")
-    frames.write(
+    frame_file.write(
         overall, frames.METRICS_OVERALL, path / "overall.parquet", "demo"
     )  # checks the columns
-    frames.write(per_prompt, frames.METRICS_PER_PROMPT, path / "per_prompt.parquet", "demo")
+    frame_file.write(per_prompt, frames.METRICS_PER_PROMPT, path / "per_prompt.parquet", "demo")
     key = ["arm", "metric"]
     return overall.set_index(key)["value"], per_prompt.set_index([*key, "prompt_id"])["value"]
 

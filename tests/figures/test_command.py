@@ -7,7 +7,7 @@ import pytest
 
 from pcpo.cli import figure
 from pcpo.evaluation.images import write_images
-from pcpo.records import frames
+from pcpo.records import frame_file, frames
 from pcpo.records.caption import Caption
 from pcpo.records.values import read_json
 from tests import fabricated
@@ -20,7 +20,7 @@ def files(given, tmp_path):
     paths = {}
     for spec in (frames.UPDATES, frames.TIMESTEPS, frames.CREDIT):
         paths[spec.name] = str(tmp_path / f"{spec.name}.parquet")
-        frames.write(given[spec.name], spec, paths[spec.name], "demo")
+        frame_file.write(given[spec.name], spec, paths[spec.name], "demo")
     return paths
 
 
@@ -35,7 +35,7 @@ def images(folder, prompts=PROMPTS, seeds=2):
 def grid(tmp_path):
     """Arguments of a grid of configuration 2, whose PCPO is not matched."""
     selection = fabricated.selection((2,), matched=False)
-    frames.write(selection, frames.SELECTION, tmp_path / "selection.csv", "demo")
+    frame_file.write(selection, frames.SELECTION, tmp_path / "selection.csv", "demo")
     rows = [f"--row={arm}={images(tmp_path / arm)}" for arm in ("base", "baseline", "pcpo")]
     return [
         "sample_grid", "--scale", "demo", "--experiments", "2", *rows,

@@ -9,7 +9,7 @@ from pcpo.evaluation.images import write_images
 from pcpo.figures.guidance_grid import guidance_grid
 from pcpo.figures.guidance_scale import guidance_scale
 from pcpo.figures.pictures import Pictures
-from pcpo.records import frames
+from pcpo.records import frame_file, frames
 from tests import fabricated
 
 STRENGTHS = (0.0, 0.5, 1.0, 1.5)
@@ -79,7 +79,9 @@ def test_the_command_draws_frame_and_images(given, tmp_path):
     words += ["--arms", "pcpo", "--reward-guidance"]
     for name in names.values():
         words.append(str(tmp_path / f"{name}.parquet"))
-        frames.write(frame[frame["experiment"] == name], frames.REWARD_GUIDANCE, words[-1], "demo")
+        frame_file.write(
+            frame[frame["experiment"] == name], frames.REWARD_GUIDANCE, words[-1], "demo"
+        )
     out = tmp_path / "figure13"
     figure.main([*words, "--out", str(out)])
     text = out.with_suffix(".md").read_text()

@@ -17,7 +17,7 @@ from pcpo.preference.analysis import (
 )
 from pcpo.preference.questions import COMPARISONS, QUESTIONS
 from pcpo.preference.simulate import Raters, power, simulated_frame
-from pcpo.records import frames
+from pcpo.records import frame_file, frames
 
 
 def answers(preferred, **fields):
@@ -41,7 +41,7 @@ def answers(preferred, **fields):
         "seconds": 5.0,
     }
     frame = pd.DataFrame(known | fields)
-    frames.check(frame, frames.PREFERENCE, "answers")
+    frame_file.check(frame, frames.PREFERENCE, "answers")
     return frame
 
 
@@ -138,7 +138,7 @@ def test_sides_repetitions_and_time():
 def test_a_planted_preference_is_recovered():
     model = Raters(win_rate=0.65)
     frame = simulated_frame(model, np.random.default_rng(0), raters=60)
-    frames.check(frame, frames.PREFERENCE, "simulated")
+    frame_file.check(frame, frames.PREFERENCE, "simulated")
     found = win_rates(frame)
     assert all(one.rate.low > 0.5 and one.holm_p < 0.01 for one in found)
     assert sum(one.rate.low < 0.65 < one.rate.high for one in found) >= 5  # of six, at 95 %
@@ -179,7 +179,7 @@ def test_more_raters_give_more_power():
 
 
 def test_no_answers_give_no_numbers():
-    empty = frames.of_rows([], frames.PREFERENCE)
+    empty = frame_file.of_rows([], frames.PREFERENCE)
     assert np.isnan(rate(counted(empty)).share)
     assert all(one.wins == 0 and np.isnan(one.binomial_p) for one in win_rates(empty))
     assert np.isnan(quality(empty).left)

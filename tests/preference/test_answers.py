@@ -15,7 +15,7 @@ from pcpo.preference.answers import Answers, Options, Refused, read_answers
 from pcpo.preference.frame import read_study
 from pcpo.preference.questions import QUESTIONS
 from pcpo.preference.schedule import Design
-from pcpo.records import frames
+from pcpo.records import frame_file, frames
 from tests.preference.conftest import Rater, make_study
 
 LEFT = dict.fromkeys(QUESTIONS, "left")
@@ -68,7 +68,7 @@ def test_what_was_chosen_becomes_whose_image_it_was(study, answers, session):
         expected[question.position] = whose.first if first_on_left else other[whose.first]
         answers.answer(session, question.token, LEFT)
     frame = read_study(study.file, study.keys).frame
-    frames.check(frame, frames.PREFERENCE, "frame")
+    frame_file.check(frame, frames.PREFERENCE, "frame")
     assert len(frame) == 8 * len(QUESTIONS)
     for row in frame.itertuples():
         assert row.preferred == expected[row.position]

@@ -8,7 +8,7 @@ from pcpo.preference.answers import Answers, Options
 from pcpo.preference.frame import read_study
 from pcpo.preference.schedule import Design
 from pcpo.preference.simulate import Raters, rehearse
-from pcpo.records import frames
+from pcpo.records import frame_file, frames
 from tests.preference.conftest import make_study
 
 
@@ -69,7 +69,7 @@ def test_answers_of_people_become_the_frame(study, capsys):
     make_frame(study)  # while the page is running
     store.close()
     assert "15 answers of 1 raters" in capsys.readouterr().out
-    frame = frames.read(study.file.with_name("preference.parquet"), frames.PREFERENCE, "demo")
+    frame = frame_file.read(study.file.with_name("preference.parquet"), frames.PREFERENCE, "demo")
     assert len(frame) == 15 and set(frame["device"]) == {"phone"}
     assert "answers of people" in study.file.with_name("analysis.md").read_text()
 

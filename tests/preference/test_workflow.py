@@ -8,7 +8,7 @@ from pcpo.cli import claims, figure
 from pcpo.config import load_experiment, load_scale
 from pcpo.paths import NO_ANSWERS, Paths
 from pcpo.preference.simulate import Raters, simulated_frame
-from pcpo.records import frames
+from pcpo.records import frame_file, frames
 from pcpo.report import collect
 from pcpo.workflow.frames import frame_options
 from pcpo.workflow.targets import Targets
@@ -86,7 +86,7 @@ def test_the_ledger_says_how_answers_are_collected_and_then_has_them(here):
         assert set(ledger.loc[claim, "why"]) == {NO_ANSWERS}
     assert "docs/preference.md" in (here / "claims.md").read_text()
     frame = simulated_frame(Raters(0.7), np.random.default_rng(0), raters=20)
-    frames.write(frame, frames.PREFERENCE, here / "preference.parquet", "smoke")
+    frame_file.write(frame, frames.PREFERENCE, here / "preference.parquet", "smoke")
     given = ["--preference", str(here / "preference.parquet")]
     claims.main(["--scale", "smoke", *given, "--out", out])
     ledger = pd.read_csv(here / "claims.csv").set_index("id")
@@ -99,7 +99,7 @@ def test_the_ledger_says_how_answers_are_collected_and_then_has_them(here):
 
 def test_figure_4_has_its_caption(here):
     frame = simulated_frame(Raters(0.7), np.random.default_rng(0), raters=20)
-    frames.write(frame, frames.PREFERENCE, here / "preference.parquet", "smoke")
+    frame_file.write(frame, frames.PREFERENCE, here / "preference.parquet", "smoke")
     figure.main(["preference", "--scale", "smoke", "--figure", "figure4", "--experiments", "6",
                  "--arms", "baseline", "pcpo", "--preference", str(here / "preference.parquet"),
                  "--out", str(here / "figure4")])  # fmt: skip

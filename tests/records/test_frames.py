@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pcpo.paths import Paths
-from pcpo.records import frames
+from pcpo.records import frame_file, frames
 from pcpo.records.frames import FrameSpec
 from pcpo.records.sealed import UNSEALED, seal
 from tests import fabricated
@@ -31,8 +31,8 @@ def example(**columns):
 @pytest.mark.parametrize("suffix", [".parquet", ".csv"])
 def test_round_trip_keeps_values_and_kinds(tmp_path, suffix):
     path = tmp_path / "deeper" / f"frame{suffix}"
-    frames.write(example(extra=[1, 2, 3]), SPEC, path, "demo")
-    back = frames.read(path, SPEC)
+    frame_file.write(example(extra=[1, 2, 3]), SPEC, path, "demo")
+    back = frame_file.read(path, SPEC)
     assert list(back.columns) == [*SPEC.columns, "extra"]
     pd.testing.assert_frame_equal(back, example(extra=[1, 2, 3]), check_exact=True)
     assert [p.name for p in path.parent.iterdir()] == [path.name]
@@ -40,24 +40,24 @@ def test_round_trip_keeps_values_and_kinds(tmp_path, suffix):
 
 def test_texts_that_look_like_missing_values_stay_texts(tmp_path):
     texts = ["NA", "null", "1.5"]
-    frames.write(example(note=texts), SPEC, tmp_path / "frame.csv", "demo")
-    assert frames.read(tmp_path / "frame.csv", SPEC)["note"].tolist() == texts
+    frame_file.write(example(note=texts), SPEC, tmp_path / "frame.csv", "demo")
+    assert frame_file.read(tmp_path / "frame.csv", SPEC)["note"].tolist() == texts
 
 
 def test_several_files_are_one_frame(tmp_path):
     paths = [tmp_path / "1.csv", tmp_path / "2.parquet"]
-    frames.write(example(), SPEC, paths[0], "demo")
-    frames.write(example(name=["c", "c", "d"]), SPEC, paths[1], "demo")
-    assert frames.read(paths, SPEC)["name"].tolist() == ["a", "a", "b", "c", "c", "d"]
-    assert list(frames.read([], SPEC).columns) == list(SPEC.columns)
+    frame_file.write(example(), SPEC, paths[0], "demo")
+    frame_file.write(example(name=["c", "c", "d"]), SPEC, paths[1], "demo")
+    assert frame_file.read(paths, SPEC)["name"].tolist() == ["a", "a", "b", "c", "c", "d"]
+    assert list(frame_file.read([], SPEC).columns) == list(SPEC.columns)
 
 
 def test_a_key_repeated_across_files_is_refused(tmp_path):
     for name in ("1.csv", "2.csv"):
-        frames.write(example(), SPEC, tmp_path / name, "demo")
-    frames.write(example(name=["c", "c", "d"]), SPEC, tmp_path / "3.csv", "demo")
+        frame_file.write(example(), SPEC, tmp_path / name, "demo")
+    frame_file.write(example(name=["c", "c", "d"]), SPEC, tmp_path / "3.csv", "demo")
     with pytest.raises(ValueError, match=r"1\.csv, [^,]*2\.csv: 3 duplicated rows"):
-        frames.read([tmp_path / f"{n}.csv" for n in (1, 3, 2)], SPEC)
+        frame_file.read([tmp_path / f"{n}.csv" for n in (1, 3, 2)], SPEC)
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".csv"])
@@ -65,31 +65,31 @@ def test_a_missing_column_is_named_with_its_file(tmp_path, suffix):
     path = tmp_path / f"frame{suffix}"
     kept = {c: kind for c, kind in SPEC.columns.items() if c not in ("value", "note")}
     older = dataclasses.replace(SPEC, columns=kept)
-    frames.write(example().drop(columns=["value", "note"]), older, path, "demo")
+    frame_file.write(example().drop(columns=["value", "note"]), older, path, "demo")
     with pytest.raises(ValueError, match=r"frame.*'example' lacks the columns \['value', 'note'\]"):
-        frames.read(path, SPEC)
+        frame_file.read(path, SPEC)
 
 
 def test_duplicates_and_wrong_kinds_are_not_written(tmp_path):
     path = tmp_path / "frame.parquet"
     with pytest.raises(ValueError, match=r"frame.parquet: 1 duplicated rows .*'name': 'a'"):
-        frames.write(example(k=[0, 0, 0]), SPEC, path, "demo")
+        frame_file.write(example(k=[0, 0, 0]), SPEC, path, "demo")
     with pytest.raises(ValueError, match=r"frame.parquet: column 'k' has dtype"):
-        frames.write(example(k=[0.0, 1.0, 0.0]), SPEC, path, "demo")
+        frame_file.write(example(k=[0.0, 1.0, 0.0]), SPEC, path, "demo")
     assert not list(tmp_path.iterdir())
 
 
 def test_missing_and_truncated_files_are_named(tmp_path):
     path = tmp_path / "frame.parquet"
     with pytest.raises(FileNotFoundError, match=r"frame\.parquet: the frame 'example' is missing"):
-        frames.read(path, SPEC)
-    frames.write(example(), SPEC, path, "demo")
+        frame_file.read(path, SPEC)
+    frame_file.write(example(), SPEC, path, "demo")
     path.write_bytes(path.read_bytes()[:-50])
     with pytest.raises(ValueError, match=r"frame\.parquet: cannot be read .* delete the file"):
-        frames.read(path, SPEC)
+        frame_file.read(path, SPEC)
     (tmp_path / "empty.csv").write_text("")
     with pytest.raises(ValueError, match=r"empty\.csv: cannot be read"):
-        frames.read(tmp_path / "empty.csv", SPEC)
+        frame_file.read(tmp_path / "empty.csv", SPEC)
 
 
 def test_the_tidy_tables_take_their_own_rows(tmp_path):
@@ -103,8 +103,8 @@ def test_the_tidy_tables_take_their_own_rows(tmp_path):
         (frames.CREDIT, fabricated.credit([2])),
     ]
     for spec, frame in cases:
-        frames.write(frame, spec, tmp_path / f"{spec.name}.csv", "demo")
-        assert len(frames.read(tmp_path / f"{spec.name}.csv", spec)) == len(frame)
+        frame_file.write(frame, spec, tmp_path / f"{spec.name}.csv", "demo")
+        assert len(frame_file.read(tmp_path / f"{spec.name}.csv", spec)) == len(frame)
 
 
 @pytest.mark.parametrize("kind", ["rows", "texts", "lists", "codec"])
@@ -131,7 +131,7 @@ def test_a_small_file_does_not_become_a_large_frame(tmp_path, kind, monkeypatch)
         "codec": "packed as ZSTD",
     }
     with pytest.raises(ValueError, match=rf"credit\.parquet: cannot be read .*{message[kind]}"):
-        frames.read(file, frames.CREDIT)
+        frame_file.read(file, frames.CREDIT)
     assert opened == []
 
 
@@ -145,24 +145,24 @@ def test_bounds_of_a_frame_are_far_from_real_ones(tmp_path):
     )  # fmt: skip
     for column in set(frames.TIMESTEPS.columns) - set(frame):
         frame[column] = 0.0
-    frames.write(frame, frames.TIMESTEPS, tmp_path / "t.parquet", "demo")
-    assert len(frames.read(tmp_path / "t.parquet", frames.TIMESTEPS)) == 30_000
+    frame_file.write(frame, frames.TIMESTEPS, tmp_path / "t.parquet", "demo")
+    assert len(frame_file.read(tmp_path / "t.parquet", frames.TIMESTEPS)) == 30_000
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
 def test_a_flipped_bit_anywhere_is_refused(tmp_path, suffix):
     """In the header, in each column, in the footer, in the checksum itself."""
     path = tmp_path / f"frame.{suffix}"
-    frames.write(example(), SPEC, path, "demo", seed=0)
+    frame_file.write(example(), SPEC, path, "demo", seed=0)
     whole = path.read_bytes()
     for position in range(0, len(whole), 3):
         damaged = bytearray(whole)
         damaged[position] ^= 1 << position % 8
         path.write_bytes(damaged)
         with pytest.raises(ValueError, match=rf"frame\.{suffix}: cannot be read .*delete the file"):
-            frames.read(path, SPEC)
+            frame_file.read(path, SPEC)
     path.write_bytes(whole)
-    assert len(frames.read(path, SPEC)) == 3
+    assert len(frame_file.read(path, SPEC)) == 3
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
@@ -170,37 +170,37 @@ def test_a_frame_without_a_checksum_is_refused(tmp_path, suffix):
     path = tmp_path / f"frame.{suffix}"
     example().to_csv(path) if suffix == "csv" else example().to_parquet(path)
     with pytest.raises(ValueError, match=rf"frame\.{suffix}: .*no checksum.*delete the file"):
-        frames.read(path, SPEC)
+        frame_file.read(path, SPEC)
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
 def test_a_text_may_look_like_a_checksum(tmp_path, suffix):
     path = tmp_path / f"frame.{suffix}"
     texts = ["sha256:" + "0" * 64, "sha256:", ""]
-    frames.write(example(note=texts), SPEC, path, "demo")
-    assert frames.read(path, SPEC)["note"].tolist() == texts
+    frame_file.write(example(note=texts), SPEC, path, "demo")
+    assert frame_file.read(path, SPEC)["note"].tolist() == texts
 
 
 def test_the_same_rows_give_the_same_bytes(tmp_path):
     for name in ("1.parquet", "2.parquet"):
-        frames.write(example(), SPEC, tmp_path / name, "demo")
+        frame_file.write(example(), SPEC, tmp_path / name, "demo")
     assert (tmp_path / "1.parquet").read_bytes() == (tmp_path / "2.parquet").read_bytes()
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
 def test_a_frame_of_another_scale_or_experiment_is_refused(tmp_path, suffix):
     path = tmp_path / f"selection.{suffix}"
-    frames.write(fabricated.selection([5]), frames.SELECTION, path, "smoke")
+    frame_file.write(fabricated.selection([5]), frames.SELECTION, path, "smoke")
     name = fabricated.selection([5])["experiment"].iloc[0]
-    assert len(frames.read(path, frames.SELECTION, "smoke", [name, "other"])) == 2
+    assert len(frame_file.read(path, frames.SELECTION, "smoke", [name, "other"])) == 2
     with pytest.raises(ValueError, match=rf"{suffix}: is of scale 'smoke', where 'demo' is needed"):
-        frames.read(path, frames.SELECTION, "demo", [name])
+        frame_file.read(path, frames.SELECTION, "demo", [name])
     with pytest.raises(ValueError, match=rf"{suffix}: is of experiment '{name}', where 'other' is"):
-        frames.read(path, frames.SELECTION, "smoke", ["other"])
+        frame_file.read(path, frames.SELECTION, "smoke", ["other"])
     if suffix == "parquet":  # the same columns may mean something else
         twin = dataclasses.replace(frames.SELECTION, name="twin")
         with pytest.raises(ValueError, match=r"is of kind 'selection', where 'twin' is needed"):
-            frames.read(path, twin)
+            frame_file.read(path, twin)
 
 
 def test_a_frame_in_the_place_of_another_run_is_refused(tmp_path):
@@ -212,12 +212,12 @@ def test_a_frame_in_the_place_of_another_run_is_refused(tmp_path):
         for wrong in ({"experiment": "06_a"}, {"arm": "baseline"}, {"seed": 0}, {}):
             [(key, value)] = wrong.items() or [("", "")]
             path = places.validation.format(**run | wrong)
-            frames.write(frame, frames.VALIDATION, path, "demo", **run)
+            frame_file.write(frame, frames.VALIDATION, path, "demo", **run)
             if not wrong:
-                assert len(frames.read(path, frames.VALIDATION, "demo", ["05_a"])) == len(frame)
+                assert len(frame_file.read(path, frames.VALIDATION, "demo", ["05_a"])) == len(frame)
                 continue
             expected_error = (
                 rf"validation\.parquet: is of {key} '{run[key]}', where '{value}' is needed"
             )
             with pytest.raises(ValueError, match=expected_error):
-                frames.read(path, frames.VALIDATION)
+                frame_file.read(path, frames.VALIDATION)

@@ -23,7 +23,7 @@ from pcpo.evaluation.rows import RowWriter
 from pcpo.evaluation.score_cache import KeptScores
 from pcpo.figures.style import save
 from pcpo.policies.embeddings import PromptEmbeddings
-from pcpo.records import frames, history
+from pcpo.records import frame_file, frames, history
 from pcpo.records.durable import complete_folder
 from pcpo.records.replace import (
     NotWritten,
@@ -38,7 +38,7 @@ from pcpo.records.replace import (
 
 def frame(path):
     rows = pd.DataFrame({"x": np.random.default_rng(0).random(100_000)})
-    frames.write(rows, frames.FrameSpec("x", ("x",), {"x": "f"}), path / "x.parquet", "smoke")
+    frame_file.write(rows, frames.FrameSpec("x", ("x",), {"x": "f"}), path / "x.parquet", "smoke")
 
 
 def kept_scores(path):

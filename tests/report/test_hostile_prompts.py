@@ -14,7 +14,7 @@ from pcpo.evaluation.generation import generate
 from pcpo.evaluation.images import read_index, write_images
 from pcpo.figures.grid_prompts import GRIDS, Grid
 from pcpo.prompts.file import read_prompts
-from pcpo.records import frames
+from pcpo.records import frame_file, frames
 from pcpo.report import collect, render
 from pcpo.training.loop import train
 from pcpo.training.run import Run
@@ -48,7 +48,9 @@ def test_training_gives_the_reward_the_text_of_the_file(models, prompts, tmp_pat
     run = Run(chosen, load_arm("pcpo"), 0, policy(models, chosen, train=True), reward, prompts)
     train(run, RunFolder(tmp_path / "run", {"a": "run"}))
     assert sorted(seen) == sorted(2 * HOSTILE)
-    assert frames.read(tmp_path / "run/updates.parquet", frames.UPDATES)["images"][0] == 2 * COUNT
+    assert (
+        frame_file.read(tmp_path / "run/updates.parquet", frames.UPDATES)["images"][0] == 2 * COUNT
+    )
 
 
 @pytest.fixture
@@ -68,7 +70,9 @@ def test_index_figure_caption_frames_and_report_have_them_unchanged(
 ):
     assert read_index(images)["prompt"].tolist() == HOSTILE
     monkeypatch.setitem(GRIDS, "figure20", Grid(spread=COUNT, shown=COUNT))
-    frames.write(fabricated.selection((5,)), frames.SELECTION, tmp_path / "selection.csv", "demo")
+    frame_file.write(
+        fabricated.selection((5,)), frames.SELECTION, tmp_path / "selection.csv", "demo"
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         figure.main(
@@ -91,7 +95,7 @@ def test_a_frame_has_them_unchanged(tmp_path, suffix):
     row |= {"value": np.nan, "images": 1, "reference_images": 1, "dimensions": 1}
     rows = [row | {"prompt_id": i, "prompt": prompt} for i, prompt in enumerate(HOSTILE)]
     spec = frames.METRICS_PER_PROMPT
-    frames.write(frames.of_rows(rows, spec), spec, tmp_path / f"f.{suffix}", "smoke")
-    read = frames.read(tmp_path / f"f.{suffix}", spec)
+    frame_file.write(frame_file.of_rows(rows, spec), spec, tmp_path / f"f.{suffix}", "smoke")
+    read = frame_file.read(tmp_path / f"f.{suffix}", spec)
     assert read["prompt"].tolist() == HOSTILE
     assert set(read["measured"]) == {"NA"}

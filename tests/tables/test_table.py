@@ -10,7 +10,7 @@ from scipy import stats
 
 from pcpo import metrics
 from pcpo.analysis.curves import epoch_curves
-from pcpo.records import frames
+from pcpo.records import frame_file, frames
 from pcpo.stats.speedup import first_crossing, interpolated_crossing, speedup_percent
 from pcpo.tables import TABLES
 from pcpo.tables.build import build, needs
@@ -54,7 +54,7 @@ def with_levels(*levels):
 
 def test_the_fabricated_frames_are_valid(data):
     for name, frame in data.items():
-        frames.check(frame, SPECS[name], name)
+        frame_file.check(frame, SPECS[name], name)
 
 
 @pytest.mark.parametrize("name", [name for name in TABLES if TABLES[name].printed])
@@ -77,7 +77,7 @@ def test_every_table_has_the_papers_rows_and_columns(name, data):
 
 @pytest.mark.parametrize("name", TABLES)
 def test_every_table_survives_without_data(name):
-    empty = {key: frames.read([], spec) for key, spec in SPECS.items()}
+    empty = {key: frame_file.read([], spec) for key, spec in SPECS.items()}
     table = make(name, empty)
     assert any("no data" in note for note in table.notes)
     assert table.cells()[0][-2] == "-"

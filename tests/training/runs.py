@@ -4,7 +4,7 @@ import torch
 from safetensors.torch import load_file
 
 from pcpo.config import Validation, load_arm
-from pcpo.records import frames
+from pcpo.records import frame_file, frames
 from pcpo.training.loop import train
 from pcpo.training.observer import Observer
 from pcpo.training.run import Run
@@ -30,7 +30,7 @@ def run(
         observers = [Observer(update=report)] if report else []
         observers += [watch(whole)] if watch else []
         train(whole, folder, observers, log)
-    return frames.read(path / "updates.parquet", frames.UPDATES)
+    return frame_file.read(path / "updates.parquet", frames.UPDATES)
 
 
 def weights(path, epoch):

@@ -13,7 +13,7 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 
 from pcpo.config import load_arm
 from pcpo.prompts.draws import evaluation_prompts
-from pcpo.records import frames, history
+from pcpo.records import frame_file, frames, history
 from pcpo.training.loop import train
 from pcpo.training.run import Run
 from pcpo.training.run_folder import LOGS, RunFolder, read_manifest, verify_checkpoint
@@ -55,7 +55,9 @@ def test_interrupted_equals_uninterrupted(models, tmp_path, number):
 
     for spec in LOGS:
         pieces, whole = (
-            frames.read(p / f"{spec.name}.parquet", spec).drop(columns="seconds", errors="ignore")
+            frame_file.read(p / f"{spec.name}.parquet", spec).drop(
+                columns="seconds", errors="ignore"
+            )
             for p in (path, whole_path)
         )
         assert len(whole) > 4
@@ -330,7 +332,7 @@ def test_a_longer_run_resumes_and_a_shorter_one_ends_earlier(models, tmp_path):
     shorter = trained("run", 3, reward=untouched)
     pd.testing.assert_frame_equal(shorter, whole[whole["epoch"] <= 3], check_exact=True)
     assert manifest(tmp_path / "run") == [2]
-    validation = frames.read(tmp_path / "run/validation.parquet", frames.VALIDATION)
+    validation = frame_file.read(tmp_path / "run/validation.parquet", frames.VALIDATION)
     assert validation["epoch"].tolist() == [0, 1, 2, 3]
     # And nothing that it had done is lost.
     pd.testing.assert_frame_equal(trained("run", 5, reward=untouched), whole, check_exact=True)
@@ -418,7 +420,7 @@ def test_validation_starts_at_the_base_model_and_scores_the_moving_average(model
 
     base = mean_brightness(policy(models, chosen))
     run(models, tmp_path, chosen)
-    rows = frames.read(tmp_path / "validation.parquet", frames.VALIDATION)
+    rows = frame_file.read(tmp_path / "validation.parquet", frames.VALIDATION)
     assert rows["epoch"].tolist() == [0, 1, 2]
     assert rows["images"].tolist() == [3, 3, 3]
     assert rows["reward_mean"][0] == pytest.approx(base, abs=1e-5)
@@ -437,7 +439,7 @@ def test_a_training_is_the_same_with_and_without_validation(models, tmp_path, nu
     for validation in (native, None):
         path = tmp_path / ("without" if validation is None else "with")
         updates = run(models, path, experiment(number, epochs=2, validation=validation))
-        assert len(frames.read(path / "validation.parquet", frames.VALIDATION)) == (
+        assert len(frame_file.read(path / "validation.parquet", frames.VALIDATION)) == (
             0 if validation is None else 3
         )
         found.append((updates.drop(columns="seconds"), weights(path, 2)))

@@ -8,7 +8,7 @@ import pytest
 from pcpo.config import TRAINING_FIELDS, load_experiment, load_scale
 from pcpo.config.scale import Previews
 from pcpo.evaluation.generation import generate
-from pcpo.records import frames, strips
+from pcpo.records import frame_file, strips
 from pcpo.samplers import build
 from pcpo.training.previews import previews
 from pcpo.training.run_folder import LOGS, read_manifest
@@ -29,7 +29,7 @@ def test_a_run_with_previews_has_the_same_bytes_as_one_without(models, tmp_path,
     run(models, plain, chosen)
     run(models, shown, chosen, watch=watched(shown, every=1, prompts=3))
     for spec in LOGS:
-        pair = [frames.read(path / f"{spec.name}.parquet", spec) for path in (plain, shown)]
+        pair = [frame_file.read(path / f"{spec.name}.parquet", spec) for path in (plain, shown)]
         one, other = (frame.drop(columns="seconds", errors="ignore") for frame in pair)
         assert one.equals(other)
     manifests = [read_manifest(path / "checkpoints.csv") for path in (plain, shown)]

@@ -6,7 +6,7 @@ import torch
 
 from pcpo.config import load_arm
 from pcpo.policies import weights
-from pcpo.records import frames
+from pcpo.records import frame_file, frames
 from pcpo.training import step_gradients as module
 from pcpo.training.run import Run
 from tests.small import PROMPTS, brightness, experiment, perturb, policy
@@ -43,7 +43,7 @@ def test_together_they_are_the_gradient_of_the_first_update(models, tmp_path, nu
     after = own.policy.trainable()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
     named = [{"experiment": "a", "arm": arm, "seed": 0} | row for row in rows]
-    frames.check(frames.of_rows(named, frames.GRADIENTS), frames.GRADIENTS, "here")
+    frame_file.check(frame_file.of_rows(named, frames.GRADIENTS), frames.GRADIENTS, "here")
 
 
 def test_direction_and_signal_to_noise_of_planted_gradients(models, monkeypatch):

@@ -12,7 +12,7 @@ from tensorboardX.proto.event_pb2 import Event
 
 from pcpo.config import load_arm
 from pcpo.config.scale import Previews
-from pcpo.records import frames
+from pcpo.records import frame_file, frames
 from pcpo.training import tracker
 from pcpo.training.loop import train
 from pcpo.training.previews import previews
@@ -31,7 +31,7 @@ def tracked_run(models, path, kind):
     with tracker.tracked(kind, whole, path) as own:
         drawn = previews(whole, path, Previews(every=1, prompts=2), own.images)
         train(whole, RunFolder(path, "same"), [own.observer, drawn], lambda message: None)
-    return frames.read(path / "updates.parquet", frames.UPDATES)
+    return frame_file.read(path / "updates.parquet", frames.UPDATES)
 
 
 def events(folder):
@@ -67,7 +67,7 @@ def test_tensorboard_files_hold_every_number(models, tmp_path):
     for column in counted:
         got = [scalars[f"train/{column}"][step] for step in range(1, len(updates) + 1)]
         assert got == pytest.approx(counted[column].tolist(), rel=1e-6)
-    rows = frames.read(tmp_path / "validation.parquet", frames.VALIDATION)
+    rows = frame_file.read(tmp_path / "validation.parquet", frames.VALIDATION)
     got = scalars["validation/reward_mean"]
     assert list(got.values()) == pytest.approx(rows["reward_mean"].tolist(), rel=1e-6)
     assert list(got) == [0, 2, 4]

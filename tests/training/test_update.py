@@ -8,7 +8,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from pcpo.config import arm_names, load_arm
 from pcpo.prompts.draws import iteration_prompts
-from pcpo.records import frames
+from pcpo.records import frame_file, frames
 from pcpo.training.statistics import QUANTILES
 from pcpo.training.update import TrainingDiverged
 from pcpo.trajectory import gaussian_noise
@@ -60,7 +60,7 @@ def test_steps_of_flowcps_without_noise_are_not_trained(models, tmp_path, arm):
     first = updates[updates["update"] == 1]
     assert (first["log_ratio_std"] < (1e-6 if arm == "baseline" else 1e-30)).all()
     assert updates[["loss", "kl", "grad_norm", *LOG_RATIOS]].apply(np.isfinite).all(axis=None)
-    steps = frames.read(tmp_path / "timesteps.parquet", frames.TIMESTEPS)
+    steps = frame_file.read(tmp_path / "timesteps.parquet", frames.TIMESTEPS)
     assert sorted(steps["step"].unique()) == [0, 1, 2, 3]
 
 
@@ -221,7 +221,7 @@ def test_a_nan_loss_stops_with_epoch_and_step(models, tmp_path, monkeypatch):
 def test_statistics_by_timestep_add_up_to_those_of_the_update(models, tmp_path, number):
     chosen = experiment(number, epochs=1)
     updates = run(models, tmp_path, chosen, "baseline").set_index("update")
-    steps = frames.read(tmp_path / "timesteps.parquet", frames.TIMESTEPS)
+    steps = frame_file.read(tmp_path / "timesteps.parquet", frames.TIMESTEPS)
     images = chosen.batch.images_per_iteration // chosen.batch.gradient_updates
     for update, own in steps.groupby("update"):
         share = own["terms"] / own["terms"].sum()
@@ -237,7 +237,7 @@ def test_the_largest_step_is_left_out_of_training(models, tmp_path):
     run(models, tmp_path / "all", chosen, "matching")
     run(models, tmp_path / "less", chosen, "drop_largest")
     every, fewer = (
-        set(frames.read(tmp_path / name / "timesteps.parquet", frames.TIMESTEPS)["step"])
+        set(frame_file.read(tmp_path / name / "timesteps.parquet", frames.TIMESTEPS)["step"])
         for name in ("all", "less")
     )
     assert len(every - fewer) == 1 and fewer < every

@@ -9,7 +9,7 @@ import pcpo.cli.console  # noqa: F401  (threads, before torch is imported)
 
 # isort: split
 MODULES = (
-    *("pandas", "pcpo.cli.evaluation", "pcpo.training.loop", "pcpo.records.frames"),
+    *("pandas", "pcpo.cli.evaluation", "pcpo.training.loop", "pcpo.records.frame_file"),
     *("pcpo.policies.stable_diffusion", "pcpo.policies.stable_diffusion_3"),
     *("pcpo.rewards.aesthetic", "pcpo.rewards.pickscore", "pcpo.rewards._rapid_ocr"),
 )
