@@ -7,13 +7,16 @@ from pcpo.claims.claim import read_claims
 from pcpo.config import files, load_experiment, load_scale
 from pcpo.paths import Paths
 from pcpo.records import frame_file, frames
+from pcpo.report.ledger import read_ledger
+from pcpo.report.ledger_table import to_table
 from pcpo.workflow.targets import Targets
 from tests.system.pipeline import ROOT
 
+ARCHIVES = sorted((ROOT / "studies").glob("*.zip"))
 LARGEST = 25_000_000  # bytes, so that the repository stays easy to clone
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "studies").glob("*.zip")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", ARCHIVES, ids=lambda p: p.stem)
 def test_a_published_archive_can_be_read(path, tmp_path, monkeypatch):
     """Its own configuration and claims by this code, and the frames of its first experiment."""
     assert path.stat().st_size < LARGEST
@@ -32,3 +35,27 @@ def test_a_published_archive_can_be_read(path, tmp_path, monkeypatch):
     for frame in ("overall", "per_prompt", "selection"):
         places = targets.measured_frames(frame, first)
         assert len(frame_file.read(places, frames.BY_NAME[frame], scale.name))
+
+
+def tables(path, folder):
+    """The ledger of an archive as tables: its primary claims, and the scale's own questions."""
+    opened = open_archive(path, folder)
+    paths = Paths(opened.scale, f"{opened.folder}/")
+    found = [to_table(c for c in read_ledger(f"{paths.claims}.csv") if c.primary)]
+    questions = opened.folder / f"{Paths(opened.scale).questions}.csv"
+    return found + ([to_table(read_ledger(questions))] if questions.exists() else [])
+
+
+@pytest.mark.parametrize("path", ARCHIVES, ids=lambda p: p.stem)
+def test_a_page_has_the_tables_of_a_published_archive(path, tmp_path):
+    pages = "".join(page.read_text() for page in (ROOT / "docs").glob("*.md"))
+    for table in tables(path, tmp_path):
+        if table.count("\n") > 2:  # it has rows
+            assert table in pages
+
+
+def test_rows_of_claims_in_the_readme_are_of_published_archives(tmp_path):
+    text = "".join(table for path in ARCHIVES for table in tables(path, tmp_path / path.stem))
+    rows = {line for line in text.splitlines() if line.startswith("| `")}
+    shown = {line for line in (ROOT / "README.md").read_text().splitlines() if "| `" in line[:4]}
+    assert shown <= rows
