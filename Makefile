@@ -1,13 +1,18 @@
 # make demo    train the small models, align them with all ten configurations, make the tables
+# make install the environment alone: .venv, from the lock
 # make test    everything that CI runs
+# make smoke   the whole pipeline with models that have learned nothing: minutes
 # make check   lint, types and the tests of single modules: for while you work
 # make test-slurm    the pipeline and its accidents on a real Slurm, brought up here (root, Debian)
 # make test-conda    the smoke pipeline with --use-conda, on a test double of conda
 # make test-true-size    the workflow on the published architectures, random weights (CACHE=folder)
 # make soak    the smoke pipeline killed at random moments, and one that is not (KILLS=24 SEED=0)
 # make study-report    tables, figures and report.html from the archives in studies/, without training
+# make test-r   the mixed models against R
+# make bench    the speed table of docs/checks.md
 # make plan     GPU-hours, memory and disk of a real scale, before any run (SCALE=paper)
 # make bench-gpu    seconds, memory and share of peak of the real architectures on this GPU
+# make clean YES=1    DELETES results/, with all trainings in it
 # All of them first set up .venv from the hash-pinned requirements.lock.
 
 # No request sends usage data or checks for a newer pip.
@@ -23,10 +28,12 @@ RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" OMP_NUM_THREADS=1 \
 SOURCES := pcpo tests envs examples
 SNAKEFILES := Snakefile $(wildcard rules/*.smk)
 
-.PHONY: demo smoke study-report test check lint unit soak test-r test-slurm test-conda test-true-size
+.PHONY: install demo smoke study-report test check lint unit soak test-r test-slurm test-conda test-true-size
 .PHONY: bench bench-gpu plan lock clean
 
 SCALE ?= paper
+
+install: $(READY)
 
 demo: $(READY)
 	$(RUN) snakemake --cores all --config scale=demo
@@ -98,8 +105,8 @@ test-conda: $(READY)
 
 CACHE ?= results/cache/true_size
 
-# 20 GB of memory, 40 GB of disk, below 45 minutes on two quiet cores; goes on where it stopped:
-# docs/checks.md.
+# 20 GB of memory, 40 GB of disk; planned for 45 minutes on two quiet cores, not measured; goes on
+# where it stopped: # docs/checks.md.
 test-true-size: $(READY)
 	$(RUN) python -m tests.true_size --cache "$(CACHE)"
 
@@ -131,4 +138,6 @@ ifneq ($(shell { $(VENV)/bin/python -c 'print("runs")'; } 2>/dev/null),runs)
 endif
 
 clean:
+	@test "$(YES)" = 1 || { echo "error: this deletes results/ with all trainings in it;" \
+		"if you want that: make clean YES=1"; exit 1; }
 	rm -rf results .snakemake

@@ -19,8 +19,8 @@ fail() {
 runs() { "$venv/bin/python" -c "" 2>/dev/null; } # not after an upgrade of the system's Python
 empty() { find "$venv/" -mindepth 1 -maxdepth 1 ! -name .unfinished ! -name .lock -exec rm -rf {} +; }
 
-"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
-    fail "Python 3.11 or newer is needed; set PYTHON=python3.11"
+"$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' ||
+    fail "requirements.lock is for Python 3.11; set PYTHON=python3.11"
 mkdir -p "$venv"
 if command -v flock >/dev/null; then # one at a time
     exec 9>>"$venv/.lock"

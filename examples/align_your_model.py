@@ -1,7 +1,7 @@
 """Align a diffusers pipeline with a reward of your own; docs/align.md explains it.
 
-python examples/align_your_model.py                              the demo's model, after `make demo`
-python examples/align_your_model.py --pipeline FOLDER --full     a published model, on a GPU
+PYTHONPATH=. python examples/align_your_model.py            the demo's model, after `make demo`
+... python examples/align_your_model.py --pipeline FOLDER --full      a published model, on a GPU
 """
 
 import argparse

@@ -153,8 +153,8 @@ NOT_DRAWN = {
 # Figures that are drawn only once people have answered (`Paths.answered`), and why they are not.
 OF_PEOPLE = tuple(name for name, figure in FIGURES.items() if figure.kind == "preference")
 NO_ANSWERS = (
-    "no answers of people yet: `snakemake study_pairs` makes the pairs of images, `python -m "
-    "pcpo.cli.preference serve` asks people (docs/preference.md)"
+    "no answers of people yet: `snakemake --cores all study_pairs` makes the pairs of images, "
+    "`python -m pcpo.cli.preference serve` asks people (docs/preference.md)"
 )
 
 # Rules whose outputs depend on the sampler of the evaluation images; the figures besides.

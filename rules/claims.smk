@@ -7,7 +7,7 @@ rule claims:
     input:
         **T.all_frames(),
         claims=f"{HOME}config/claims.yaml",
-        code=code("pcpo.cli.claims", "pcpo.records.frame_file"),
+        code=frames_code("pcpo.cli.claims"),
     output:
         multiext(P.claims, ".csv", ".md"),
     log:
@@ -33,7 +33,7 @@ if SCALE.questions:
         input:
             **T.all_frames(),
             claims=f"{HOME}config/{SCALE.questions}.yaml",
-            code=code("pcpo.cli.claims", "pcpo.records.frame_file"),
+            code=frames_code("pcpo.cli.claims"),
         output:
             multiext(P.questions, ".csv", ".md"),
         log:

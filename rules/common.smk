@@ -31,7 +31,7 @@ from pcpo.workflow import inputs, resources
 from pcpo.workflow.devices import visible
 from pcpo.workflow.executor import executes_here, without_job_limit
 from pcpo.workflow.frames import frame_options
-from pcpo.workflow.inputs import code, measuring_code, synthetic_code
+from pcpo.workflow.inputs import code, frames_code, measuring_code, synthetic_code
 from pcpo.workflow.targets import Targets
 
 # Jobs keep matplotlib's list of fonts with the run: the user's own folder may be missing, not

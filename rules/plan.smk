@@ -18,6 +18,7 @@ rule plan:
         "../envs/train.yaml"
     params:
         scale=SCALE.name,
+        device=SCALE.device,
         experiments=list(EXPERIMENTS),
         seeds=SEEDS,
         bench=lambda wc, input: ["--bench", *input.bench] if input.bench else [],

@@ -5,9 +5,8 @@ rule table:
     input:
         unpack(T.table_inputs),
         # A line below each table lists what the scale changes.
-        code=lambda wc: code(
+        code=lambda wc: frames_code(
             "pcpo.cli.table",
-            "pcpo.records.frame_file",
             "pcpo.config.scale_differences",
             f"pcpo.tables.{wc.table}",
         ),
@@ -53,11 +52,7 @@ for figure, spec in T.figures.items():
             figure
         input:
             **T.figure_inputs(spec),
-            code=code(
-                "pcpo.cli.figure",
-                "pcpo.records.frame_file",
-                f"pcpo.figures.{spec.kind}",
-            ),
+            code=frames_code("pcpo.cli.figure", f"pcpo.figures.{spec.kind}"),
         output:
             multiext(
                 P.figure.format(figure=figure), ".pdf", ".png", ".svg", ".md", ".json"

@@ -27,7 +27,7 @@ if STUDIED and SAMPLER == NATIVE and not T.answered:
         resources:
             gpu=gpus(),
             cpus_per_task=cores(),
-            mem_mb=memory(2000),
+            mem_mb=memory(2000, name=STUDIED.name),
             runtime=hours(48),
         params:
             scale=SCALE.name,
@@ -51,7 +51,7 @@ if T.answered:
         """The frame of people's answers, and their analysis as a page."""
         input:
             answers=P.study_answers,
-            code=code("pcpo.cli.study_answers", "pcpo.records.frame_file"),
+            code=frames_code("pcpo.cli.study_answers"),
         output:
             frame=P.preference,
             analysis=P.study_analysis,

@@ -196,6 +196,7 @@ def _read(scale: str, experiments: Sequence[Experiment]) -> list[Path]:
     resolved = load_scale(scale)
     found = [Path(sizes.file) for sizes in resolved.sizes]
     found += [file for e in experiments for file in files_of(e.name)]
+    found += [files.CONFIG / f"{q}.yaml"] if (q := resolved.questions) else []
     return found + ([files.CONFIG / "presets" / f"{p}.yaml"] if (p := resolved.preset) else [])
 
 

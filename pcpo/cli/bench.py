@@ -1,4 +1,4 @@
-"""Measure what README states of speed and memory; no test depends on these figures.
+"""Measure what docs/checks.md states of speed and memory; no test depends on these figures.
 
     make bench
     python -m pcpo.cli.bench orders --configuration 8      # a part of it

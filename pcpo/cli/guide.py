@@ -1,7 +1,7 @@
 """Sample between a base model and checkpoints of it: implicit reward guidance (appendix F).
 
     python -m pcpo.cli.guide 2 --prompts prompts.txt --out guided \\
-        --checkpoint results/demo/runs/02_ddpo_aesthetic/pcpo/seed0/checkpoints/epoch_00040 0.5 \\
+        --checkpoint results/demo/runs/02_ddpo_aesthetic/pcpo/seed0/checkpoints/epoch_00030 0.5 \\
         --checkpoint results/demo/runs/04_ddpo_bertscore/pcpo/seed0/checkpoints/epoch_00040 0.5
 
 The configuration gives base model, sampler and classifier-free guidance. A checkpoint is a folder

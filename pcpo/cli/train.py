@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pcpo.cli.console import Log, experiment_parser, resolved, run, setup, uses
 
 if TYPE_CHECKING:
-    from pcpo.config import Experiment
+    from pcpo.config import Arm, Experiment
 
 
 class Progress:
@@ -98,7 +98,7 @@ def main() -> None:
     text = card(experiment, arm, args.seed, published(source))
     folder = RunFolder(args.out, same, about, origin, text)
     meet = processes.meeting()
-    with folder.lock(log) if processes.is_main else nullcontext(), out_of_memory(experiment):
+    with folder.lock(log) if processes.is_main else nullcontext(), out_of_memory(experiment, arm):
         meet()  # the others wait for the lock as well
         torch.manual_seed(derive_seed("adapter", args.seed))  # LoRA's random initialisation
         policy = policies.load(
@@ -133,7 +133,7 @@ def main() -> None:
 
 
 @contextmanager
-def out_of_memory(experiment: Experiment) -> Iterator[None]:
+def out_of_memory(experiment: Experiment, arm: Arm) -> Iterator[None]:
     """Turn CUDA's own errors into what to change, or how to resume."""
     import torch
 
@@ -144,12 +144,14 @@ def out_of_memory(experiment: Experiment) -> Iterator[None]:
 
         gigabytes = torch.cuda.get_device_properties(0).total_memory / 1e9
         size = experiment.batch.micro_batch
-        fits = suggest_micro_batch(experiment, gigabytes)
+        fits = suggest_micro_batch(experiment, gigabytes, arm)
         advice = (
             f"the plan suggests {fits}" if 0 < fits < size else "the plan knows no size that fits"
         )
+        larger = experiment.larger_rollout(arm)
+        rollout = f"execution.rollout_batch, now {larger}, or " if larger else ""
         raise ValueError(
-            f"the GPU's {gigabytes:.0f} GB are not enough for {experiment.name}: lower "
+            f"the GPU's {gigabytes:.0f} GB are not enough for {experiment.name}: lower {rollout}"
             f"batch.micro_batch, now {size} ({advice}), or set execution.activation_checkpointing "
             f"or more execution.gpus in config/scale/{experiment.scale}.yaml, and start again: the "
             f"run resumes from its last saved state ({error})"

@@ -326,8 +326,11 @@ class Experiment(Record):
 
     def rollout_batch(self, arm: Arm) -> int:
         """Images of one forward of an arm's rollout."""
-        larger = self.execution.rollout_batch if arm.log_ratio == "sampler" else None
-        return larger or self.batch.micro_batch
+        return self.larger_rollout(arm) or self.batch.micro_batch
+
+    def larger_rollout(self, arm: Arm) -> int | None:
+        """`execution.rollout_batch` for an arm that may use it."""
+        return self.execution.rollout_batch if arm.log_ratio == "sampler" else None
 
     def trained_count(self, arm: Arm, trainable: int) -> int:
         """How many of the `trainable` sampler steps each image is trained on, at least one.

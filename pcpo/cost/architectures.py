@@ -229,6 +229,11 @@ def vae(
     return build(architecture.vae, config, device, dtype)
 
 
+def scheduler_config(model: str) -> Config:
+    """Arguments of the model's scheduler class, as published."""
+    return _architecture(model).scheduler_config
+
+
 def text(model: str, *, small: bool = False) -> Text:
     """Sizes of a prompt's embedding."""
     return _architecture(model).small_text if small else _architecture(model).text

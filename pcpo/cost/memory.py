@@ -330,14 +330,18 @@ def _bytes(tensors: Iterable[Tensor]) -> float:
     return float(sum(t.numel() * t.element_size() for t in tensors))
 
 
-def peak_gigabytes(experiment: Experiment, micro_batch: int | None = None) -> float:
+def peak_gigabytes(
+    experiment: Experiment, micro_batch: int | None = None, arm: Arm | None = None
+) -> float:
     """Peak memory of one process of a training run on the scale's device, in 10^9 bytes.
 
-    On a CPU without the trajectories, which `host_gigabytes` counts.
+    On a CPU without the trajectories, which `host_gigabytes` counts. Without `arm`, it is that of
+    an arm that uses `execution.rollout_batch`.
     """
     counted = counts(experiment)
     working = counted.working(micro_batch or experiment.batch.micro_batch)
-    if (images := experiment.execution.rollout_batch) is not None:  # no gradients are recorded
+    images = experiment.larger_rollout(arm) if arm else experiment.execution.rollout_batch
+    if images is not None:  # no gradients are recorded
         rollout = counted.vae + images * sampling(experiment).each - counted.gradients
         working = max(working, counted.resident + (1 + FRAGMENTATION) * rollout)
     return _peak(experiment, working, counted.encoding, own_reward(experiment).bytes)
@@ -377,10 +381,13 @@ def micro_batches(experiment: Experiment) -> list[int]:
     return [m for m in range(1, images + 1) if images % m == 0 and (images // m) % gpus == 0]
 
 
-def suggest_micro_batch(experiment: Experiment, gigabytes: float) -> int:
-    """The largest `batch.micro_batch` that fits GPUs of so many 10^9 bytes; 0 if none does."""
-    fitting = (m for m in micro_batches(experiment) if peak_gigabytes(experiment, m) <= gigabytes)
-    return max(fitting, default=0)
+def suggest_micro_batch(experiment: Experiment, gigabytes: float, arm: Arm | None = None) -> int:
+    """The largest `batch.micro_batch` that fits GPUs of so many 10^9 bytes; 0 if none does.
+
+    arm: as in `peak_gigabytes`.
+    """
+    sizes = micro_batches(experiment)
+    return max((m for m in sizes if peak_gigabytes(experiment, m, arm) <= gigabytes), default=0)
 
 
 def host_gigabytes(experiment: Experiment, arm: Arm) -> float:

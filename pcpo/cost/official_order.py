@@ -50,7 +50,7 @@ class Draws:
         return iteration_prompts(self.experiment.batch, count, 0, epoch)
 
     def initial(self, epoch: int, images: range) -> Tensor:
-        """`(B, ...)`; DanceGRPO gives all images of a process and an epoch the same."""
+        """`(B, ...)`; with DanceGRPO all images of a forward have the same."""
         count = 1 if self.experiment.sampler.initial_noise_groups else len(images)
         return self._noise(count).expand(len(images), *self.shape)
 

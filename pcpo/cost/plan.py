@@ -144,9 +144,12 @@ def totals(plan: Plan) -> dict[str, float]:
 
 
 def trained_steps(experiment: Experiment, arm: Arm) -> int:
-    """Sampler steps on which an image is trained."""
-    trainable = experiment.sampler.steps - experiment.timesteps.skip_last
-    return experiment.trained_count(arm, trainable)
+    """Sampler steps on which an image is trained, of those to which the arm gives credit."""
+    from pcpo.cost.architectures import scheduler_config
+    from pcpo.credit import arm_sampler
+
+    _, schedule = arm_sampler(experiment, arm, scheduler_config(experiment.model))
+    return experiment.trained_count(arm, int(schedule.trained.sum()))
 
 
 def sampling_tflop(experiment: Experiment, steps: int | None = None) -> float:
@@ -181,7 +184,7 @@ def _training(scale: Scale, experiment: Experiment, arm: Arm, runs: int, speed: 
     if e.validation is not None:
         sampling += validated * sampling_tflop(e, e.validation.steps)
     again = trained_images * trained_steps(e, arm) * forward_tflop(e)[0]
-    fitting = [suggest_micro_batch(e, gigabytes) for gigabytes in CARDS]
+    fitting = [suggest_micro_batch(e, gigabytes, arm) for gigabytes in CARDS]
     counted = counts(e)
     trained = counted.trained * FP32
     checkpoints = len({*range(e.checkpoint_every, e.epochs + 1, e.checkpoint_every), e.epochs})
@@ -200,7 +203,7 @@ def _training(scale: Scale, experiment: Experiment, arm: Arm, runs: int, speed: 
         ),
         gpus=e.execution.gpus,
         micro_batch=e.batch.micro_batch,
-        gpu_gb=peak_gigabytes(e),
+        gpu_gb=peak_gigabytes(e, arm=arm),
         host_gb=host_gigabytes(e, arm),
         disk_gb=runs * (checkpoints * trained + state) / 1e9,
         micro_24=fitting[0],

@@ -27,7 +27,8 @@ _NOTES = (
     f"process, with {CONTEXT['cpu'] / 1e9:g} GB for the libraries.",
     "fits 24 ... 141: the largest batch.micro_batch that fits such a GPU with the execution keys "
     "as they are; 0: none (set execution.activation_checkpointing, or sharding: fsdp over several "
-    "gpus). Evaluation and reward guidance: its batch, or 0.",
+    "gpus; lower execution.rollout_batch if it is set). Evaluation and reward guidance: its batch, "
+    "or 0.",
     "gradients: an iteration at each checkpoint, in one process; host GB has the gradient of every "
     "step.",
     "host GB: trajectories of an iteration, for one process; to load the weights takes as much as "

@@ -63,17 +63,19 @@ def _pngs(images: Iterable[NDArray[np.uint8]]) -> Generator[bytes]:
     """The PNG of each image, in order, compressed in a thread while the next ones are sampled.
 
     Without it a GPU waits: of 512 x 512 pixels one takes 40 ms of a core. If `images` fails, the
-    PNGs of those that it made come first.
+    PNGs of those that it made come first. If nobody takes them, or at Ctrl-C, those that wait are
+    left out at once.
     """
     waiting: deque[Future[bytes]] = deque()
     stream, failure = iter(images), None
-    with ThreadPoolExecutor(1) as thread:
+    thread = ThreadPoolExecutor(1)
+    try:
         while True:
             try:
                 image = next(stream)
             except StopIteration:
                 break
-            except BaseException as error:
+            except Exception as error:
                 failure = error
                 break
             waiting.append(thread.submit(_png, image))
@@ -81,6 +83,8 @@ def _pngs(images: Iterable[NDArray[np.uint8]]) -> Generator[bytes]:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    finally:
+        thread.shutdown(cancel_futures=True)
     if failure is not None:
         raise failure
 

@@ -10,6 +10,7 @@ from pcpo.report.ledger import JudgedClaim, JudgedPart
 from pcpo.report.numbers import measure
 
 HEAD = ("claim", "configuration: estimate (95 % interval)", "runs per arm", "verdict")
+_RUNS = r"(\d+) runs? per arm"
 _MARKED = {"holds": "**holds**", "fails": "**fails**"}
 
 
@@ -19,9 +20,11 @@ def to_table(claims: Iterable[JudgedClaim]) -> str:
     for claim in claims:
         parts = claim.of_sentence
         about = f"`{claim.id}`: {escaped(claim.quantity)}; claimed: {escaped(claim.claimed)}"
-        runs = {part.n.split(" ")[0] for part in parts if part.n.endswith("runs per arm")}
+        runs = {int(n[1]) for part in parts if (n := re.fullmatch(_RUNS, part.n))}
         settings = "; ".join(_setting(part, claim.kind) for part in parts)
-        lines.append(_row([about, settings, ", ".join(sorted(runs)), _marked(claim.kind)]))
+        lines.append(
+            _row([about, settings, ", ".join(map(str, sorted(runs))), _marked(claim.kind)])
+        )
     return "\n".join(map(without_html, lines)) + "\n"
 
 

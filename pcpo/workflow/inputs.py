@@ -17,6 +17,11 @@ def code(*modules: str) -> list[str]:
     return _files(sources_of(*modules))
 
 
+def frames_code(*modules: str) -> list[str]:
+    """The same for a job that reads frames: also their columns and their files."""
+    return code(*modules, "pcpo.records.frames", "pcpo.records.frame_file")
+
+
 def measuring_code(
     *modules: str, loaded: Iterable[str] = (), trained_by: Iterable[str] = ()
 ) -> list[str]:

@@ -168,6 +168,9 @@ def test_only_what_belongs_to_the_repository_and_the_run_is_packed(
         for words in (["init", "-q"], ["add", "."]):
             subprocess.run(["git", "-C", checkout, *words], check=True)
     mine.write_text(original)  # of the run, though git does not know it
+    scale = checkout / "config/scale/smoke.yaml"
+    scale.write_text(scale.read_text().replace("questions: questions", "questions: mine"))
+    shutil.copy(checkout / "config/questions.yaml", checkout / "config/mine.yaml")
     for name in (
         *("config/secret.yaml", "config/experiments/.swap", "config/notes/token.txt"),
         *("profiles/mine/config.yaml", "pcpo/rewards/mine.txt", "envs/.env"),
@@ -182,6 +185,7 @@ def test_only_what_belongs_to_the_repository_and_the_run_is_packed(
         names = set(archive.namelist())
         secret = {name for name in names if b"a secret" in archive.read(name)}
     assert {f"config/experiments/{name}.yaml" for name in NAMES} <= names
+    assert "config/mine.yaml" in names
     assert {"config/scale/smoke.yaml", "config/scale/demo.yaml", "pcpo/training/loop.py"} <= names
     assert not any(name.startswith("profiles/") for name in names)
     # Without git nobody says which module belongs to the package.

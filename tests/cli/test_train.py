@@ -11,7 +11,7 @@ from pcpo import config
 from pcpo.cli import console, evaluation, train
 from pcpo.cli.evaluation import cut_prompts
 from pcpo.cli.train import out_of_memory
-from pcpo.config import load_experiment, load_scale
+from pcpo.config import load_arm, load_experiment, load_scale
 from pcpo.config.scale import Previews
 from pcpo.records import frame_file, frames
 from pcpo.training import tracker
@@ -24,13 +24,13 @@ def test_out_of_memory_names_the_setting_and_the_size_that_fits(monkeypatch):
     monkeypatch.setattr(
         torch.cuda, "get_device_properties", lambda device: SimpleNamespace(total_memory=24e9)
     )
-    monkeypatch.setattr(pcpo.cost.plan, "suggest_micro_batch", lambda experiment, gigabytes: 4)
+    monkeypatch.setattr(pcpo.cost.plan, "suggest_micro_batch", lambda *_: 4)
     chosen = load_experiment(1, "paper")
     with (
         pytest.raises(
             ValueError, match=r"24 GB .* lower batch.micro_batch, now 8 \(the plan suggests 4\)"
         ) as caught,
-        out_of_memory(chosen),
+        out_of_memory(chosen, load_arm("baseline")),
     ):
         raise torch.OutOfMemoryError("CUDA out of memory")
     assert "config/scale/paper.yaml" in str(caught.value)
@@ -39,7 +39,7 @@ def test_out_of_memory_names_the_setting_and_the_size_that_fits(monkeypatch):
 def test_a_lost_gpu_is_an_error_with_how_to_resume():
     with (
         pytest.raises(ValueError, match="start again: the run resumes from its last saved state"),
-        out_of_memory(load_experiment(1, "paper")),
+        out_of_memory(load_experiment(1, "paper"), load_arm("baseline")),
     ):
         raise torch.AcceleratorError("CUDA error: unspecified launch failure", 719)
 

@@ -116,6 +116,9 @@ def test_a_larger_rollout_takes_less_than_a_larger_update():
     assert plain.batch.micro_batch == 8
     assert peak_gigabytes(plain) <= peak_gigabytes(rollout) < peak_gigabytes(plain, 16)
     assert peak_gigabytes(configuration(1, rollout_batch=128)) > peak_gigabytes(rollout)
+    # An arm whose rollout and update share one forward does not use it.
+    assert peak_gigabytes(rollout, arm=load_arm("pcpo")) == peak_gigabytes(plain)
+    assert peak_gigabytes(rollout, arm=load_arm("baseline")) == peak_gigabytes(rollout)
 
 
 def test_rewards_count_where_images_are_scored():

@@ -45,6 +45,17 @@ def test_half_the_timesteps_train_half():
     assert half == pytest.approx(whole / 2)
 
 
+@pytest.mark.parametrize(
+    ("number", "scale", "arm", "trained"),
+    [
+        (1, "paper", "drop_largest", 49),
+        (13, "study2", "baseline", 6),  # FlowCPS: of 8 steps the last has no noise, one too little
+    ],
+)
+def test_steps_without_credit_are_not_counted(number, scale, arm, trained):
+    assert plan.trained_steps(load_experiment(number, scale), load_arm(arm)) == trained
+
+
 @pytest.fixture(scope="module")
 def made():
     chosen = [experiment(number, validation=None) for number in (1, 2)]

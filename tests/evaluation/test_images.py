@@ -123,16 +123,34 @@ def test_a_generation_that_stops_leaves_no_index(tmp_path, expected):
         read_index(tmp_path)
 
 
+def test_an_interrupt_does_not_wait_for_the_pngs(tmp_path, expected, monkeypatch):
+    compressed = []
+
+    def png(image):
+        time.sleep(0.05)
+        compressed.append(1)
+        return b""
+
+    def interrupted():
+        yield from expected
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(images, "_png", png)
+    with pytest.raises(KeyboardInterrupt):
+        write_images(tmp_path, ROWS, interrupted())
+    assert len(compressed) <= 2 < len(expected)
+
+
 def test_a_stopped_generation_resumes_after_its_whole_shards(tmp_path, expected):
     def make(rows, stop=None):
         places = [ROWS.index(row) for row in rows]
         yield from expected[places[:stop]]
         if stop is not None:
-            raise KeyboardInterrupt
+            raise RuntimeError
 
     missing = missing_rows(tmp_path, ROWS, "one")
     assert missing == ROWS
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(RuntimeError):
         write_images(tmp_path, ROWS, make(missing, stop=10), "one")
     missing = missing_rows(tmp_path, ROWS, "one")
     assert missing == ROWS[8:]

@@ -77,6 +77,14 @@ def test_what_snakemake_plans(tmp_path):
     assert "pcpo.cli.study_pairs" not in output
 
 
+def test_the_pairs_ask_for_the_memory_of_their_model(tmp_path):
+    copy_sources(tmp_path)
+    real = ("-n", "--configfile", "config/paper.yaml", "--", "study_pairs")
+    code, output = snakemake(tmp_path, *real)
+    assert code == 0, output
+    assert "mem_mb=64000" in output.partition("rule study_pairs:")[2]  # FLUX
+
+
 def test_the_ledger_says_how_answers_are_collected_and_then_has_them(here):
     out = str(here / "claims")
     claims.main(["--scale", "smoke", "--out", out])

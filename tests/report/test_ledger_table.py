@@ -23,3 +23,11 @@ def test_a_row_has_all_settings_of_a_sentence(write_claims, capsys):
     assert capsys.readouterr().out.splitlines() == [HEAD, "| :-- | :-- | :-- | :-- |", fast, absent]
     command.main([str(path), "--primary"])
     assert capsys.readouterr().out.splitlines()[2:] == [absent]
+
+
+def test_counts_of_runs_are_numbers_in_order(write_claims, capsys):
+    several = [row(n=f"{n} runs per arm", id=f"p{n}") for n in (16, 4, 8)]
+    one = row(n="1 run per arm", id="d", claim_id="d")
+    command.main([str(write_claims(*several, one))])
+    cells = [line.split(" | ")[2] for line in capsys.readouterr().out.splitlines()[2:]]
+    assert cells == ["4, 8, 16", "1"]

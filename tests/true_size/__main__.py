@@ -10,7 +10,7 @@ import pcpo.cli.console  # noqa: F401  (threads, before torch is imported)
 
 # isort: split
 from tests.true_size.place import Place
-from tests.true_size.stages import Failure, run_stages
+from tests.true_size.stages import Failure, forget, run_stages
 from tests.true_size.steps import stages
 
 
@@ -39,8 +39,7 @@ def main() -> None:
         wanted = place.check_disk()
         print(f"{place.cache}: {wanted:.0f} GB of disk are needed still, and are free")
         place.prepare()
-        for name in args.again:
-            place.record.forget(name)
+        forget(every, args.again, place.record, place.results)
         good = run_stages(every, place.record, args.stages, lambda text: print(text, flush=True))
     except (Failure, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)

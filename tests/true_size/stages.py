@@ -20,11 +20,15 @@ class Failure(RuntimeError):
 
 @dataclass(frozen=True)
 class Stage:
-    """about: what it does, in a line. run: does it, and returns what was found, in JSON types."""
+    """about: what it does, in a line. run: does it, and returns what was found, in JSON types.
+
+    workflow: it measures a job of the workflow, which does not run where its outputs are there.
+    """
 
     name: str
     about: str
     run: Callable[[], Facts]
+    workflow: bool = False
 
 
 class Record:
@@ -65,6 +69,21 @@ class Record:
     def forget(self, name: str) -> None:
         self._file(name).unlink(missing_ok=True)
         (self.folder / f"{name}.peaks.json").unlink(missing_ok=True)
+
+
+def forget(stages: Sequence[Stage], names: Collection[str], record: Record, made: Path) -> None:
+    """Let these stages be done again. `made`: the folder of the workflow's outputs.
+
+    Raises ValueError for a stage whose job would find its outputs there, and not run.
+    """
+    if kept := [s.name for s in stages if s.name in names and s.workflow]:
+        raise ValueError(
+            f"--again {' '.join(kept)}: the outputs are in {made}, so that their jobs would not "
+            f"run; delete that folder and {record.folder}: the weights stay, and all stages are "
+            "done again"
+        )
+    for name in names:
+        record.forget(name)
 
 
 def run_stages(

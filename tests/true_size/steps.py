@@ -40,20 +40,22 @@ def stages(place: Place) -> list[Stage]:
         Stage("libraries", "memory of the libraries alone", steps.libraries),
         Stage("plan", "the plan of the scale: FLOPs and memory", steps.plan),
         Stage("weights_sd15", "write SD1.5 and the aesthetic reward", steps.weights_sd15),
-        Stage("full_fine_tuning", "train all weights of SD1.5", steps.full_fine_tuning),
-        Stage("adapter_sd15", "configuration 1: train an adapter on SD1.5", steps.adapter_sd15),
+        Stage("full_fine_tuning", "train all weights of SD1.5", steps.full_fine_tuning, True),
+        Stage(
+            "adapter_sd15", "configuration 1: train an adapter on SD1.5", steps.adapter_sd15, True
+        ),
         Stage("kill_and_resume", "kill that training, resume it, compare", steps.kill_and_resume),
         Stage("flops", "count the FLOPs of that training's second epoch", steps.flops),
         Stage("weights_rewards", "write the other rewards and features", steps.weights_rewards),
-        Stage("train_7", "configuration 7: train both arms by PickScore", steps.train_7),
-        Stage("select", "configuration 7: match checkpoints in reward", steps.select),
-        Stage("generate", "configuration 7: images of base model and arms", steps.generate),
-        Stage("evaluate", "configuration 7: features and metrics", steps.evaluate),
-        Stage("align", "configuration 7: five alignment scores", steps.align),
+        Stage("train_7", "configuration 7: train both arms by PickScore", steps.train_7, True),
+        Stage("select", "configuration 7: match checkpoints in reward", steps.select, True),
+        Stage("generate", "configuration 7: images of base model and arms", steps.generate, True),
+        Stage("evaluate", "configuration 7: features and metrics", steps.evaluate, True),
+        Stage("align", "configuration 7: five alignment scores", steps.align, True),
         Stage("tables", "tables of configuration 7", steps.tables),
         Stage("weights_sd35m", "write SD3.5-M with its T5-XXL", steps.weights_sd35m),
-        Stage("train_8", "configuration 8: an adapter on SD3.5-M by OCR", steps.train_8),
-        Stage("train_9", "configuration 9: the same by PickScore", steps.train_9),
+        Stage("train_8", "configuration 8: an adapter on SD3.5-M by OCR", steps.train_8, True),
+        Stage("train_9", "configuration 9: the same by PickScore", steps.train_9, True),
         Stage("compare", "the plan against what was measured", steps.compare),
     ]
 
@@ -116,10 +118,11 @@ class _Steps:
             return {"left_out": f"{wanted / 1e9:.1f} GB by the plan, of {self.place.most / 1e9:g}"}
         facts = self._train(FULL, [ARM], "full_fine_tuning")
         folder = self.place.run_folder(self.place.experiments[FULL], ARM)
-        kept = [*folder.rglob("*.safetensors")]
+        if not (kept := [*folder.rglob("*.safetensors")]):  # the stage was stopped at its end
+            raise Failure(f"{folder}: has no weights; delete the folder, and start again")
         facts["saved_bytes"] = sum(file.stat().st_size for file in kept)
         for part in ("checkpoints", "resume"):  # 14 GB that nothing needs later
-            shutil.rmtree(folder / part)
+            shutil.rmtree(folder / part, ignore_errors=True)
         return facts
 
     def adapter_sd15(self) -> Facts:

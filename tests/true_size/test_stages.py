@@ -6,7 +6,7 @@ import pytest
 
 from pcpo.cost.memory import CONTEXT
 from tests.true_size.held import Held, table
-from tests.true_size.stages import Failure, Record, Stage, run_stages
+from tests.true_size.stages import Failure, Record, Stage, forget, run_stages
 from tests.true_size.watching import watch
 
 
@@ -28,6 +28,18 @@ def made(record, done, said, broken=()):
         return Stage(name, f"stage {name}", run)
 
     return lambda *chosen: run_stages([stage(n) for n in "abc"], record, chosen, said.append)
+
+
+def test_a_stage_whose_outputs_are_kept_is_not_done_again_alone(tmp_path):
+    record = Record(tmp_path / "stages")
+    stages = [Stage("plan", "", dict), Stage("train", "", dict, workflow=True)]
+    for stage in stages:
+        record.keep(stage.name, {})
+    with pytest.raises(ValueError, match=r"--again train: the outputs are in .*made"):
+        forget(stages, ["plan", "train"], record, tmp_path / "made")
+    assert record.done("plan") and record.done("train")
+    forget(stages, ["plan"], record, tmp_path / "made")
+    assert not record.done("plan") and record.done("train")
 
 
 def test_a_rerun_goes_on_after_what_is_done(tmp_path, said):

@@ -57,13 +57,18 @@ GUIDED = {f"reward_guidance_{name}" for name in guided(load_experiments("smoke")
         ("rewards/ocr.py", set()),  # of trainings alone
         ("synthetic/recogniser.py", {"synthetic_other_rewards"}),
         ("synthetic/clip.py", {"synthetic_clip_rewards", "synthetic_other_rewards"}),
-        ("samplers/ddim.py", {"credit", "readings"}),
+        ("samplers/ddim.py", {"credit", "readings", "plan"}),
         ("policies/flux.py", set()),
     ],
 )
 def test_an_edit_redoes_what_depends_on_it(rules, edited, redone):
     assert (PACKAGE / edited).exists()
     assert rules.get(edited, set()) == redone
+
+
+def test_an_edit_of_frames_redoes_all_that_reads_them(rules):
+    readers = rules["records/frames.py"]
+    assert {"table", "claims", "questions", "figure3"} <= readers == rules["records/frame_file.py"]
 
 
 @pytest.mark.parametrize(
