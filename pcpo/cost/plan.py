@@ -259,21 +259,37 @@ def _evaluation(
         generation_gigabytes(e, [reward_module(scale, e.reward.name)]),  # selection
         generation_gigabytes(e, [reward_module(scale, key) for key in loaded]),
     )
+    disk = kept * (PNG_BYTES_PER_PIXEL * e.sampler.resolution**2 + FEATURES_PER_IMAGE) / 1e9
+    return _sampled(e, "evaluation", runs, images, sampling, speed, v.batch, memory, disk)
+
+
+def _sampled(
+    experiment: Experiment,
+    what: str,
+    runs: int,
+    images: int,
+    sampling: float,
+    speed: Speed,
+    batch: int,
+    memory: float,
+    disk: float,
+) -> Row:
+    """A row without training. sampling: TFLOP; memory and disk: 10^9 bytes."""
     return Row(
-        experiment=e.name,
-        what="evaluation",
+        experiment=experiment.name,
+        what=what,
         runs=runs,
         images=images,
         sampling_pflop=sampling / 1e3,
         training_pflop=0.0,
-        gpu_hours=speed.hours(e.model, sampling, 0),
+        gpu_hours=speed.hours(experiment.model, sampling, 0),
         recompute_hours=0.0,
         gpus=1,
-        micro_batch=v.batch,
+        micro_batch=batch,
         gpu_gb=memory,
         host_gb=0.0,
-        disk_gb=kept * (PNG_BYTES_PER_PIXEL * e.sampler.resolution**2 + FEATURES_PER_IMAGE) / 1e9,
-        **{f"micro_{card}": v.batch if memory <= card else 0 for card in CARDS},
+        disk_gb=disk,
+        **{f"micro_{card}": batch if memory <= card else 0 for card in CARDS},
     )
 
 
@@ -341,22 +357,8 @@ def _guidance(
     # The aligned weights, or adapters, beside the base model's.
     aligned = sum(counts(model).trained for model in models) * FP32
     memory = generation_gigabytes(e, rewards) + aligned / 1e9
-    return Row(
-        experiment=e.name,
-        what="reward guidance",
-        runs=runs,
-        images=images,
-        sampling_pflop=sampling / 1e3,
-        training_pflop=0.0,
-        gpu_hours=speed.hours(e.model, sampling, 0),
-        recompute_hours=0.0,
-        gpus=1,
-        micro_batch=batch,
-        gpu_gb=memory,
-        host_gb=0.0,
-        disk_gb=images * (PNG_BYTES_PER_PIXEL * e.sampler.resolution**2 + FID_FEATURES) / 1e9,
-        **{f"micro_{card}": batch if memory <= card else 0 for card in CARDS},
-    )
+    disk = images * (PNG_BYTES_PER_PIXEL * e.sampler.resolution**2 + FID_FEATURES) / 1e9
+    return _sampled(e, "reward guidance", runs, images, sampling, speed, batch, memory, disk)
 
 
 def _downloads_gigabytes(scale: Scale, experiments: Sequence[Experiment]) -> float:

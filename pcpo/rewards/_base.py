@@ -63,6 +63,23 @@ class Reward(nn.Module):
         raise NotImplementedError
 
 
+class OfPixels(Reward):
+    """Base of a reward that is a function of pixels alone, without weights.
+
+    Args:
+        device: has no effect; the images' own is used.
+        jpeg_quality: score the image after JPEG compression.
+        batch_size: images at a time.
+    """
+
+    has_weights = False
+
+    def __init__(
+        self, device: str = "cpu", jpeg_quality: int | None = None, batch_size: int = 256
+    ) -> None:
+        super().__init__(batch_size, jpeg_quality)
+
+
 def check_inputs(images: torch.Tensor, prompts: Sequence[str]) -> None:
     """Raise ValueError unless `images` is uint8 (B, 3, H, W) and `prompts` has B strings."""
     if not isinstance(images, torch.Tensor) or images.dtype != torch.uint8:

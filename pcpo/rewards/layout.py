@@ -17,25 +17,13 @@ CELLS = 8  # in height and in width, each the mean colour of its part of the ima
 PLAIN = 1e-4  # added to the whole mass: an image of one colour scores 0
 
 
-class Reward(_base.Reward):
+class Reward(_base.OfPixels):
     """sum(m x) / sum(m) over the cells: x a cell's centre, m its mass.
 
     x is in widths of the image, from -0.5 at the left edge to 0.5 at the right one. m is the
     squared distance of the cell's colour, on [0, 1], from the ground: the median, channel by
     channel, of the cells at the border.
-
-    Args:
-        device: has no effect; the images' own is used.
-        jpeg_quality: score the image after JPEG compression.
-        batch_size: images at a time.
     """
-
-    has_weights = False
-
-    def __init__(
-        self, device: str = "cpu", jpeg_quality: int | None = None, batch_size: int = 256
-    ) -> None:
-        super().__init__(batch_size, jpeg_quality)
 
     def _score(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
         """In (-0.5, 0.5); positive where the drawing lies to the right."""

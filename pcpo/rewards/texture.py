@@ -17,23 +17,11 @@ STRIPES = (1.0, -1.0, -1.0, 1.0)  # light, dark, dark, light: a shade from left 
 CORNER = 4  # a corner is this part of the height and of the width
 
 
-class Reward(_base.Reward):
+class Reward(_base.OfPixels):
     """Mean luminance of the light stripes less that of the dark ones, in grey levels.
 
     A corner is as high as a quarter of the image and as wide, in whole periods of four pixels.
-
-    Args:
-        device: has no effect; the images' own is used.
-        jpeg_quality: score the image after JPEG compression.
-        batch_size: images at a time.
     """
-
-    has_weights = False
-
-    def __init__(
-        self, device: str = "cpu", jpeg_quality: int | None = None, batch_size: int = 256
-    ) -> None:
-        super().__init__(batch_size, jpeg_quality)
 
     def _score(self, images: torch.Tensor, prompts: Sequence[str]) -> torch.Tensor:
         """From -255 to 255. Raises ValueError for images of fewer than 16 pixels in width."""
