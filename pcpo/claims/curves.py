@@ -89,13 +89,14 @@ def epoch_mean(
     convergence follow an arm's own crossing; the k-th epoch of one arm is then compared with the
     k-th of the other. `since_first`: those near convergence relative to the arm's own first ones,
     the k-th to the k-th, because the scale of a gradient differs between objectives from the start.
-    A ratio is geometric. One seed: t interval over the means of at most ten stretches of
+    A ratio is geometric. The reference of a relative margin is the second arm's mean, over all
+    epochs. One seed: t interval over the means of at most ten stretches of
     consecutive epochs. For wall time it says nothing, because other load on the machine affects all
     epochs of a run alike.
     """
     one, other = evidence.seeds("curves", number, arms)
     phases = _phases(evidence, number, arms) if phase else {}
-    series = []
+    series, references = [], []
     for seed in one:
         whole = [_curve(runs[seed], of, change, last) for runs in (one, other)]
         value = np.zeros(1)
@@ -110,6 +111,8 @@ def epoch_mean(
             if compare == "ratio" and (both <= 0).any():
                 why = f"'{of}' is 0 in some epochs: no ratio"
                 return Estimate(math.nan, blocked=why, null=1.0, runs=len(one))
+            if not phase:
+                references.append(float(both[1].mean()))
             value = value + sign * np.subtract(*(np.log(both) if compare == "ratio" else both))
         series.append(value)
     found = over_epochs(series)
@@ -117,7 +120,9 @@ def epoch_mean(
         found = replace(found, why="; ".join(filter(None, [found.why, exception])))
     if of == "seconds" and len(series) == 1:
         found = replace(found, why=f"{found.why}; other load can cause the difference")
-    return of_logs(found, "ratio") if compare == "ratio" else found
+    if compare == "ratio":
+        return of_logs(found, "ratio")
+    return replace(found, reference=float(np.mean(references))) if references else found
 
 
 @procedure()

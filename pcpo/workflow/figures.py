@@ -78,7 +78,8 @@ class FigureTargets(FrameTargets):
             return self.measured_frames(frame, chosen, self._first_seed)
         if frame == "per_prompt":
             return self.measured_frames(frame, chosen)
-        return self.run_frames(frame, chosen, lambda experiment: self._figure_arms(spec))
+        arms = self._figure_arms(spec)
+        return self.run_frames(frame, chosen, lambda e: [a for a in arms if a in e.arms])
 
     def _figure_arms(self, spec: FigureInput) -> list[str]:
         """The arms that a figure always shows, and others that the scale trains."""
