@@ -106,7 +106,7 @@ test-conda: $(READY)
 CACHE ?= results/cache/true_size
 
 # 20 GB of memory, 40 GB of disk; planned for 45 minutes on two quiet cores, not measured; goes on
-# where it stopped: # docs/checks.md.
+# where it stopped: docs/checks.md.
 test-true-size: $(READY)
 	$(RUN) python -m tests.true_size --cache "$(CACHE)"
 

@@ -49,7 +49,7 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others unpack in blocks
 # Already compressed. Parquet is not: a small one is half description.
 _PACKED = (".png", ".zip")
 _BLOCK = 1 << 20
-_AGAIN = "copy it again, or make it again with `snakemake archive`"
+_AGAIN = "copy it again, or make it again with `snakemake --cores all archive`"
 # What zipfile raises on flipped bits. The last three occur where an entry looks packed by an
 # unknown method, encrypted, or impossibly large.
 _DAMAGE = (
@@ -138,7 +138,9 @@ def _extract(path: Path, folder: Path) -> dict:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
             if not {ABOUT, MANIFEST} <= set(names):
-                raise _Refused(f"{path}: a zip file, but no archive that `snakemake archive` made")
+                raise _Refused(
+                    f"{path}: a zip file, but no archive that `snakemake archive` made"
+                )
             for name in names:
                 if not _is_inside(name):
                     raise _Refused(

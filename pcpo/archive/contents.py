@@ -77,7 +77,9 @@ def contents(
     made = [*_reporting(paths, experiments), *_pictures(paths, experiments, seeds[0])]
     for path in [*made, *manifests, *(path for path, _ in tidy)]:
         if not path.is_file():
-            raise FileNotFoundError(f"{path} is missing: let `snakemake archive` make it")
+            raise FileNotFoundError(
+                f"{path} is missing: let `snakemake --cores all archive` make it"
+            )
         found[path.as_posix()] = path
     for path, spec in tidy:
         frame_file.read(path, spec, paths.scale, [experiment.name for experiment in experiments])

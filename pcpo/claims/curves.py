@@ -89,10 +89,10 @@ def epoch_mean(
     convergence follow an arm's own crossing; the k-th epoch of one arm is then compared with the
     k-th of the other. `since_first`: those near convergence relative to the arm's own first ones,
     the k-th to the k-th, because the scale of a gradient differs between objectives from the start.
-    A ratio is geometric. The reference of a relative margin is the second arm's mean, over all
-    epochs. One seed: t interval over the means of at most ten stretches of
-    consecutive epochs. For wall time it says nothing, because other load on the machine affects all
-    epochs of a run alike.
+    A ratio is geometric. The reference of a relative margin is the second arm's mean over the same
+    epochs; with `phase` there is none. One seed: t interval over the means of at most ten stretches
+    of consecutive epochs. For wall time it says nothing, because other load on the machine affects
+    all epochs of a run alike.
     """
     one, other = evidence.seeds("curves", number, arms)
     phases = _phases(evidence, number, arms) if phase else {}

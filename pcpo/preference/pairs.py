@@ -30,7 +30,7 @@ from pcpo.records.replace import new_file, new_folder
 PAIRS, IMAGES = "pairs.json", "images"
 MOST_BYTES = 50_000_000  # of pairs.json and of a key
 T = TypeVar("T", bound=BaseModel)
-_AGAIN = "make the pairs again with `snakemake study_pairs`"
+_AGAIN = "make the pairs again with `snakemake --cores all study_pairs`"
 
 Token = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{10,64}$")]
 File = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{10,64}\.png$")]

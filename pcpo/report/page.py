@@ -102,7 +102,9 @@ def collect(
     claims = ledger.read_ledger(ledger_path) if ledger_path.exists() else None
     if claims is None:
         missing.append(
-            Missing("claims", "The claims ledger", "not made yet: run `snakemake claims`")
+            Missing(
+                "claims", "The claims ledger", "not made yet: run `snakemake --cores all claims`"
+            )
         )
     questions_path = evaluated / "questions.csv"
     questions = None
@@ -110,12 +112,20 @@ def collect(
         questions = ledger.read_ledger(questions_path)
     elif chosen.questions:
         missing.append(
-            Missing("questions", "Our own questions", "not made yet: run `snakemake questions`")
+            Missing(
+                "questions",
+                "Our own questions",
+                "not made yet: run `snakemake --cores all questions`",
+            )
         )
     compared = read_compared(compare_path) if compare_path.exists() else None
     if compared is None:
         missing.append(
-            Missing("compare", "The paper's numbers", "not made yet: run `snakemake compare`")
+            Missing(
+                "compare",
+                "The paper's numbers",
+                "not made yet: run `snakemake --cores all compare`",
+            )
         )
     measured = {column: source.measured for column, source in chosen.quality.items()}
     tables = read_tables(evaluated, resolved, compared, published, measured)

@@ -41,6 +41,7 @@ def test_a_cell_is_the_studys_configuration_with_its_levels():
         assert cell.optimizer.learning_rate == 4e-3 * factor[levels["learning_rate"]]
         assert (cell.arms, cell.compared) == (("baseline", "pcpo"), ())
         assert cell.training_seeds(range(6)) == [0, 1]
+        assert cell.epochs == 40
         for field in ("reward", "clip_range", "validation", "advantage", "timesteps"):
             assert getattr(cell, field) == getattr(base, field)
 

@@ -1,5 +1,6 @@
 """Folders of images: what is written comes back, and damage is named."""
 
+import errno
 import io
 import threading
 import time
@@ -108,6 +109,24 @@ def test_a_png_that_fails_ends_the_writing(tmp_path, expected, monkeypatch):
     with pytest.raises(MemoryError):
         write_images(tmp_path, ROWS, iter(expected))
     assert [p.name for p in tmp_path.iterdir()] == ["prompt_007.zip"]
+
+
+def test_a_full_disk_does_not_wait_for_the_pngs(tmp_path, expected, monkeypatch):
+    compressed = []
+
+    def png(image):
+        time.sleep(0.05)
+        compressed.append(1)
+        return b""
+
+    def full(archive, name, data):
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(images, "_png", png)
+    monkeypatch.setattr(images.zipfile.ZipFile, "writestr", full)
+    with pytest.raises(OSError, match="no space left"):
+        write_images(tmp_path, ROWS, iter(expected))
+    assert len(compressed) <= 3 < len(expected)
 
 
 def test_a_generation_that_stops_leaves_no_index(tmp_path, expected):

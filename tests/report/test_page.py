@@ -81,7 +81,7 @@ def test_questions_of_the_scales_own_are_apart_from_the_claims(results):
     rows = pd.read_csv(results.root / "claims.csv").assign(source="ours")
     of_id = {column: "q-" + rows[column] for column in ("id", "claim_id")}
     missing = Reader(render(collect(results.root, "smoke", results.experiments, [0])))
-    assert "questions" not in missing.ids and "snakemake questions" in missing.text
+    assert "questions" not in missing.ids and "snakemake --cores all questions" in missing.text
     rows.assign(**of_id).to_csv(results.root / "questions.csv", index=False)
     read = Reader(render(collect(results.root, "smoke", results.experiments, [0])))
     assert {"questions", "claim-q-fast", "claim-fast"} <= set(read.ids)
