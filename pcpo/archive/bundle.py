@@ -138,9 +138,7 @@ def _extract(path: Path, folder: Path) -> dict:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
             if not {ABOUT, MANIFEST} <= set(names):
-                raise _Refused(
-                    f"{path}: a zip file, but no archive that `snakemake archive` made"
-                )
+                raise _Refused(f"{path}: a zip file, but no archive that `snakemake archive` made")
             for name in names:
                 if not _is_inside(name):
                     raise _Refused(

@@ -73,8 +73,9 @@ def null_rate(pairs: pd.DataFrame) -> NullRate:
     Pairs share runs and are not independent, so that a binomial interval over them would be too
     narrow. A mean over all pairs of S runs is the mean, over all orders of the runs, of means over
     S // 2 disjoint pairs (Hoeffding, J. Am. Stat. Assoc. 58, 1963, Sec. 5), and so it varies no
-    more than one of these. The interval is Wilson's for that many independent pairs; arms and
-    metrics of an experiment add none. It is rather too wide than too narrow. NaN without pairs.
+    more than one of these. Of some of the pairs, disjoint ones are counted in the same way. The
+    interval is Wilson's for that many independent pairs; arms and metrics of an experiment add
+    none. It is rather too wide than too narrow. NaN without pairs.
     """
     from statsmodels.stats.proportion import proportion_confint
 
@@ -83,7 +84,18 @@ def null_rate(pairs: pd.DataFrame) -> NullRate:
     shares, weights = [], []
     for _, rows in pairs.groupby("experiment"):
         shares.append(float((rows["p"] < ALPHA).mean()))
-        weights.append(len({*rows["first"], *rows["second"]}) // 2)
+        weights.append(_disjoint({*zip(rows["first"], rows["second"], strict=True)}))
     share, disjoint = float(np.average(shares, weights=weights)), sum(weights)
     low, high = proportion_confint(share * disjoint, disjoint, method="wilson")
     return NullRate(share, float(low), float(high), len(pairs), disjoint)
+
+
+def _disjoint(pairs: set[tuple[int, int]]) -> int:
+    """How many pairs share no run, taken in order; S // 2 of all pairs of S runs."""
+    used: set[int] = set()
+    count = 0
+    for pair in sorted(pairs):
+        if used.isdisjoint(pair):
+            used.update(pair)
+            count += 1
+    return count

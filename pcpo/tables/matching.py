@@ -64,6 +64,24 @@ def unmatched_baselines(selection: pd.DataFrame, experiments: Sequence[Any]) -> 
     return f"rewards of the baselines not matched: {' and '.join(each)}"
 
 
+def matched_seeds(pairs: pd.DataFrame, selection: pd.DataFrame) -> pd.Series[bool]:
+    """Whether the two training seeds of each pair match in reward: within the tolerance.
+
+    pairs: rows with `experiment, arm, first, second` (`pcpo.stats.null_rate.null_pairs`).
+    """
+    reward = selection.set_index(["experiment", "arm", "seed"])["selection_reward"].to_dict()
+    # The baseline's own row has tolerance 0: there it is compared with itself.
+    tolerance = selection.groupby("experiment")["tolerance"].max().to_dict()
+    keys = ["experiment", "arm", "first", "second"]
+    nan = float("nan")
+    matched = [
+        abs(reward.get((name, arm, first), nan) - reward.get((name, arm, second), nan))
+        <= tolerance.get(name, nan)
+        for name, arm, first, second in pairs[keys].itertuples(index=False)
+    ]
+    return pd.Series(matched, index=pairs.index, dtype=bool)
+
+
 def recorded(row: pd.Series) -> str:
     """What `columns` wrote into a table's row; "" for a row without it."""
     why = row.get("unmatched")

@@ -18,7 +18,7 @@ RECORD = Record(
     caption="Two trainings of one arm differ in nothing but their seed. The share of such pairs "
     "that the paper's test over prompts calls different at its level of 5 %; it should be 5 %.",
     experiments=(1, 2, 5, 6),
-    frames=("per_prompt",),
+    frames=("per_prompt", "selection"),
     kind="coefficient",
     columns={},
     labels=lambda paper: [],
@@ -26,11 +26,14 @@ RECORD = Record(
 )
 
 
-def make(experiments: Sequence[Any], *, per_prompt: pd.DataFrame) -> Body:
-    """Rows: each metric over all configurations, then all metrics in each configuration."""
+def make(experiments: Sequence[Any], *, per_prompt: pd.DataFrame, selection: pd.DataFrame) -> Body:
+    """Rows: each metric over all configurations, then all metrics in each configuration, in all,
+    and of the pairs whose rewards match.
+    """
     import pandas as pd
 
     from pcpo.stats.null_rate import null_pairs, null_rate
+    from pcpo.tables import matching
     from pcpo.tables.quality import METRIC_COLUMNS
     from pcpo.tables.table import Body, Column
 
@@ -51,6 +54,8 @@ def make(experiments: Sequence[Any], *, per_prompt: pd.DataFrame) -> Body:
         for n, e in numbered.items()
     ]
     parts.append(("all all", "all four", "all", pairs["metric"].isin(METRIC_COLUMNS)))
+    matched = matching.matched_seeds(pairs, selection)
+    parts.append(("all matched", "all four", "all, rewards matched", matched))
     rows = [
         {"row": row, "metric": metric, "configuration": where} | null_rate(pairs[used])._asdict()
         for row, metric, where, used in parts
@@ -62,7 +67,7 @@ def make(experiments: Sequence[Any], *, per_prompt: pd.DataFrame) -> Body:
         Column("share", "Called different", lambda share, _: f"{100 * share:.0f} %"),
         Column("low", "95 % interval", _interval),
     )
-    footnotes = [_NEEDS_TWO] if pairs.empty else [_TEST, _INTERVAL]
+    footnotes = [_NEEDS_TWO] if pairs.empty else [_TEST, _MATCHED, _INTERVAL]
     return Body(pd.DataFrame(rows), columns, tuple(footnotes))
 
 
@@ -77,7 +82,11 @@ _NEEDS_TWO = (
 _TEST = (
     "Value ~ run with a random intercept per prompt, REML, Wald z, p below 0.05: the model of "
     "Table 4, and of an effect in Table 3. A pair is two training seeds of one arm in one "
-    "configuration, each at the checkpoint matched in reward."
+    "configuration, each at the checkpoint that is matched in reward to the other arm of its seed."
+)
+_MATCHED = (
+    "Rewards matched: pairs whose selection rewards differ by no more than the configuration's "
+    "tolerance, as far as the paper's own pairs may."
 )
 _INTERVAL = (
     "The pairs share runs. The interval is Wilson's for as many independent pairs as there are "

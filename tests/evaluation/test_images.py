@@ -124,7 +124,7 @@ def test_a_full_disk_does_not_wait_for_the_pngs(tmp_path, expected, monkeypatch)
 
     monkeypatch.setattr(images, "_png", png)
     monkeypatch.setattr(images.zipfile.ZipFile, "writestr", full)
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(OSError, match="No space left"):
         write_images(tmp_path, ROWS, iter(expected))
     assert len(compressed) <= 3 < len(expected)
 

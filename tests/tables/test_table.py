@@ -493,13 +493,20 @@ def test_what_else_a_scale_measures_is_a_column(data, monkeypatch):
 def test_table_aa_counts_the_pairs_of_seeds_that_the_papers_test_calls_different(data):
     several = pd.concat(fabricated.metrics(seed=s)[1].assign(seed=s) for s in range(4))
     shifted = several["value"] + 40 * several["seed"] * (several["metric"] == "fid")
-    table = make("table_aa", data | {"per_prompt": several.assign(value=shifted)})
+    reward = {0: 1.0, 1: 1.0, 2: 9.0, 3: 17.0}
+    selected = pd.concat(
+        data["selection"].assign(seed=seed, selection_reward=r) for seed, r in reward.items()
+    )
+    given = {"per_prompt": several.assign(value=shifted), "selection": selected}
+    table = make("table_aa", data | given)
     rows = table.frame.set_index("row")
     assert rows.loc["all fid", "pairs"] == 4 * 2 * 6  # configurations, arms, pairs of four seeds
     assert rows.loc["all fid", "disjoint"] == 4 * 2
     assert rows.loc["all fid", "share"] == 1.0
     assert 0 <= rows.loc["all is_star", "low"] <= rows.loc["all is_star", "share"] < 0.5
     assert rows.loc["all all", "pairs"] == 4 * rows.loc["all fid", "pairs"]
+    assert rows.loc["all matched", "pairs"] == 4 * 4 * 2  # seeds 0 and 1: the others are far apart
+    assert rows.loc["all matched", "disjoint"] == 4
     one = make("table_aa", data)
     assert {cell for row in one.cells() for cell in row[3:]} == {"-"}
     assert any("there is one run per arm" in note for note in one.notes)
