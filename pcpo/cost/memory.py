@@ -335,8 +335,8 @@ def peak_gigabytes(
 ) -> float:
     """Peak memory of one process of a training run on the scale's device, in 10^9 bytes.
 
-    On a CPU without the trajectories, which `host_gigabytes` counts. Without `arm`, it is that of
-    an arm that uses `execution.rollout_batch`.
+    On a CPU without the trajectories, which `host_gigabytes` counts. Without `arm`, and in
+    `suggest_micro_batch`, it is that of an arm that uses `execution.rollout_batch`.
     """
     counted = counts(experiment)
     working = counted.working(micro_batch or experiment.batch.micro_batch)
@@ -382,10 +382,7 @@ def micro_batches(experiment: Experiment) -> list[int]:
 
 
 def suggest_micro_batch(experiment: Experiment, gigabytes: float, arm: Arm | None = None) -> int:
-    """The largest `batch.micro_batch` that fits GPUs of so many 10^9 bytes; 0 if none does.
-
-    arm: as in `peak_gigabytes`.
-    """
+    """The largest `batch.micro_batch` that fits GPUs of so many 10^9 bytes; 0 if none does."""
     sizes = micro_batches(experiment)
     return max((m for m in sizes if peak_gigabytes(experiment, m, arm) <= gigabytes), default=0)
 
