@@ -335,8 +335,8 @@ def peak_gigabytes(
 ) -> float:
     """Peak memory of one process of a training run on the scale's device, in 10^9 bytes.
 
-    On a CPU without the trajectories, which `host_gigabytes` counts. Without `arm`, and in
-    `suggest_micro_batch`, it is that of an arm that uses `execution.rollout_batch`.
+    On a CPU without the trajectories, which `host_gigabytes` counts. Without `arm` it is that of
+    an arm that uses `execution.rollout_batch`; `suggest_micro_batch` takes it in the same way.
     """
     counted = counts(experiment)
     working = counted.working(micro_batch or experiment.batch.micro_batch)

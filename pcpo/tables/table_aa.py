@@ -86,7 +86,7 @@ _TEST = (
 )
 _MATCHED = (
     "Rewards matched: pairs whose selection rewards differ by no more than the configuration's "
-    "tolerance, as far as the paper's own pairs may."
+    "tolerance, the one that compared arms are held to."
 )
 _INTERVAL = (
     "The pairs share runs. The interval is Wilson's for as many independent pairs as there are "

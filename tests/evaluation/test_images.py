@@ -111,18 +111,24 @@ def test_a_png_that_fails_ends_the_writing(tmp_path, expected, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["prompt_007.zip"]
 
 
-def test_a_full_disk_does_not_wait_for_the_pngs(tmp_path, expected, monkeypatch):
-    compressed = []
+@pytest.fixture
+def compressed(monkeypatch):
+    """One entry for each PNG that was made; each takes a while."""
+    made = []
 
     def png(image):
         time.sleep(0.05)
-        compressed.append(1)
+        made.append(1)
         return b""
 
+    monkeypatch.setattr(images, "_png", png)
+    return made
+
+
+def test_a_full_disk_does_not_wait_for_the_pngs(tmp_path, expected, compressed, monkeypatch):
     def full(archive, name, data):
         raise OSError(errno.ENOSPC, "no space left")
 
-    monkeypatch.setattr(images, "_png", png)
     monkeypatch.setattr(images.zipfile.ZipFile, "writestr", full)
     with pytest.raises(OSError, match="No space left"):
         write_images(tmp_path, ROWS, iter(expected))
@@ -142,19 +148,11 @@ def test_a_generation_that_stops_leaves_no_index(tmp_path, expected):
         read_index(tmp_path)
 
 
-def test_an_interrupt_does_not_wait_for_the_pngs(tmp_path, expected, monkeypatch):
-    compressed = []
-
-    def png(image):
-        time.sleep(0.05)
-        compressed.append(1)
-        return b""
-
+def test_an_interrupt_does_not_wait_for_the_pngs(tmp_path, expected, compressed):
     def interrupted():
         yield from expected
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(images, "_png", png)
     with pytest.raises(KeyboardInterrupt):
         write_images(tmp_path, ROWS, interrupted())
     assert len(compressed) <= 2 < len(expected)
