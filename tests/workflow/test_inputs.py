@@ -112,7 +112,7 @@ OF_NO_RULE = {
     *("cost.bench", "cost.bench_table", "cost.iteration_time"),
     *("cost.official_order", "cost.side_by_side"),
     *("cli.ledger", "report.ledger_table"),
-    *("cli.decided", "evaluation.decided", "cli.samplers_compared"),
+    *("cli.decided", "evaluation.decided", "cli.samplers_compared", "cli.ends"),
     *(
         "archive.carried",
         "archive.rebuilt",
