@@ -8,6 +8,7 @@ protanopic, deuteranopic and tritanopic sight (tests/figures/test_style.py).
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -249,7 +250,22 @@ def save(
             figure.savefig(part, format=kind, metadata=undated[kind])
             if kind == "png":
                 _without_alpha(part)
+            if kind == "svg":
+                _number_clips(part)
     return paths
+
+
+def _number_clips(path: Path) -> None:
+    """Name an SVG's clip paths by their order: matplotlib names them by a digest of positions, and
+    their last bits, which are not written, depend on addresses in memory (the layout's solver).
+    """
+    text = path.read_text(encoding="utf-8")
+    names = re.findall('<clipPath id="([^"]+)"', text)
+    numbers = {name: f"clip{number}" for number, name in enumerate(names, 1)}
+    renamed = re.sub(
+        r'(<clipPath id="|clip-path="url\(#)([^")]+)', lambda m: m[1] + numbers[m[2]], text
+    )
+    path.write_text(renamed, encoding="utf-8")
 
 
 def _without_alpha(path: Path) -> None:

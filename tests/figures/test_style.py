@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 
 from pcpo.config import arm_names
 from pcpo.figures import style
@@ -86,6 +87,20 @@ def test_smoothing_is_a_centred_mean():
     for window in (1, 5, 50):
         expected = pd.Series(values).rolling(min(window, 39), center=True, min_periods=1).mean()
         np.testing.assert_allclose(style.smooth(values, window), expected, atol=1e-12)
+
+
+def test_the_last_bits_of_a_position_do_not_change_the_file(tmp_path):
+    files = []
+    for left in (0.1, np.nextafter(0.1, 1)):
+        figure = Figure()
+        for bottom in (0.1, 0.5):
+            figure.add_axes((left, bottom, 0.8, 0.3)).plot([0, 1], [1, 0])
+        (path,) = style.save(figure, tmp_path / "figure", ["svg"])
+        files.append(path.read_text())
+    assert files[0] == files[1]
+    assert files[0].count('<clipPath id="') == 2
+    for name in ("clip1", "clip2"):
+        assert f'<clipPath id="{name}"' in files[0] and f'clip-path="url(#{name})"' in files[0]
 
 
 def test_saving_twice_gives_the_same_bytes_and_leaves_no_settings(updates, tmp_path):
