@@ -8,7 +8,6 @@ protanopic, deuteranopic and tritanopic sight (tests/figures/test_style.py).
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -246,26 +245,29 @@ def save(
     }
     paths = [prefix.with_name(f"{prefix.name}.{kind}") for kind in kinds]
     with _look(), new_files(paths) as parts:
+        _settle(figure)
         for kind, part in zip(kinds, parts, strict=True):
             figure.savefig(part, format=kind, metadata=undated[kind])
             if kind == "png":
                 _without_alpha(part)
-            if kind == "svg":
-                _number_clips(part)
     return paths
 
 
-def _number_clips(path: Path) -> None:
-    """Name an SVG's clip paths by their order: matplotlib names them by a digest of positions, and
-    their last bits, which are not written, depend on addresses in memory (the layout's solver).
+def _settle(figure: Figure) -> None:
+    """Lay the figure out, once, and round all positions to a millionth of its size.
+
+    The last bits of what the layout's solver finds depend on addresses in memory. They enter the
+    names of clip paths and, now and then, a coordinate's last digit.
     """
-    text = path.read_text(encoding="utf-8")
-    names = re.findall('<clipPath id="([^"]+)"', text)
-    numbers = {name: f"clip{number}" for number, name in enumerate(names, 1)}
-    renamed = re.sub(
-        r'(<clipPath id="|clip-path="url\(#)([^")]+)', lambda m: m[1] + numbers[m[2]], text
-    )
-    path.write_text(renamed, encoding="utf-8")
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    within: list[Any] = list(figure.subfigs)
+    while within:
+        part = within.pop()
+        part.bbox_relative.set_points(part.bbox_relative.get_points().round(6))
+        within += part.subfigs
+    for axes in figure.axes:
+        axes.set_position(np.round(axes.get_position(original=True).bounds, 6))
 
 
 def _without_alpha(path: Path) -> None:
