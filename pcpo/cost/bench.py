@@ -26,9 +26,10 @@ from pcpo.config import Experiment, load_arm, load_experiment
 from pcpo.cost import architectures
 from pcpo.cost.counting import count_as_on, flops
 from pcpo.cost.iteration_time import PROMPTS, REPEATS, Seconds, Stopwatch, measure
-from pcpo.cost.memory import REWARDS, decode_call, predict_call, suggest_micro_batch
+from pcpo.cost.memory import decode_call, predict_call, suggest_micro_batch
 from pcpo.cost.official_order import OfficialOrder
 from pcpo.cost.plan import trained_steps
+from pcpo.cost.reward_cost import REWARDS
 from pcpo.policies.base import Policy
 from pcpo.prompts.draws import derive_seed
 from pcpo.training.run import Reward

@@ -11,18 +11,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pcpo.config import load_scale
-from pcpo.training.trained_code import reward_sources
+from pcpo.cost.reward_cost import own_reward, reward_cost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from torch import Tensor
 
-    from pcpo.config import Arm, Experiment, Scale
+    from pcpo.config import Arm, Experiment
     from pcpo.policies.base import Policy
 
 T = TypeVar("T")
@@ -37,68 +36,11 @@ FP32 = 4
 
 
 @dataclass(frozen=True)
-class Reward:
-    """A reward's models: bytes of their weights on the GPU, and TFLOP to score an image."""
-
-    bytes: float
-    tflop: float
-
-
-# CLIP sizes and FLOPs are counted (a test counts again); the others are their publishers' sizes.
-# Qwen's FLOPs: 2 x weights x about 500 tokens; 64 of them are generated one by one, which takes
-# longer than its FLOPs alone. `reward_cost` is what the plan asks: any reward has one.
-REWARDS = {
-    "aesthetic": Reward(4 * 427.6e6, 0.17),  # CLIP ViT-L/14
-    "hps": Reward(4 * 986.1e6, 0.38),  # open_clip ViT-H/14
-    "pickscore": Reward(4 * 986.1e6, 0.38),
-    "clipscore": Reward(4 * 986.7e6, 1.06),  # ViT-H/14 at 378 pixels
-    "imagereward": Reward(4 * 447.0e6, 0.19),  # BLIP with ViT-L/16
-    "bertscore": Reward(2 * 3.75e9 + 4 * 0.76e9, 4.0),  # Qwen2.5-VL-3B and DeBERTa-xlarge
-    "ocr": Reward(0, 0.0),  # on the CPU
-    "layout": Reward(0, 0.0),  # pixels alone
-    "texture": Reward(0, 0.0),
-}
-
-
-def counted_as(module: str) -> tuple[str, ...]:
-    """The rewards of `REWARDS` that a module of pcpo/rewards is counted as: () where there is none.
-
-    Itself, or those whose modules it imports: what starts from them has their networks.
-    """
-    if module in REWARDS:
-        return (module,)
-    sources = map(PurePosixPath, reward_sources(module))
-    names = (source.stem for source in sources if source.parent.name == "rewards")
-    return tuple(name for name in names if name in REWARDS)
-
-
-def reward_cost(module: str) -> Reward:
-    """What a module of pcpo/rewards costs: 0 where it is counted as none."""
-    parts = [REWARDS[name] for name in counted_as(module)]
-    return Reward(sum(part.bytes for part in parts), sum(part.tflop for part in parts))
-
-
-def reward_module(scale: Scale, reward: str) -> str:
-    """The module of pcpo/rewards behind a key under `rewards` of a scale."""
-    return scale.rewards[reward].implementation or reward
-
-
-def own_reward(experiment: Experiment) -> Reward:
-    """What the reward costs by which the experiment trains and selects."""
-    return _at_scale(experiment.scale, experiment.reward.name)
-
-
-@cache
-def _at_scale(scale: str, reward: str) -> Reward:
-    return reward_cost(reward_module(load_scale(scale), reward))
-
-
-@dataclass(frozen=True)
 class Training:
     """One process of a training run, in bytes; `each` grows with a micro-batch, `once` does not.
 
     step: what the optimiser's step makes. encoding: while the prompts are encoded, before the first
-    forward of the denoiser.
+    forward of the denoiser. loading: while the denoiser is read, before that.
     """
 
     weights: float
@@ -112,6 +54,7 @@ class Training:
     decode_each: float
     step: float
     encoding: float
+    loading: float
     trained: int  # parameters
 
     @property
@@ -138,12 +81,13 @@ class Training:
 class Sampling:
     """Sampling without training: bytes, of which `each` is for one image, and FLOPs of one image.
 
-    latent: numbers of one image's latents. encoding: as of `Training`.
+    latent: numbers of one image's latents. encoding, loading: as of `Training`.
     """
 
     weights: float
     each: float
     encoding: float
+    loading: float
     latent: int
     forward_flop: int  # a guided prediction: both branches
     decode_flop: int
@@ -225,6 +169,7 @@ def _training(experiment: Experiment) -> Training:
     one, two = peak(1), peak(2)
     average = trained if experiment.ema else 0.0
     encoding = _encoding(experiment, policy, weights, vae) + average + gathered
+    loading = _loading(experiment, policy, weights, vae)
     if device == "cpu":  # there the VAE stays where it is in an update
         weights, vae = weights + vae, 0.0
     return Training(
@@ -240,6 +185,7 @@ def _training(experiment: Experiment) -> Training:
         # A copy of all gradients; torch takes one parameter after another only on a CPU.
         step=trained if device == "cuda" else float(max(p.nbytes for p in trainable)),
         encoding=encoding,
+        loading=loading,
         trained=sum(p.numel() for p in trainable),
     )
 
@@ -261,25 +207,43 @@ def _sampling(experiment: Experiment) -> Sampling:
         weights=weights + vae,
         each=max(peak_bytes(predict), peak_bytes(decode)),
         encoding=_encoding(experiment, policy, weights, vae),
+        loading=_loading(experiment, policy, weights, vae),
         latent=torch.Size(policy.latent_shape).numel(),
         forward_flop=forward_flop,
         decode_flop=decode_flop,
     )
 
 
+def _mapped(experiment: Experiment, policy: Policy) -> bool:
+    """Whether the denoiser is held as its file stores it: mapped, and read at its first use."""
+    from pcpo.cost.architectures import ARCHITECTURES
+
+    held = policy.component_dtypes(experiment.precision, experiment.lora)[policy.denoiser_name]
+    return ARCHITECTURES[experiment.model].stored == held.itemsize
+
+
 def _encoding(experiment: Experiment, policy: Policy, weights: float, vae: float) -> float:
     """Bytes of the text encoders and of what is there beside them; `weights` of the denoiser."""
-    from pcpo.cost.architectures import ARCHITECTURES
     from pcpo.cost.encoders import encoder_bytes
 
     dtypes = policy.component_dtypes(experiment.precision, experiment.lora)
     encoders = encoder_bytes(experiment.model, dtypes["default"])
     if device_of(experiment) == "cuda":
         return weights + encoders  # the VAE comes to the GPU at the first image
-    # A weight that is held as it is stored is mapped, and read when it is first used.
-    held = dtypes[policy.denoiser_name].itemsize
-    unread = ARCHITECTURES[experiment.model].stored == held
-    return encoders + vae + (0.0 if unread else weights)
+    return encoders + vae + (0.0 if _mapped(experiment, policy) else weights)
+
+
+def _loading(experiment: Experiment, policy: Policy, weights: float, vae: float) -> float:
+    """Bytes on a CPU while the denoiser is read: its whole file beside the weights in their dtype.
+
+    On a GPU 0: the file is read into the host's memory.
+    """
+    from pcpo.cost.architectures import ARCHITECTURES
+
+    if device_of(experiment) == "cuda" or _mapped(experiment, policy):
+        return 0.0
+    numbers = sum(parameter.numel() for parameter in policy.denoiser.parameters())
+    return weights + vae + numbers * ARCHITECTURES[experiment.model].stored
 
 
 def _gathered_bytes(policy: Policy, half: int) -> float:
@@ -344,17 +308,20 @@ def peak_gigabytes(
     if images is not None:  # no gradients are recorded
         rollout = counted.vae + images * sampling(experiment).each - counted.gradients
         working = max(working, counted.resident + (1 + FRAGMENTATION) * rollout)
-    return _peak(experiment, working, counted.encoding, own_reward(experiment).bytes)
+    return _peak(experiment, working, counted, own_reward(experiment).bytes)
 
 
-def _peak(experiment: Experiment, working: float, encoding: float, rewards: float) -> float:
-    """The larger of two phases with the rewards' weights, in 10^9 bytes.
+def _peak(
+    experiment: Experiment, working: float, counted: Training | Sampling, rewards: float
+) -> float:
+    """The largest of three phases with the rewards' weights, in 10^9 bytes.
 
     On a CPU these are mapped, and read when the first image is scored, after the encoding.
     """
     device = device_of(experiment)
     beside = rewards if device == "cuda" else 0.0
-    return (CONTEXT[device] + max(working + rewards, encoding + beside)) / 1e9
+    most = max(working + rewards, counted.encoding + beside, counted.loading)
+    return (CONTEXT[device] + most) / 1e9
 
 
 def generation_gigabytes(experiment: Experiment, rewards: Iterable[str]) -> float:
@@ -365,7 +332,7 @@ def generation_gigabytes(experiment: Experiment, rewards: Iterable[str]) -> floa
     counted = sampling(experiment)
     images = counted.weights + (1 + FRAGMENTATION) * experiment.evaluation.batch * counted.each
     scored = sum(reward_cost(name).bytes for name in rewards)
-    return _peak(experiment, images, counted.encoding, scored)
+    return _peak(experiment, images, counted, scored)
 
 
 def forward_tflop(experiment: Experiment) -> tuple[float, float]:

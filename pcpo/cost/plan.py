@@ -21,15 +21,11 @@ from pcpo.config.gradients import measured_arms, measured_epochs, parts_of
 from pcpo.config.reward_guidance import RewardGuidance, guided, seeds_of
 from pcpo.cost.memory import (
     FP32,
-    counted_as,
     counts,
     forward_tflop,
     generation_gigabytes,
     host_gigabytes,
-    own_reward,
     peak_gigabytes,
-    reward_cost,
-    reward_module,
     suggest_micro_batch,
 )
 from pcpo.cost.prompts import (
@@ -38,6 +34,7 @@ from pcpo.cost.prompts import (
     prompt_count,
     sampled_prompts,
 )
+from pcpo.cost.reward_cost import counted_as, own_reward, reward_cost, reward_module
 from pcpo.cost.speed import Speed
 
 __all__ = ["Plan", "Row", "make", "suggest_micro_batch", "totals"]

@@ -54,7 +54,7 @@ def notes(plan: Plan) -> list[str]:
         how = (
             f"counted as {' and '.join(parts)}, which its module imports"
             if parts
-            else ("NOT counted: 0 GB and 0 TFLOP, until pcpo/cost/memory.py has its size")
+            else ("NOT counted: 0 GB and 0 TFLOP, until pcpo/cost/reward_cost.py has its size")
         )
         found.append(f"Reward {reward} has no size of its own here and is {how}.")
     if plan.compiled:

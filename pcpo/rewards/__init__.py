@@ -13,9 +13,11 @@ same folder layouts.
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import pickle
 import pkgutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +67,9 @@ def load(name: str, path: str | Path | None = None, device: str = "cpu", **optio
     # the caller's global random state.
     with torch.random.fork_rng(devices=[]):
         try:
-            return cls(*folder, device=device, **options).eval()
+            reward: Reward = cls(*folder, device=device, **options).eval()
+            _return_memory()
+            return reward
         except TypeError as error:
             if "unexpected keyword argument" in str(error) and "__init__" in str(error):
                 raise ValueError(f"Reward '{name}': {error}; see its docstring.") from error
@@ -86,3 +90,13 @@ def _offence(error: pickle.UnpicklingError) -> str:
     """torch's objection, without its long advice to switch the protection off."""
     lines = [line.strip() for line in str(error).splitlines()]
     return next((line for line in lines if "GLOBAL" in line), lines[0].split(". ")[0])
+
+
+def _return_memory() -> None:
+    """Give back the memory of the checkpoint that was read: glibc keeps it, as much as the weights
+    take, and five rewards are loaded at once for the alignment tables.
+    """
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc alone has it
+        if trim is not None:
+            trim(0)

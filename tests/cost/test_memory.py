@@ -10,7 +10,6 @@ from pcpo.config import load_arm, load_experiment
 from pcpo.cost import architectures
 from pcpo.cost.counting import AsOnCuda, flops
 from pcpo.cost.memory import (
-    REWARDS,
     counts,
     generation_gigabytes,
     host_gigabytes,
@@ -18,6 +17,7 @@ from pcpo.cost.memory import (
     peak_gigabytes,
     suggest_micro_batch,
 )
+from pcpo.cost.reward_cost import REWARDS
 
 
 def configuration(number, **execution):

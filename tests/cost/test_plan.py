@@ -9,8 +9,8 @@ import torch
 
 from pcpo.config import RewardSource, load_arm, load_experiment, load_scale
 from pcpo.config.gradients import Gradients
-from pcpo.cost import memory as footprint
 from pcpo.cost import plan, plan_table
+from pcpo.cost import reward_cost as costs
 from pcpo.cost.speed import ASSUMED_SHARE, Speed
 from pcpo.evaluation.reward_guidance import mixed
 from pcpo.paths import PACKAGE
@@ -276,9 +276,9 @@ def own_rewards(tmp_path, monkeypatch):
     """A copy of pcpo/rewards to which a test may add: name, source -> a module there."""
     shutil.copytree(PACKAGE / "rewards", tmp_path / "rewards")
     monkeypatch.setattr(sources, "PACKAGE", tmp_path)
-    footprint._at_scale.cache_clear()
+    costs._at_scale.cache_clear()
     yield lambda name, source: (tmp_path / "rewards" / f"{name}.py").write_text(source)
-    footprint._at_scale.cache_clear()
+    costs._at_scale.cache_clear()
 
 
 def test_a_reward_of_unknown_size_is_named_and_not_counted(own_rewards):
@@ -286,7 +286,7 @@ def test_a_reward_of_unknown_size_is_named_and_not_counted(own_rewards):
     scale = load_scale("paper")
     source = RewardSource(path="elsewhere", implementation="brightness")
     scale = scale.model_copy(update={"rewards": scale.rewards | {"aesthetic": source}})
-    none = footprint.reward_cost(footprint.reward_module(scale, "aesthetic"))
+    none = costs.reward_cost(costs.reward_module(scale, "aesthetic"))
     assert (none.bytes, none.tflop) == (0, 0)
     made = plan.make(scale, [experiment(1, arms=("baseline", "pcpo"))], [0], SPEED)
     assert "Reward aesthetic has no size of its own here and is NOT counted" in (

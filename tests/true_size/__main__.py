@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -28,6 +29,8 @@ def main() -> None:
         "--size", choices=("true", "small"), default="true", help="small: a rehearsal of minutes"
     )
     args = parser.parse_args()
+    for ending in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: no command is left running
+        signal.signal(ending, signal.default_int_handler)
     place = Place(args.cache, args.size, args.cores, 1e9 * args.memory)
     every = stages(place)
     if args.list:

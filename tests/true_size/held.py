@@ -11,8 +11,8 @@ from pcpo.cost.memory import (
     generation_gigabytes,
     host_gigabytes,
     peak_gigabytes,
-    reward_module,
 )
+from pcpo.cost.reward_cost import reward_module
 
 TOLERANCE = 0.15
 FLOP_TOLERANCE = 0.03

@@ -26,6 +26,7 @@ SCALE = "true_size"
 # The largest of what the stages leave beside the weights: the full fine-tuning's checkpoint and
 # state, 14 GB, which are deleted before most of the weights are written; adapters and images.
 SPARE_GB = 4.0
+HEAVY = ("train", "select", "generate_base", "generate", "evaluate", "align")  # rules
 PROMPTS = {
     "animal": ("cat", "dog", "horse"),
     "pick": ("a red circle", "a blue star on a hill", "a green dot"),
@@ -158,7 +159,10 @@ class Place:
         """The workflow, one job at a time; `experiments`: all of the scale if none is named."""
         chosen = [f"experiments=[{','.join(experiments)}]"] if experiments else []
         return self.python(
-            stage, "-m", "snakemake", "--cores", "1", "--rerun-incomplete",
+            stage, "-m", "snakemake", "--cores", str(self.cores),
+            # A job's torch has as many threads as its rule, and takes all cores: one at a time.
+            "--set-threads", *(f"{rule}={self.cores}" for rule in HEAVY),
+            "--rerun-incomplete", "--nolock",  # a stage that was killed leaves its lock
             "--config", f"scale={SCALE}", *chosen, "--", *targets,
             at_times=at_times,
         )  # fmt: skip

@@ -22,12 +22,14 @@ class Failure(RuntimeError):
 class Stage:
     """about: what it does, in a line. run: does it, and returns what was found, in JSON types.
 
-    workflow: it measures a job of the workflow, which does not run where its outputs are there.
+    needs: stages that must be done before. workflow: it measures a job of the workflow, which does
+    not run where its outputs are there.
     """
 
     name: str
     about: str
     run: Callable[[], Facts]
+    needs: tuple[str, ...] = ()
     workflow: bool = False
 
 
@@ -92,18 +94,23 @@ def run_stages(
     chosen: Collection[str] = (),
     log: Callable[[str], None] = print,
 ) -> bool:
-    """Run the chosen stages (all if none is named) that are not done; False if one failed.
+    """Run the chosen stages (all if none is named) that are not done; False if one is not then.
 
-    The first failure ends it. Raises ValueError for a name that is no stage.
+    A stage that fails ends those alone that need it. Raises ValueError for a name that is no stage.
     """
     names = [stage.name for stage in stages]
     if unknown := [name for name in chosen if name not in names]:
         raise ValueError(f"there is no stage {', '.join(unknown)}; there are: {', '.join(names)}")
+    good = True
     for stage in stages:
         if chosen and stage.name not in chosen:
             continue
         if record.done(stage.name):
             log(f"{stage.name}: done before")
+            continue
+        if missing := [name for name in stage.needs if not record.done(name)]:
+            log(f"{stage.name}: not run: it needs {', '.join(missing)}")
+            good = False
             continue
         log(f"{stage.name}: {stage.about}")
         started = time.monotonic()
@@ -111,8 +118,9 @@ def run_stages(
             facts = stage.run()
         except Failure as failure:
             log(f"{stage.name}: FAILED: {failure}")
-            return False
+            good = False
+            continue
         seconds = round(time.monotonic() - started, 1)
         record.keep(stage.name, facts | {"seconds": seconds})
         log(f"{stage.name}: done in {seconds:.0f} s")
-    return True
+    return good

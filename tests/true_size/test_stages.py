@@ -16,7 +16,7 @@ def said():
 
 
 def made(record, done, said, broken=()):
-    """Stages a, b and c, which note that they ran; those of `broken` fail."""
+    """Stages a, b, which c needs, and c and d, which note that they ran; those of `broken` fail."""
 
     def stage(name):
         def run():
@@ -25,9 +25,9 @@ def made(record, done, said, broken=()):
                 raise Failure("it broke")
             return {"letter": name}
 
-        return Stage(name, f"stage {name}", run)
+        return Stage(name, f"stage {name}", run, needs=("b",) if name == "c" else ())
 
-    return lambda *chosen: run_stages([stage(n) for n in "abc"], record, chosen, said.append)
+    return lambda *chosen: run_stages([stage(n) for n in "abcd"], record, chosen, said.append)
 
 
 def test_a_stage_whose_outputs_are_kept_is_not_done_again_alone(tmp_path):
@@ -45,20 +45,20 @@ def test_a_stage_whose_outputs_are_kept_is_not_done_again_alone(tmp_path):
 def test_a_rerun_goes_on_after_what_is_done(tmp_path, said):
     record, done = Record(tmp_path / "stages"), []
     assert not made(record, done, said, broken="b")()
-    assert done == ["a", "b"]
-    assert any("b: FAILED: it broke" in line for line in said)
+    assert done == ["a", "b", "d"]
+    assert "b: FAILED: it broke" in said and "c: not run: it needs b" in said
     assert made(record, done, said)()
-    assert done == ["a", "b", "b", "c"]  # a is not done again
+    assert done == ["a", "b", "d", "b", "c"]  # a and d are not done again
     assert record.facts("c")["letter"] == "c"
     record.forget("a")
     assert made(record, done, said)("a", "c")
-    assert done == ["a", "b", "b", "c", "a"]
+    assert done == ["a", "b", "d", "b", "c", "a"]
 
 
 def test_an_unknown_stage_and_facts_of_one_that_is_not_done(tmp_path, said):
     record = Record(tmp_path)
-    with pytest.raises(ValueError, match="no stage d; there are: a, b, c"):
-        made(record, [], said)("d")
+    with pytest.raises(ValueError, match="no stage e; there are: a, b, c, d"):
+        made(record, [], said)("e")
     with pytest.raises(Failure, match="stage a is not done yet: run it first"):
         record.facts("a")
 
