@@ -9,7 +9,7 @@
       direction: higher | lower | none    # the claimed direction; not for exact tests
       between: [low, high]       # or this: the claimed band
       margin: ...                # for direction none: the largest effect that counts as none, in
-      relative_margin: ...       # the quantity's unit; or this: a share of the second arm's value
+      relative_margin: ...       # the quantity's unit; or this: a share of `Estimate.reference`
       configurations: [2, 4]     # one part each; [1, 2] within the list: both together
       options: {...}             # of the test
       each: {option: [...]}      # one part per value

@@ -39,8 +39,9 @@ class Estimate:
     within a run. `df` are the degrees of freedom of the interval, NaN for a normal one.
     `exact` is set by procedures that check every row instead of estimating: whether the statement
     is true. `blocked` says why the numbers decide nothing, for instance an unmatched reward.
-    `reference` is the value that a relative margin is a share of. `censored`: a run ended before it
-    reached the level (`pcpo.stats.restricted`).
+    `reference` is the value that a relative margin is a share of: the second arm's, or in a mixed
+    model that of the level without the effect. `censored`: a run ended before it reached the level
+    (`pcpo.stats.restricted`).
     """
 
     value: float

@@ -73,12 +73,13 @@ def setup() -> None:
             logging.set_verbosity_error()
 
 
-def experiment_parser(description: str | None) -> argparse.ArgumentParser:
-    """What every command on an experiment takes."""
+def experiment_parser(description: str | None, seed: bool = True) -> argparse.ArgumentParser:
+    """What every command on an experiment takes; without `seed` the runs that it names have it."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("experiment", help="number or name of config/experiments/")
     parser.add_argument("--scale", default="demo", help="a file of config/scale/")
-    parser.add_argument("--seed", type=int, default=0, help="of the training runs")
+    if seed:
+        parser.add_argument("--seed", type=int, default=0, help="of the training runs")
     parser.add_argument("--log", type=Path, help="file for plain lines; stdout without it")
     parser.add_argument("--device", help="cpu or cuda; the scale's own without it")
     return parser

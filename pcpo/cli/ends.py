@@ -1,7 +1,7 @@
-"""Measure how far training has moved the images by its end: each arm's last checkpoint.
+"""Measure how far trainings have moved the images by their end: each run's last checkpoint.
 
     python -m pcpo.cli.ends 08 --scale demo --out ends.csv \\
-        --arm baseline results/demo/runs/08_flowgrpo_ocr/baseline/seed0 --arm pcpo ...
+        --run results/demo/runs/08_flowgrpo_ocr/baseline/seed0 --run ...
 
 Images have the evaluation's prompts and noise, and the native sampler. They are measured against
 the base model's, and not kept. Tables 2 to 4 compare checkpoints of the same reward instead.
@@ -18,15 +18,16 @@ from pcpo.config import load_experiment, load_scale
 
 
 def main() -> None:
-    parser = experiment_parser(__doc__)
+    parser = experiment_parser(__doc__, seed=False)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--arm", nargs=2, action="append", metavar=("ARM", "RUN"), required=True)
+    parser.add_argument("--run", type=Path, action="append", required=True, help="folder of a run")
     parser.add_argument("--out", type=Path, required=True, help="a Parquet or CSV file")
     args = parser.parse_args()
-    runs = {arm: Path(folder) for arm, folder in args.arm}
-    uses(read=runs.values(), wrote=[args.out])
+    uses(read=args.run, wrote=[args.out])
     experiment, scale = load_experiment(args.experiment, args.scale), load_scale(args.scale)
-    resolved(experiment=experiment, scale=scale, seed=args.seed)
+    resolved(experiment=experiment, scale=scale)
+
+    import pandas as pd
 
     from pcpo.cli.evaluation import (
         checkpoint_folder,
@@ -41,14 +42,17 @@ def main() -> None:
     from pcpo.evaluation.quality import load_extractors, measure
     from pcpo.records import frame_file, frames
 
-    log = Log(args.log)
     setup()
-    checkpoints = {
-        arm: checkpoint_folder(
-            experiment, scale, arm, folder, last_checkpoint(folder, experiment.epochs)
-        )
-        for arm, folder in runs.items()
-    }
+    log = Log(args.log)
+    runs = {}  # (arm, seed) -> (epoch, folder of the weights); all are checked before any image
+    for folder in args.run:
+        file = folder / "updates.parquet"
+        about = frame_file.read(file, frames.UPDATES, scale.name, [experiment.name]).iloc[0]
+        arm, seed = str(about["arm"]), int(about["seed"])
+        if (arm, seed) in runs:
+            raise ValueError(f"--run {folder}: arm '{arm}' of seed {seed} is there twice")
+        epoch = last_checkpoint(folder, experiment.epochs)
+        runs[arm, seed] = epoch, checkpoint_folder(experiment, scale, arm, folder, epoch)
     device = device_of(args, scale)
     extractors = load_extractors(scale, device)
     policy, native = load_policy(experiment, scale, device)
@@ -58,20 +62,23 @@ def main() -> None:
     args.out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=args.out.parent) as place:
 
-        def made(arm: str) -> ImageSet:
+        def made(name: str) -> ImageSet:
             images = generate(policy, native, guidance, items, batch)
-            write_images(Path(place, arm), rows, (image.numpy() for image in images))
-            return ImageSet(Path(place, arm), extractors, scale.quality)
+            write_images(Path(place, name), rows, (image.numpy() for image in images))
+            return ImageSet(Path(place, name), extractors, scale.quality)
 
-        sets = {"base": made("base")}
-        for arm, checkpoint in checkpoints.items():
-            policy.load_weights(checkpoint)
-            sets[arm] = made(arm)
-            log(f"{arm}: {len(rows)} images of {checkpoint}")
-        overall, _ = measure(sets, sets["base"], scale.quality, experiment.name, args.seed)
-    frame_file.write(overall, frames.METRICS_OVERALL, args.out, scale.name)
-    table = overall.pivot(index="arm", columns="measured", values="value")
-    log(table.loc[list(sets), [source.measured for source in scale.quality.values()]].to_string())
+        base, measured = made("base"), []
+        for (arm, seed), (epoch, weights) in runs.items():
+            policy.load_weights(weights)
+            sets = {"base": base, arm: made(f"{arm}_{seed}")}
+            overall, _ = measure(sets, base, scale.quality, experiment.name, seed)
+            epochs = overall["arm"].map({"base": 0, arm: epoch})
+            measured.append(overall.assign(epoch=epochs))
+            log(f"{arm}, seed {seed}: {len(rows)} images of epoch {epoch}")
+    ends = pd.concat(measured).drop_duplicates(["arm", "seed", "metric"])
+    frame_file.write(ends, frames.ENDS, args.out, scale.name)
+    table = ends.pivot(index=["arm", "seed", "epoch"], columns="measured", values="value")
+    log(table[[source.measured for source in scale.quality.values()]].to_string())
 
 
 if __name__ == "__main__":

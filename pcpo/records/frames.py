@@ -192,6 +192,9 @@ _METRIC = _RUN | {
     "dimensions": "i",  # of the features
 }
 METRICS_OVERALL = FrameSpec("metrics_overall", ("experiment", "arm", "seed", "metric"), _METRIC)
+# The same of last checkpoints, which do not have the same reward (`pcpo.cli.ends`); epoch 0 is the
+# base model's images against themselves.
+ENDS = FrameSpec("ends", ("experiment", "arm", "seed", "metric"), _METRIC | {"epoch": "i"})
 # The same of a base model's images by other samplers than its native one, whose images they are
 # compared with (`pcpo.cli.samplers_compared`). The sampler `native` is that one with other noise.
 SAMPLERS = FrameSpec(

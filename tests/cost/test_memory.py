@@ -95,6 +95,16 @@ def test_on_a_cpu_weights_that_are_held_as_stored_are_read_after_the_encoding():
     assert found.weights == pytest.approx(2 * (859.52e6 + 83.65e6), rel=2e-3)
 
 
+def test_on_a_cpu_a_file_in_another_dtype_is_read_beside_the_weights():
+    """Most of what a process needs that samples images of 512 x 512 one by one."""
+    sd35m, sd15 = (load_experiment(number, "true_size") for number in (8, 7))
+    both = 2 * (859.52e6 + 83.65e6) + 4 * 859.52e6
+    assert counts(sd15).loading == pytest.approx(both, rel=2e-3)
+    assert generation_gigabytes(sd15, []) == pytest.approx(1 + both / 1e9, rel=2e-3)
+    assert counts(sd35m).loading == 0  # mapped as it is
+    assert counts(load_experiment(7)).loading == 0  # a GPU does not have the file
+
+
 def test_a_suggestion_divides_the_update_among_the_gpus():
     experiment = configuration(2, gpus=2)
     sizes = micro_batches(experiment)

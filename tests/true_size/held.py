@@ -63,7 +63,9 @@ def table(rows: Sequence[Held]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def flops_line(planned: float, counted: float) -> str:
-    """TFLOP of an epoch by the plan, and by torch's counter while it ran."""
-    both = f"planned {planned:.2f} TFLOP, counted {counted:.2f} TFLOP (x {counted / planned:.3f})"
-    return f"FLOPs of an epoch of `adapter_sd15`: {both}"
+def flops_line(meta: float, floor: float, run: float) -> str:
+    """TFLOP of an epoch: by torch's counter on meta tensors, by the plan, and while it ran."""
+    return (
+        f"TFLOP of an epoch of `adapter_sd15`, counted while it ran: {run:.2f}; on meta tensors: "
+        f"{meta:.2f} (x {run / meta:.3f}); the plan's floor: {floor:.2f}"
+    )

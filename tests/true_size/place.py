@@ -23,9 +23,10 @@ from tests.true_size.stages import Failure, Record
 from tests.true_size.watching import Usage, watch
 
 SCALE = "true_size"
-# The largest of what the stages leave beside the weights: the full fine-tuning's checkpoint and
-# state, 14 GB, which are deleted before most of the weights are written; adapters and images.
+# What the stages write beside the weights: adapters and images, which stay; and the full
+# fine-tuning's checkpoint and state, which are deleted at the stage's end.
 SPARE_GB = 4.0
+FULL_GB = 14.0
 HEAVY = ("train", "select", "generate_base", "generate", "evaluate", "align")  # rules
 PROMPTS = {
     "animal": ("cat", "dog", "horse"),
@@ -42,7 +43,8 @@ class Place:
     """A cache folder, and how much a run in it may take.
 
     size: of the weights; "small" rehearses the stages in minutes. cores: torch's threads in each
-    job; one job runs at a time. most: bytes that the processes of a stage may have resident.
+    job of `HEAVY`, of which one runs at a time. most: bytes that the processes of a stage may have
+    resident.
     """
 
     def __init__(self, cache: Path, size: Size, cores: int, most: float) -> None:
@@ -88,7 +90,11 @@ class Place:
         ]
         # The two versions of HPS are one file here.
         once = sum(row.gigabytes for row in rows if row.path != "HPS_v2.1_compressed.pt")
-        return (once if self.size == "true" else 1.0) + SPARE_GB
+        if self.size != "true":
+            return 1.0 + SPARE_GB
+        # It is written before most of the weights; where they are all there, beside them.
+        full = 0.0 if self.record.done("full_fine_tuning") else FULL_GB
+        return max(once, full) + SPARE_GB
 
     def check_disk(self) -> float:
         """Gigabytes that are needed still. Raises Failure if the disk does not have them."""
@@ -156,7 +162,7 @@ class Place:
         experiments: Iterable[str] = (),
         at_times: Callable[[], bool] = lambda: False,
     ) -> Usage:
-        """The workflow, one job at a time; `experiments`: all of the scale if none is named."""
+        """The workflow, one job of `HEAVY` at a time; `experiments`: all of the scale without."""
         chosen = [f"experiments=[{','.join(experiments)}]"] if experiments else []
         return self.python(
             stage, "-m", "snakemake", "--cores", str(self.cores),

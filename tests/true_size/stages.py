@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import traceback
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,9 +95,10 @@ def run_stages(
     chosen: Collection[str] = (),
     log: Callable[[str], None] = print,
 ) -> bool:
-    """Run the chosen stages (all if none is named) that are not done; False if one is not then.
+    """Run the chosen stages (all if none is named) that are not done; False if one still is not.
 
-    A stage that fails ends those alone that need it. Raises ValueError for a name that is no stage.
+    A stage that fails stops only the stages that need it. Raises ValueError for a name that is no
+    stage.
     """
     names = [stage.name for stage in stages]
     if unknown := [name for name in chosen if name not in names]:
@@ -116,8 +118,10 @@ def run_stages(
         started = time.monotonic()
         try:
             facts = stage.run()
-        except Failure as failure:
+        except Exception as failure:  # a full disk, or a file that is not as expected, too
             log(f"{stage.name}: FAILED: {failure}")
+            if not isinstance(failure, Failure):
+                log(traceback.format_exc())
             good = False
             continue
         seconds = round(time.monotonic() - started, 1)

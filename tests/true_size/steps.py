@@ -1,13 +1,12 @@
 """The stages of `make test-true-size`, in order.
 
 The full fine-tuning comes before most of the weights are written, so that its 14 GB and theirs are
-never on the disk together. What is known least comes early.
+never on the disk together. What is least known comes early.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import shutil
 import time
 from collections.abc import Callable, Iterable
@@ -103,7 +102,11 @@ class _Steps:
         }
         trained = plan.trained_steps(one, arm) * _update_tflop(one)
         epoch = one.images_per_iteration * (plan.sampling_tflop(one) + trained)
-        return {"planned_gb": planned, "epoch_tflop": epoch, "seconds_alone": usage.seconds}
+        floor = one.images_per_iteration * (
+            plan.sampling_tflop(one) + plan.training_tflop(one, arm)
+        )
+        tflop = {"epoch_tflop": epoch, "floor_tflop": floor}
+        return {"planned_gb": planned, "seconds_alone": usage.seconds} | tflop
 
     def _write(self, assets: Iterable[str]) -> Facts:
         started = time.monotonic()
@@ -128,14 +131,13 @@ class _Steps:
         wanted = 1e9 * self.place.record.facts("plan")["planned_gb"]["full_fine_tuning"]
         if wanted > self.place.most and self.place.size == "true":
             return {"left_out": f"{wanted / 1e9:.1f} GB by the plan, of {self.place.most / 1e9:g}"}
-        facts = self._train(FULL, [ARM], "full_fine_tuning")
         folder = self.place.run_folder(self.place.experiments[FULL], ARM)
-        if not (kept := [*folder.rglob("*.safetensors")]):  # the stage was stopped at its end
-            raise Failure(f"{folder}: has no weights; delete the folder, and start again")
-        facts["saved_bytes"] = sum(file.stat().st_size for file in kept)
-        for part in ("checkpoints", "resume"):  # 14 GB that nothing needs later
-            shutil.rmtree(folder / part, ignore_errors=True)
-        return facts
+        try:
+            facts = self._train(FULL, [ARM], "full_fine_tuning")
+            kept = [*folder.rglob("*.safetensors")]
+            return facts | {"saved_bytes": sum(file.stat().st_size for file in kept)}
+        finally:  # 14 GB that nothing needs later; the training is done again from its start
+            shutil.rmtree(folder, ignore_errors=True)
 
     def adapter_sd15(self) -> Facts:
         experiment = self.place.experiments[ADAPTER]
@@ -292,9 +294,11 @@ class _Steps:
                 notes.append(f"Left out: {stage}: {facts['left_out']}.")
             else:
                 rows.append(held.Held(stage, gigabytes, facts["peak"] / 1e9, libraries))
-        counted = math.nan if "flops" in undone else record.facts("flops")["tflop"]
         if "flops" not in undone:
-            notes.insert(0, held.flops_line(planned["epoch_tflop"], counted))
+            counted = record.facts("flops")["tflop"]
+            notes.insert(
+                0, held.flops_line(planned["epoch_tflop"], planned["floor_tflop"], counted)
+            )
         notes += [f"Not done: {name}." for name in undone]
         text = "\n".join([held.table(rows), *(f"{line}\n" for line in notes)])
         (self.place.cache / "true_size.md").write_text(text, encoding="utf-8")
@@ -306,14 +310,15 @@ class _Steps:
         if apart := [row.stage for row in rows if not row.agrees]:
             raise Failure(f"plan and measurement are apart in {', '.join(apart)}: see the table")
         if abs(counted / planned["epoch_tflop"] - 1) > held.FLOP_TOLERANCE:
-            raise Failure("the plan's FLOPs differ from the counter's: see below the table")
+            raise Failure("FLOPs on meta tensors differ from the run's: see below the table")
         return {"ratios": {row.stage: row.ratio for row in rows}}
 
 
 def _update_tflop(experiment: Experiment) -> float:
-    """TFLOP of one image's forward and backward, as torch's counter has them.
+    """TFLOP of one image's forward and backward, by torch's counter on meta tensors.
 
-    The plan's own number is a floor that takes the gradient of attention as one forward. It is 2.5.
+    The plan's own number is a floor: it takes the gradient of attention as one forward, the counter
+    as 2.5.
     """
     policy = architectures.policy(experiment, device="meta")
     count_as_on(policy, "cpu")

@@ -7,9 +7,9 @@ import pytest
 
 from pcpo.cost.architectures import ARCHITECTURES
 from pcpo.paths import Paths
-from tests.system.pipeline import jobs, runs, snakemake
+from tests.system.pipeline import ROOT, jobs, runs, snakemake
 from tests.true_size import flux, held
-from tests.true_size.place import PROMPTS, Place
+from tests.true_size.place import HEAVY, PROMPTS, Place
 from tests.true_size.stages import Failure
 from tests.true_size.steps import stages
 
@@ -80,10 +80,56 @@ def test_sources_are_laid_out_again_without_a_new_time(place):
 
 
 def test_every_stage_of_the_plan_is_a_stage(place):
-    names = [stage.name for stage in stages(place)]
+    every = stages(place)
+    names = [stage.name for stage in every]
     assert len({*names}) == len(names) and names[-1] == "compare"
-    assert names.index("weights_sd15") < names.index("full_fine_tuning")
-    assert names.index("full_fine_tuning") < names.index("weights_rewards")
+    for number, stage in enumerate(every):
+        assert {*stage.needs} <= {*names[:number]}, stage.name
+    later = min(names.index("weights_rewards"), names.index("weights_sd35m"))
+    assert names.index("full_fine_tuning") < later  # its 14 GB are gone before they come
+
+
+def test_a_failed_full_fine_tuning_leaves_no_weights(place, monkeypatch):
+    steps = {stage.name: stage for stage in stages(place)}
+    folder = place.run_folder(place.experiments[14], "pcpo")
+    place.record.keep("plan", {"planned_gb": {"full_fine_tuning": 17.0}})
+
+    def saves_and_fails(*arguments, **options):
+        (folder / "resume").mkdir(parents=True)
+        raise Failure("too much memory")
+
+    monkeypatch.setattr(Place, "snakemake", saves_and_fails)
+    with pytest.raises(Failure, match="too much"):
+        steps["full_fine_tuning"].run()
+    assert not folder.exists()
+
+
+def test_the_table_has_what_is_done(tmp_path):
+    place = Place(tmp_path, "true", 2, 20e9)
+    compare = stages(place)[-1]
+    place.record.keep("libraries", {"bytes": 1e9})
+    planned = {"adapter_sd15": 6.0, "full_fine_tuning": 25.0, "train_9": 15.0}
+    place.record.keep("plan", {"planned_gb": planned, "epoch_tflop": 26.0, "floor_tflop": 24.6})
+    place.record.keep("adapter_sd15", {"peak": 6e9})
+    place.record.keep("full_fine_tuning", {"left_out": "25.0 GB by the plan, of 20"})
+    with pytest.raises(Failure, match=r"train_9, flops: not done yet; the table has the others"):
+        compare.run()
+    lines = (tmp_path / "true_size.md").read_text().splitlines()
+    assert "| adapter_sd15 | 6.00 | 6.00 | x 1.00 |  |" in lines
+    assert {"Left out: full_fine_tuning: 25.0 GB by the plan, of 20.", "Not done: train_9."} <= {
+        *lines
+    }
+    place.record.keep("train_9", {"peak": 15e9})
+    place.record.keep("flops", {"tflop": 30.0})
+    with pytest.raises(Failure, match="FLOPs on meta tensors differ"):
+        compare.run()
+    place.record.keep("flops", {"tflop": 26.0})
+    assert compare.run()["ratios"]["train_9"] == pytest.approx(1)
+
+
+def test_rules_with_several_threads_exist():
+    rules = "".join(file.read_text() for file in (ROOT / "rules").glob("*.smk"))
+    assert all(f"rule {rule}:" in rules for rule in HEAVY)  # Snakemake ignores other names
 
 
 def test_the_full_fine_tuning_fits_20_gb_as_counted_by_hand(place):
