@@ -126,7 +126,7 @@ def _claimed(assertion: Assertion) -> str:
         return f"{assertion.between[0]:g} to {assertion.between[1]:g}"
     if assertion.direction == "none":
         if assertion.relative:
-            return f"no effect above {100 * assertion.margin:.3g} % of the second arm's value"
+            return f"no effect above {100 * assertion.margin:.3g} % of the reference value"
         return f"no effect above {assertion.margin:g}"
     return "true" if assertion.direction is None else str(assertion.direction)
 
