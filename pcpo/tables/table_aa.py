@@ -63,7 +63,7 @@ def make(experiments: Sequence[Any], *, per_prompt: pd.DataFrame, selection: pd.
     columns = (
         Column("configuration", "Configuration", group=True),
         Column("metric", "Metric"),
-        Column("pairs", "Pairs of runs"),
+        Column("pairs", "Comparisons"),
         Column("share", "Called different", lambda share, _: f"{100 * share:.0f} %"),
         Column("low", "95 % interval", _interval),
     )
