@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from pcpo.cli.console import Log, experiment_parser, resolved, run, setup, uses
 from pcpo.config import load_experiment, load_scale
@@ -32,14 +31,11 @@ def main() -> None:
     from pcpo.cli.evaluation import (
         checkpoint_folder,
         device_of,
-        evaluation_rows,
         last_checkpoint,
         load_policy,
     )
-    from pcpo.evaluation.feature_cache import ImageSet
-    from pcpo.evaluation.generation import generate
-    from pcpo.evaluation.images import write_images
-    from pcpo.evaluation.quality import load_extractors, measure
+    from pcpo.cli.images_to_measure import images_to_measure
+    from pcpo.evaluation.quality import measure
     from pcpo.records import frame_file, frames
 
     setup()
@@ -54,27 +50,17 @@ def main() -> None:
         epoch = last_checkpoint(folder, experiment.epochs)
         runs[arm, seed] = epoch, checkpoint_folder(experiment, scale, arm, folder, epoch)
     device = device_of(args, scale)
-    extractors = load_extractors(scale, device)
     policy, native = load_policy(experiment, scale, device)
-    rows = evaluation_rows(experiment, scale, experiment.evaluation.images_per_prompt)
-    items = [(prompt, image_seed) for _, prompt, image_seed in rows]
-    guidance, batch = experiment.sampler.guidance_scale, experiment.evaluation.batch
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=args.out.parent) as place:
-
-        def made(name: str) -> ImageSet:
-            images = generate(policy, native, guidance, items, batch)
-            write_images(Path(place, name), rows, (image.numpy() for image in images))
-            return ImageSet(Path(place, name), extractors, scale.quality)
-
-        base, measured = made("base"), []
+    count = experiment.evaluation.images_per_prompt
+    with images_to_measure(experiment, scale, policy, count, args.out) as made:
+        base, measured = made("base", native), []
         for (arm, seed), (epoch, weights) in runs.items():
             policy.load_weights(weights)
-            sets = {"base": base, arm: made(f"{arm}_{seed}")}
+            sets = {"base": base, arm: made(f"{arm}_{seed}", native)}
             overall, _ = measure(sets, base, scale.quality, experiment.name, seed)
             epochs = overall["arm"].map({"base": 0, arm: epoch})
             measured.append(overall.assign(epoch=epochs))
-            log(f"{arm}, seed {seed}: {len(rows)} images of epoch {epoch}")
+            log(f"{arm}, seed {seed}: images of epoch {epoch}")
     ends = pd.concat(measured).drop_duplicates(["arm", "seed", "metric"])
     frame_file.write(ends, frames.ENDS, args.out, scale.name)
     table = ends.pivot(index=["arm", "seed", "epoch"], columns="measured", values="value")

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, get_args
 
 from pcpo.cli.console import Log, experiment_parser, resolved, run, setup, uses
@@ -43,41 +42,27 @@ def main() -> None:
     experiment, scale = load_experiment(args.experiment, args.scale), load_scale(args.scale)
     resolved(experiment=experiment, scale=scale, seed=args.seed)
 
-    from pcpo.cli.evaluation import device_of, evaluation_rows, load_policy
-    from pcpo.evaluation.feature_cache import ImageSet
-    from pcpo.evaluation.generation import generate
-    from pcpo.evaluation.images import write_images
-    from pcpo.evaluation.quality import load_extractors, measure
+    from pcpo.cli.evaluation import device_of, load_policy
+    from pcpo.cli.images_to_measure import images_to_measure
+    from pcpo.evaluation.quality import measure
     from pcpo.records import frame_file, frames
 
     setup()
     log = Log(args.log)
     device = device_of(args, scale)
-    quality, extractors = scale.quality, load_extractors(scale, device)
     policy, native = load_policy(experiment, scale, device)
     count = args.images or experiment.evaluation.images_per_prompt
-    rows = evaluation_rows(experiment, scale, count)
-    items = [(prompt, image_seed) for _, prompt, image_seed in rows]
-    guidance, batch = experiment.sampler.guidance_scale, experiment.evaluation.batch
     compared = samplers_of(experiment, policy, args.kind, args.arm)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=args.out.parent) as place:
-
-        def made(sampler: Sampler, stream: str, name: str) -> ImageSet:
-            images = generate(policy, sampler, guidance, items, batch, stream=stream)
-            folder = Path(place, name)
-            write_images(folder, rows, (image.numpy() for image in images))
-            log(f"{name}: {len(rows)} images")
-            return ImageSet(folder, extractors, quality)
-
-        reference = made(native, "evaluation", "reference")
-        stream = f"compared {args.seed}"
-        sets = {name: made(sampler, stream, name) for name, sampler in compared.items()}
-        overall, _ = measure(sets, reference, quality, experiment.name, args.seed)
+    with images_to_measure(experiment, scale, policy, count, args.out) as made:
+        reference, sets = made("reference", native), {}
+        for name, sampler in compared.items():
+            sets[name] = made(name, sampler, f"compared {args.seed}")
+            log(f"{name}: images are made")
+        overall, _ = measure(sets, reference, scale.quality, experiment.name, args.seed)
     overall = overall.rename(columns={"arm": "sampler"}).drop(columns="seed")
     frame_file.write(overall, frames.SAMPLERS, args.out, scale.name)
     table = overall.pivot(index="sampler", columns="measured", values="value")
-    log(table.loc[list(sets), [source.measured for source in quality.values()]].to_string())
+    log(table.loc[list(sets), [source.measured for source in scale.quality.values()]].to_string())
 
 
 def samplers_of(

@@ -112,7 +112,13 @@ OF_NO_RULE = {
     *("cost.bench", "cost.bench_table", "cost.iteration_time"),
     *("cost.official_order", "cost.side_by_side"),
     *("cli.ledger", "report.ledger_table"),
-    *("cli.decided", "evaluation.decided", "cli.samplers_compared", "cli.ends"),
+    *(
+        "cli.decided",
+        "evaluation.decided",
+        "cli.samplers_compared",
+        "cli.ends",
+        "cli.images_to_measure",
+    ),
     *(
         "archive.carried",
         "archive.rebuilt",
