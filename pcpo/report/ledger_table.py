@@ -1,10 +1,11 @@
-"""The ledger as one table of a page: a row per sentence, with the estimates of all its settings."""
+"""The ledger as one table of a page: a row per sentence that ran, with all settings that ran."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
+from pcpo.claims.words import NOT_RUN, short
 from pcpo.markdown import escaped, without_html
 from pcpo.report.ledger import JudgedClaim, JudgedPart
 from pcpo.report.numbers import measure
@@ -15,27 +16,41 @@ _MARKED = {"holds": "**holds**", "fails": "**fails**"}
 
 
 def to_table(claims: Iterable[JudgedClaim]) -> str:
-    """Markdown. A setting whose verdict is not that of the sentence has its own beside it."""
-    lines = [_row(HEAD), _row([":--"] * len(HEAD))]
+    """Markdown. A setting whose verdict is not that of the sentence has its own beside it.
+
+    Sentences that did not run are named below the table, settings that did not at a row's end.
+    """
+    lines, absent = [_row(HEAD), _row([":--"] * len(HEAD))], []
     for claim in claims:
-        parts = claim.of_sentence
+        if claim.verdict == NOT_RUN:
+            absent.append(f"`{claim.id}`")
+            continue
         about = f"`{claim.id}`: {escaped(claim.quantity)}; claimed: {escaped(claim.claimed)}"
-        runs = {int(n[1]) for part in parts if (n := re.fullmatch(_RUNS, part.n))}
-        settings = "; ".join(_setting(part, claim.kind) for part in parts)
-        lines.append(
-            _row([about, settings, ", ".join(map(str, sorted(runs))), _marked(claim.kind)])
-        )
+        ran = [part for part in claim.of_sentence if part.verdict != NOT_RUN]
+        settings = [_setting(part, claim.kind) for part in ran]
+        others = [_where(part) for part in claim.of_sentence if part.verdict == NOT_RUN]
+        if others:
+            settings.append(f"{short(NOT_RUN)}: {'; '.join(others)}")
+        runs = {int(n[1]) for part in ran if (n := re.fullmatch(_RUNS, part.n))}
+        cells = about, "; ".join(settings), ", ".join(map(str, sorted(runs))), _marked(claim.kind)
+        lines.append(_row(cells))
+    if absent:
+        lines += ["", f"Not run at this scale: {', '.join(absent)}."]
     return "\n".join(map(without_html, lines)) + "\n"
 
 
+def _where(part: JudgedPart) -> str:
+    """A setting, its configurations as numbers alone."""
+    return escaped(re.sub(r"(?:configuration )?(\d+) \([^)]*\)", r"\1", part.setting))
+
+
 def _setting(part: JudgedPart, whole: str) -> str:
-    """Its configurations as numbers alone, the estimate, and the verdict where it is another."""
-    where = re.sub(r"(?:configuration )?(\d+) \([^)]*\)", r"\1", part.setting)
+    """Where, the estimate, and the verdict if it is another."""
     found = measure(part.estimate)
     if part.bounded:
         found += f" ({measure(part.low)} to {measure(part.high)})"
     other = "" if part.kind == whole else f" {_marked(part.kind)}"
-    return f"{escaped(where)}: {found}{other}"
+    return f"{_where(part)}: {found}{other}"
 
 
 def _marked(kind: str) -> str:

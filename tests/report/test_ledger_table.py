@@ -5,24 +5,26 @@ RUNS = {"n": "8 runs per arm", "claim_verdict": "fails"}
 HEAD = "| claim | configuration: estimate (95 % interval) | runs per arm | verdict |"
 
 
-def test_a_row_has_all_settings_of_a_sentence(write_claims, capsys):
+def test_a_row_has_all_settings_of_a_sentence_that_ran(write_claims, capsys):
     slower = {"id": "fast-4", "setting": "configuration 4 (DDPO BERT), FID*", "verdict": "fails"}
     other = {"id": "c", "claim_id": "c", "claim_verdict": "not run at this scale"}
     path = write_claims(
         row(**RUNS),
         row(**RUNS, **slower, estimate=-3, low=-5, high=-0.5),
+        row(**RUNS, **ABSENT | {"id": "fast-6", "setting": "configuration 6 (FLUX)"}),
         row(**RUNS, id="by-table", judged_by="table"),
         row(**other, primary="True", **ABSENT),
     )
     fast = (
         "| `fast`: speed-up; claimed: higher | configuration 2: 41.7 (20 to 50) **holds**; "
-        r"4, FID\*: −3 (−5 to −0.5) | 8 | **fails** |"
+        r"4, FID\*: −3 (−5 to −0.5); not run: 6 | 8 | **fails** |"
     )
-    absent = "| `c`: speed-up; claimed: higher | configuration 2: – |  | not run |"
+    absent = ["", "Not run at this scale: `c`."]
+    head = [HEAD, "| :-- | :-- | :-- | :-- |"]
     command.main([str(path)])
-    assert capsys.readouterr().out.splitlines() == [HEAD, "| :-- | :-- | :-- | :-- |", fast, absent]
+    assert capsys.readouterr().out.splitlines() == [*head, fast, *absent]
     command.main([str(path), "--primary"])
-    assert capsys.readouterr().out.splitlines()[2:] == [absent]
+    assert capsys.readouterr().out.splitlines() == [*head, *absent]
 
 
 def test_counts_of_runs_are_numbers_in_order(write_claims, capsys):
