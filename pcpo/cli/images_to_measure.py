@@ -19,7 +19,10 @@ from pcpo.samplers import Sampler
 
 
 class MakeImages(Protocol):
-    """Images of the evaluation's prompts by a sampler; `name` is of their folder."""
+    """Images of the evaluation's prompts by a sampler.
+
+    name: of the folder that they are written to. stream: as in `generate`.
+    """
 
     def __call__(self, name: str, sampler: Sampler, stream: str = "evaluation") -> ImageSet: ...
 
@@ -30,8 +33,8 @@ def images_to_measure(
 ) -> Iterator[MakeImages]:
     """A function that makes images to be measured with the scale's features.
 
-    They lie in a folder next to `beside` until the context ends. The folder is made first, so that
-    a place that cannot be written is found before any image. `stream` is of `generate`.
+    They lie in a folder next to `beside` until the context ends. It is made before any image, so
+    that a place that cannot be written is found early.
     """
     rows = evaluation_rows(experiment, scale, images_per_prompt)
     items = [(prompt, image_seed) for _, prompt, image_seed in rows]

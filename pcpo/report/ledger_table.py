@@ -1,4 +1,4 @@
-"""The ledger as one table of a page: a row per sentence that ran, with all settings that ran."""
+"""The ledger as one table of a page: a row per sentence that ran, with its settings."""
 
 from __future__ import annotations
 

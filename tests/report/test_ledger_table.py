@@ -12,14 +12,16 @@ def test_a_row_has_all_settings_of_a_sentence_that_ran(write_claims, capsys):
         row(**RUNS),
         row(**RUNS, **slower, estimate=-3, low=-5, high=-0.5),
         row(**RUNS, **ABSENT | {"id": "fast-6", "setting": "configuration 6 (FLUX)"}),
+        row(**RUNS, **ABSENT | {"id": "fast-7", "setting": "configuration 7 (SD1.5), FID"}),
         row(**RUNS, id="by-table", judged_by="table"),
         row(**other, primary="True", **ABSENT),
+        row(**other | {"id": "d", "claim_id": "d"}, primary="True", **ABSENT),
     )
     fast = (
         "| `fast`: speed-up; claimed: higher | configuration 2: 41.7 (20 to 50) **holds**; "
-        r"4, FID\*: −3 (−5 to −0.5); not run: 6 | 8 | **fails** |"
+        r"4, FID\*: −3 (−5 to −0.5); not run: 6; 7, FID | 8 | **fails** |"
     )
-    absent = ["", "Not run at this scale: `c`."]
+    absent = ["", "Not run at this scale: `c`, `d`."]
     head = [HEAD, "| :-- | :-- | :-- | :-- |"]
     command.main([str(path)])
     assert capsys.readouterr().out.splitlines() == [*head, fast, *absent]

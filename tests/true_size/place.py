@@ -28,7 +28,7 @@ SCALE = "true_size"
 SPARE_GB = 4.0
 FULL_GB = 14.0
 # Bytes from which malloc gives a freed tensor back at once. By itself glibc keeps those below 32 MB
-# in a heap with holes: with SD1.5 1.1 GB, while all tensors together take what is counted.
+# in a heap with holes: 0.6 to 0.9 GB with SD1.5, where all tensors together take what is counted.
 GIVEN_BACK = 2**18
 HEAVY = ("train", "select", "generate_base", "generate", "evaluate", "align")  # rules
 PROMPTS = {
