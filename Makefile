@@ -105,7 +105,7 @@ test-conda: $(READY)
 
 CACHE ?= results/cache/true_size
 
-# 20 GB of memory, 40 GB of disk, 50 minutes on two quiet cores; goes on where it stopped:
+# 20 GB of memory, 40 GB of disk, about 50 minutes on two quiet cores; goes on where it stopped:
 # docs/checks.md.
 test-true-size: $(READY)
 	$(RUN) python -m tests.true_size --cache "$(CACHE)"
