@@ -6,6 +6,7 @@
 # make test-slurm    the pipeline and its accidents on a real Slurm, brought up here (root, Debian)
 # make test-conda    the smoke pipeline with --use-conda, on a test double of conda
 # make test-true-size    the workflow on the published architectures, random weights (CACHE=folder)
+# make test-gpu-epoch    one epoch of configurations 1 and 8 on this GPU at true size (CACHE=folder)
 # make soak    the smoke pipeline killed at random moments, and one that is not (KILLS=24 SEED=0)
 # make study-report    tables, figures and report.html from the archives in studies/, without training
 # make test-r   the mixed models against R
@@ -28,8 +29,8 @@ RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" OMP_NUM_THREADS=1 \
 SOURCES := pcpo tests envs examples
 SNAKEFILES := Snakefile $(wildcard rules/*.smk)
 
-.PHONY: install demo smoke study-report test check lint unit soak test-r test-slurm test-conda test-true-size
-.PHONY: bench bench-gpu plan lock clean
+.PHONY: install demo smoke study-report test check lint unit soak test-r test-slurm test-conda
+.PHONY: test-true-size test-gpu-epoch bench bench-gpu plan lock clean
 
 SCALE ?= paper
 
@@ -109,6 +110,10 @@ CACHE ?= results/cache/true_size
 # docs/checks.md.
 test-true-size: $(READY)
 	$(RUN) python -m tests.true_size --cache "$(CACHE)"
+
+# A GPU of 24 GB, 25 GB of disk.
+test-gpu-epoch: $(READY)
+	$(RUN) python -m tests.true_size.gpu_epoch --cache "$(CACHE)"
 
 bench: $(READY)
 	$(RUN) python -m pcpo.cli.bench --sqrtm

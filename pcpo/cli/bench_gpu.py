@@ -2,7 +2,9 @@
 
     make bench-gpu
 
-Writes <out>/<device>.csv and .md. The plan takes its shares of peak from that table.
+Writes <out>/<device>.csv and .md. The plan takes its shares of peak from that table. A short one:
+
+    python -m pcpo.cli.bench_gpu 2 9 --steps 10 --repeats 1
 """
 
 from __future__ import annotations
@@ -22,6 +24,10 @@ def main() -> None:
     parser.add_argument("--scale", default="paper", help="a file of config/scale/")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--tiny", action="store_true", help="toy sizes, to try the command")
+    parser.add_argument("--steps", type=int, help="of the sampler, for a shorter run")
+    parser.add_argument(
+        "--repeats", type=int, default=3, help="iterations measured after the first"
+    )
     parser.add_argument("--out", type=Path, help="folder; results/bench, or none with --tiny")
     args = parser.parse_args()
 
@@ -39,12 +45,18 @@ def main() -> None:
         )
     if args.device == "cpu" and not args.tiny:
         raise ValueError("--device cpu: the real architectures need a GPU; add --tiny")
+    if args.repeats < 1:
+        raise ValueError(f"--repeats: {args.repeats} is below 1")
+    if args.steps is not None and args.steps < 2:  # DanceGRPO and Flow-GRPO do not train the last
+        raise ValueError(f"--steps: {args.steps} is below 2")
     peak = matrix_tflops(args.device, size=256 if args.tiny else 8192)
     out = args.out or (None if args.tiny else Path("results/bench"))
     rows: list[gpu_bench.Measurement] = []
     for name in args.experiment or gpu_bench.EXPERIMENTS:
         experiment = load_experiment(name, args.scale)
-        rows += gpu_bench.bench(experiment, args.device, peak, small=args.tiny)
+        if args.steps is not None:
+            experiment = gpu_bench.with_steps(experiment, args.steps)
+        rows += gpu_bench.bench(experiment, args.device, peak, args.tiny, args.repeats)
         print(f"{experiment.name}: {rows[-2].images_per_s:.3g} images/s, ", end="")
         print(f"in the official order of work {rows[-1].images_per_s:.3g}", flush=True)
         if out is not None:  # after each, so that a crash loses one

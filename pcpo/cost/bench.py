@@ -7,8 +7,8 @@ ours      `pcpo.training.loop.train`, compiled, with the largest micro-batch tha
 official  `pcpo.cost.official_order`, eager, with the published batch sizes, FLUX with recomputed
           activations.
 
-Speed does not depend on what weights have learnt. Step counts are those of the experiment; an
-iteration has fewer images (`images`), all of them in one gradient update.
+Speed does not depend on what weights have learnt. Step counts are those of the experiment, or fewer
+(`with_steps`); an iteration has fewer images (`images`), all of them in one gradient update.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ class Measurement:
     micro_batch: int
     steps: int
     trained_steps: int
+    repeats: int  # iterations measured after the first
     compiled: bool
     activation_checkpointing: bool
     matrix_tflops: float
@@ -93,6 +94,15 @@ def with_execution(experiment: Experiment, **keys: Any) -> Experiment:
     return experiment.model_copy(update={"execution": experiment.execution.model_copy(update=keys)})
 
 
+def with_steps(experiment: Experiment, steps: int) -> Experiment:
+    """The experiment with so many sampler steps: minutes instead of hours.
+
+    Time and FLOPs of a step stay; decoding and reward take a larger share of an iteration.
+    """
+    sampler = experiment.sampler.model_copy(update={"steps": steps})
+    return experiment.model_copy(update={"sampler": sampler})
+
+
 def toy(experiment: Experiment) -> Experiment:
     """Sizes at which a CPU runs the small architectures in seconds."""
     sampler = experiment.sampler.model_copy(update={"resolution": 32, "steps": 4})
@@ -100,9 +110,11 @@ def toy(experiment: Experiment) -> Experiment:
 
 
 def bench(
-    experiment: Experiment, device: str, peak: float, small: bool = False
+    experiment: Experiment, device: str, peak: float, small: bool = False, repeats: int = REPEATS
 ) -> list[Measurement]:
-    """Measure an experiment in both orders of work. `peak`: the device's `matrix_tflops`.
+    """Measure an experiment in both orders of work.
+
+    peak: the device's `matrix_tflops`. repeats: iterations measured after the first.
 
     Raises ValueError for a reward without a network of a known size (BERTScore, OCR, ImageReward)
     and where the memory plan knows no micro-batch that fits.
@@ -129,8 +141,8 @@ def bench(
     images = max(2 * size, sample, update)  # all powers of two
 
     return [
-        _measured(batch_of(ours, images, size), None, device, peak, small),
-        _measured(batch_of(eager, images, update), sample, device, peak, small),
+        _measured(batch_of(ours, images, size), None, device, peak, small, repeats),
+        _measured(batch_of(eager, images, update), sample, device, peak, small, repeats),
     ]
 
 
@@ -147,7 +159,12 @@ def _largest(experiment: Experiment, device: str) -> int:
 
 
 def _measured(
-    experiment: Experiment, sample: int | None, device: str, peak: float, small: bool
+    experiment: Experiment,
+    sample: int | None,
+    device: str,
+    peak: float,
+    small: bool,
+    repeats: int,
 ) -> Measurement:
     """In our order of work, or in the official one with so many images of a forward in sampling."""
     e = experiment
@@ -160,9 +177,9 @@ def _measured(
     if cuda:
         torch.cuda.reset_peak_memory_stats(device)
     if sample is None:
-        seconds = measure(policy, e, arm, reward)
+        seconds = measure(policy, e, arm, reward, repeats + 1)
     else:
-        seconds = _official(policy, e, reward, sample)
+        seconds = _official(policy, e, reward, sample, repeats + 1)
     used = torch.cuda.max_memory_allocated(device) / 1e9 if cuda else 0.0
     del policy, reward
     gc.collect()
@@ -188,6 +205,7 @@ def _measured(
         micro_batch=e.batch.micro_batch,
         steps=e.sampler.steps,
         trained_steps=trained_steps(e, arm),
+        repeats=repeats,
         compiled=e.execution.compile,
         activation_checkpointing=e.execution.activation_checkpointing,
         matrix_tflops=peak,
@@ -205,12 +223,14 @@ def _measured(
     )
 
 
-def _official(policy: Policy, experiment: Experiment, reward: Reward, sample: int) -> Seconds:
+def _official(
+    policy: Policy, experiment: Experiment, reward: Reward, sample: int, iterations: int
+) -> Seconds:
     """Median seconds of an iteration in the official order of work, the first one left out."""
     watch = Stopwatch(reward, policy.device)
     size = experiment.batch.micro_batch
     order = OfficialOrder(policy, experiment, watch, PROMPTS, sample=sample, train=size)
-    for _ in range(REPEATS + 1):
+    for _ in range(iterations):
         watch.start()
         order.epoch()
         watch.lap(experiment.images_per_iteration)

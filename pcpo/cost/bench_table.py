@@ -8,7 +8,6 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 from pcpo.cost.bench import Measurement
-from pcpo.cost.iteration_time import REPEATS
 from pcpo.records.replace import new_file, write_text
 
 
@@ -25,7 +24,7 @@ def markdown(rows: Sequence[Measurement]) -> str:
         "",
         f"torch {first.torch}, CUDA {first.cuda or 'none'}. Random weights. A large bf16 matrix "
         f"product runs at {first.matrix_tflops:.4g} TFLOP/s; shares are of that, recomputation not "
-        f"counted. Median of {REPEATS} iterations after the first.",
+        f"counted. Median of {first.repeats} iterations after the first.",
         "",
         "| " + " | ".join(head) + " |",
         "| :-- | :-- |" + " --: |" * (len(head) - 2),

@@ -37,7 +37,11 @@ PROMPTS = {
     "pick_eval": ("a lion in the snow", "a city at night", "a paper boat"),
     "pick_sfw": ("a blue square", "a yellow flower", "two boats"),
     "pick_sfw_validation": ("a castle on a rock", "a red kite", "a bowl of fruit"),
-    "ocr": ('A sign that says "Hello"', 'A poster with the words "Open Day"'),
+    "ocr": tuple(  # 8 in an iteration of configuration 8
+        f'A {thing} that says "{word}"'
+        for thing in ("sign", "poster")
+        for word in ("Hello", "Open Day", "Exit", "Coffee")
+    ),
     "ocr_validation": ('A cup with the text "Good"', 'A door that says "Exit"'),
 }
 
@@ -47,24 +51,26 @@ class Place:
 
     size: of the weights; "small" rehearses the stages in minutes. cores: torch's threads in each
     job of `HEAVY`, of which one runs at a time. most: bytes that the processes of a stage may have
-    resident.
+    resident. scale: a file of config/scale/.
     """
 
-    def __init__(self, cache: Path, size: Size, cores: int, most: float) -> None:
+    def __init__(
+        self, cache: Path, size: Size, cores: int, most: float, scale: str = SCALE
+    ) -> None:
         self.cache = cache.absolute()
         self.size, self.cores, self.most = size, cores, most
         self.work, self.data = self.cache / "work", self.cache / "data"
         self.record = Record(self.cache / "stages")
-        self.paths = Paths(SCALE)
+        self.paths, self.scale_name = Paths(scale), scale
 
     @property
     def scale(self) -> Scale:
-        return load_scale(SCALE)
+        return load_scale(self.scale_name)
 
     @property
     def experiments(self) -> dict[int, Experiment]:
         """By number."""
-        return {experiment.number: experiment for experiment in load_experiments(SCALE)}
+        return {experiment.number: experiment for experiment in load_experiments(self.scale_name)}
 
     @property
     def results(self) -> Path:
@@ -173,6 +179,6 @@ class Place:
             # A job's torch has as many threads as its rule, and takes all cores: one at a time.
             "--set-threads", *(f"{rule}={self.cores}" for rule in HEAVY),
             "--rerun-incomplete", "--nolock",  # a stage that was killed leaves its lock
-            "--config", f"scale={SCALE}", *chosen, "--", *targets,
+            "--config", f"scale={self.scale_name}", *chosen, "--", *targets,
             at_times=at_times,
         )  # fmt: skip

@@ -23,11 +23,11 @@ from pcpo.workflow.inputs import alignment_rewards
 from tests.true_size import flux, held
 from tests.true_size.place import Place
 from tests.true_size.stages import Facts, Failure, Stage
+from tests.true_size.updates import ARM, checked
 from tests.true_size.watching import Usage
 
 # Numbers of the scale's configurations
 ADAPTER, PICKSCORE, OCR, FLOW, FULL = 1, 7, 8, 9, 14
-ARM = "pcpo"
 FIRST_WEIGHTS = ("models/sd15", "rewards/aesthetic")
 LAST_WEIGHTS = ("models/sd35m",)
 # Seconds from the line with which a training goes on to its kill: within its next epoch.
@@ -228,7 +228,7 @@ class _Steps:
         usage = self.place.snakemake(stage, *targets, at_times=at_times)
         facts = _memory(usage, "pcpo.cli.train")
         for arm, run in runs.items():
-            facts[arm] = _checked(run / "updates.parquet", arm, experiment.epochs)
+            facts[arm] = checked(run / "updates.parquet", arm, experiment.epochs)
         return facts
 
     # --- measurements ---------------------------------------------------------------------------
@@ -331,24 +331,3 @@ def _memory(usage: Usage, module: str) -> Facts:
     if module not in usage.peaks:
         raise Failure(f"no process of {module} was seen; the stage's target was there before")
     return {"peak": usage.peaks[module], "together": usage.together}
-
-
-def _checked(file: Path, arm: str, epochs: int) -> Facts:
-    """The run's updates: gradients, and for PCPO an on-policy log-ratio of exactly 0.
-
-    The second update of an epoch may have no gradient: its images may all be clipped. The first has
-    none where all images score the same.
-    """
-    rows = pd.read_parquet(file)
-    first = rows[rows["update"] == 1]
-    moves = (first["grad_norm"] > 0) == (first["reward_std"] > 0)
-    if rows["epoch"].max() != epochs or not moves.all():
-        raise Failure(f"{file}: {len(rows)} updates, gradient norms {rows['grad_norm'].tolist()}")
-    if arm == ARM and not ((first["log_ratio_mean"] == 0) & (first["log_ratio_std"] == 0)).all():
-        found = first["log_ratio_mean"].tolist()
-        raise Failure(f"{file}: the on-policy log-ratio is not 0: {found}")
-    return {
-        "updates": len(rows),
-        "grad_norms": rows["grad_norm"].tolist(),
-        "reward_std": float(rows["reward_std"].iloc[0]),
-    }
