@@ -131,6 +131,25 @@ FIGURES = {
             *("baseline_kl4", "pcpo_kl0", "pcpo_kl4"),
         ),
     ),
+    "gains_early_late": FigureInput(
+        "arm_gains",
+        (11, 12),
+        also=("matching", "reweight", "drop_largest", "tempflow"),
+    ),
+    "parts_of_gain": FigureInput(
+        "parts_of_gain",
+        (1,),
+        arms=(
+            *("baseline", "log_hinge", "log_hinge_fp32", "matching", "drop_largest", "reweight"),
+            "pcpo",
+        ),
+    ),
+    "taylor_error": FigureInput(
+        "taylor_error",
+        (1, 6, 8),
+        arms=("baseline", "matching", "pcpo", "region_only"),
+        also=("native_unclipped", "reweight_unclipped"),
+    ),
     # The cells of config/grid.yaml.
     "robustness_grid": FigureInput("response_surface", tuple(range(101, 118))),
     # Where a scale measures gradients (`NEEDS`).
@@ -139,7 +158,9 @@ FIGURES = {
     "samples_ocr": FigureInput("sample_grid", (8,)),
 }
 # Of experiments and arms that the second study alone has (docs/study-2.md).
-OF_SECOND_STUDY = ("gains_of_arms", "robustness_grid")
+OF_SECOND_STUDY = (
+    "gains_of_arms", "gains_early_late", "parts_of_gain", "taylor_error", "robustness_grid",
+)  # fmt: skip
 # Figures and panels of the paper that are not drawn, and why: the report lists them.
 _UNKNOWN = (
     "no sentence of the paper refers to it and its Table 6 names no configuration for it, so that "

@@ -3,7 +3,9 @@
 An experiment is a cell of a design with coded levels -1, 0, 1 of each factor
 (`pcpo.config.grid.coded_levels`). A response is one number for each cell and training seed. The
 surface is linear in all factors and in all products of two of them, fitted by ordinary least
-squares; the seeds of a cell are replicates. Box and Draper, Empirical Model-Building, 1987.
+squares. All cells have the same seeds, which are blocks: what a seed adds to all of its cells is
+taken out of the residual. So intervals are of these seeds; the seeds of a cell are replicates
+otherwise. Box and Draper, Empirical Model-Building, 1987.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -115,30 +117,60 @@ def fit(frame: pd.DataFrame, response: str, factors: Sequence[str]) -> Surface:
 
     Raises Undetermined where the cells do not determine all terms, or no run is left over.
     """
-    import statsmodels.api as sm
-
     rows = frame[np.isfinite(frame[response])]
-    columns = _columns(rows, factors)
-    if len(rows) <= columns.shape[1] or np.linalg.matrix_rank(columns) < columns.shape[1]:
-        raise Undetermined(
-            f"response surface of {response}: {rows['experiment'].nunique()} cells with "
-            f"{len(rows)} runs do not determine its {columns.shape[1]} terms"
-        )
-    fitted = sm.OLS(rows[response].to_numpy(), columns).fit()
+    fitted = _fitted(rows, response, factors)
     interval = fitted.conf_int(1 - COVERAGE)
-    terms = pd.DataFrame(
+    every = pd.DataFrame(
         {"coef": fitted.params, "low": interval[0], "high": interval[1], "p": fitted.pvalues}
     )
-    at_centre = pd.DataFrame([[1.0] + [0.0] * (columns.shape[1] - 1)], columns=columns.columns)
-    there = fitted.get_prediction(at_centre).summary_frame(1 - COVERAGE).iloc[0]
+    terms = every.loc[[*_terms(rows, factors)]]
+    centre = pd.DataFrame([dict.fromkeys(factors, 0)])
     middle = rows.loc[(rows[list(factors)] == 0).all(axis=1), response]
     return Surface(
         terms,
-        Centre(middle.mean(), there["mean"], there["mean_ci_lower"], there["mean_ci_upper"]),
-        _lack_of_fit(rows, response, fitted.ssr, columns.shape[1]),
+        Centre(middle.mean(), *_there(fitted, centre, factors)),
+        _lack_of_fit(rows, response, fitted.ssr, len(terms)),
         predicted_by_others(rows, response, factors),
         len(rows),
     )
+
+
+class Point(NamedTuple):
+    """The surface at a point, with its interval (95 %) and that interval's degrees of freedom."""
+
+    value: float
+    low: float
+    high: float
+    df: float
+
+
+def at_point(
+    frame: pd.DataFrame, response: str, factors: Sequence[str], levels: Mapping[str, int]
+) -> Point:
+    """The fitted surface at coded levels, the mean over the seeds. Raises as `fit`."""
+    fitted = _fitted(frame[np.isfinite(frame[response])], response, factors)
+    return Point(*_there(fitted, pd.DataFrame([levels]), factors), fitted.df_resid)
+
+
+def _fitted(rows: pd.DataFrame, response: str, factors: Sequence[str]) -> Any:
+    """statsmodels' results of all terms and the seeds' blocks."""
+    import statsmodels.api as sm
+
+    terms = _terms(rows, factors)
+    columns = pd.concat([terms, _blocks(rows)], axis=1)
+    if len(rows) <= columns.shape[1] or np.linalg.matrix_rank(columns) < columns.shape[1]:
+        raise Undetermined(
+            f"response surface of {response}: {rows['experiment'].nunique()} cells with "
+            f"{len(rows)} runs do not determine its {terms.shape[1]} terms"
+        )
+    return sm.OLS(rows[response].to_numpy(), columns).fit()
+
+
+def _there(fitted: Any, point: pd.DataFrame, factors: Sequence[str]) -> tuple[float, float, float]:
+    """The surface and its interval at the coded levels of `point` (1, factors)."""
+    row = _terms(point, factors).reindex(columns=fitted.model.exog_names, fill_value=0.0)
+    found = fitted.get_prediction(row).summary_frame(1 - COVERAGE).iloc[0]
+    return found["mean"], found["mean_ci_lower"], found["mean_ci_upper"]
 
 
 def predicted_by_others(frame: pd.DataFrame, response: str, factors: Sequence[str]) -> pd.DataFrame:
@@ -158,23 +190,36 @@ def predicted_by_others(frame: pd.DataFrame, response: str, factors: Sequence[st
     return pd.DataFrame.from_dict(found, orient="index")
 
 
-def _columns(rows: pd.DataFrame, factors: Sequence[str]) -> pd.DataFrame:
-    """The columns of the model (rows, terms)."""
+def _blocks(rows: pd.DataFrame) -> pd.DataFrame:
+    """A column for each seed but the first, with mean 0 over the seeds.
+
+    So the terms are means over the seeds, also where a seed lacks cells.
+    """
+    seeds = sorted(rows["seed"].unique())[1:]
+    columns = {f"seed {seed}": (rows["seed"] == seed).astype(np.float64) for seed in seeds}
+    found = pd.DataFrame(columns, index=rows.index)
+    return found - 1 / (len(seeds) + 1)
+
+
+def _terms(rows: pd.DataFrame, factors: Sequence[str]) -> pd.DataFrame:
+    """The columns of the surface (rows, terms)."""
     coded = rows[list(factors)].astype(np.float64)
-    columns = {MEAN: np.ones(len(rows)), **{name: coded[name] for name in factors}}
+    columns = {MEAN: pd.Series(1.0, rows.index), **{name: coded[name] for name in factors}}
     columns |= {f"{one} x {two}": coded[one] * coded[two] for one, two in combinations(factors, 2)}
     return pd.DataFrame(columns)
 
 
 def _lack_of_fit(rows: pd.DataFrame, response: str, residual: float, terms: int) -> LackOfFit:
-    """residual: sum of squares around the surface."""
+    """residual: sum of squares around the surface with its blocks."""
     from scipy import stats
 
-    means = rows.groupby("experiment")[response].transform("mean")
-    within = float(np.square(rows[response] - means).sum())
-    cells = rows["experiment"].nunique()
-    left, pure = cells - terms, len(rows) - cells
-    if left < 1 or pure < 1 or within == 0:
+    cells, blocks = pd.get_dummies(rows["experiment"], dtype=np.float64), _blocks(rows)
+    columns = np.column_stack([cells, blocks])
+    values = rows[response].to_numpy()
+    around = values - columns @ np.linalg.lstsq(columns, values, rcond=None)[0]
+    within = float(np.square(around).sum())
+    left, pure = cells.shape[1] - terms, len(rows) - columns.shape[1]
+    if left < 1 or pure < 1 or np.isclose(within, 0, atol=1e-20):
         return LackOfFit(np.nan, left, pure, np.nan)
     f = max(0.0, residual - within) / left / (within / pure)
     return LackOfFit(f, left, pure, float(stats.f.sf(f, left, pure)))

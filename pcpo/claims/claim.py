@@ -10,6 +10,8 @@
       between: [low, high]       # or this: the claimed band
       margin: ...                # for direction none: the largest effect that counts as none, in
       relative_margin: ...       # the quantity's unit; or this: a share of `Estimate.reference`
+      paired_margin: ...         # or this: a share of each run's reference, tested run by run
+      only_where: ...            # judged where this claim of the file holds in the configuration
       configurations: [2, 4]     # one part each; [1, 2] within the list: both together
       options: {...}             # of the test
       each: {option: [...]}      # one part per value
@@ -32,7 +34,7 @@ import inspect
 import itertools
 import math
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -47,6 +49,7 @@ from pcpo.claims import (  # noqa: F401 - they register procedures
     images,
     outcomes,
     preference,
+    surface,
 )
 from pcpo.claims.estimate import PROCEDURES
 from pcpo.claims.verdict import Assertion, Band, Direction
@@ -90,6 +93,8 @@ class Claim(Record):
     between: Band | None = None
     margin: float | None = Field(default=None, gt=0)
     relative_margin: float | None = Field(default=None, gt=0)
+    paired_margin: float | None = Field(default=None, gt=0)
+    only_where: str | None = None
     kind: Kind = "empirical"
     primary: bool = False
     contradicted: dict[str, Contradiction] = Field(default_factory=dict)
@@ -113,11 +118,17 @@ class Claim(Record):
             raise ValueError(f"direction: '{self.test}' takes either a direction or between")
         if self.between is not None and self.between[0] >= self.between[1]:
             raise ValueError("between: the first value must be the lower one")
-        margins = (self.margin is not None) + (self.relative_margin is not None)
+        every = (self.margin, self.relative_margin, self.paired_margin)
+        margins = sum(margin is not None for margin in every)
         if margins != (self.direction == "none"):
             raise ValueError(
-                "margin: a claim of no effect (direction none) needs a margin or relative_margin, "
-                "and no other claim has one: give the largest effect that still counts as none"
+                "margin: a claim of no effect (direction none) needs a margin, relative_margin "
+                "or paired_margin, and no other claim has one: give the largest effect that still "
+                "counts as none"
+            )
+        if self.paired_margin is not None and not procedure.paired:
+            raise ValueError(
+                f"paired_margin: '{self.test}' gives no reference of each run; use relative_margin"
             )
         together = [c for c in self.configurations if not isinstance(c, int)]
         if together and not procedure.joint:
@@ -141,8 +152,9 @@ class Claim(Record):
         if shown := self.contradicted.get(part):
             share = shown.relative_margin
             return Assertion(shown.direction, margin=share or math.nan, relative=share is not None)
-        margin = self.relative_margin or self.margin or math.nan
-        return Assertion(self.direction, self.between, margin, self.relative_margin is not None)
+        margin = self.relative_margin or self.paired_margin or self.margin or math.nan
+        relative, paired = self.relative_margin is not None, self.paired_margin is not None
+        return Assertion(self.direction, self.between, margin, relative or paired, paired)
 
     def parts(self) -> Iterator[Part]:
         """One per configuration and combination of the values of `each`."""
@@ -176,7 +188,19 @@ def read_claims(path: str | Path) -> list[Claim]:
         for part in claim.parts():
             _check_options(claim.test, part.options, f"{where}: options")
         claims.append(claim)
+    known = {claim.id: claim for claim in claims}
+    for claim in claims:
+        if claim.only_where is not None:
+            _check_condition(claim, known, f"{path}: {claim.id}: only_where")
     return claims
+
+
+def _check_condition(claim: Claim, known: Mapping[str, Claim], where: str) -> None:
+    condition = known.get(claim.only_where or "")
+    if condition is None or condition.only_where is not None:
+        raise ConfigError(f"{where}: '{claim.only_where}' is no claim of this file without one")
+    if missing := set(claim.configurations) - set(condition.configurations):
+        raise ConfigError(f"{where}: '{condition.id}' is not asked of configuration {min(missing)}")
 
 
 def arguments(test: str, options: dict[str, Any]) -> dict[str, Any]:

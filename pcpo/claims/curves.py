@@ -14,7 +14,7 @@ import pandas as pd
 
 from pcpo.analysis.phases import Phases, find_phases, instead
 from pcpo.analysis.reward_levels import LEVEL_ARMS
-from pcpo.claims.estimate import PAIR, Arms, Estimate, of_logs, over_epochs, procedure
+from pcpo.claims.estimate import PAIR, Arms, Estimate, against, of_logs, over_epochs, procedure
 from pcpo.claims.evidence import Evidence, NotRun, chosen
 from pcpo.claims.rows import at_level, of_speedup
 
@@ -70,7 +70,7 @@ def speedup(evidence: Evidence, number: int, *, level: Literal[1, 2, 3, 4] = 1) 
     return of_speedup(row, why)
 
 
-@procedure()
+@procedure(paired=True)
 def epoch_mean(
     evidence: Evidence,
     number: int,
@@ -122,7 +122,9 @@ def epoch_mean(
         found = replace(found, why=f"{found.why}; other load can cause the difference")
     if compare == "ratio":
         return of_logs(found, "ratio")
-    return replace(found, reference=float(np.mean(references))) if references else found
+    if not references:
+        return found
+    return against(found, [float(values.mean()) for values in series], references)
 
 
 @procedure()

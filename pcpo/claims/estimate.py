@@ -40,7 +40,8 @@ class Estimate:
     `exact` is set by procedures that check every row instead of estimating: whether the statement
     is true. `blocked` says why the numbers decide nothing, for instance an unmatched reward.
     `reference` is the value that a relative margin is a share of: the second arm's, or in a mixed
-    model that of the level without the effect. `censored`: a run ended before it reached the level
+    model that of the level without the effect. `pairs` are the difference and the reference of each
+    run, for a margin that is tested run by run. `censored`: a run ended before it reached the level
     (`pcpo.stats.restricted`).
     """
 
@@ -57,6 +58,7 @@ class Estimate:
     scale: Scale = "plain"
     reference: float = math.nan
     censored: bool = False
+    pairs: tuple[tuple[float, float], ...] = ()
 
     @property
     def side(self) -> int:
@@ -80,16 +82,17 @@ class Procedure(NamedTuple):
     function: Callable[..., Estimate]
     exact: bool
     joint: bool  # takes several configurations together
+    paired: bool  # gives `Estimate.pairs`
 
 
 PROCEDURES: dict[str, Procedure] = {}
 
 
 def procedure(
-    *, exact: bool = False, joint: bool = False
+    *, exact: bool = False, joint: bool = False, paired: bool = False
 ) -> Callable[[Callable[..., Estimate]], Callable[..., Estimate]]:
     def register(function: Callable[..., Estimate]) -> Callable[..., Estimate]:
-        PROCEDURES[function.__name__] = Procedure(function, exact, joint)
+        PROCEDURES[function.__name__] = Procedure(function, exact, joint, paired)
         return function
 
     return register
@@ -113,6 +116,13 @@ def of_runs(values: ArrayLike, why: str = "") -> Estimate:
     x = np.asarray(values, dtype=np.float64)
     _need_numbers(x, "runs")
     return of_interval(t_interval(x), why)
+
+
+def against(found: Estimate, differences: ArrayLike, references: ArrayLike) -> Estimate:
+    """The estimate with the reference of each run (n,), whose mean is `reference`."""
+    both = np.asarray(differences, np.float64).tolist(), np.asarray(references, np.float64).tolist()
+    pairs = tuple(zip(*both, strict=True))
+    return replace(found, reference=float(np.mean(both[1])), pairs=pairs)
 
 
 def _need_numbers(values: np.ndarray, what: str) -> None:

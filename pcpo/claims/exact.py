@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from pcpo.analysis.taylor import largest_errors
 from pcpo.claims.estimate import Estimate, procedure
 from pcpo.claims.evidence import Evidence, NotRun, chosen
 
@@ -70,15 +71,23 @@ def ratio_near_one(evidence: Evidence, number: int, *, arm: str, clip_ranges: fl
 
 
 @procedure(exact=True)
-def taylor_error(evidence: Evidence, number: int, *, arm: str, percent: float) -> Estimate:
-    """Exact: the relative error of log(ratio) for ratio - 1 is at most `percent` everywhere.
-
-    It grows with the log-ratio's size, so the extremes of each update decide.
+def norm_below_limit(evidence: Evidence, number: int, *, arm: str) -> Estimate:
+    """Exact: no update's gradient norm is above `optimizer.max_grad_norm`, so that the limit could
+    be lifted without a change.
     """
     rows = evidence.rows("updates", number, arm)
-    x = rows[["log_ratio_q00", "log_ratio_q100"]].to_numpy().ravel()
-    x = x[x != 0]
-    largest = float((100 * np.abs(x / np.expm1(x) - 1)).max()) if len(x) else 0.0
+    limit = evidence.experiments[number].optimizer.max_grad_norm
+    above = int((~(rows["grad_norm"] <= limit)).sum())  # a norm that is no number is one
+    largest = float(rows["grad_norm"].max(skipna=False))
+    why = f"largest norm {largest:.3g}; above the limit of {limit:g} in {above} updates"
+    return Estimate(largest / limit, n=f"{len(rows)} updates", why=why, exact=above == 0)
+
+
+@procedure(exact=True)
+def taylor_error(evidence: Evidence, number: int, *, arm: str, percent: float) -> Estimate:
+    """Exact: the relative error of log(ratio) for ratio - 1 is at most `percent` everywhere."""
+    rows = evidence.rows("updates", number, arm)
+    largest = 100 * float(largest_errors(rows).max(skipna=False))
     why = f"log-ratios from {rows['log_ratio_q00'].min():.2g} to {rows['log_ratio_q100'].max():.2g}"
     return Estimate(largest, n=f"{len(rows)} updates", why=why, exact=largest <= percent)
 

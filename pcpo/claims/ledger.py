@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -12,7 +13,7 @@ from pcpo.claims.claim import Claim, Part, arguments
 from pcpo.claims.estimate import PROCEDURES, Estimate
 from pcpo.claims.evidence import Evidence, NotRun
 from pcpo.claims.verdict import Assertion, Verdict, decide_together, overall
-from pcpo.claims.words import NOT_RUN
+from pcpo.claims.words import HOLDS, NOT_RUN
 from pcpo.tables.labels import METRICS, SCORES
 
 COLUMNS = ["id", "group", "claim", "source", "quantity", "setting", "estimate", "low", "high"]
@@ -33,9 +34,12 @@ def evaluate(claims: Sequence[Claim], evidence: Evidence) -> pd.DataFrame:
     none.
     """
     rows = []
+    known = {claim.id: claim for claim in claims}
     for claim in claims:
         parts = [*claim.parts()]
         found = [_measured(claim, part, evidence) for part in parts]
+        if claim.only_where is not None:
+            found = _where_it_holds(known[claim.only_where], parts, found, evidence)
         fixed = [_fixed(claim, part, evidence) for part in parts]
         verdicts = judge(claim, parts, found, evidence.scale)
         whole = overall(
@@ -121,12 +125,33 @@ def _measured(claim: Claim, part: Part, evidence: Evidence) -> Estimate | str:
         return str(absent)
 
 
+def _where_it_holds(
+    condition: Claim, parts: Sequence[Part], found: Sequence[Estimate | str], evidence: Evidence
+) -> list[Estimate | str]:
+    """The estimates, blocked in configurations in which a part of `condition` does not hold."""
+    own = [*condition.parts()]
+    measured = [_measured(condition, part, evidence) for part in own]
+    words: dict[tuple[int, ...], set[str]] = {}
+    for part, cells in zip(own, judge(condition, own, measured, evidence.scale), strict=True):
+        words.setdefault(part.configurations, set()).add(str(cells["verdict"]))
+    judged = []
+    for part, one in zip(parts, found, strict=True):
+        others = words[part.configurations] - {HOLDS}
+        if others and isinstance(one, Estimate):
+            why = f"judged only where {condition.id} holds: {' or '.join(sorted(others))}"
+            one = replace(one, blocked="; ".join(filter(None, [one.blocked, why])))
+        judged.append(one)
+    return judged
+
+
 def _claimed(assertion: Assertion) -> str:
     if assertion.between is not None:
         return f"{assertion.between[0]:g} to {assertion.between[1]:g}"
     if assertion.direction == "none":
         if assertion.relative:
-            return f"no effect above {100 * assertion.margin:.3g} % of the reference value"
+            run_by_run = ", run by run" if assertion.paired else ""
+            share = f"{100 * assertion.margin:.3g} % of the reference value"
+            return f"no effect above {share}{run_by_run}"
         return f"no effect above {assertion.margin:g}"
     return "true" if assertion.direction is None else str(assertion.direction)
 

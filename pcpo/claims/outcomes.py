@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,7 @@ from pcpo.claims.estimate import (
     PAIR,
     Arms,
     Estimate,
+    against,
     of_logs,
     of_runs,
     procedure,
@@ -40,27 +42,46 @@ from pcpo.stats.speedup import WINDOW
 SHARES = np.linspace(0.1, 1.0, 10)  # of the shared rise, at which fronts of reward and KL compare
 
 
-@procedure()
-def validation_area(evidence: Evidence, number: int, *, arms: Arms = PAIR) -> Estimate:
+@procedure(paired=True)
+def validation_area(
+    evidence: Evidence, number: int, *, arms: Arms = PAIR, chain: tuple[str, ...] = ()
+) -> Estimate:
     """Area under the validation curve above the base model's reward, divided by its length: the
     mean gain over training. One arm minus another.
+
+    chain: arms whose seeds and epochs alone count, so that the steps of a chain add up.
     """
-    pair = _curves(evidence, number, arms)
-    one, other = areas(pair)
-    found = of_runs(one - other, f"to epoch {_span(shared_ends(pair))}")
-    return replace(found, reference=float(np.mean(other)))
+    every = _curves(evidence, number, [*arms, *chain])
+    one, other = areas(every)[:2]
+    found = of_runs(one - other, f"to epoch {_span(shared_ends(every))}")
+    return against(found, one - other, other)
 
 
-@procedure()
-def area_interaction(evidence: Evidence, number: int, *, arms: Arms, beside: Arms) -> Estimate:
+@procedure(paired=True)
+def area_interaction(
+    evidence: Evidence,
+    number: int,
+    *,
+    arms: Arms,
+    beside: Arms,
+    compare: Literal["difference", "ratio"] = "difference",
+) -> Estimate:
     """Difference of two arms' areas (`validation_area`), minus the difference of two others.
 
-    Whether a change that the first pair has is worth more than the same change beside it.
+    Whether a change that the first pair has is worth more than the same change beside it. The
+    reference is the area of the second arm of `arms`. As a ratio: the first pair's ratio of areas
+    over the second's, geometric over runs; of arms that all gain (Estimate.blocked otherwise).
     """
     pairs = _curves(evidence, number, [*arms, *beside])
-    one, other, third, fourth = areas(pairs)
-    found = of_runs((one - other) - (third - fourth), f"to epoch {_span(shared_ends(pairs))}")
-    return replace(found, reference=float(np.mean(other)))
+    one, other, third, fourth = every = areas(pairs)
+    span = f"to epoch {_span(shared_ends(pairs))}"
+    if compare == "ratio":
+        if every.min() <= 0:
+            why = "an arm does not gain in every run: no ratio"
+            return Estimate(math.nan, null=1.0, runs=len(one), blocked=why)
+        return of_logs(of_runs(np.log(one / other) - np.log(third / fourth), span), "ratio")
+    difference = (one - other) - (third - fourth)
+    return against(of_runs(difference, span), difference, other)
 
 
 @procedure()
@@ -123,7 +144,7 @@ def larger_step(
     return replace(found, blocked=f"{who} end below the level, which can enlarge the difference")
 
 
-@procedure()
+@procedure(paired=True)
 def kl_at_reward(evidence: Evidence, number: int, *, arms: Arms = PAIR) -> Estimate:
     """KL divergence from the base model at equal validation reward, one arm minus another.
 
@@ -152,7 +173,7 @@ def kl_at_reward(evidence: Evidence, number: int, *, arms: Arms = PAIR) -> Estim
         differences.append(float((fronts[0] - fronts[1]).mean()))
         references.append(float(fronts[1].mean()))
     found = of_runs(differences, f"at {len(SHARES)} rewards that both arms reach")
-    return replace(found, reference=float(np.mean(references)))
+    return against(found, differences, references)
 
 
 def _front(kl: pd.Series | None, curve: np.ndarray, rewards: np.ndarray) -> np.ndarray:

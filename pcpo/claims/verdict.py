@@ -8,7 +8,9 @@ One part of a sentence
 - The estimate is tested against the nearest edge of the region (`pcpo.stats.region`). Inside at
   p < 0.05: holds. Outside at p < 0.05: fails. Else: undecided. So "no effect" holds where the
   interval lies within the margin and fails where it lies outside; an interval that merely contains
-  none shows nothing. A claim of no effect has its margin in config/claims.yaml.
+  none shows nothing. A claim of no effect has its margin in config/claims.yaml. A margin that is a
+  share of the other arm's value is itself uncertain: `relative_margin` takes that value as known,
+  `paired_margin` tests the share within each pair of runs (`pcpo.stats.region.share_test`).
 - One run per arm: the interval has only the variation within that run, of epochs or prompts. It
   says nothing of another run, and the verdict is "one run", whatever the interval is.
 - A statement that is checked row by row (`Estimate.exact`) is about the rows that there are. It
@@ -36,10 +38,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
+import numpy as np
+
 from pcpo.claims.estimate import Estimate
 from pcpo.claims.words import FAILS, HOLDS, ONE_RUN, UNDECIDED
 from pcpo.stats.holm import holm
-from pcpo.stats.region import ALPHA, region_test
+from pcpo.stats.region import ALPHA, region_test, share_test
 
 _SHOWN = ALPHA * (1 - 1e-9)  # an interval that touches an edge shows nothing, rounding aside
 
@@ -52,13 +56,14 @@ class Assertion:
     """What is claimed of a quantity: a direction, or a band. Neither for exact estimates.
 
     `margin` is for the direction none, in the quantity's unit or, if `relative`, as a share of
-    `Estimate.reference`.
+    `Estimate.reference`; `paired`: the share is tested run by run, the reference varies too.
     """
 
     direction: Direction | None = None
     between: Band | None = None
     margin: float = math.nan
     relative: bool = False
+    paired: bool = False
 
     def region(self, found: Estimate) -> Band:
         """The claimed values, in the quantity's unit; NaN where the margin is not known."""
@@ -133,6 +138,16 @@ def _alone(found: Estimate, claimed: Assertion) -> Verdict:
     two_edges = math.isfinite(low) and math.isfinite(high)
     if found.censored and two_edges:
         return Verdict(UNDECIDED, "a run ends below the level, which hides a difference")
+    if claimed.paired:
+        if len(found.pairs) < 2:
+            return Verdict(UNDECIDED, "no reference of each run")
+        differences, references = np.array(found.pairs).T
+        within, p_share = share_test(differences, references, claimed.margin)
+        side = "within" if within else "outside"
+        because = f"the effect lies {side} {claimed.margin:.0%} of the reference, run by run"
+        if p_share < _SHOWN:
+            return Verdict(HOLDS if within else FAILS, because, p_share)
+        return Verdict(UNDECIDED, f"not shown that {because}", p_share)
     edges = (found.tested(low), found.tested(high))
     inside, p = region_test(found.tested(found.value), found.error, found.df, *edges)
     where = f"{low:.3g} to {high:.3g}" if two_edges else f"{found.null:g}"

@@ -115,6 +115,22 @@ def orders_of_work(numbers: Sequence[int]) -> str:
     return markdown(rows)
 
 
+def arms_side_by_side(number: int) -> str:
+    """Time of an epoch of PCPO over one of the baseline, with its interval."""
+    import numpy as np
+
+    from pcpo.config import load_experiment
+    from pcpo.cost.side_by_side import compare_arms
+    from pcpo.stats.intervals import t_interval
+
+    experiment = load_experiment(number, "demo")
+    with tempfile.TemporaryDirectory() as folder:
+        ratios = compare_arms(experiment, partial(untrained, folder=folder + "/model"), reward)
+    found = t_interval(np.log(ratios))
+    mean, low, high = np.exp([found.mean, found.low, found.high])
+    return f"{mean:.3f} [{low:.3f}, {high:.3f}], {len(ratios)} pairs of blocks"
+
+
 def image_milliseconds(number: int) -> tuple[float, float]:
     """CPU ms of an evaluation image of a demo configuration, and of its PNG: least of three."""
     import numpy as np
@@ -186,6 +202,12 @@ def _orders(args: argparse.Namespace) -> Iterator[str]:
     yield orders_of_work(args.configuration or ALGORITHMS)
 
 
+def _arms(args: argparse.Namespace) -> Iterator[str]:
+    yield "CPU time of an epoch, PCPO / baseline in turns: geometric mean, 95 % interval"
+    for number in args.configuration or (1, 6, 8):
+        yield f"configuration {number}: {arms_side_by_side(number)}"
+
+
 def _images(args: argparse.Namespace) -> Iterator[str]:
     for number, what in ((1, "UNet, 10 steps, CFG"), (8, "SD3 type, 8 steps")):
         image, png = image_milliseconds(number)
@@ -215,6 +237,7 @@ PARTS = {
     "parse": _parse,
     "epochs": _epochs,
     "orders": _orders,
+    "arms": _arms,
     "images": _images,
     "frechet": _frechet,
     "memory": _memory,
@@ -231,7 +254,7 @@ def main() -> None:
         "--configuration",
         type=int,
         nargs="+",
-        help="orders: numbers; without any, four",
+        help="orders and arms: numbers; without any, four and three",
     )
     args = parser.parse_args()
     if unknown := sorted({*args.part} - {*PARTS}):

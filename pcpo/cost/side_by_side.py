@@ -1,7 +1,8 @@
-"""Our training loop beside the official order of work: CPU time of epochs, on a small model.
+"""CPU time of epochs on a small model: our training loop beside the official order of work, and one
+arm beside another.
 
-Both train equal copies of the model. An epoch of one follows an epoch of the other, so that other
-work on the machine slows both.
+Both train equal copies of the model. An epoch of one follows an epoch of the other (of two arms: a
+few epochs), so that other work on the machine slows both.
 """
 
 from __future__ import annotations
@@ -93,6 +94,35 @@ def compare(
     measured = laps(load(chosen), chosen, load_arm(arm), reward, count, time.process_time, epoch)
     ours = [lap.iteration for lap in measured]
     return Comparison(experiment, arm, sample, train, own, ours[1:], official[1:])
+
+
+BLOCKS = 8  # of epochs of each of two arms
+EPOCHS = 3  # of a block, after one that warms up
+
+
+def compare_arms(
+    experiment: Experiment,
+    load: Callable[[Experiment], Policy],
+    reward: Reward,
+    blocks: int = BLOCKS,
+) -> list[float]:
+    """CPU seconds of an epoch of PCPO over one of the baseline, a ratio for each pair of blocks.
+
+    The experiment as it is, without validation and in one update an epoch. A block is the median of
+    `EPOCHS`; which arm comes first changes from pair to pair.
+    """
+    images, own = experiment.images_per_iteration, experiment.batch.micro_batch
+    chosen = batch_of(experiment, images, own)
+    ratios = []
+    for number in range(blocks):
+        seconds = {}
+        for arm in ARMS if number % 2 else ARMS[::-1]:
+            measured = laps(
+                load(chosen), chosen, load_arm(arm), reward, EPOCHS + 1, time.process_time
+            )
+            seconds[arm] = median(lap.iteration for lap in measured[1:])
+        ratios.append(seconds["pcpo"] / seconds["baseline"])
+    return ratios
 
 
 def markdown(rows: Sequence[Comparison]) -> str:

@@ -30,3 +30,23 @@ def region_test(
         t = np.where(distance == 0, 0.0, np.abs(distance) / error)
     freedom = np.where(np.isnan(df), np.inf, df)
     return distance > 0, 2.0 * stats.t.sf(t, freedom)
+
+
+def share_test(differences: ArrayLike, references: ArrayLike, share: float) -> tuple[bool, float]:
+    """(inside, p): whether the mean difference lies within a share of the mean reference.
+
+    differences, references: fp64 (n,), of the same n > 1 runs. Both vary, so that the margin is not
+    known: the two edges are the means of share * reference + difference and of share * reference -
+    difference, each tested by its own Student's t (Hauschke et al., Statistics in Medicine 18,
+    1999). p is two-sided: of the edge that is shown least, inside; of the one that is crossed,
+    outside. A negative mean reference counts by its size.
+    """
+    d, r = np.asarray(differences, dtype=np.float64), np.asarray(references, dtype=np.float64)
+    width = share * r * (1 if r.mean() >= 0 else -1)
+    means, ps = [], []
+    for edge in (width + d, width - d):
+        mean, error = edge.mean(), edge.std(ddof=1) / np.sqrt(len(edge))
+        means.append(mean)
+        ps.append(float(region_test(mean, error, len(edge) - 1, 0.0, np.inf)[1]))
+    inside = min(means) > 0
+    return inside, max(ps) if inside else ps[int(np.argmin(means))]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pcpo.analysis.outcomes import derived_level, epochs_to, shared_end
-from pcpo.claims.estimate import of_interval, of_logs
+from pcpo.claims.estimate import against, of_interval, of_logs
 from pcpo.claims.verdict import Assertion, decide, decide_together, overall
 from pcpo.stats.intervals import t_interval
 from pcpo.stats.power import rates
@@ -61,6 +61,29 @@ def test_at_its_margin_no_effect_is_decided_in_5_percent(edge):
     none = studied(lambda: rng.normal(0, 0.3, 8), EQUAL)
     assert none["holds"] > 0.5
     assert none["fails"] == 0
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+@pytest.mark.parametrize("runs", [2, 6])
+def test_a_share_of_a_reference_that_varies_too_is_decided_in_5_percent(sign, runs):
+    """Two arms of unlike spread, one truly a fifth off the other."""
+    rng = np.random.default_rng(7)
+    paired = Assertion("none", margin=0.2, relative=True, paired=True)
+
+    def word(off):
+        shared, own = rng.normal(0, 0.1, runs), rng.normal(0, 0.05, (2, runs))
+        other = 1 + shared + own[0]
+        one = (1 + off) * (1 + shared) + 3 * own[1]
+        found = against(of_interval(t_interval(one - other)), one - other, other)
+        return decide(found, paired).word
+
+    found = shares([word(0.2 * sign) for _ in range(STUDIES)])
+    assert max(found["holds"], found["fails"]) < at_most(0.025)
+    assert found["holds"] + found["fails"] > 0.025  # not idle either
+    if runs == 6:
+        none = shares([word(0.0) for _ in range(200)])
+        assert none["holds"] > 0.3
+        assert none["fails"] == 0
 
 
 @pytest.mark.parametrize("edge", [-1.0, 2.0])

@@ -446,6 +446,18 @@ good:
         ("[2]", "[2]\n  scales: [papre]", "good: scales: unknown scale 'papre'"),
         ("lower", "none", "good: margin: a claim of no effect (direction none) needs a margin"),
         ("lower", "lower\n  margin: 0.1", "good: margin: a claim of no effect"),
+        (
+            "lower",
+            "lower\n  only_where: other",
+            "good: only_where: 'other' is no claim of this file",
+        ),
+        ("lower", "lower\n  only_where: good", "good: only_where: 'good' is no claim of this file"),
+        (
+            "epoch_mean\n  direction: lower\n  configurations: [2]\n  options: {of: kl}",
+            "larger_step\n  direction: none\n  paired_margin: 0.2\n  configurations: [2]\n"
+            "  options: {chain: [baseline, log_hinge, pcpo], than: log_hinge}",
+            "good: paired_margin: 'larger_step' gives no reference of each run",
+        ),
         ("lower", "lower\n  kind: algbra", "good: kind: Input should be 'empirical'"),
         (
             "lower",
@@ -476,6 +488,64 @@ def test_mistakes_in_the_file_are_named_with_file_and_key(tmp_path, old, new, me
         read_claims(path)
     assert str(path) in str(caught.value)
     assert message in str(caught.value)
+
+
+CONDITION = """
+same_clipping:
+  group: g
+  sentence: s
+  source: Table 1
+  quantity: q
+  test: epoch_mean
+  direction: none
+  paired_margin: 0.2
+  configurations: [1, 2]
+  options: {of: clip_fraction, arms: [log_hinge, baseline]}
+asked_there:
+  group: g
+  sentence: s
+  source: Table 1
+  quantity: q
+  test: validation_area
+  direction: higher
+  configurations: [1, 2]
+  only_where: same_clipping
+"""
+
+
+def test_a_claim_is_judged_only_where_its_condition_holds(tmp_path, experiments):
+    """Configuration 2 has no log_hinge at this scale; in 1 it clips as often, or half as often."""
+    (tmp_path / "claims.yaml").write_text(CONDITION)
+    given = planted.frames(experiments, 1, SEEDS)
+    updates = given["updates"] = given["updates"].reset_index(drop=True)
+    one = updates["experiment"] == experiments[0].name
+    columns = ["seed", "epoch", "update"]
+    same = updates[one & (updates["arm"] == "baseline")].set_index(columns)["clip_fraction"]
+    rows = one & (updates["arm"] == "log_hinge")
+    equal = same.loc[pd.MultiIndex.from_frame(updates.loc[rows, columns])].to_numpy()
+
+    def verdicts(factor):
+        updates.loc[rows, "clip_fraction"] = factor * equal
+        claims = read_claims(tmp_path / "claims.yaml")
+        return evaluate(claims, Evidence(experiments, given)).set_index("id")
+
+    same, half = verdicts(1.0), verdicts(0.5)
+    assert same.loc["same_clipping-1", "verdict"] == same.loc["asked_there-1", "verdict"] == "holds"
+    assert half.loc["same_clipping-1", "verdict"] == "fails"
+    assert half.loc["asked_there-1", "verdict"] == "undecided"
+    assert "judged only where same_clipping holds: fails" in half.loc["asked_there-1", "why"]
+    assert same.loc["asked_there-2", "verdict"] == "undecided"
+    assert "holds: not run" in same.loc["asked_there-2", "why"]
+    assert same.loc["same_clipping-1", "claimed"].endswith(
+        "20 % of the reference value, run by run"
+    )
+
+
+def test_a_condition_is_asked_of_the_same_configurations(tmp_path):
+    path = tmp_path / "claims.yaml"
+    path.write_text(CONDITION.replace("[1, 2]", "[1]", 1))
+    with pytest.raises(ConfigError, match="only_where: 'same_clipping' is not asked of conf.* 2"):
+        read_claims(path)
 
 
 def test_the_page_leads_with_verdicts(ledgers):

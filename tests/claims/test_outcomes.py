@@ -1,3 +1,6 @@
+from dataclasses import replace
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +10,7 @@ from pcpo.claims.estimate import PROCEDURES
 from pcpo.claims.evidence import Evidence, NotRun
 from pcpo.claims.verdict import Assertion, decide
 from pcpo.config import load_experiments
+from pcpo.figures.parts_of_gain import steps_of
 from tests.claims import planted
 
 SEEDS = range(8)
@@ -63,6 +67,22 @@ def test_one_value_that_is_no_number_is_not_run_and_ends_nothing(column):
         found()
 
 
+def test_a_norm_above_the_limit_is_found():
+    experiments = load_experiments("paper")[:1]
+    given = planted.frames(experiments, 1)
+    procedure = PROCEDURES["norm_below_limit"].function
+    rows = given["updates"] = given["updates"].reset_index(drop=True)
+    rows["grad_norm"] = 0.5
+    below = procedure(Evidence(experiments, given), 1, arm="pcpo")
+    assert (below.value, below.exact) == (0.5, True)
+    last = rows[rows["arm"] == "pcpo"].index[-1]
+    rows.loc[last, "grad_norm"] = 1.5
+    above = procedure(Evidence(experiments, given), 1, arm="pcpo")
+    assert (above.value, above.exact) == (1.5, False)
+    assert "above the limit of 1 in 1 updates" in above.why
+    assert procedure(Evidence(experiments, given), 1, arm="baseline").exact
+
+
 def test_a_step_that_is_cut_decides_nothing_about_the_larger_one(one):
     """The last step is 28 % smaller than the first. Runs of 40 epochs cut the first step alone."""
     truth = 100 * (38 / 20 / (100 / 38) - 1)
@@ -90,3 +110,49 @@ def test_what_a_change_adds_to_one_arm_and_not_to_another(one):
     assert found.reference == pytest.approx(40 / 2 / 38 * slower.mean())
     with_itself = {"arms": ("pcpo", "matching"), "beside": ("pcpo", "matching")}
     assert PROCEDURES["area_interaction"].function(evidence, 1, **with_itself).value == 0
+
+
+def test_the_same_as_a_ratio_and_only_where_all_gain(one):
+    evidence = Evidence(one, {"validation": curves(one, 40)})
+    given = {"arms": ("pcpo", "matching"), "beside": ("log_hinge", "baseline"), "compare": "ratio"}
+    found = PROCEDURES["area_interaction"].function(evidence, 1, **given)
+    assert found.value == pytest.approx(38 / 20 / (100 / 38))
+    assert found.null == 1
+    falling = curves(one, 40).assign(reward_mean=lambda rows: -rows["reward_mean"])
+    none = PROCEDURES["area_interaction"].function(
+        Evidence(one, {"validation": falling}), 1, **given
+    )
+    assert "no ratio" in none.blocked
+
+
+def test_the_steps_of_a_chain_have_the_seeds_of_all_its_arms_and_add_up(one):
+    rows = curves(one, 40)
+    fewer = rows[(rows["arm"] != "matching") | (rows["seed"] < 3)]
+    evidence = Evidence(one, {"validation": fewer})
+    area = PROCEDURES["validation_area"].function
+    steps = [area(evidence, 1, arms=pair[::-1], chain=(*TRUE,)) for pair in pairwise(TRUE)]
+    whole = area(evidence, 1, arms=("pcpo", "baseline"), chain=(*TRUE,))
+    assert {step.runs for step in (*steps, whole)} == {3}
+    assert sum(step.value for step in steps) == pytest.approx(whole.value)
+    assert area(evidence, 1, arms=("pcpo", "baseline")).runs == 8
+    found = steps_of(fewer, [*TRUE])
+    np.testing.assert_allclose(found.mean(axis=1), [step.value for step in steps])
+    assert not steps_of(fewer[fewer["arm"] != "pcpo"], [*TRUE]).size
+
+
+def test_a_share_of_the_reference_is_tested_run_by_run(one):
+    """Both arms vary by half from seed to seed, and the one is always 0.9 of the other."""
+    true = {"baseline": 100.0, "pcpo": 100 / 0.9}
+    rows = curves(one, 40, true)
+    varied = rows.assign(reward_mean=rows["reward_mean"] * (1 + rows["seed"] % 2))
+    found = PROCEDURES["validation_area"].function(Evidence(one, {"validation": varied}), 1)
+    fixed = Assertion("none", margin=0.12, relative=True)
+    assert decide(found, fixed).word == "undecided"  # the mean difference is uncertain
+    paired = Assertion("none", margin=0.12, relative=True, paired=True)
+    verdict = decide(found, paired)
+    assert (verdict.word, verdict.because) == (
+        "holds", "the effect lies within 12% of the reference, run by run",
+    )  # fmt: skip
+    assert decide(found, Assertion("none", margin=0.05, relative=True, paired=True)).word == "fails"
+    without = replace(found, pairs=())
+    assert decide(without, paired).because == "no reference of each run"

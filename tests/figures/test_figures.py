@@ -1,9 +1,11 @@
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_hex
 from scipy import stats
 
+from pcpo.analysis.taylor import relative_error
 from pcpo.config import load_experiment
 from pcpo.config.gradients import Gradients
 from pcpo.figures import style
@@ -14,8 +16,10 @@ from pcpo.figures.gradient_statistics import gradient_statistics
 from pcpo.figures.gradients_by_timestep import gradients_by_timestep
 from pcpo.figures.heuristics import heuristics
 from pcpo.figures.kinds import KINDS
+from pcpo.figures.parts_of_gain import parts_of_gain
 from pcpo.figures.ratio_distribution import ratio_distribution
 from pcpo.figures.response_surface import response_surface
+from pcpo.figures.taylor_error import taylor_error
 from pcpo.figures.timestep_credit import timestep_credit
 from pcpo.figures.training_curves import training_curves
 from pcpo.figures.validation_and_kl import validation_and_kl
@@ -293,6 +297,38 @@ def test_gains_of_arms_are_paired_by_seed(validation):
     assert set(zero.get_xdata()) == {0}
     empty = arm_gains(only[only["arm"] == "pcpo"], [experiment], ("baseline", "pcpo"))
     assert empty.axes[0].texts[0].get_text() == "no data"
+
+
+def test_the_parts_add_up_to_the_whole(validation):
+    """Rewards rise by 0.01 and 0.02 an epoch; the arm between them by 0.018."""
+    six = validation[validation["experiment"] == fabricated.name(6)]
+    base = six[six["arm"] == "baseline"]
+    between = base.assign(arm="reweight", reward_mean=base["reward_mean"] + 0.008 * base["epoch"])
+    (experiment,) = fabricated.experiments([6])
+    chain = ("baseline", "reweight", "pcpo")
+    (panel,) = parts_of_gain(pd.concat([six, between]), [experiment], chain).axes
+    labels = [label.get_text() for label in panel.get_yticklabels()]
+    assert labels == [
+        "that step back, constant credit (+80%)",
+        "the authors' sampler noise (+20%)",
+        "all together (+100%)",
+    ]
+    means = [one.get_xdata()[0] for one in panel.get_lines() if one.get_marker() == "D"]
+    np.testing.assert_allclose(means, [0.096, 0.024, 0.12])
+    (panel,) = parts_of_gain(six, [experiment], chain).axes  # an arm was not trained
+    assert panel.get_yticklabels()[0].get_text() == "Baseline to PCPO (+100%)"
+    without = parts_of_gain(base, [experiment], chain)
+    assert without.axes[0].texts[0].get_text() == "no data"
+
+
+def test_the_error_of_the_logarithm_is_the_largest_of_an_epoch(given):
+    rows = given["updates"].assign(log_ratio_q00=-0.02, log_ratio_q100=0.0)
+    rows.loc[rows["update"] == 1, "log_ratio_q00"] = 0.0
+    (experiment,) = fabricated.experiments([1])
+    (panel,) = taylor_error(rows, [experiment]).axes
+    (line,) = lines(panel, "pcpo")
+    np.testing.assert_allclose(line.get_ydata(), 100 * relative_error(-0.02))
+    assert panel.get_yscale() == "log"
 
 
 def test_gradients_by_timestep_are_early_and_at_the_end(given, timesteps):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shutil
 import sys
 from pathlib import Path
 
@@ -41,6 +42,7 @@ def train(place: Place, experiment: Experiment, device: str) -> Facts:
     out = place.cache / "logs" / f"gpu_{experiment.number:02}.json"
     log = out.with_suffix(".log")
     folder = place.run_folder(experiment, ARM)
+    shutil.rmtree(folder, ignore_errors=True)  # of an earlier start: it would only be loaded
     place.python(
         f"train_{experiment.number}", "-m", "tests.true_size.gpu_training", str(out),
         experiment.name, ARM, "--seed", "0", "--scale", SCALE, "--device", device,
