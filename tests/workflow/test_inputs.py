@@ -100,7 +100,8 @@ OF_NO_RULE = {
     ),
     *("stats.power", "analysis.pilot"),
     # Of experiments that this scale does not have.
-    *("figures.response_surface", "analysis.response_surface", "figures.arm_gains"),
+    *("figures.response_surface", "figures.arm_gains", "figures.parts_of_gain"),
+    "figures.taylor_error",
     # Of gradients there is a rule, and of their figure, where a scale measures them.
     *("cli.gradients", "training.step_gradients", "workflow.gradients"),
     "figures.gradients_by_timestep",
@@ -121,7 +122,9 @@ OF_NO_RULE = {
     ),
     *(
         "archive.carried",
+        "archive.continued",
         "archive.rebuilt",
+        "cli.unpack",
         "cli.guide",
         "workflow.guidance",
         "cli.carry",
