@@ -16,7 +16,7 @@ import yaml
 from pcpo.archive.anonymous import anonymous
 from pcpo.archive.bundle import ABOUT, FORMAT, WRITTEN
 from pcpo.archive.pictures import Row, shown_images
-from pcpo.config import Experiment, files, load_arm, load_scale
+from pcpo.config import Experiment, files, load_arm, load_experiments, load_scale
 from pcpo.config.at_scale import files_of
 from pcpo.config.gradients import measured_arms
 from pcpo.config.reward_guidance import guided, seeds_of
@@ -160,10 +160,15 @@ def _frames(
 
 def _records(paths: Paths, experiments: Sequence[Experiment], seeds: Sequence[int]) -> list[Path]:
     """Records of the run: logs, costs, provenance, histories, accuracy of the demo's models."""
-    root = Path(paths.root)
+    root, own = Path(paths.root), {experiment.name for experiment in experiments}
+    # Of a part of a run, without those of its other experiments.
+    others = tuple(e.name for e in load_experiments(paths.scale) if e.name not in own)
     found = [*root.glob("synthetic/*.csv"), *root.glob("plan.*")]
     for name in WRITTEN:
-        found += [p for p in (root / name).glob("*/**/*") if p.relative_to(root).parts[1] != SELF]
+        for path in (root / name).glob("*/**/*"):
+            _, rule, *rest = path.relative_to(root).parts
+            if rule != SELF and not any(part.startswith(others) for part in rest):
+                found.append(path)
     for experiment in experiments:
         for arm in experiment.arms:
             for seed in experiment.training_seeds(seeds):

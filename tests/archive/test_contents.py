@@ -80,6 +80,19 @@ def test_what_lies_elsewhere_is_packed_like_what_lies_in_place(run, names, tmp_p
         assert set(archive.namelist()) == names
 
 
+def test_records_of_another_configuration_stay(run, names, tmp_path, monkeypatch):
+    """Of a part of a run: it has no frames of that configuration either."""
+    monkeypatch.chdir(run)
+    other = Path(f"{P.root}/logs/train/06_dancegrpo_flux_hps_pcpo_0.log")
+    other.parent.mkdir(parents=True, exist_ok=True)
+    other.write_text("done")
+    try:
+        with zipfile.ZipFile(pack(tmp_path / "archive.zip")) as archive:
+            assert set(archive.namelist()) == names
+    finally:
+        other.unlink()
+
+
 def test_a_damaged_preview_is_not_packed(run, tmp_path, monkeypatch):
     monkeypatch.chdir(run)
     strip = strip_file(Path(P.run.format(experiment=PICTURED, arm="pcpo", seed=0)), 0)
