@@ -147,8 +147,8 @@ FIGURES = {
     "taylor_error": FigureInput(
         "taylor_error",
         (1, 6, 8),
-        arms=("baseline", "matching", "pcpo", "region_only"),
-        also=("native_unclipped", "reweight_unclipped"),
+        arms=("baseline", "matching", "pcpo"),
+        also=("native_unclipped",),
     ),
     # The cells of config/grid.yaml.
     "robustness_grid": FigureInput("response_surface", tuple(range(101, 118))),

@@ -209,11 +209,16 @@ def smooth(values: ArrayLike, window: int = WINDOW) -> np.ndarray:
 
 
 def title(experiment: Any, letter: str = "") -> str:
-    """Framework and model, e.g. (a) DDPO (SD1.5), and the reward on a second line."""
+    """Framework and model, e.g. (a) DDPO (SD1.5), and the reward on a second line.
+
+    The reward of an experiment that is not the paper's has its own name.
+    """
     algorithm = ALGORITHMS.get(experiment.algorithm, experiment.algorithm)
     model = MODELS.get(experiment.model, experiment.model)
     lettered = f"({letter}) " if letter else ""
-    return f"{lettered}{algorithm} ({model})\n{REWARDS.get(experiment.number, '')}".rstrip()
+    own = getattr(experiment, "reward", None)
+    reward = REWARDS.get(experiment.number) or (own.name if own else "")
+    return f"{lettered}{algorithm} ({model})\n{reward}".rstrip()
 
 
 def letters(experiments: Sequence[Any], start: int = 0) -> list[str]:

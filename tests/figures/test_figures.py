@@ -299,6 +299,11 @@ def test_gains_of_arms_are_paired_by_seed(validation):
     assert empty.axes[0].texts[0].get_text() == "no data"
 
 
+def test_a_title_names_the_reward_of_an_experiment_of_ours():
+    assert style.title(load_experiment(11, "study2"), "a") == "(a) DDPO (SD1.5)\nlayout"
+    assert style.title(load_experiment(1, "study2")) == "DDPO (SD1.5)\nAesthetics"
+
+
 def test_the_parts_add_up_to_the_whole(validation):
     """Rewards rise by 0.01 and 0.02 an epoch; the arm between them by 0.018."""
     six = validation[validation["experiment"] == fabricated.name(6)]
