@@ -35,6 +35,8 @@ def arm_gains(
     shown = [[a for a in arms if a != "baseline" and (rows["arm"] == a).any()] for rows in own]
     height = 0.9 + 0.17 * max([1, *map(len, shown)])
     figure, axes = style.panels(1, max(1, len(experiments)), height=height)
+    # The last title may be wider than its panel.
+    figure.set_layout_engine("constrained", rect=(0, 0, 0.95, 1))
     for column, experiment in enumerate(experiments):
         panel = axes[0, column]
         panel.set_title(style.title(experiment, style.letters(experiments)[column]))
