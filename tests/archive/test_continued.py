@@ -24,7 +24,7 @@ def models(opened, tmp_path):
     copy_sources(tmp_path)
     for file in _wanted(tmp_path, opened):
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("a red circle\n")  # a file of prompts is read
+        file.write_text('a circle that says "Hello"\n')  # a file of prompts is read
     return tmp_path
 
 
