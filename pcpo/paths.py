@@ -148,7 +148,6 @@ FIGURES = {
         "taylor_error",
         (1, 6, 8),
         arms=("baseline", "matching", "pcpo"),
-        also=("native_unclipped",),
     ),
     # The cells of config/grid.yaml.
     "robustness_grid": FigureInput("response_surface", tuple(range(101, 118))),

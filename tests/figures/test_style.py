@@ -33,8 +33,9 @@ SIGHT = {
         [0.004733, 0.691367, 0.303900],
     ],
 }
-# The arms of each figure that draws them as lines; `arm_gains` has a row with a name for each.
-LINES = sorted({(*f.arms, *f.also) for f in FIGURES.values() if f.kind != "arm_gains"})
+# The arms of each figure that draws them as lines; the others have a row with a name for each.
+ROWS = ("arm_gains", "parts_of_gain")
+LINES = sorted({(*f.arms, *f.also) for f in FIGURES.values() if f.kind not in ROWS})
 XYZ = np.array(
     [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750],
      [0.0193339, 0.1191920, 0.9503041]]
