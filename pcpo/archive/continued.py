@@ -70,12 +70,8 @@ def add(archive: Archive, results: Path) -> list[Path]:
 def _other_settings(archive: Archive) -> str:
     """The first setting of an experiment that is another one in this checkout; "" where none is."""
     ours = {name: _settings(name, archive.scale) for name in archive.experiments}
-    own = files.CONFIG
-    files.use_folder(archive.folder / "config")
-    try:
+    with files.reading_from(archive.folder / "config"):
         theirs = {name: _settings(name, archive.scale) for name in archive.experiments}
-    finally:
-        files.use_folder(own)
     for name in archive.experiments:
         for key, value in theirs[name].items():
             if ours[name].get(key) != value:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
@@ -31,6 +32,19 @@ def use_folder(folder: Path) -> None:
     global CONFIG
     CONFIG = folder
     os.environ[VARIABLE] = str(folder)
+
+
+@contextmanager
+def reading_from(folder: Path) -> Iterator[None]:
+    """As `use_folder`, until the block ends; then all is as before, also for started commands."""
+    own, variable = CONFIG, os.environ.get(VARIABLE)
+    use_folder(folder)
+    try:
+        yield
+    finally:
+        use_folder(own)
+        if variable is None:
+            del os.environ[VARIABLE]
 
 
 class ConfigError(ValueError):

@@ -1,12 +1,13 @@
 """Going on from an archive: its runs count as finished, and no file of the user is overwritten."""
 
+import os
 import shutil
 
 import pytest
 
 from pcpo.archive.bundle import open_archive
 from pcpo.archive.continued import add
-from pcpo.config import load_experiment, load_scale
+from pcpo.config import files, load_experiment, load_scale
 from tests.system.pipeline import ROOT, copy_sources, jobs, snakemake
 
 STUDIES = ROOT / "studies"
@@ -87,6 +88,7 @@ def test_runs_of_other_settings_are_not_added(opened, tmp_path):
     other = type(opened)(opened.name, changed, opened.scale, opened.experiments, opened.seeds)
     with pytest.raises(ValueError, match=r"epochs of 01_ddpo_aesthetic_half differs from this"):
         add(other, tmp_path / "results")
+    assert files.VARIABLE not in os.environ  # commands started later read this checkout's
 
 
 def test_an_archive_with_measured_images_is_refused(tmp_path):

@@ -13,7 +13,9 @@ ROOT = CONFIG.parent
 SOURCES = ("Snakefile", "rules", "config", "envs", "pcpo", "profiles", "requirements.lock")
 HOME = ".home"
 # What would lead processes elsewhere, or is set by what these tests import.
-OF_A_USER = re.compile("XDG_|PYTHONPATH$|MPLCONFIGDIR$|HF_HOME$|TORCH_HOME$|ORT_|DO_NOT_TRACK$")
+OF_A_USER = re.compile(
+    "XDG_|PCPO_|PYTHONPATH$|MPLCONFIGDIR$|HF_HOME$|TORCH_HOME$|ORT_|DO_NOT_TRACK$"
+)
 
 
 def copy_sources(folder):
