@@ -15,7 +15,11 @@ rule report:
         templates=sorted(map(str, Path("pcpo/report/templates").glob("*"))),
         # The report lists figures that are not drawn, what a scale changes, and sampler names.
         code=code(
-            *("pcpo.cli.report", "pcpo.paths", "pcpo.config.scale_differences"),
+            *(
+                "pcpo.cli.report",
+                "pcpo.figures.registry",
+                "pcpo.config.scale_differences",
+            ),
             *("pcpo.config.settings", *members("pcpo.tables")),
         ),
     output:

@@ -10,7 +10,7 @@ import yaml
 from pcpo.claims.claim import read_claims
 from pcpo.config import load_experiment
 from pcpo.config.settings import chosen_experiments
-from pcpo.paths import FIGURES, NOT_DRAWN
+from pcpo.figures.registry import FIGURES, NOT_DRAWN
 from pcpo.tables import TABLES
 
 ROOT = Path(__file__).parents[1]

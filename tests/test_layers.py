@@ -53,6 +53,7 @@ def within(names, packages):
     [
         "pcpo.config",
         "pcpo.paths",
+        "pcpo.figures.registry",
         "pcpo.tables",
         "pcpo.workflow.devices",
         "pcpo.prompts.needs",

@@ -9,8 +9,8 @@ from pcpo.config import ConfigError, arms, experiment_names, files, load_experim
 from pcpo.config.preset import load_preset
 from pcpo.config.scale import check_modules
 from pcpo.config.settings import chosen_container, chosen_experiments, chosen_seeds
+from pcpo.figures.registry import FIGURES
 from pcpo.names import LARGEST_SEED, LONGEST, checked_name, is_seed
-from pcpo.paths import FIGURES
 from pcpo.tables import TABLES
 
 HOSTILE = (

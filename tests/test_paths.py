@@ -8,7 +8,8 @@ from string import ascii_lowercase
 import pytest
 
 from pcpo.config.files import CONFIG
-from pcpo.paths import FIGURES, NOT_DRAWN, Paths
+from pcpo.figures.registry import FIGURES, NOT_DRAWN
+from pcpo.paths import Paths
 
 NATIVE, OWN = Paths("demo"), Paths("demo", sampler="own")
 PATTERNS = [name for name, value in vars(Paths).items() if isinstance(value, property)]

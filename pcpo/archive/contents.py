@@ -20,12 +20,11 @@ from pcpo.config import Experiment, files, load_arm, load_experiments, load_scal
 from pcpo.config.at_scale import files_of
 from pcpo.config.gradients import measured_arms
 from pcpo.config.reward_guidance import guided, seeds_of
+from pcpo.figures.registry import FIGURES, OF_PEOPLE
 from pcpo.paths import (
     CAPTION_SUFFIXES,
     EXPERIMENT_FRAMES,
     FIGURE_SUFFIXES,
-    FIGURES,
-    OF_PEOPLE,
     PACKAGE,
     PICTURE_SUFFIXES,
     RUN_FRAMES,

@@ -8,7 +8,7 @@ import pandas as pd
 
 from pcpo.claims.estimate import ONE_RUN, Estimate, of_runs, procedure
 from pcpo.claims.evidence import Evidence, NotRun
-from pcpo.paths import NO_ANSWERS
+from pcpo.figures.registry import NO_ANSWERS
 from pcpo.preference.analysis import counted, rate
 from pcpo.preference.questions import Category, Comparison, Device
 

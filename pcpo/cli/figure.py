@@ -19,9 +19,9 @@ from pcpo.figures.grid_prompts import GRIDS, Grid, same_images
 from pcpo.figures.kinds import KINDS
 from pcpo.figures.lettering import lettering
 from pcpo.figures.pictures import Pictures
+from pcpo.figures.registry import FIGURES
 from pcpo.figures.style import save
 from pcpo.markdown import escaped
-from pcpo.paths import FIGURES
 from pcpo.records import frame_file, frames
 from pcpo.records.replace import write_texts
 from pcpo.records.values import to_json

@@ -6,5 +6,6 @@ from pcpo.figures.training_curves import training_curves
 save(training_curves(updates, experiments), "results/demo/figures/figure3")   # .pdf, .png, .svg
 caption("figure3", experiments, seeds=[0])                                    # the text below
 
-This package imports nothing: `captions` loads every kind of figure, and a picture needs none.
+`registry` lists the figures. This package imports nothing: `captions` loads every kind of figure,
+and a picture needs none.
 """

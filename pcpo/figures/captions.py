@@ -8,8 +8,8 @@ from typing import Any
 
 from pcpo.figures import style
 from pcpo.figures.kinds import KINDS
+from pcpo.figures.registry import FIGURES
 from pcpo.markdown import without_html
-from pcpo.paths import FIGURES
 from pcpo.records.caption import Caption
 
 
@@ -20,7 +20,7 @@ def caption(
     remarks: Sequence[str] = (),
     note: str = "",
 ) -> Caption:
-    """The caption of a figure (a name in `pcpo.paths.FIGURES`) or of a kind.
+    """The caption of a figure (a name in `pcpo.figures.registry.FIGURES`) or of a kind.
 
     `experiments` are its panels in order, `seeds` the training seeds drawn, `remarks` sentences on
     this drawing (what is missing, which checkpoints) in Markdown, `note` the scale's sentence.

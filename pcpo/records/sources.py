@@ -26,6 +26,7 @@ NAME = "pcpo"
 # message must not run every job again. A rule that shows the output of one of them names it.
 PLUMBING = (
     *("pcpo.cli.console", "pcpo.config", "pcpo.names", "pcpo.paths", "pcpo.records"),
+    "pcpo.figures.registry",
     *("pcpo.prompts.file", "pcpo.prompts.sets"),
     *("pcpo.training.identity", "pcpo.training.run_folder"),
     *("pcpo.training.set_aside", "pcpo.training.stop_request", "pcpo.training.trained_code"),

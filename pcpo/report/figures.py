@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pcpo.config import Experiment
-from pcpo.paths import FIGURES
+from pcpo.figures.registry import FIGURES
 from pcpo.records.caption import Caption
 from pcpo.records.strip_files import strip_files
 from pcpo.records.values import read_json

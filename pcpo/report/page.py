@@ -14,7 +14,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from pcpo.config import Scale, load_experiment, load_scale
 from pcpo.config.at_scale import experiments_at, number_of
 from pcpo.config.settings import NATIVE, evaluated_by
-from pcpo.paths import FIGURES, NO_ANSWERS, NOT_DRAWN, OF_PEOPLE, Paths
+from pcpo.figures.registry import FIGURES, NO_ANSWERS, NOT_DRAWN, OF_PEOPLE
+from pcpo.paths import Paths
 from pcpo.records import provenance
 from pcpo.report import ledger, markup
 from pcpo.report.configurations import Configuration, configuration

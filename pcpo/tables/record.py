@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from pcpo.paths import EXPERIMENT_FRAMES, lacking_images
+from pcpo.figures.registry import lacking_images
+from pcpo.paths import EXPERIMENT_FRAMES
 
 if TYPE_CHECKING:
     import pandas as pd

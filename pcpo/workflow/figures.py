@@ -7,18 +7,15 @@ from collections.abc import Iterable, Sequence
 from functools import cache, cached_property
 from itertools import product
 
+from pcpo.figures.registry import FIGURES, OF_PEOPLE, PICTURED, FigureInput
 from pcpo.paths import (
     CAPTION_SUFFIXES,
     FIGURE_SUFFIXES,
-    FIGURES,
     GRADIENT_FRAMES,
     GUIDED_FRAMES,
-    OF_PEOPLE,
     PACKAGE,
-    PICTURED,
     SINGLE_FRAMES,
     STUDY_FRAMES,
-    FigureInput,
 )
 from pcpo.workflow.frames import FrameTargets
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pcpo.config import Experiment
-from pcpo.paths import FIGURES, OF_PEOPLE
+from pcpo.figures.registry import FIGURES, OF_PEOPLE
 from pcpo.workflow.choice import COMPARED, Choice
 
 

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from pcpo.config import Experiment
-from pcpo.paths import FIGURES
+from pcpo.figures.registry import FIGURES
 from pcpo.tables import TABLES
 from pcpo.workflow.figures import FigureTargets
 from pcpo.workflow.jobs import JobTargets

@@ -19,7 +19,7 @@ from pcpo.config import (
 )
 from pcpo.config.preset import load_preset
 from pcpo.config.scale import check_modules
-from pcpo.paths import FIGURES, OF_SECOND_STUDY
+from pcpo.figures.registry import FIGURES, OF_SECOND_STUDY
 from pcpo.tables.published import read_published
 
 TABLE7 = pd.read_csv("config/paper/table7_wide.csv", dtype=str).fillna("").set_index("parameter")

@@ -7,7 +7,7 @@ import pytest
 
 from pcpo.config import ConfigError, experiments_at, load_experiment
 from pcpo.config.grid import coded_levels, load_grid
-from pcpo.paths import FIGURES
+from pcpo.figures.registry import FIGURES
 
 CELLS = coded_levels()
 CODED = np.array([[*levels.values()] for levels in CELLS.values()])

@@ -4,7 +4,7 @@ import pytest
 
 from pcpo.figures.captions import caption
 from pcpo.figures.kinds import KINDS
-from pcpo.paths import FIGURES
+from pcpo.figures.registry import FIGURES
 from tests import fabricated
 
 

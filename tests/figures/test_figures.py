@@ -18,12 +18,12 @@ from pcpo.figures.heuristics import heuristics
 from pcpo.figures.kinds import KINDS
 from pcpo.figures.parts_of_gain import parts_of_gain
 from pcpo.figures.ratio_distribution import ratio_distribution
+from pcpo.figures.registry import FIGURES
 from pcpo.figures.response_surface import response_surface
 from pcpo.figures.taylor_error import taylor_error
 from pcpo.figures.timestep_credit import timestep_credit
 from pcpo.figures.training_curves import training_curves
 from pcpo.figures.validation_and_kl import validation_and_kl
-from pcpo.paths import FIGURES
 from tests import fabricated
 
 DRAWN = [name for name in FIGURES if FIGURES[name].kind != "sample_grid"]

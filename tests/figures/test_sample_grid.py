@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 
 from pcpo.figures.grid_prompts import GRIDS, Grid
+from pcpo.figures.registry import FIGURES, PICTURED
 from pcpo.figures.sample_grid import sample_grid
-from pcpo.paths import FIGURES, PICTURED
 
 
 def index(prompts, seeds=3):

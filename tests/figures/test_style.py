@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from pcpo.config import arm_names
 from pcpo.figures import style
 from pcpo.figures.ablation import ablation
+from pcpo.figures.registry import FIGURES
 from pcpo.figures.style import save
-from pcpo.paths import FIGURES
 from tests import fabricated
 
 # Machado, Oliveira and Fernandes (2009), severity 1.0, on linear RGB.

@@ -6,7 +6,8 @@ import pytest
 
 from pcpo.cli import claims, figure
 from pcpo.config import load_experiment, load_scale
-from pcpo.paths import NO_ANSWERS, Paths
+from pcpo.figures.registry import NO_ANSWERS
+from pcpo.paths import Paths
 from pcpo.preference.simulate import Raters, simulated_frame
 from pcpo.records import frame_file, frames
 from pcpo.report import collect

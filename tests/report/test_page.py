@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pcpo.cli import report as command
-from pcpo.paths import NOT_DRAWN
+from pcpo.figures.registry import NOT_DRAWN
 from pcpo.records import strips
 from pcpo.records.caption import Caption
 from pcpo.records.values import to_json

@@ -9,7 +9,8 @@ from pcpo.claims.claim import read_claims
 from pcpo.config import load_experiments
 from pcpo.config.files import CONFIG
 from pcpo.config.reward_guidance import guided
-from pcpo.paths import FIGURES, NEEDS, OF_PEOPLE, OF_SECOND_STUDY, TABLE_SUFFIXES, Paths
+from pcpo.figures.registry import FIGURES, NEEDS, OF_PEOPLE, OF_SECOND_STUDY
+from pcpo.paths import TABLE_SUFFIXES, Paths
 from pcpo.tables import TABLES
 from tests.system.pipeline import copy_sources, jobs, left_at_home, runs, snakemake
 

@@ -5,7 +5,8 @@ import pytest
 from pcpo.archive import contents
 from pcpo.config import load_experiment, load_scale
 from pcpo.config.gradients import Gradients
-from pcpo.paths import FIGURES, Paths
+from pcpo.figures.registry import FIGURES
+from pcpo.paths import Paths
 from pcpo.records import frames
 from pcpo.workflow.frames import frame_options
 from pcpo.workflow.targets import Targets

@@ -5,15 +5,8 @@ from snakemake.iocontainers import InputFiles, Wildcards
 
 from pcpo.config import ConfigError, experiments_at, load_experiment, load_scale
 from pcpo.figures.kinds import KINDS
-from pcpo.paths import (
-    EXPERIMENT_FRAMES,
-    FIGURES,
-    GUIDED_FRAMES,
-    OF_IMAGES,
-    OF_PEOPLE,
-    OF_SECOND_STUDY,
-    Paths,
-)
+from pcpo.figures.registry import FIGURES, OF_IMAGES, OF_PEOPLE, OF_SECOND_STUDY
+from pcpo.paths import EXPERIMENT_FRAMES, GUIDED_FRAMES, Paths
 from pcpo.records.frames import BY_NAME
 from pcpo.tables import TABLES
 from pcpo.workflow.figures import frames_of
