@@ -1,8 +1,11 @@
 # The preference study (Figure 4): pairs of images for people, and their answers as a frame.
 # People are asked between the two: `python -m pcpo.cli.preference serve`, docs/preference.md.
 
+from pcpo.figures.registry import COMPARED_BY_PEOPLE
+
 STUDIED = next(
-    (e for e in EXPERIMENTS.values() if e.number in T.studied and e.measured), None
+    (e for e in EXPERIMENTS.values() if e.number in COMPARED_BY_PEOPLE and e.measured),
+    None,
 )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from pcpo.cli.console import Log, experiment_parser, resolved, run, setup, uses
 from pcpo.config import Experiment, Scale, load_experiment, load_scale
+from pcpo.preference.checkpoints import IMAGES_PER_PROMPT
 
 if TYPE_CHECKING:
     from pcpo.policies.base import Policy
@@ -24,7 +25,8 @@ def main() -> None:
     parser.add_argument("--run", nargs=4, action="append", required=True,
                         metavar=("SEED", "BASELINE", "PCPO", "SELECTION"),
                         help="a training seed: folders of its runs, their selection")  # fmt: skip
-    parser.add_argument("--images", type=int, default=10, help="of each prompt; the paper has 10")
+    parser.add_argument("--images", type=int, default=IMAGES_PER_PROMPT,
+                        help=f"of each prompt; the paper has {IMAGES_PER_PROMPT}")  # fmt: skip
     parser.add_argument("--keys", type=Path, required=True, help="folder for the key")
     parser.add_argument("--out", type=Path, required=True, help="pairs.json of the new folder")
     args = parser.parse_args()

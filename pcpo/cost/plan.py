@@ -36,6 +36,8 @@ from pcpo.cost.prompts import (
 )
 from pcpo.cost.reward_cost import counted_as, own_reward, reward_cost, reward_module
 from pcpo.cost.speed import Speed
+from pcpo.figures.registry import COMPARED_BY_PEOPLE
+from pcpo.preference.checkpoints import IMAGES_PER_PROMPT, Compared
 
 __all__ = ["Plan", "Row", "make", "suggest_micro_batch", "totals"]
 
@@ -50,7 +52,7 @@ FEATURES_PER_IMAGE = FID_FEATURES + 4 * (1008 + 1024)  # its logits too, and DIN
 class Row:
     """One line of the plan: an arm's training runs, or what is done with an experiment's.
 
-    That is its evaluation, its reward guidance, or its gradients.
+    That is its evaluation, its preference study, its reward guidance, or its gradients.
 
     micro_24 ... micro_141: the largest micro_batch that fits GPUs of so many GB; 0: none does.
     """
@@ -107,6 +109,8 @@ def make(
             with_base = experiment.base_images not in bases
             bases.add(experiment.base_images)
             rows.append(_evaluation(scale, experiment, runs, with_base, speed))
+            if experiment.number in COMPARED_BY_PEOPLE:
+                rows.append(_preference(scale, experiment, speed))
         if measured_arms(experiment):
             rows.append(_gradients(experiment, runs, speed))
         if experiment.reward_guidance is not None and experiment.name in mixed:
@@ -258,6 +262,21 @@ def _evaluation(
     )
     disk = kept * (PNG_BYTES_PER_PIXEL * e.sampler.resolution**2 + FEATURES_PER_IMAGE) / 1e9
     return _sampled(e, "evaluation", runs, images, sampling, speed, v.batch, memory, disk)
+
+
+def _preference(scale: Scale, experiment: Experiment, speed: Speed) -> Row:
+    """Pairs of images for people: training seeds share the images of a prompt.
+
+    Of the published checkpoints. Runs without them sample more of the baseline's until two
+    bracket PCPO's reward (`pcpo.preference.checkpoints.bracket`).
+    """
+    e = experiment
+    prompts = min(e.evaluation.prompts, prompt_count(e.prompts, scale))
+    images = prompts * IMAGES_PER_PROMPT * len(Compared._fields)
+    memory = generation_gigabytes(e, [reward_module(scale, e.reward.name)])
+    disk = images * PNG_BYTES_PER_PIXEL * e.sampler.resolution**2 / 1e9
+    sampling, batch = images * sampling_tflop(e), e.evaluation.batch
+    return _sampled(e, "preference study", 1, images, sampling, speed, batch, memory, disk)
 
 
 def _sampled(

@@ -27,10 +27,12 @@ _NOTES = (
     f"process, with {CONTEXT['cpu'] / 1e9:g} GB for the libraries.",
     "fits 24 ... 141: the largest batch.micro_batch that fits such a GPU with the execution keys "
     "as they are; 0: none (set execution.activation_checkpointing, or sharding: fsdp over several "
-    "gpus; lower execution.rollout_batch if it is set). Evaluation and reward guidance: its batch, "
+    "gpus; lower execution.rollout_batch if it is set). Rows without training: its batch, "
     "or 0.",
     "gradients: an iteration at each checkpoint, in one process; host GB has the gradient of every "
     "step.",
+    "preference study: what `snakemake study_pairs` samples, from the published checkpoints; "
+    "`snakemake all` does not make it. It is in the total.",
     "host GB: trajectories of an iteration, for one process; to load the weights takes as much as "
     "they have on disk, once per process.",
     f"disk GB: checkpoints and the state to resume from; images as PNG at {PNG_BYTES_PER_PIXEL:g} "

@@ -156,6 +156,9 @@ NOT_DRAWN = {
 
 # Figures that are drawn only once people have answered (`Paths.answered`), and why they are not.
 OF_PEOPLE = tuple(name for name, figure in FIGURES.items() if figure.kind == "preference")
+COMPARED_BY_PEOPLE = FIGURES[
+    OF_PEOPLE[0]
+].experiments  # the configurations whose images people compare
 NO_ANSWERS = (
     "no answers of people yet: `snakemake --cores all study_pairs` makes the pairs of images, "
     "`python -m pcpo.cli.preference serve` asks people (docs/preference.md)"

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 PUBLISHED_PCPO = 120
 PUBLISHED_BASELINE = (180, 240)
+IMAGES_PER_PROMPT = 10
 
 
 class Compared(NamedTuple):

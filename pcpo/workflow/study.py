@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from pcpo.config import Experiment
-from pcpo.figures.registry import FIGURES, OF_PEOPLE
 from pcpo.workflow.choice import COMPARED, Choice
 
 
 class StudyTargets(Choice):
     """The pairs are of every training seed."""
-
-    @property
-    def studied(self) -> tuple[int, ...]:
-        """Numbers of the configurations whose images people compare."""
-        return FIGURES[OF_PEOPLE[0]].experiments
 
     def study_files(self, experiment: Experiment) -> list[str]:
         """Manifests and selections of the runs whose images people compare."""

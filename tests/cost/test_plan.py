@@ -105,6 +105,17 @@ def test_rows_of_evaluation(made):
     assert second.disk_gb == pytest.approx(45 * 1112 * 4 * (1.5 * 512**2 + 4 * 4080) / 1e9)
 
 
+def test_the_pairs_that_people_compare_are_of_three_checkpoints():
+    """B.3.3: 45 prompts x 10 images, of PCPO and of two checkpoints of the baseline."""
+    chosen = [load_experiment(number) for number in (5, 6)]
+    made = plan.make(load_scale("paper"), chosen, [0, 1], SPEED)
+    (row,) = (row for row in made.rows if row.what == "preference study")
+    assert row.experiment == chosen[1].name
+    assert row.images == 45 * 10 * 3
+    assert row.sampling_pflop == pytest.approx(1350 * plan.sampling_tflop(chosen[1]) / 1e3)
+    assert row.disk_gb == pytest.approx(1350 * 1.5 * chosen[1].sampler.resolution ** 2 / 1e9)
+
+
 @pytest.mark.parametrize("number", range(1, 11))
 def test_every_measured_arm_has_images(number, monkeypatch):
     """Kept images alone: 45 prompts x images x (arms + base), as appendix B.3.1 has them."""
