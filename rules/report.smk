@@ -81,6 +81,23 @@ rule figures:
         T.figure_files(T.figures),
 
 
+def refusal(name, why):
+    def raised(wildcards):
+        raise WorkflowError(f"{name}: {why}")
+
+    return raised
+
+
+# Asked for by name, what cannot be made says why.
+for name, why in T.not_made.items():
+
+    rule:
+        name:
+            name
+        input:
+            refusal(name, why),
+
+
 # One target, as in `snakemake figure1`, for each table or figure of the paper that has parts.
 for name, files in T.in_parts.items():
 

@@ -33,6 +33,19 @@ def lacking_images(numbers: Iterable[int], experiments: Iterable[Any]) -> str:
     return f"images of configuration {listed}, of which this scale has none (compared)"
 
 
+def unmet(needed: Iterable[int], chosen: Iterable[int], lacks: str) -> str:
+    """Why a table or figure cannot be made; "" where it can.
+
+    needed: numbers of its configurations, of which a run has `chosen`. lacks: what these lack.
+    """
+    if lacking := sorted({*needed} - {*chosen}):
+        return (
+            f"needs configuration {', '.join(map(str, lacking))}, which this run leaves out "
+            "(experiments in config/config.yaml)"
+        )
+    return f"needs {lacks}" if lacks else ""
+
+
 class FigureInput(NamedTuple):
     """A figure: its kind (a module of pcpo/figures, which says what it reads), panels and arms.
 

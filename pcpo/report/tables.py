@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from pcpo.config import Experiment
+from pcpo.figures.registry import unmet
 from pcpo.paths import TABLE_SUFFIXES
 from pcpo.records.values import read_json
 from pcpo.report.files import Artefact
@@ -88,17 +89,9 @@ def why_missing(
     lacks: str = "",
 ) -> str:
     """Why a table or figure is not in the page; "" where it is. lacks: what the scale lacks."""
-    lacking = sorted(set(needed) - set(numbers))
-    if lacking:
-        return (
-            f"needs configuration {', '.join(map(str, lacking))}, which this run leaves out "
-            "(experiments in config/config.yaml)"
-        )
-    if lacks:
-        return f"needs {lacks}"
-    if not path.exists():
-        return f"not made yet: run `snakemake {name}`"
-    return ""
+    if why := unmet(needed, numbers, lacks):
+        return why
+    return "" if path.exists() else f"not made yet: run `snakemake {name}`"
 
 
 def title(name: str) -> str:

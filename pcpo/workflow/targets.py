@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from pcpo.config import Experiment
-from pcpo.figures.registry import FIGURES
+from pcpo.figures.registry import FIGURES, NO_ANSWERS, NOT_DRAWN, unmet
 from pcpo.tables import TABLES
 from pcpo.workflow.figures import FigureTargets
 from pcpo.workflow.jobs import JobTargets
@@ -41,6 +41,21 @@ class Targets(JobTargets, TableTargets, FigureTargets, PictureTargets, StudyTarg
             **{n: self.table_files(p) for n, p in tables.items() if {*p} <= {*self.tables}},
             **{n: self.figure_files(p) for n, p in figures.items() if {*p} <= {*self.figures}},
         }
+
+    @cached_property
+    def not_made(self) -> dict[str, str]:
+        """Name of each table and figure that is not made of these experiments -> why."""
+        own, made = self.experiments.values(), {*self.tables, *self.figures}
+        numbers, whys = [e.number for e in own], dict(NOT_DRAWN)
+        for name, table in TABLES.items():
+            whys[name] = unmet(table.experiments, numbers, table.lacks(own))
+        for name, figure in FIGURES.items():
+            whys[name] = unmet(figure.experiments, numbers, figure.lacks(own)) or NO_ANSWERS
+        found = {name: why for name, why in whys.items() if name not in made}
+        for name, parts in (_parts(TABLES) | _parts(FIGURES)).items():
+            if lacking := [part for part in parts if part in found]:
+                found[name] = f"{lacking[0]} {found[lacking[0]]}"
+        return found
 
     @property
     def synthetic_report(self) -> list[str]:

@@ -5,7 +5,14 @@ from snakemake.iocontainers import InputFiles, Wildcards
 
 from pcpo.config import ConfigError, experiments_at, load_experiment, load_scale
 from pcpo.figures.kinds import KINDS
-from pcpo.figures.registry import FIGURES, OF_IMAGES, OF_PEOPLE, OF_SECOND_STUDY
+from pcpo.figures.registry import (
+    FIGURES,
+    NO_ANSWERS,
+    NOT_DRAWN,
+    OF_IMAGES,
+    OF_PEOPLE,
+    OF_SECOND_STUDY,
+)
 from pcpo.paths import EXPERIMENT_FRAMES, GUIDED_FRAMES, Paths
 from pcpo.records.frames import BY_NAME
 from pcpo.tables import TABLES
@@ -53,6 +60,16 @@ def test_everything_where_all_are_chosen():
     assert f"{P.table.format(table='table5b')}.tex" in whole.in_parts["table5"]
     assert f"{P.figure.format(figure='figure7d')}.md" in whole.in_parts["figure7"]
     assert len(whole.runs()) == 26
+
+
+def test_what_is_not_made_says_why():
+    whole, few = targets(*range(1, 11)), targets(1)
+    assert set(whole.not_made) == {*TABLES, *FIGURES, *NOT_DRAWN} - {*whole.tables, *whole.figures}
+    assert whole.not_made["figure4"] == NO_ANSWERS
+    assert whole.not_made["figure8"] == NOT_DRAWN["figure8"]
+    assert few.not_made["table3"].startswith("needs configuration 2, 3, 4, which this run leaves")
+    assert few.not_made["figure1"].startswith("figure1a needs configuration 2")
+    assert not set(few.not_made) & {*few.tables, *few.figures, *few.in_parts}
 
 
 def test_a_figure_is_drawn_only_where_its_arms_are_trained():
