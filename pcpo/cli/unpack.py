@@ -1,8 +1,8 @@
 """Add an archive's runs to results/, so that more seeds or experiments can be run.
 
-    python -m pcpo unpack studies/small-1.zip
+    python -m pcpo unpack studies/small-2.zip
 
-docs/run.md has the steps before and after it.
+Only of an archive without measured images. docs/run.md has the steps before and after it.
 """
 
 from __future__ import annotations
