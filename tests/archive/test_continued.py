@@ -33,7 +33,7 @@ def _options(opened, *seeds):
     chosen = ",".join(str(seed) for seed in (*opened.seeds, *seeds))
     numbers = ",".join(str(load_experiment(e, opened.scale).number) for e in opened.experiments)
     config = [f"scale={opened.scale}", f"seeds=[{chosen}]", f"experiments=[{numbers}]"]
-    return ["-n", "--rerun-triggers", "mtime", "--config", *config]
+    return ["-n", "--config", *config]
 
 
 def _wanted(folder, opened):
