@@ -83,7 +83,9 @@ def write_python(channel: Path) -> None:
     original = Path(sys.base_prefix).resolve() / "bin" / f"python{sys.version_info.major}"
     original = original.resolve()
     settings = f"home = {original.parent}\ninclude-system-site-packages = false\n"
-    files = {"pyvenv.cfg": settings.encode(), f"{SITE}/sitecustomize.py": NOTE}
+    # Not sitecustomize: Debian's interpreter finds its own first.
+    note = {f"{SITE}/noted.py": NOTE, f"{SITE}/noted.pth": b"import noted\n"}
+    files = {"pyvenv.cfg": settings.encode(), **note}
     links = {"bin/python": str(original), "bin/python3": "python", f"bin/{original.name}": "python"}
     write_package(channel, "python", platform.python_version(), files, links)
 
