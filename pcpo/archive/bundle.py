@@ -107,10 +107,12 @@ def open_archive(path: Path, into: Path) -> Archive:
     FileNotFoundError where there is none.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"from_bundle: there is no file {path}")
+        raise FileNotFoundError(f"there is no file {path}")
     delete_abandoned(into)
     folder = into / f"{re.sub(r'[^A-Za-z0-9._-]', '_', path.stem)}-{_digest(path)[:12]}"
     if folder.exists():
+        if not (folder / ABOUT).is_file():
+            raise ValueError(f"{folder} is not complete any more; delete it")
         about = _about((folder / ABOUT).read_bytes(), path)
         _check_folder(folder, about["scale"])
     else:

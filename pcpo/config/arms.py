@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
@@ -89,10 +90,13 @@ class Arm(Record):
         return any(r.name == self.credit and r.keywords.get("reference") for r in RULES.all())
 
 
-@cache
 def arms_file() -> Keys:
     """The blocks of config/arms.yaml by arm; ConfigError for an invalid block or name."""
-    file = files.CONFIG / "arms.yaml"
+    return _blocks(files.CONFIG / "arms.yaml")
+
+
+@cache
+def _blocks(file: Path) -> Keys:
     arms = load_yaml(file, "file")
     for name, block in arms.items():
         known_name(name, f"{file}: arm")

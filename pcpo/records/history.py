@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import socket
 from datetime import UTC, datetime
 from pathlib import Path
@@ -90,6 +91,8 @@ def _event(line: bytes) -> dict[str, Any]:
             raise TypeError(f"{key} is {event[key]!r}")
     if not all(isinstance(digest, str) for digest in event.get("code", {}).values()):
         raise TypeError("code has other values than digests")
+    if not all(re.fullmatch(r"[\w./-]+", name, re.ASCII) for name in event.get("code", {})):
+        raise ValueError("code names what is no file of a package")
     return dict(event)
 
 
