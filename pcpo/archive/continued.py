@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +72,10 @@ def add(archive: Archive, results: Path) -> list[Path]:
             f"{measured[0]}: images of it are measured, and the archive has no weights; to go on "
             "with such a run, carry it (`python -m pcpo carry`)"
         )
-    arms = _arms_of_both(archive)
+    runs = _runs_of_both(archive)
     _check_inputs(scale, experiments, results.parent)
     there, here = (Paths(scale.name, home=f"{root}/") for root in (archive.folder, results.parent))
-    jobs = [job for e in experiments for job in _jobs(e, arms[e.name], archive.seeds, there, here)]
+    jobs = [job for e in experiments for job in _jobs(e, runs[e.name], there, here)]
     for job in jobs:
         _check_place(job)
     for job in jobs:
@@ -89,27 +90,30 @@ def add(archive: Archive, results: Path) -> list[Path]:
     return [new for job in jobs for new in job.outputs.values()]
 
 
-def _arms_of_both(archive: Archive) -> dict[str, list[str]]:
-    """Experiment -> arms that the archive and this checkout train, in the order of this one.
+def _runs_of_both(archive: Archive) -> dict[str, list[tuple[str, int]]]:
+    """Experiment -> (arm, seed) of the archive's runs that this checkout trains too.
 
-    Raises ValueError where a run of them would be another one here.
+    Raises ValueError where one of them would be another one here.
     """
+    ours = _runs(archive)
     with files.reading_from(archive.folder / "config"):
-        known = {name: {*load_experiment(name, archive.scale).arms} for name in archive.experiments}
-    arms = {
-        name: [arm for arm in load_experiment(name, archive.scale).arms if arm in known[name]]
-        for name in archive.experiments
-    }
-    common = sorted({arm for each in arms.values() for arm in each})
-    ours = _settings(archive, common)
+        theirs = _runs(archive)
+    runs = {name: [run for run in each if run in theirs[name]] for name, each in ours.items()}
+    arms = sorted({arm for each in runs.values() for arm, _ in each})
+    here = _settings(archive, arms)
     with files.reading_from(archive.folder / "config"):
-        theirs = _settings(archive, common)
-    if found := differences(theirs, ours):
+        there = _settings(archive, arms)
+    if found := differences(there, here):
         raise ValueError(
             f"{archive.name}: its runs are of other settings than this checkout's ({found[0]}, "
             "from the archive to here); use the version and the configuration that made it"
         )
-    return arms
+    return runs
+
+
+def _runs(archive: Archive) -> dict[str, list[tuple[str, int]]]:
+    experiments = [load_experiment(name, archive.scale) for name in archive.experiments]
+    return {e.name: [*product(e.arms, e.training_seeds(archive.seeds))] for e in experiments}
 
 
 def _settings(archive: Archive, arms: Sequence[str]) -> dict[str, Any]:
@@ -141,14 +145,13 @@ def _check_inputs(scale: Scale, experiments: Sequence[Experiment], root: Path) -
 
 
 def _jobs(
-    experiment: Experiment, arms: Sequence[str], seeds: Sequence[int], there: Paths, here: Paths
+    experiment: Experiment, runs: Sequence[tuple[str, int]], there: Paths, here: Paths
 ) -> Iterator[_Job]:
     """The finished trainings of an experiment, then its gradients, as this checkout names them.
 
     Raises ValueError for one that is not complete.
     """
     e = experiment
-    runs = [(arm, seed) for seed in e.training_seeds(seeds) for arm in arms]
     for arm, seed in runs:
         places = _Places({"experiment": e.name, "arm": arm, "seed": seed}, there, here)
         # The manifest last: it shows that a run is complete.
