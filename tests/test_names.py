@@ -44,9 +44,9 @@ def config(tmp_path, monkeypatch):
     """A copy of config/ that a test may edit."""
     shutil.copytree(files.CONFIG, tmp_path / "config")
     monkeypatch.setattr(files, "CONFIG", tmp_path / "config")
-    arms.arms_file.cache_clear()
+    arms.blocks_of.cache_clear()
     yield tmp_path / "config"
-    arms.arms_file.cache_clear()
+    arms.blocks_of.cache_clear()
 
 
 SCALE, EXPERIMENT = "scale/smoke.yaml", "experiments/05_dancegrpo_sd14_hps.yaml"

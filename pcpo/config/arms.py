@@ -92,11 +92,12 @@ class Arm(Record):
 
 def arms_file() -> Keys:
     """The blocks of config/arms.yaml by arm; ConfigError for an invalid block or name."""
-    return _blocks(files.CONFIG / "arms.yaml")
+    return blocks_of(files.CONFIG / "arms.yaml")
 
 
 @cache
-def _blocks(file: Path) -> Keys:
+def blocks_of(file: Path) -> Keys:
+    """`arms_file` of a file, read once."""
     arms = load_yaml(file, "file")
     for name, block in arms.items():
         known_name(name, f"{file}: arm")

@@ -14,7 +14,7 @@ def edited(tmp_path, monkeypatch):
     folder = tmp_path / "config"
     shutil.copytree("config", folder)
     monkeypatch.setattr(files, "CONFIG", folder)
-    arms.arms_file.cache_clear()
+    arms.blocks_of.cache_clear()
 
     def edit(file, path, value):
         data = yaml.safe_load((folder / file).read_text()) if (folder / file).exists() else {}
@@ -27,4 +27,4 @@ def edited(tmp_path, monkeypatch):
 
     edit.folder = folder
     yield edit
-    arms.arms_file.cache_clear()
+    arms.blocks_of.cache_clear()

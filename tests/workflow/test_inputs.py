@@ -107,7 +107,7 @@ OF_NO_RULE = {
     "figures.gradients_by_timestep",
     # The pairs of a study stay as they are; answers of people have a rule only where there are any.
     *("cli.preference", "cli.study_pairs", "cli.study_answers"),
-    *("preference.answers", "preference.app", "preference.checkpoints", "preference.frame"),
+    *("preference.answers", "preference.app", "preference.frame"),
     *("preference.limits", "preference.pairs", "preference.schedule", "preference.simulate"),
     *("preference.summary", "figures.preference"),
     *("cost.bench", "cost.bench_table", "cost.iteration_time"),
