@@ -154,3 +154,12 @@ def memory(small, training=False, name=None):
 
 def hours(real):
     return lambda wildcards, attempt: resources.minutes(SCALE, real, attempt)
+
+
+def refusal(name, why):
+    """The input of a target that this run cannot make."""
+
+    def raised(wildcards):
+        raise WorkflowError(f"{name}: {why}")
+
+    return raised

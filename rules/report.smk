@@ -81,13 +81,6 @@ rule figures:
         T.figure_files(T.figures),
 
 
-def refusal(name, why):
-    def raised(wildcards):
-        raise WorkflowError(f"{name}: {why}")
-
-    return raised
-
-
 # Asked for by name, what cannot be made says why.
 for name, why in T.not_made.items():
 
