@@ -214,7 +214,7 @@ def _check_options(test: str, options: dict[str, Any], where: str) -> None:
         given = arguments(test, options)
     except ValidationError as error:
         raise ConfigError(explain(error, [(where, options)])) from error
-    for key in {"arm", "arms", "beside", "chain", "reading"} & set(given):
+    for key in {"arm", "arms", "beside", "chain", "reading", "share_of"} & set(given):
         for arm in [given[key]] if isinstance(given[key], str) else given[key]:
             if arm not in (known := ("base", *arm_names())):
                 raise ConfigError(f"{where}: {key}: unknown arm '{arm}'; known: {', '.join(known)}")

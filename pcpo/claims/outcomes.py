@@ -36,6 +36,7 @@ from pcpo.claims.estimate import (
     runs_per_arm,
 )
 from pcpo.claims.evidence import Evidence, NotRun
+from pcpo.stats.ratio_of_means import ratio_of_means
 from pcpo.stats.restricted import restricted_log_ratios
 from pcpo.stats.speedup import WINDOW
 
@@ -44,17 +45,39 @@ SHARES = np.linspace(0.1, 1.0, 10)  # of the shared rise, at which fronts of rew
 
 @procedure(paired=True)
 def validation_area(
-    evidence: Evidence, number: int, *, arms: Arms = PAIR, chain: tuple[str, ...] = ()
+    evidence: Evidence,
+    number: int,
+    *,
+    arms: Arms = PAIR,
+    chain: tuple[str, ...] = (),
+    share_of: Arms | None = None,
 ) -> Estimate:
     """Area under the validation curve above the base model's reward, divided by its length: the
     mean gain over training. One arm minus another.
 
     chain: arms whose seeds and epochs alone count, so that the steps of a chain add up.
+    share_of: two more arms; `why` has the estimate as a share of their difference, with its
+    interval (`pcpo.stats.ratio_of_means`), of the seeds that all four have.
     """
     every = _curves(evidence, number, [*arms, *chain])
     one, other = areas(every)[:2]
     found = of_runs(one - other, f"to epoch {_span(shared_ends(every))}")
+    if share_of:
+        found = replace(found, why=f"{found.why}; {_share(evidence, number, arms, share_of)}")
     return against(found, one - other, other)
+
+
+def _share(evidence: Evidence, number: int, arms: Arms, whole: Arms) -> str:
+    name = f"{whole[0]} minus {whole[1]}"
+    try:
+        one, other, third, fourth = areas(_curves(evidence, number, [*arms, *whole]))
+    except NotRun as missing:
+        return f"no share of {name}: {missing}"
+    found = ratio_of_means(one - other, third - fourth)
+    if math.isnan(found.low):
+        return f"no share of {name}: that is not told from 0 ({runs_per_arm(found.n)})"
+    low, high = (f"{100 * bound:.3g}" for bound in (found.low, found.high))
+    return f"{100 * found.mean:.3g} % ({low} to {high}) of {name}"
 
 
 @procedure(paired=True)

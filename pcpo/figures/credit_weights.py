@@ -65,7 +65,7 @@ def credit_weights(
             style.no_data(panel)
             continue
         if logarithmic:
-            panel.set_yscale("log")
+            style.logarithmic(panel)
         if mark is not None:
             panel.axhline(mark, color="0.5", linewidth=0.8, linestyle=":", zorder=0)
             panel.annotate(

@@ -45,7 +45,7 @@ def taylor_error(
             continue
         panel.axhline(LIMIT, color="k", linestyle=":", linewidth=0.9)
         if (rows["error"] > 0).any():
-            panel.set_yscale("log")
+            style.logarithmic(panel)
         style.epochs(panel)
     axes[0, 0].set_ylabel("largest error, %")
     style.legend_below(figure, axes[0])

@@ -67,6 +67,21 @@ def test_one_value_that_is_no_number_is_not_run_and_ends_nothing(column):
         found()
 
 
+def test_an_estimate_as_a_share_of_another_difference(one):
+    """Lines from 0 to reward end / time: the area is half of that, and shares are of areas."""
+    procedure = PROCEDURES["validation_area"].function
+    evidence = Evidence(one, {"validation": curves(one, 40)})
+    arms, whole = ("pcpo", "log_hinge"), ("pcpo", "baseline")
+    found = procedure(evidence, 1, arms=arms, share_of=whole)
+    share = 100 * (1 / 20 - 1 / 38) / (1 / 20 - 1 / 100)  # the same in each seed
+    assert f"{share:.3g} % ({share:.3g} to {share:.3g}) of pcpo minus baseline" in found.why
+    assert replace(found, why="") == replace(procedure(evidence, 1, arms=arms), why="")
+    nothing = procedure(evidence, 1, arms=arms, share_of=("matching", "log_hinge"))
+    assert "no share of matching minus log_hinge: that is not told from 0" in nothing.why
+    missing = procedure(evidence, 1, arms=arms, share_of=("reweight", "baseline"))
+    assert "no share of reweight minus baseline: configuration 1 has no rows" in missing.why
+
+
 def test_a_norm_above_the_limit_is_found():
     experiments = load_experiments("paper")[:1]
     given = planted.frames(experiments, 1)
