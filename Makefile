@@ -23,8 +23,9 @@ export DO_NOT_TRACK := 1
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.locked
-# Snakemake keeps its sources' cache with the run, not in the user's folder.
-RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" OMP_NUM_THREADS=1 \
+# Snakemake keeps its sources' cache with the run, not in the user's folder. Each job is a process:
+# bytecode is kept, so that none compiles the package again.
+RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= \
 	XDG_CACHE_HOME="$${XDG_CACHE_HOME:-$(CURDIR)/.snakemake/cache}"
 SOURCES := pcpo tests envs examples
 SNAKEFILES := Snakefile $(wildcard rules/*.smk)
@@ -75,8 +76,10 @@ lint: $(READY)
 	$(RUN) hadolint Dockerfile
 	$(RUN) snakemake --lint --config scale=smoke
 
+# Files are handed out as tests/conftest.py orders them.
 unit: $(READY)
-	$(RUN) pytest -n 2 --dist loadfile -m "not gpu and not conda and not slurm_full" --durations=10
+	$(RUN) python -m compileall -q pcpo
+	$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not gpu and not conda and not slurm_full" --durations=10
 
 KILLS ?= 24
 SEED ?= 0

@@ -11,7 +11,35 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+# The files that take longest, in the order in which `make test` hands them out: a long file at the
+# end would leave the other process idle. The one that waits for Slurm runs beside one that
+# computes.
+LONGEST = (
+    "system/slurm/test_slurm.py",
+    "system/test_workflow.py",
+    "claims/test_ledger.py",
+    "archive/test_from_bundle.py",
+    "system/stop/test_killed.py",
+    "training/test_processes.py",
+    "system/test_real_scale.py",
+    "system/stop/test_resume.py",
+    "policies/test_compile.py",
+    "cost/test_plan.py",
+    "test_extend.py",
+    "system/test_cluster.py",
+    "archive/test_hostile.py",
+    "claims/test_calibration.py",
+    "system/stop/test_faults.py",
+    "system/stop/test_changes.py",
+    "cli/test_own_sampler.py",
+)
+
 MAY_MOUNT = os.geteuid() == 0 and shutil.which("mount") is not None
+
+
+def pytest_collection_modifyitems(items):
+    place = {f"tests/{file}": number for number, file in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.nodeid.split("::")[0], len(place)))
 
 
 @pytest.fixture(scope="session")

@@ -46,12 +46,15 @@ def sources_of(*modules: str, without: Collection[str] = ()) -> tuple[str, ...]:
     left_out = (*PLUMBING, *without)
     found = {module: file_of(module) for module in modules}
     waiting = list(modules)
+    passed: set[str] = set()
     while waiting:
         module = waiting.pop()
-        for name in imports(PACKAGE / found[module]):
-            if name not in found and _file(name) and not within(name, left_out):
-                found[name] = file_of(name)
-                waiting.append(name)
+        for name in imports(PACKAGE / found[module]) - passed - found.keys():
+            if within(name, left_out) or (file := _file(name)) is None:
+                passed.add(name)
+                continue
+            found[name] = file.relative_to(PACKAGE).as_posix()
+            waiting.append(name)
     return tuple(sorted(found.values()))
 
 

@@ -13,8 +13,18 @@ SCORES = (*fabricated.SCORES,)
 NONE = pd.DataFrame()
 
 
+_MADE = {}
+
+
 def frames(experiments, effect, seeds=(0,)):
-    """Every frame that the ledger reads, by its name."""
+    """Every frame that the ledger reads, by its name; made once, and a copy each time."""
+    key = effect, tuple(seeds), *(e.model_dump_json() for e in experiments)
+    if key not in _MADE:
+        _MADE[key] = _frames(experiments, effect, seeds)
+    return {name: frame.copy() for name, frame in _MADE[key].items()}
+
+
+def _frames(experiments, effect, seeds):
     rng = np.random.default_rng(3)
     runs = [(e, arm, seed) for e in experiments for arm in e.arms for seed in seeds]
     overall, per_prompt = metrics(experiments, effect, seeds, rng)

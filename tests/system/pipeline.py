@@ -23,8 +23,9 @@ def copy_sources(folder):
     folder.mkdir(parents=True, exist_ok=True)
     for name in SOURCES:
         if (ROOT / name).is_dir():
-            ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+            # Bytecode comes along, but for what another process is writing.
+            half = shutil.ignore_patterns("*.pyc.*")
+            shutil.copytree(ROOT / name, folder / name, ignore=half)
         else:
             shutil.copy(ROOT / name, folder)
     return folder

@@ -130,11 +130,19 @@ def stopped_in_epoch_3(models, path, chosen):
     return [path / "resume" / f"epoch_{epoch:05d}" for epoch in (1, 2)]
 
 
+@pytest.fixture(scope="module")
+def undisturbed(models, tmp_path_factory):
+    """Experiment, folder and update log of a run of three epochs that nothing stopped."""
+    chosen, folder = experiment(1, epochs=3, checkpoint_every=1), tmp_path_factory.mktemp("whole")
+    return chosen, folder, run(models, folder, chosen)
+
+
 @pytest.mark.parametrize("file", ["state.safetensors", "state.json", "updates.parquet"])
 @pytest.mark.parametrize("how", ["truncated", "missing", "flipped"])
-def test_a_damaged_state_is_passed_over_for_the_one_before(models, tmp_path, file, how):
-    chosen, log = experiment(1, epochs=3, checkpoint_every=1), []
-    whole = run(models, tmp_path / "whole", chosen)
+def test_a_damaged_state_is_passed_over_for_the_one_before(
+    models, undisturbed, tmp_path, file, how
+):
+    (chosen, folder, whole), log = undisturbed, []
     older, newer = stopped_in_epoch_3(models, tmp_path / "run", chosen)
     damage(newer / file, how)
     updates = run(models, tmp_path / "run", chosen, log=log.append)
@@ -144,7 +152,7 @@ def test_a_damaged_state_is_passed_over_for_the_one_before(models, tmp_path, fil
         updates.drop(columns="seconds"), whole.drop(columns="seconds"), check_exact=True
     )
     assert not older.exists()  # a complete run keeps the newest alone
-    assert same_tensors(weights(tmp_path / "run", 3), weights(tmp_path / "whole", 3))
+    assert same_tensors(weights(tmp_path / "run", 3), weights(folder, 3))
 
 
 def test_two_damaged_states_are_named(models, tmp_path):
