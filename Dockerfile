@@ -1,7 +1,7 @@
 # The software of the pipeline in one image, for those who prefer containers: docs/environments.md.
 #
 #   docker build -t pcpo .
-#   docker run --rm --gpus all -v "$PWD:/pcpo" --user "$(id -u):$(id -g)" pcpo --cores all
+#   docker run --rm --gpus all --shm-size=8g -v "$PWD:/pcpo" --user "$(id -u):$(id -g)" pcpo --cores all
 FROM python:3.11-slim-bookworm
 
 # gcc and the C library's headers: compiled denoisers need them on a GPU (Python's own are there).

@@ -265,6 +265,7 @@ class _Scored:
 @contextmanager
 def _policy(experiment: Experiment, source: Any, seed: int, device: str) -> Iterator[Policy]:
     """The policy to train, from a folder or of a pipeline, which loses the adapter afterwards."""
+    before = {} if isinstance(source, Path) else _devices(source)
     with torch.random.fork_rng():  # the caller's random numbers are not consumed
         torch.manual_seed(derive_seed("adapter", seed))
         if isinstance(source, Path):
@@ -278,6 +279,17 @@ def _policy(experiment: Experiment, source: Any, seed: int, device: str) -> Iter
         if not isinstance(source, Path):
             policy.pipeline.unload_lora_weights()
             policy.denoiser.requires_grad_(False)
+            now = _devices(source)
+            for name, place in before.items():
+                if now[name] != place:
+                    getattr(source, name).to(place)
+
+
+def _devices(pipeline: Any) -> dict[str, torch.device]:
+    """Where each network of a pipeline is."""
+    networks = {k: v for k, v in pipeline.components.items() if isinstance(v, torch.nn.Module)}
+    first = {name: next(network.parameters(), None) for name, network in networks.items()}
+    return {name: weight.device for name, weight in first.items() if weight is not None}
 
 
 def _silent(message: str) -> None:

@@ -12,8 +12,9 @@ from diffusers import DiffusionPipeline
 
 import pcpo
 import pcpo.synthetic.vae  # of the small pipelines: diffusers loads it by its name
-from pcpo import policies
+from pcpo import own_model, policies
 from pcpo.config import ConfigError, load_arm
+from pcpo.own_model import _devices as devices_of
 from pcpo.own_model import experiment_of
 from pcpo.policies.base import Policy
 from pcpo.prompts.draws import derive_seed
@@ -86,6 +87,29 @@ def test_a_pipeline_in_memory_is_trained_alike_and_left_as_it_was(models, tmp_pa
     assert same_tensors(weights(pieces.folder, 2), weights(whole.folder, 2))
     pipeline.load_lora_weights(pieces.checkpoint)
     assert any(".lora_B." in name for name in pipeline.unet.state_dict())
+
+
+def test_networks_go_back_to_where_they_were(models, tmp_path, monkeypatch):
+    """Without a GPU nothing moves: the network is said to have come from the device `meta`."""
+    pipeline, found, asked = DiffusionPipeline.from_pretrained(models["sd15"].path), devices_of, []
+
+    def said(pipeline):
+        asked.append(found(pipeline))
+        return asked[-1] | ({"unet": torch.device("meta")} if len(asked) == 1 else {})
+
+    monkeypatch.setattr(own_model, "_devices", said)
+    align(models, tmp_path, pipeline=pipeline)
+    assert {device.type for device in asked[0].values()} == {"cpu"} and "text_encoder" in asked[0]
+    assert pipeline.unet.device.type == "meta"
+    assert pipeline.text_encoder.device.type == "cpu"
+
+
+@pytest.mark.gpu
+def test_a_pipeline_on_a_gpu_can_be_used_after_it_was_trained(models, tmp_path):
+    pipeline = DiffusionPipeline.from_pretrained(models["sd15"].path).to("cuda")
+    align(models, tmp_path, pipeline=pipeline)
+    pipeline("red circle", num_inference_steps=2, height=32, width=32)
+    assert {d.type for d in devices_of(pipeline).values()} == {"cuda"}
 
 
 def test_a_complete_run_returns_without_sampling_and_another_one_is_set_aside(models, tmp_path):

@@ -41,7 +41,7 @@ def main() -> None:
     if args.device.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(
             "no CUDA device is visible: this command measures GPUs (--device cpu --tiny tries the "
-            "same code on toy sizes)"
+            f"same code on toy sizes); the driver must be new enough for CUDA {torch.version.cuda}"
         )
     if args.device == "cpu" and not args.tiny:
         raise ValueError("--device cpu: the real architectures need a GPU; add --tiny")

@@ -50,6 +50,10 @@ def main() -> None:
     }
     device = device_of(args, scale)
     torch.manual_seed(derive_seed("adapter", args.seed))  # as the run: its adapter at epoch 0
+    # A compiled backward frees what it has saved, and a gradient with another scale of the loss
+    # goes through the same graph again.
+    eager = experiment.execution.model_copy(update={"compile": False})
+    experiment = experiment.model_copy(update={"execution": eager})
     policy = policies.load(
         experiment,
         scale.models[experiment.model],

@@ -89,9 +89,15 @@ def train(
 
 
 def _encode_prompts(run: Run, ids: set[int]) -> None:
-    """Encode the prompts of the run, each by one process, and close the text encoders."""
+    """Encode the prompts of the run, and close the text encoders.
+
+    Each prompt is encoded by one process where they share a folder, and by every process where they
+    do not.
+    """
     distinct = sorted({"", *(run.prompts[i] for i in ids)})
-    run.policy.prepare(distinct[run.processes.rank :: run.processes.size])
+    if run.policy.embeddings.folder is not None:
+        distinct = distinct[run.processes.rank :: run.processes.size]
+    run.policy.prepare(distinct)
     run.processes.barrier()
     run.policy.release()
 

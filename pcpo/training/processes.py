@@ -8,6 +8,8 @@ images. accelerate launches the processes and sets up the group.
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,8 +19,10 @@ import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
-# Longer than the slowest step of an iteration: a captioner on one process, a checkpoint's write.
-TIMEOUT = timedelta(hours=1)
+# Longer than the slowest step of an iteration: a captioner on one process; the checkpoint and the
+# resume state of FLUX with all weights, 190 GB, which one process writes while the others wait. A
+# process that fails ends the others at once, without it.
+TIMEOUT = timedelta(hours=6)
 
 
 @dataclass(frozen=True)
@@ -38,12 +42,17 @@ class Processes:
         if device.startswith("cuda") and not torch.cuda.is_available():
             raise ValueError(
                 "no CUDA device is visible, and the scale runs on CUDA: use a machine with a GPU "
-                "(check CUDA_VISIBLE_DEVICES), or --device cpu for a very slow run"
+                f"(check CUDA_VISIBLE_DEVICES, and that its driver is new enough for CUDA "
+                f"{torch.version.cuda}), or --device cpu for a very slow run"
             )
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:
             return cls(device=device)
         from accelerate import PartialState
 
+        if threading.current_thread() is threading.main_thread():
+            # A process that waits for another one in a collective operation runs no Python, so that
+            # Ctrl-C would not end it.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
         state = PartialState(cpu=device == "cpu", timeout=TIMEOUT)
         return cls(state.process_index, state.num_processes, str(state.device))
 

@@ -58,7 +58,8 @@ def claim(count: int, wait: float = 60.0, folder: Path = FOLDER) -> Iterator[lis
     """Hold `count` free devices, as names for CUDA_VISIBLE_DEVICES.
 
     Waits up to `wait` seconds for other jobs to release theirs. Raises ValueError if this machine
-    has fewer, and BlockingIOError if they do not become free.
+    has fewer, or slices of GPUs where several are asked for, and BlockingIOError if they do not
+    become free.
     """
     devices = visible()
     if len(devices) < count:
@@ -66,6 +67,11 @@ def claim(count: int, wait: float = 60.0, folder: Path = FOLDER) -> Iterator[lis
             f"{count} CUDA devices are asked for and {len(devices)} are visible "
             f"({', '.join(devices) or 'none'}): use a machine with more, lower execution.gpus, or "
             "check CUDA_VISIBLE_DEVICES"
+        )
+    if count > 1 and any(device.startswith("MIG-") for device in devices):
+        raise ValueError(
+            f"{count} CUDA devices are asked for, and some are slices of a GPU (MIG), of which a "
+            "process sees one alone: set execution.gpus to 1, or use whole GPUs"
         )
     deadline = time.monotonic() + wait
     while True:

@@ -2,7 +2,9 @@
 
 import pytest
 
+from pcpo import policies
 from pcpo.cli import gradients, train
+from pcpo.config import load_experiment
 from pcpo.records import frame_file, frames
 from pcpo.training.run_folder import read_manifest
 from tests.cli import test_select
@@ -27,6 +29,24 @@ def test_checkpoints_of_a_run_are_measured_from_the_base_model_on(command):
     command(gradients, "pcpo", *options[:3], "0", "--out", "base.parquet")
     base = frame_file.read("base.parquet", frames.GRADIENTS).set_index("step")["grad_norm"]
     assert base.equals(by_epoch[0].reindex(base.index).rename("grad_norm"))
+
+
+def test_the_denoiser_is_not_compiled(command, monkeypatch):
+    """In fp16 the graph of a loss is used several times, which a compiled backward refuses."""
+    compiled, own = [], load_experiment(1, "smoke")
+    own = own.model_copy(update={"execution": own.execution.model_copy(update={"compile": True})})
+
+    def load(experiment, *arguments, **options):
+        compiled.append(experiment.execution.compile)
+        raise InterruptedError
+
+    command(train, "pcpo", "--out", "run")
+    command(gradients, "pcpo", "--run", "run", "--epochs", "0", "--out", "gradients.parquet")
+    monkeypatch.setattr(policies, "load", load)
+    monkeypatch.setattr(gradients, "load_experiment", lambda *names: own)
+    with pytest.raises(InterruptedError):
+        gradients.main()
+    assert compiled == [False]
 
 
 def test_an_epoch_without_a_checkpoint_and_another_arms_run_are_refused(command, tmp_path):

@@ -1,8 +1,12 @@
 """Two processes (gloo) give what one gives: prompts, noise, rewards, losses, weights."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -10,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from pcpo.config.files import CONFIG
+from pcpo.training import loop
 from pcpo.training.processes import Processes
 from tests.small import newest_state
 from tests.training.train_in_processes import chosen, run
@@ -125,6 +130,61 @@ def test_processes_wait_beyond_the_groups_time_limit_for_a_run_of_another_job(tm
         env=os.environ | {"PYTHONPATH": str(CONFIG.parent)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+WAITING = """
+import os, signal, sys, time
+from pathlib import Path
+from torch import distributed
+from pcpo.training.processes import Processes
+processes = Processes.start("cpu")
+if processes.is_main:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+Path(sys.argv[1], f"pid{processes.rank}").write_text(str(os.getpid()))
+if processes.is_main:
+    time.sleep(600)
+distributed.barrier()
+"""
+
+
+def test_ctrl_c_ends_a_process_that_waits_for_another_one(tmp_path):
+    """The other one goes on: its end would end the wait with an error."""
+    (tmp_path / "waiting.py").write_text(WAITING)
+    job = subprocess.Popen(
+        [*TWO, str(tmp_path / "waiting.py"), str(tmp_path)], start_new_session=True,
+        cwd=CONFIG.parent, env=os.environ | {"PYTHONPATH": str(CONFIG.parent)},
+    )  # fmt: skip
+
+    def until(true, seconds):
+        deadline = time.monotonic() + seconds
+        while not true():
+            assert time.monotonic() < deadline and job.poll() is None
+            time.sleep(0.1)
+
+    try:
+        pids = [tmp_path / f"pid{rank}" for rank in (0, 1)]
+        until(lambda: all(pid.exists() and pid.read_text() for pid in pids), 120)
+        time.sleep(1)  # until it waits in the barrier
+        waiting = Path("/proc", pids[1].read_text(), "cmdline")  # empty of one that has ended
+        os.kill(int(pids[1].read_text()), signal.SIGINT)
+        until(lambda: not (waiting.exists() and waiting.read_bytes()), 10)
+    finally:
+        os.killpg(job.pid, signal.SIGKILL)
+        job.wait()
+
+
+def test_prompts_are_encoded_once_where_they_are_shared_and_by_each_process_where_not(tmp_path):
+    for folder, expected in ((tmp_path, ["b"]), (None, ["", "a", "b", "c"])):
+        encoded = []
+        policy = SimpleNamespace(
+            embeddings=SimpleNamespace(folder=folder), prepare=encoded.extend, release=list
+        )
+        processes = SimpleNamespace(rank=2, size=4, barrier=list)
+        prompts = ["a", "b", "c"]
+        loop._encode_prompts(
+            SimpleNamespace(policy=policy, processes=processes, prompts=prompts), {0, 1, 2}
+        )
+        assert encoded == expected
 
 
 def test_micro_batches_that_do_not_divide_are_refused():

@@ -38,6 +38,7 @@ def test_together_they_are_the_gradient_of_the_first_update(models, tmp_path, nu
     assert {row["groups"] for row in rows} == {4}
     # An update takes the mean over the steps.
     assert whole["grad_norm"] / trained == pytest.approx(updates["grad_norm"].item(), rel=1e-5)
+    assert own.policy._encoders is None  # closed, as an update needs its memory
     along = sum(row["cosine"] * row["grad_norm"] for row in steps)
     assert along == pytest.approx(whole["grad_norm"], rel=1e-5)
     after = own.policy.trainable()

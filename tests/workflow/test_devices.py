@@ -70,6 +70,17 @@ def test_slices_of_a_gpu_are_not_counted_as_gpus(tmp_path, monkeypatch):
     assert devices.visible() == ["0"]
 
 
+def test_several_slices_are_refused_because_a_process_sees_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-a,MIG-b")
+    with devices.claim(1, folder=tmp_path) as own:
+        assert own == ["MIG-a"]
+    with (
+        pytest.raises(ValueError, match="2 CUDA devices are asked for, and some are slices"),
+        devices.claim(2, folder=tmp_path),
+    ):
+        pass
+
+
 def test_more_devices_than_there_are(monkeypatch, tmp_path):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     with (
