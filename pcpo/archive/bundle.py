@@ -246,6 +246,8 @@ def _about(data: bytes, path: Path) -> dict:
             checked_name(name, "experiments")
     except ValueError as error:
         raise _Refused(f"{path}: {ABOUT} does not say of which run it is: {error}") from error
+    if len({*experiments}) < len(experiments) or len({*seeds}) < len(seeds):
+        raise _Refused(f"{path}: {ABOUT} lists an experiment or a seed twice; {_AGAIN}")
     return {"scale": scale, "experiments": experiments, "seeds": seeds}
 
 

@@ -110,6 +110,7 @@ def test_a_name_that_holds_a_command_is_refused_by_its_name(entries, checkout, t
         ({"scale": "../../x"}, "archive.json does not say of which run it is: scale: '../../x'"),
         ({"experiments": [f"a{COMMAND}"]}, "which run it is: experiments: 'a$(touch"),
         ({"seeds": [f"0{COMMAND}"]}, "archive.json does not say of which run it is"),
+        ({"seeds": [0, 0]}, "archive.json lists an experiment or a seed twice"),
     ],
 )
 def test_archive_json_names_nothing_else(entries, checkout, tmp_path, change, message):
