@@ -40,7 +40,7 @@ if ARCHIVE:
 
 elif SCALE.synthetic:
 
-    include: "rules/assets.smk"
+    include: "rules/synthetic.smk"
 
 else:
 
@@ -60,9 +60,9 @@ if not ARCHIVE:
 
 
 include: "rules/pictures.smk"
-include: "rules/report.smk"
+include: "rules/tables.smk"
 include: "rules/claims.smk"
-include: "rules/html.smk"
+include: "rules/report.smk"
 
 
 if not ARCHIVE and SAMPLER == NATIVE:

@@ -1,124 +1,44 @@
-# Tables, figures, and the paper's numbers beside ours.
+# The report, one page: results/<scale>/report.html, from the files that the other rules wrote.
 
 
-rule table:
+rule report:
+    """The claims ledger, tables, figures, configurations, costs and provenance, in one file."""
     input:
-        unpack(T.table_inputs),
-        # A line below each table lists what the scale changes.
-        code=lambda wc: frames_code(
-            "pcpo.cli.table",
-            "pcpo.config.scale_differences",
-            f"pcpo.tables.{wc.table}",
+        claims=f"{P.claims}.csv",
+        questions=f"{P.questions}.csv" if SCALE.questions else [],
+        compare=P.compare,
+        tables=T.table_files(T.tables),
+        figures=T.figure_files(T.figures, ("png", "md", "json")),
+        pictures=T.picture_files(),
+        synthetic=T.synthetic_report,
+        headroom=T.headroom,
+        templates=sorted(map(str, Path("pcpo/report/templates").glob("*"))),
+        # The report lists figures that are not drawn, what a scale changes, and sampler names.
+        code=code(
+            *(
+                "pcpo.cli.report",
+                "pcpo.figures.registry",
+                "pcpo.config.scale_differences",
+            ),
+            *("pcpo.config.settings", *members("pcpo.tables")),
         ),
-        published=lambda wc: T.published(wc.table, HOME),
     output:
-        multiext(P.table, ".csv", ".md", ".tex", ".json"),
+        P.report,
     log:
-        P.log("table", "table"),
+        P.log("report"),
+    # It reads the state of git and of the machine, so it runs where the workflow is started.
     localrule: True
     conda:
         "../envs/report.yaml"
     params:
         scale=SCALE.name,
         sampler=SAMPLER,
-        note=SCALE.note,
-        scale_differences=lambda wc: T.table_differences(wc.table),
-        compared=lambda wc: T.table_compared(wc.table),
-        frames=lambda wc, input: frame_options(input),
-        out=lambda wc: P.table.format(**wc),
+        root=lambda wc: P.root,
+        archive=ARCHIVE.name if ARCHIVE else "",
+        experiments=list(EXPERIMENTS),
+        seeds=SEEDS,
+        digests=[experiment.digest() for experiment in EXPERIMENTS.values()],
     shell:
-        "python -m pcpo.cli.table {wildcards.table:q} --scale {params.scale:q} {params.frames:q}"
-        " --evaluation-sampler {params.sampler:q} --out {params.out:q} --log {log:q}"
-
-
-for table in T.tables:
-
-    rule:
-        name:
-            table
-        input:
-            T.table_files([table]),
-
-
-rule tables:
-    input:
-        T.table_files(T.tables),
-
-
-for figure, spec in T.figures.items():
-
-    rule:
-        name:
-            figure
-        input:
-            **T.figure_inputs(spec),
-            code=frames_code("pcpo.cli.figure", f"pcpo.figures.{spec.kind}"),
-        output:
-            multiext(
-                P.figure.format(figure=figure), ".pdf", ".png", ".svg", ".md", ".json"
-            ),
-        log:
-            P.log(figure),
-        localrule: True
-        conda:
-            "../envs/report.yaml"
-        params:
-            kind=spec.kind,
-            scale=SCALE.name,
-            sampler=SAMPLER,
-            note=SCALE.note,
-            options=T.figure_options(figure, spec),
-            compared=T.compared_at(spec.experiments),
-            frames=lambda wc, input: frame_options(input),
-            out=lambda wc, output: output[0].removesuffix(".pdf"),
-        shell:
-            "python -m pcpo.cli.figure {params.kind:q} --scale {params.scale:q} {params.options:q}"
-            " {params.frames:q} --evaluation-sampler {params.sampler:q} --out {params.out:q} --log {log:q}"
-
-
-rule figures:
-    input:
-        T.figure_files(T.figures),
-
-
-# Asked for by name, what cannot be made says why.
-for name, why in T.not_made.items():
-
-    rule:
-        name:
-            name
-        input:
-            refusal(name, why),
-
-
-# One target, as in `snakemake figure1`, for each table or figure of the paper that has parts.
-for name, files in T.in_parts.items():
-
-    rule:
-        name:
-            name
-        input:
-            files,
-
-
-rule compare_tables:
-    """The paper's number and ours for each published cell, and whether the direction agrees."""
-    input:
-        tables=T.table_files(T.tables, ["csv"]),
-        code=code("pcpo.cli.compare", *members("pcpo.tables")),
-    output:
-        P.compare,
-    log:
-        P.log("compare_tables"),
-    localrule: True
-    conda:
-        "../envs/report.yaml"
-    params:
-        scale=SCALE.name,
-    shell:
-        "python -m pcpo.cli.compare --scale {params.scale:q} --tables {input.tables:q} --out {output:q} --log {log:q}"
-
-
-rule compare:
-    input:
-        P.compare,
+        "python -m pcpo.cli.report {params.experiments:q} --scale {params.scale:q}"
+        " --seeds {params.seeds:q} --results {params.root:q} --archive={params.archive:q}"
+        " --evaluation-sampler {params.sampler:q} --out {output:q} --log {log:q}"

@@ -27,12 +27,12 @@ from pcpo.analysis.outcomes import (
     times_to,
     validation_curve,
 )
+from pcpo.stats.intervals import COVERAGE
 from pcpo.stats.restricted import restricted_log_ratios
 
 RESPONSES = ("log_speedup", "area_gain")
 Levels = Mapping[str, Mapping[str, int]]  # experiment -> coded level of each factor
 MEAN = "mean"  # the term of the constant
-COVERAGE = 0.95
 
 
 class Undetermined(ValueError):

@@ -203,8 +203,8 @@ def _check_run(
     measured = {*range(0, e.epochs + 1, e.validation.every)} if e.validation else set()
     if not _epochs(validation, frames.VALIDATION, e, scale) >= measured:
         raise _incomplete(validation, "lacks an epoch of the validation")
-    saved = sorted({*range(e.checkpoint_every, e.epochs + 1, e.checkpoint_every), e.epochs})
-    lines = ["epoch,folder", *(f"{epoch},checkpoints/epoch_{epoch:05d}" for epoch in saved)]
+    lines = ["epoch,folder"]
+    lines += [f"{epoch},checkpoints/epoch_{epoch:05d}" for epoch in e.saved_epochs]
     if not manifest.is_file() or manifest.read_bytes().decode(errors="replace").split() != lines:
         raise _incomplete(manifest, f"is not the list of checkpoints of {e.epochs} epochs")
 

@@ -10,7 +10,7 @@
     Path("claims.md").write_text(to_markdown(ledger, "demo"))
 
 config/claims.yaml has the claims and names the test of each. `outcomes`, `curves`, `images`,
-`guidance`, `gradients`, `preference` and `exact` have the tests: the named functions in
+`guidance`, `gradients`, `surface`, `preference` and `exact` have the tests: the named functions in
 `PROCEDURES` of `estimate`. `verdict` is the rule that judges their estimates.
 `cells` judges the numbers of the paper's tables by the same rule. `words` has what files of results
 say; this package imports nothing, so that their readers load no statistics.

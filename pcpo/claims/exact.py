@@ -194,12 +194,3 @@ def short_steps_weigh_more(evidence: Evidence, number: int, *, sampler: Sampler)
     found = float(stats.spearmanr(rows["interval"], share).statistic)
     why = f"{share.iloc[0]:.3g} per interval on the shortest, {share.iloc[-1]:.3g} on the longest"
     return Estimate(found, n=f"{len(rows)} steps", why=why, exact=found < 0)
-
-
-@procedure(exact=True)
-def not_measured(evidence: Evidence, number: int, *, reason: str) -> Estimate:
-    """A claim that is listed and measured at no scale; `reason` says why.
-
-    No claim of `config/claims.yaml` is one now; a user's own, or an older archive's, may be.
-    """
-    raise NotRun(reason)

@@ -1,4 +1,4 @@
-"""Rule `compare`: our tables (.csv) and the paper's -> compare.csv."""
+"""Rule `compare_tables`: our tables (.csv) and the paper's -> compare.csv."""
 
 from __future__ import annotations
 

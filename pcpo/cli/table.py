@@ -1,4 +1,4 @@
-"""Rule `table`: tidy frames -> one of the paper's tables as .csv, .md and .tex."""
+"""Rule `table`: tidy frames -> one of the paper's tables as .csv, .md, .tex and .json."""
 
 from __future__ import annotations
 

@@ -296,6 +296,12 @@ class Experiment(Record):
         return list(seeds[: self.seeds_at_most])
 
     @property
+    def saved_epochs(self) -> list[int]:
+        """The epochs after which a training leaves a checkpoint, the last one among them."""
+        every = self.checkpoint_every
+        return sorted({*range(every, self.epochs + 1, every), self.epochs})
+
+    @property
     def prompt_sets(self) -> tuple[str, ...]:
         """All prompt sets of its images: of training, validation, alignment, reward guidance."""
         others = [part.prompts for part in (self.validation, self.reward_guidance) if part]

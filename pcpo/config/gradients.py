@@ -47,7 +47,7 @@ def measured_epochs(experiment: Experiment) -> list[int]:
     0 is the base model, all others have a checkpoint.
     """
     e = experiment
-    saved = sorted({*range(0, e.epochs, e.checkpoint_every), e.epochs})
+    saved = [0, *e.saved_epochs]
     shares = e.gradients.at if e.gradients is not None else ()
     return [min(saved, key=lambda epoch: abs(epoch - share * e.epochs)) for share in shares]
 

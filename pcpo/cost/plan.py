@@ -188,7 +188,7 @@ def _training(scale: Scale, experiment: Experiment, arm: Arm, runs: int, speed: 
     fitting = [suggest_micro_batch(e, gigabytes, arm) for gigabytes in CARDS]
     counted = counts(e)
     trained = counted.trained * FP32
-    checkpoints = len({*range(e.checkpoint_every, e.epochs + 1, e.checkpoint_every), e.epochs})
+    checkpoints = len(e.saved_epochs)
     # To resume from: weights, moments, average; the newest and the one before it.
     state = 2 * trained * (3 + (e.ema is not None))
     return Row(

@@ -25,6 +25,7 @@ from PIL import Image
 from pcpo.paths import FIGURE_SUFFIXES
 from pcpo.records import frame_file, frames
 from pcpo.records.replace import new_files
+from pcpo.stats.speedup import WINDOW
 from pcpo.tables.labels import ALGORITHMS, ARMS, MODELS, REWARDS
 
 # The order of the paper's Figure 6: baseline blue, objective green, matching red, PCPO orange.
@@ -69,7 +70,6 @@ _MARK_PART = {"log_hinge": 1, "matching": 2, "pcpo": 3, "reweight": 4, "pcpo_exa
     "log_hinge_fp32": 6, "uniform": 1, "half_timesteps": 1,
 }  # fmt: skip
 LABELS = ARMS
-WINDOW = 5  # epochs, Appendix B.3.4
 
 _RC: dict[Any, Any] = {
     "figure.dpi": 110,

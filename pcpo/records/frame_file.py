@@ -206,7 +206,7 @@ def _read_one(
     try:
         check_seal(data)
         frame, described = (_read_csv if path.suffix == ".csv" else _read_parquet)(data, spec)
-    except PermissionError:  # not damaged
+    except (MemoryError, ImportError):  # not damaged
         raise
     except Exception as error:
         raise ValueError(

@@ -159,7 +159,7 @@ READINGS = FrameSpec(
     of_scale=False,
 )
 
-# One row per experiment and arm: which checkpoint is selected, and why.
+# One row per experiment, arm and seed: which checkpoint is selected, and why.
 SELECTION = FrameSpec(
     "selection",
     ("experiment", "arm", "seed"),

@@ -8,7 +8,7 @@ table that the paper does not have is a file such as `pcpo/tables/table_aa.py`, 
     from pcpo.tables.build import build
 
     table = build("table3", experiments, {"per_prompt": ..., "selection": ...})
-    table.write("results/demo/tables/table3")      # .csv, .md, .tex
+    table.write("results/demo/tables/table3")      # .csv, .md, .tex, .json
 
 The Snakefile reads the records at every start. A table's file therefore imports pandas, and modules
 that need it, only inside `make`.

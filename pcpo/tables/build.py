@@ -31,10 +31,9 @@ def build(
 ) -> Table:
     """Make table `name`; `experiments` are `pcpo.config.Experiment`s of one scale.
 
-    `note` is the scale's own footnote (`pcpo.config.Scale.note`); a default sentence replaces an
-    empty one. It is added here, so that no table can omit it. `differences` lists by configuration
-    number what the scale changed (`pcpo.config.scale_differences`); the table prints those of its
-    own configurations.
+    `note` is the scale's own footnote (`pcpo.config.Scale.note`). It is added here, so that no
+    table can omit it. `differences` lists by configuration number what the scale changed
+    (`pcpo.config.scale_differences`); the table prints those of its own configurations.
 
     Raises ValueError for an unknown table and for a frame that is needed and not given.
     """

@@ -84,7 +84,7 @@ def metric_column() -> Column:
 def design(
     numbered: dict[int, Any], per_prompt: pd.DataFrame, numbers: Sequence[int]
 ) -> pd.DataFrame:
-    """Long table of the two arms: config, metric, algorithm, batch, prompt, seed, run, value."""
+    """Long table of the two arms: number, metric, algorithm, batch, prompt, seed, run, value."""
     names = {numbered[n].name: n for n in numbers if n in numbered}
     chosen = per_prompt[
         per_prompt["experiment"].isin(names) & per_prompt["arm"].isin(["baseline", "pcpo"])

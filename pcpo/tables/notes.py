@@ -7,14 +7,6 @@ from typing import Any
 
 import pandas as pd
 
-_SCALES = {
-    "smoke": "Smoke scale: checks that the code runs; the numbers mean nothing.",
-    "demo": "Demo scale (small drawn images, small pipelines and stand-in scores and features): "
-    "not comparable with the paper; at most the direction of a difference is.",
-    "pilot": "Pilot scale (the paper's models, far fewer images and epochs): "
-    "not comparable with the paper's numbers.",
-}
-
 TABLE_3_SLIP = (
     "The paper's own Table 3 seems to exchange its FD-DINOv2 rows for batch size and interaction: "
     "in a balanced design the interaction's standard error is sqrt(2) times the main effects', "
@@ -53,11 +45,10 @@ _DIMENSIONS = {"inception": 2048, "dinov2": 1024}
 
 
 def scale_note(scale: str, note: str = "") -> list[str]:
-    """The scale's own `note` or a default; says "not comparable" at every scale but `paper`."""
+    """The scale's own `note`; says "not comparable" at every scale but `paper`."""
     if scale == "paper":
         return [note] if note else []
-    if not note:
-        return [_SCALES.get(scale, f"Scale '{scale}': not comparable with the paper's numbers.")]
+    note = note or f"Scale '{scale}'"
     comparable = "" if "not comparable" in note.lower() else " Not comparable with the paper."
     return [note.rstrip(". ") + "." + comparable]
 

@@ -114,7 +114,9 @@ def _over_runs(metric: str) -> Callable[[Any, pd.Series], str]:
     def text(mean: float, row: pd.Series) -> str:
         from scipy import stats  # here: only a table of several seeds has this column
 
-        half = stats.t.ppf(0.975, row[f"{metric}_runs"] - 1) * row[f"{metric}_run_se"]
+        from pcpo.stats.intervals import COVERAGE
+
+        half = stats.t.ppf(0.5 + COVERAGE / 2, row[f"{metric}_runs"] - 1) * row[f"{metric}_run_se"]
         return f"{mean:+.3g} ({mean - half:.3g} to {mean + half:.3g})"
 
     return text

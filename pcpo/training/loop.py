@@ -74,7 +74,7 @@ def train(
             training.epoch(epoch, prompt_ids)
             training.validate()
             training.show()
-            due = epoch % experiment.checkpoint_every == 0 or epoch == last
+            due = epoch in experiment.saved_epochs
             stopping = processes.any(stop.requested)
             if due or stopping:
                 training.save(checkpoint=due)

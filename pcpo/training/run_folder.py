@@ -7,7 +7,7 @@
     <run>/lock                        held while a process trains here
 
 Snakemake deletes a failed job's declared outputs, so none of these is declared. The declared
-outputs are the manifest `checkpoints.csv` and `updates.parquet`, written when the run is complete.
+outputs are the manifest `checkpoints.csv` and the logs, written when the run is complete.
 """
 
 from __future__ import annotations

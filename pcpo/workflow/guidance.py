@@ -25,7 +25,7 @@ class GuidanceTargets:
 
     @cached_property
     def models(self) -> dict[str, tuple[Experiment, ...]]:
-        """Experiment -> those whose aligned models are mixed (`pcpo.config.guided`)."""
+        """Experiment -> those whose aligned models are mixed (`pcpo.config.reward_guidance`)."""
         return guided(self.experiments.values())
 
     def frames(self, experiments: Iterable[Experiment] | None = None) -> list[str]:

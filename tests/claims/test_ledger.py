@@ -333,16 +333,6 @@ def test_a_reason_says_what_decided_then_what_blocks_then_what_was_found(claims)
     assert why("nothing there") == ("not run at this scale", "nothing there")
 
 
-def test_a_claim_that_is_only_listed_is_not_run(claims, experiments):
-    """Archives of older versions have such claims."""
-    reason = "sampling beside PCPO"
-    (weights,) = claims_named(claims, "short_steps_weigh_more")
-    changed = weights.model_copy(update={"test": "not_measured", "options": {"reason": reason}})
-    ledger = evaluate([changed], Evidence(experiments, planted.frames(experiments, 1)))
-    assert set(ledger["verdict"]) == {"not run at this scale"}
-    assert set(ledger["why"]) == {reason}
-
-
 def test_a_ledger_of_our_own_questions_does_not_name_the_paper(experiments):
     own = claims_named(read_claims(CONFIG / "questions.yaml"), "equation_6_is_slower")
     ledger = evaluate(own, Evidence(experiments, planted.frames(experiments, 1)))
@@ -405,8 +395,7 @@ def test_every_source_is_in_the_paper(claims):
 
 def test_every_procedure_is_used_and_documented(claims):
     ours = [q for name in ("questions", "questions2") for q in read_claims(CONFIG / f"{name}.yaml")]
-    # `not_measured` is for claims that others, or older archives, only list.
-    assert {item.test for item in [*claims, *ours]} == set(PROCEDURES) - {"not_measured"}
+    assert {item.test for item in [*claims, *ours]} == set(PROCEDURES)
     assert len({item.id for item in [*claims, *ours]}) == len([*claims, *ours])
     assert all(procedure.function.__doc__ for procedure in PROCEDURES.values())
 

@@ -1,4 +1,4 @@
-"""One run in as many processes as the launcher starts; see test_distributed.py."""
+"""One run in as many processes as the launcher starts; see test_processes.py."""
 
 import sys
 from pathlib import Path
