@@ -264,25 +264,38 @@ class _Scored:
 
 @contextmanager
 def _policy(experiment: Experiment, source: Any, seed: int, device: str) -> Iterator[Policy]:
-    """The policy to train, from a folder or of a pipeline, which loses the adapter afterwards."""
-    before = {} if isinstance(source, Path) else _devices(source)
-    with torch.random.fork_rng():  # the caller's random numbers are not consumed
-        torch.manual_seed(derive_seed("adapter", seed))
-        if isinstance(source, Path):
-            path = ModelSource(path=str(source))
+    """The policy to train, from a folder or of a pipeline.
+
+    A pipeline loses the adapter afterwards, and its networks go back to where they were.
+    """
+    if isinstance(source, Path):
+        path = ModelSource(path=str(source))
+        with _adapter_seed(seed):
             policy = policies.load(experiment, path, train=True, device=device)
-        else:
-            policy = policies.of_pipeline(experiment, source, train=True, device=device)
-    try:
         yield policy
-    finally:
-        if not isinstance(source, Path):
+        return
+    before = _devices(source)
+    try:
+        with _adapter_seed(seed):
+            policy = policies.of_pipeline(experiment, source, train=True, device=device)
+        try:
+            yield policy
+        finally:
             policy.pipeline.unload_lora_weights()
             policy.denoiser.requires_grad_(False)
-            now = _devices(source)
-            for name, place in before.items():
-                if now[name] != place:
-                    getattr(source, name).to(place)
+    finally:
+        now = _devices(source)
+        for name, place in before.items():
+            if now[name] != place:
+                getattr(source, name).to(place)
+
+
+@contextmanager
+def _adapter_seed(seed: int) -> Iterator[None]:
+    """The adapter's first weights are a run's; the caller's random numbers are not consumed."""
+    with torch.random.fork_rng():
+        torch.manual_seed(derive_seed("adapter", seed))
+        yield
 
 
 def _devices(pipeline: Any) -> dict[str, torch.device]:

@@ -38,6 +38,7 @@ MAY_MOUNT = os.geteuid() == 0 and shutil.which("mount") is not None
 
 
 def pytest_collection_modifyitems(items):
+    assert all((Path(__file__).parent / file).is_file() for file in LONGEST), LONGEST
     place = {f"tests/{file}": number for number, file in enumerate(LONGEST)}
     items.sort(key=lambda item: place.get(item.nodeid.split("::")[0], len(place)))
 

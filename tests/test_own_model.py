@@ -105,11 +105,26 @@ def test_networks_go_back_to_where_they_were(models, tmp_path, monkeypatch):
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 def test_a_pipeline_on_a_gpu_can_be_used_after_it_was_trained(models, tmp_path):
     pipeline = DiffusionPipeline.from_pretrained(models["sd15"].path).to("cuda")
     align(models, tmp_path, pipeline=pipeline)
     pipeline("red circle", num_inference_steps=2, height=32, width=32)
     assert {d.type for d in devices_of(pipeline).values()} == {"cuda"}
+
+
+def test_a_pipeline_that_cannot_be_placed_goes_back_too(models, tmp_path, monkeypatch):
+    pipeline = DiffusionPipeline.from_pretrained(models["sd15"].path)
+    places = iter([{"unet": torch.device("meta")}, devices_of(pipeline)])
+    monkeypatch.setattr(own_model, "_devices", lambda pipeline: next(places))
+
+    def full(*arguments, **options):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(policies, "of_pipeline", full)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        align(models, tmp_path, pipeline=pipeline)
+    assert pipeline.unet.device.type == "meta"
 
 
 def test_a_complete_run_returns_without_sampling_and_another_one_is_set_aside(models, tmp_path):

@@ -74,6 +74,8 @@ def _share(evidence: Evidence, number: int, arms: Arms, whole: Arms) -> str:
     except NotRun as missing:
         return f"no share of {name}: {missing}"
     found = ratio_of_means(one - other, third - fourth)
+    if found.n < 2:
+        return f"no share of {name}: {runs_per_arm(found.n)}"
     if math.isnan(found.low):
         return f"no share of {name}: that is not told from 0 ({runs_per_arm(found.n)})"
     low, high = (f"{100 * bound:.3g}" for bound in (found.low, found.high))

@@ -25,6 +25,10 @@ def main() -> None:
     args = parser.parse_args()
     uses(read=[args.run], wrote=[args.out])
     experiment, arm = load_experiment(args.experiment, args.scale), load_arm(args.arm)
+    # A compiled backward frees what it has saved, and a gradient with another scale of the loss
+    # goes through the same graph again.
+    eager = experiment.execution.model_copy(update={"compile": False})
+    experiment = experiment.model_copy(update={"execution": eager})
     scale = load_scale(args.scale)
     resolved(experiment=experiment, arm=arm, scale=scale, seed=args.seed)
 
@@ -50,10 +54,6 @@ def main() -> None:
     }
     device = device_of(args, scale)
     torch.manual_seed(derive_seed("adapter", args.seed))  # as the run: its adapter at epoch 0
-    # A compiled backward frees what it has saved, and a gradient with another scale of the loss
-    # goes through the same graph again.
-    eager = experiment.execution.model_copy(update={"compile": False})
-    experiment = experiment.model_copy(update={"execution": eager})
     policy = policies.load(
         experiment,
         scale.models[experiment.model],

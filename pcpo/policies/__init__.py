@@ -1,4 +1,4 @@
-"""Policies: thin adapters that give pipelines of diffusers one interface.
+"""Policies: thin adapters that give the four diffusers pipelines one interface.
 
 The folder is the registry: the adapter of a model `sdxl` is pcpo/policies/sdxl.py, or the module
 that `ADAPTERS` names for it. The same adapter loads the real weights and the demo's small ones.

@@ -21,7 +21,7 @@ from torch import distributed as dist
 
 # Longer than the slowest step of an iteration: a captioner on one process; the checkpoint and the
 # resume state of FLUX with all weights, 190 GB, which one process writes while the others wait. A
-# process that fails ends the others at once, without it.
+# process that fails ends the others within a minute, without it.
 TIMEOUT = timedelta(hours=6)
 
 
@@ -37,6 +37,7 @@ class Processes:
     def start(cls, device: str) -> Processes:
         """Join the group that the launcher set in the environment; without one, run alone.
 
+        In a group Ctrl-C ends the process at once, unless it has a handler of its own.
         Raises ValueError if CUDA is requested and this process has no device.
         """
         if device.startswith("cuda") and not torch.cuda.is_available():
@@ -49,7 +50,8 @@ class Processes:
             return cls(device=device)
         from accelerate import PartialState
 
-        if threading.current_thread() is threading.main_thread():
+        own = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        if own and threading.current_thread() is threading.main_thread():
             # A process that waits for another one in a collective operation runs no Python, so that
             # Ctrl-C would not end it.
             signal.signal(signal.SIGINT, signal.SIG_DFL)

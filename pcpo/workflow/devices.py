@@ -58,20 +58,17 @@ def claim(count: int, wait: float = 60.0, folder: Path = FOLDER) -> Iterator[lis
     """Hold `count` free devices, as names for CUDA_VISIBLE_DEVICES.
 
     Waits up to `wait` seconds for other jobs to release theirs. Raises ValueError if this machine
-    has fewer, or slices of GPUs where several are asked for, and BlockingIOError if they do not
-    become free.
+    has fewer, and BlockingIOError if they do not become free. Slices of a GPU (MIG) do not count
+    where several devices are asked for.
     """
     devices = visible()
+    if count > 1:  # a process sees one slice of a GPU alone
+        devices = [device for device in devices if not device.startswith("MIG-")]
     if len(devices) < count:
         raise ValueError(
             f"{count} CUDA devices are asked for and {len(devices)} are visible "
             f"({', '.join(devices) or 'none'}): use a machine with more, lower execution.gpus, or "
-            "check CUDA_VISIBLE_DEVICES"
-        )
-    if count > 1 and any(device.startswith("MIG-") for device in devices):
-        raise ValueError(
-            f"{count} CUDA devices are asked for, and some are slices of a GPU (MIG), of which a "
-            "process sees one alone: set execution.gpus to 1, or use whole GPUs"
+            "check CUDA_VISIBLE_DEVICES; a slice of a GPU (MIG) serves a job on one device alone"
         )
     deadline = time.monotonic() + wait
     while True:

@@ -137,6 +137,7 @@ import os, signal, sys, time
 from pathlib import Path
 from torch import distributed
 from pcpo.training.processes import Processes
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the tests were started with
 processes = Processes.start("cpu")
 if processes.is_main:
     signal.signal(signal.SIGINT, signal.SIG_IGN)

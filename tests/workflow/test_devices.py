@@ -70,13 +70,15 @@ def test_slices_of_a_gpu_are_not_counted_as_gpus(tmp_path, monkeypatch):
     assert devices.visible() == ["0"]
 
 
-def test_several_slices_are_refused_because_a_process_sees_one(tmp_path, monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-a,MIG-b")
+def test_a_slice_of_a_gpu_is_for_one_process_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-a,GPU-b,GPU-c,MIG-d")
     with devices.claim(1, folder=tmp_path) as own:
         assert own == ["MIG-a"]
+    with devices.claim(2, folder=tmp_path) as own:
+        assert own == ["GPU-b", "GPU-c"]
     with (
-        pytest.raises(ValueError, match="2 CUDA devices are asked for, and some are slices"),
-        devices.claim(2, folder=tmp_path),
+        pytest.raises(ValueError, match=r"3 .* 2 are visible \(GPU-b, GPU-c\).*a slice of a GPU"),
+        devices.claim(3, folder=tmp_path),
     ):
         pass
 
