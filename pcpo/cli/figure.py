@@ -103,17 +103,21 @@ def _missing(
     experiments: Sequence[Any],
     arms: Sequence[str],
 ) -> list[str]:
-    """What was asked for and is in none of the files, so that a gap is not taken for a result."""
+    """What was asked for and is in none of the files, so that a gap is not taken for a result.
+
+    An arm that is drawn for another experiment is no gap where an experiment does not train it.
+    """
     remarks = []
     for frame, spec in zip(given, specs, strict=True):
         if not {"experiment", "arm"} <= set(spec.key):  # of no run
             continue
         there = set(zip(frame["experiment"], frame["arm"], strict=True))
+        drawn = {arm for e in experiments for arm in arms if (e.name, arm) in there}
         gone = [
             f"{style.LABELS.get(arm, arm)} of configuration {e.number}"
             for e in experiments
             for arm in arms
-            if (e.name, arm) not in there
+            if (e.name, arm) not in there and (arm in e.arms or arm not in drawn)
         ]
         if gone:
             remarks.append(f"Not there in the frame '{spec.name}': {', '.join(gone)}")

@@ -119,8 +119,8 @@ FIGURES = {
         (1, 6, 8),
         arms=("baseline", "credit_only"),
         also=(
-            *("log_hinge", "log_hinge_fp32", "baseline_fp32", "matching", "drop_largest"),
-            *("reweight", "pcpo", "variance_only", "region_only", "reweight_matched"),
+            *("log_hinge", "log_hinge_fp32", "matching", "drop_largest"),
+            *("reweight", "pcpo", "region_only", "reweight_matched"),
             *("reweight_per_step", "native_unclipped", "reweight_unclipped", "tempflow"),
             *("grpo_guard", "fair_clip", "matching_tenfold", "matching_tenth"),
             *("reweight_higher", "matching_balanced", "reweight_balanced"),

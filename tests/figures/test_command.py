@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pcpo.cli import figure
+from pcpo.config import load_experiment
 from pcpo.evaluation.images import write_images
 from pcpo.records import frame_file, frames
 from pcpo.records.caption import Caption
@@ -61,6 +63,22 @@ def test_a_figure_of_one_frame_with_its_caption(files, tmp_path):
     assert "training seeds 0, 1, 2" in text
     assert "Not there in the frame 'updates': PCPO, scaled prediction of configuration 1" in text
     assert "not comparable with the paper's" in text  # the note of the scale
+
+
+def test_an_arm_that_another_experiment_trains_is_no_gap():
+    one, other = (load_experiment(number, "demo") for number in (1, 6))
+    assert "log_hinge" in one.arms and "log_hinge" not in other.arms
+    rows = [(one.name, "baseline"), (one.name, "log_hinge"), (other.name, "baseline")]
+    frame = pd.DataFrame(rows, columns=["experiment", "arm"])
+
+    def missing(frame, arms):
+        found = figure._missing([frame], [frames.VALIDATION], [one, other], ["baseline", *arms])
+        return [line.removeprefix("Not there in the frame 'validation': ") for line in found]
+
+    assert missing(frame, ["log_hinge"]) == []
+    assert missing(frame, ["pcpo"]) == ["PCPO of configuration 1, PCPO of configuration 6"]
+    gap = "+ log-hinge of configuration 1, + log-hinge of configuration 6"
+    assert missing(frame.iloc[[0, 2]], ["log_hinge"]) == [gap]
 
 
 def test_a_figure_of_two_frames(files, tmp_path):
