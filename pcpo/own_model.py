@@ -20,6 +20,7 @@ from torch import Tensor
 
 from pcpo import policies
 from pcpo.config import ConfigError, Execution, Experiment, ModelSource, load_arm, load_experiment
+from pcpo.config.arms import COMPARED
 from pcpo.config.files import explain
 from pcpo.policies.base import Policy
 from pcpo.prompts.draws import derive_seed
@@ -205,8 +206,8 @@ def experiment_of(
         "validation": None,
         "alignment": (),
         "alignment_checkpoint": None,
-        "arms": tuple(dict.fromkeys(("baseline", "pcpo", credit))),
-        "compared": ("baseline", "pcpo"),
+        "arms": tuple(dict.fromkeys((*COMPARED, credit))),
+        "compared": COMPARED,
         "epochs": epochs,
         "checkpoint_every": max(1, min(SAVE_EVERY, epochs)),
         "execution": Execution().model_dump(),

@@ -15,9 +15,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from pcpo.config.arms import COMPARED
+
 Curves = Mapping[int, np.ndarray]  # training seed -> validation curve (epochs, 2)
 
-LEVEL_ARMS = ("baseline", "pcpo")  # a level is derived from the runs of these arms
 LEVEL_FRACTION = 0.75  # of the way from the base model to where both of them end
 
 
@@ -68,11 +69,11 @@ def epochs_to(curve: np.ndarray, level: float) -> float:
 def derived_level(runs: Mapping[str, Sequence[np.ndarray]], fraction: float) -> float:
     """The reward at `fraction` of the way from the base model to where both arms end.
 
-    `runs` has the curves of `LEVEL_ARMS`, any number of seeds. The end is the lower of the two
+    `runs` has the curves of `COMPARED`, any number of seeds. The end is the lower of the two
     arms' mean final rewards: exchanging the arms gives the same level, so that it favours neither.
     NaN where an arm does not end above the base model.
     """
-    curves = [runs[arm] for arm in LEVEL_ARMS]
+    curves = [runs[arm] for arm in COMPARED]
     end = shared_end([curve for of_arm in curves for curve in of_arm])
     finals = [np.mean([up_to(curve, end)[-1, 1] for curve in of_arm]) for of_arm in curves]
     start = float(np.mean([curve[0, 1] for of_arm in curves for curve in of_arm]))
@@ -87,14 +88,14 @@ def of_shared_seeds(*arms: Curves) -> list[Curves]:
 
 
 def shared_level(arms: Mapping[str, Curves], fraction: float = LEVEL_FRACTION) -> float:
-    """`derived_level` of the runs of `LEVEL_ARMS`, of the training seeds that both have.
+    """`derived_level` of the runs of `COMPARED`, of the training seeds that both have.
 
     NaN where they share no seed.
     """
-    curves = of_shared_seeds(*(arms[arm] for arm in LEVEL_ARMS))
+    curves = of_shared_seeds(*(arms[arm] for arm in COMPARED))
     if not curves[0]:
         return float("nan")
-    runs = {arm: [*of_arm.values()] for arm, of_arm in zip(LEVEL_ARMS, curves, strict=True)}
+    runs = {arm: [*of_arm.values()] for arm, of_arm in zip(COMPARED, curves, strict=True)}
     return derived_level(runs, fraction)
 
 

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from pcpo.analysis.outcomes import (
-    LEVEL_ARMS,
     areas,
     of_shared_seeds,
     shared_ends,
@@ -19,6 +18,7 @@ from pcpo.analysis.outcomes import (
     times_to,
     validation_curve,
 )
+from pcpo.config.arms import COMPARED
 from pcpo.stats.restricted import restricted_log_ratios
 from pcpo.tables.paired import by_seed
 
@@ -31,7 +31,7 @@ def of_validation(validation: pd.DataFrame, arm: str) -> dict[str, list[np.ndarr
             str(a): {int(str(s)): validation_curve(run) for s, run in of_arm.groupby("seed")}
             for a, of_arm in rows.groupby("arm")
         }
-        if not {arm, *LEVEL_ARMS} <= set(curves):
+        if not {arm, *COMPARED} <= set(curves):
             continue
         pair = of_shared_seeds(curves["baseline"], curves[arm])
         if not pair[0]:

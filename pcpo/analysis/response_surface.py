@@ -19,7 +19,6 @@ import numpy as np
 import pandas as pd
 
 from pcpo.analysis.outcomes import (
-    LEVEL_ARMS,
     areas,
     of_shared_seeds,
     shared_ends,
@@ -27,6 +26,7 @@ from pcpo.analysis.outcomes import (
     times_to,
     validation_curve,
 )
+from pcpo.config.arms import COMPARED
 from pcpo.stats.intervals import COVERAGE
 from pcpo.stats.restricted import restricted_log_ratios
 
@@ -56,7 +56,7 @@ def responses(validation: pd.DataFrame, cells: Levels) -> pd.DataFrame:
                 int(str(seed)): validation_curve(run)
                 for seed, run in own[own["arm"] == arm].groupby("seed")
             }
-            for arm in LEVEL_ARMS
+            for arm in COMPARED
         }
         pair = of_shared_seeds(*arms.values())
         if not pair[0]:

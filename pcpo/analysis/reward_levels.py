@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pcpo.config.arms import COMPARED
 from pcpo.stats.speedup import WINDOW, trailing_mean
 
-LEVEL_ARMS = ("baseline", "pcpo")  # levels are derived from the runs of these arms
 LEVEL_FRACTIONS = (0.95, 0.80, 0.65, 0.50)  # if a configuration has no `level_fractions`
 
 
@@ -46,8 +46,8 @@ def pair_level(evaluation: Any, runs: Mapping[str, ArrayLike]) -> float:
 
     Other arms do not change it: they are matched to the baseline's checkpoint at that level.
     """
-    pair = [runs[arm] for arm in LEVEL_ARMS if arm in runs]
-    return matched_level(evaluation, pair if len(pair) == len(LEVEL_ARMS) else [])
+    pair = [runs[arm] for arm in COMPARED if arm in runs]
+    return matched_level(evaluation, pair if len(pair) == len(COMPARED) else [])
 
 
 def level_fractions(evaluation: Any) -> tuple[float, ...]:

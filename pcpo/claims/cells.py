@@ -21,6 +21,7 @@ from pcpo.claims.evidence import NotRun
 from pcpo.claims.rows import at_level, of_coefficient, of_difference, of_speedup
 from pcpo.claims.verdict import Assertion, Direction, at_reward, decide
 from pcpo.claims.words import CELL_COLUMNS, CELL_VERDICTS, NO_CLAIM, NOT_MEASURED
+from pcpo.config.arms import COMPARED
 from pcpo.tables import TABLES, directions
 from pcpo.tables.matching import recorded
 from pcpo.tables.published import read_published
@@ -138,7 +139,7 @@ def _speedup(cells: pd.Series) -> Estimate:
         raise NotRun(why if known else "no data, or neither arm reaches the level")
     reason = f"speed-up {cells['speedup_pct']:.1f} %, interval {low:.1f} to {high:.1f} %"
     runs = int(cells["runs"])
-    for arm in ("baseline", "pcpo"):
+    for arm in COMPARED:
         if (reached := int(cells[f"{arm}_reached"])) < runs:
             reason += f"; {arm} {at_level(reached, runs)}"
     return of_speedup(cells, reason)

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from pcpo.analysis.phases import Phases, find_phases, instead
-from pcpo.analysis.reward_levels import LEVEL_ARMS
 from pcpo.claims.estimate import PAIR, Arms, Estimate, against, of_logs, over_epochs, procedure
 from pcpo.claims.evidence import Evidence, NotRun, chosen
 from pcpo.claims.rows import at_level, of_speedup
+from pcpo.config.arms import COMPARED
 
 Curve = Literal[
     "reward_mean",
@@ -173,7 +173,7 @@ def arm_mean(
 
 def _phases(evidence: Evidence, number: int, arms: Arms) -> dict[tuple[str, int], Phases]:
     """Phases of the arms' runs, and of the runs that levels are derived from."""
-    every = [run for arm in {*arms, *LEVEL_ARMS} for run in evidence.curves(number, arm).values()]
+    every = [run for arm in {*arms, *COMPARED} for run in evidence.curves(number, arm).values()]
     return find_phases(pd.concat(every), evidence.experiments[number].evaluation)
 
 

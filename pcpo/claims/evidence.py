@@ -91,8 +91,8 @@ class Evidence:
         for arm in arms:
             if arm in ("base", "baseline"):
                 continue
-            if not ((selection["experiment"] == name) & (selection["arm"] == arm)).any():
-                return f"no checkpoint of '{arm}' is matched to the baseline's reward"
+            if not (selection["experiment"] == name).any():
+                return "no checkpoints were selected"
             if why := unmatched(selection, [name], arm):
                 return why
         return ""

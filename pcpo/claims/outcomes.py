@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 
 from pcpo.analysis.outcomes import (
-    LEVEL_ARMS,
     LEVEL_FRACTION,
     Curves,
     areas,
@@ -35,10 +34,10 @@ from pcpo.claims.estimate import (
     procedure,
     runs_per_arm,
 )
-from pcpo.claims.evidence import Evidence, NotRun
+from pcpo.claims.evidence import Evidence, NotRun, split
+from pcpo.config.arms import COMPARED
 from pcpo.stats.ratio_of_means import ratio_of_means
 from pcpo.stats.restricted import restricted_log_ratios
-from pcpo.stats.speedup import WINDOW
 
 SHARES = np.linspace(0.1, 1.0, 10)  # of the shared rise, at which fronts of reward and KL compare
 
@@ -173,15 +172,13 @@ def larger_step(
 def kl_at_reward(evidence: Evidence, number: int, *, arms: Arms = PAIR) -> Estimate:
     """KL divergence from the base model at equal validation reward, one arm minus another.
 
-    Each run is a front of reward and KL: the KL (mean of the last five epochs) at the epoch at
-    which the run is first at a reward. The two fronts of a seed are compared at ten rewards, evenly
-    spread up to the highest that both reach, and the mean difference is taken.
+    Each run is a front of reward and KL: the KL when the run is first at a reward. The two fronts
+    of a seed are compared at ten rewards, evenly spread up to the highest that both reach, and the
+    mean difference is taken. Where validation uses a moving average of the weights, the KL is still
+    that of the weights themselves.
     """
     one, other = _curves(evidence, number, arms)
-    updates = [
-        {s: rows.set_index("epoch")["kl"] for s, rows in evidence.curves(number, arm).items()}
-        for arm in arms
-    ]
+    updates = [split(evidence.rows("updates", number, arm)) for arm in arms]
     differences, references = [], []
     for seed in one:
         pair = [one[seed], other[seed]]
@@ -191,7 +188,8 @@ def kl_at_reward(evidence: Evidence, number: int, *, arms: Arms = PAIR) -> Estim
             return Estimate(math.nan, n=runs_per_arm(len(one)), runs=len(one), blocked=why)
         rewards = np.minimum(base + SHARES * (top - base), top)
         fronts = [
-            _front(kl.get(seed), curve, rewards) for kl, curve in zip(updates, pair, strict=True)
+            _front(runs.get(seed), curve, rewards)
+            for runs, curve in zip(updates, pair, strict=True)
         ]
         if any(np.isnan(front).any() for front in fronts):
             raise NotRun(f"configuration {number} has no KL divergence in every epoch")
@@ -201,13 +199,19 @@ def kl_at_reward(evidence: Evidence, number: int, *, arms: Arms = PAIR) -> Estim
     return against(found, differences, references)
 
 
-def _front(kl: pd.Series | None, curve: np.ndarray, rewards: np.ndarray) -> np.ndarray:
-    """KL (rewards,) at the epochs at which the curve is first at each reward; 0 at epoch 0."""
-    if kl is None:
+def _front(updates: pd.DataFrame | None, curve: np.ndarray, rewards: np.ndarray) -> np.ndarray:
+    """KL (rewards,) at the times at which the curve is first at each reward.
+
+    The curve has the reward after all updates of an epoch. An update's KL is that of the weights
+    before its step: of update u of U in epoch e at e - 1 + (u - 1) / U epochs. No trailing
+    mean is taken: an older KL is smaller, and most of all in the faster arm.
+    """
+    if updates is None:
         return np.full(len(rewards), np.nan)
-    smooth = kl.sort_index().rolling(WINDOW, min_periods=1).mean()
-    epochs = [epochs_to(curve, reward) for reward in rewards]
-    return np.interp(epochs, [0, *smooth.index], [0.0, *smooth])
+    rows = updates.sort_values(["epoch", "update"])
+    each = rows.groupby("epoch")["update"].transform("size")
+    times = rows["epoch"] - 1 + (rows["update"] - 1) / each
+    return np.interp([epochs_to(curve, reward) for reward in rewards], times, rows["kl"])
 
 
 def _curves(evidence: Evidence, number: int, arms: Sequence[str]) -> list[Curves]:
@@ -228,8 +232,8 @@ def _curves(evidence: Evidence, number: int, arms: Sequence[str]) -> list[Curves
 
 
 def _level(evidence: Evidence, number: int, fraction: float) -> float:
-    curves = _curves(evidence, number, LEVEL_ARMS)
-    return shared_level(dict(zip(LEVEL_ARMS, curves, strict=True)), fraction)
+    curves = _curves(evidence, number, COMPARED)
+    return shared_level(dict(zip(COMPARED, curves, strict=True)), fraction)
 
 
 def _no_level(runs: int) -> Estimate:

@@ -17,10 +17,12 @@ from pcpo.paths import Paths
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m pcpo.cli.archive", description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("experiments", nargs="+", help="names that the run has")
-    parser.add_argument("--scale", required=True)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the training runs")
+    parser.add_argument("--scale", required=True, help="of config/scale/")
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=[0], help="of the training runs; 0 without it"
+    )
     parser.add_argument(
         "--grid", nargs="+", action="append", default=[], metavar="WORD",
         help="a sample grid and its rows, FIGURE ARM=FOLDER ...; once per figure",

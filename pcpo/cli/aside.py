@@ -9,7 +9,7 @@ from pcpo.cli.console import run
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m pcpo.cli.aside", description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--restore", type=Path, metavar="FOLDER", help="put it back in its place")
     choice.add_argument("--delete", type=Path, nargs="+", metavar="FOLDER", help="for good")

@@ -103,7 +103,8 @@ def epoch_seconds(number: int, epochs: int = 3) -> tuple[float, int]:
 def orders_of_work(numbers: Sequence[int]) -> str:
     """The table of epochs of ours beside the official order of work."""
     from pcpo.config import load_experiment
-    from pcpo.cost.side_by_side import ARMS, PUBLISHED, SIZES, compare, markdown
+    from pcpo.config.arms import COMPARED
+    from pcpo.cost.side_by_side import PUBLISHED, SIZES, compare, markdown
 
     sizes = [(number, size, size, size) for number in numbers for size in SIZES]
     rows = []
@@ -111,7 +112,7 @@ def orders_of_work(numbers: Sequence[int]) -> str:
         experiment = load_experiment(number, "demo")
         with tempfile.TemporaryDirectory() as folder:
             load = partial(untrained, folder=folder + "/model")
-            rows += [compare(experiment, arm, load, reward, sample, train, own) for arm in ARMS]
+            rows += [compare(experiment, arm, load, reward, sample, train, own) for arm in COMPARED]
     return markdown(rows)
 
 

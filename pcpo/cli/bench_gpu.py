@@ -21,7 +21,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("experiment", nargs="*", help="numbers or names; without any, one a model")
-    parser.add_argument("--scale", default="paper", help="a file of config/scale/")
+    parser.add_argument("--scale", default="paper", help="of config/scale/; paper without it")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--tiny", action="store_true", help="toy sizes, to try the command")
     parser.add_argument("--steps", type=int, help="of the sampler, for a shorter run")

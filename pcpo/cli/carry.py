@@ -18,11 +18,10 @@ from pcpo.paths import Paths
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m pcpo carry",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--scale", default="demo", help="a file of config/scale/")
+    parser.add_argument("--scale", default="demo", help="of config/scale/; demo without it")
     parser.add_argument("--first-seed", type=int, default=0, help="of which figures show images")
     arguments = parser.parse_args()
     experiments = load_experiments(arguments.scale)

@@ -13,8 +13,8 @@ from pcpo.records.replace import write_texts
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m pcpo.cli.claims", description=__doc__)
-    parser.add_argument("--scale", required=True)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scale", required=True, help="of config/scale/")
     parser.add_argument("--claims", default=files.CONFIG / "claims.yaml", metavar="FILE")
     for frame in frames.BY_NAME:
         parser.add_argument(f"--{frame.replace('_', '-')}", nargs="*", default=[], metavar="FILE")

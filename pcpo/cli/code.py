@@ -10,9 +10,9 @@ from pcpo.paths import Paths
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m pcpo.cli.code", description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="*", type=Path, help="folders of runs; all without any")
-    parser.add_argument("--scale", required=True)
+    parser.add_argument("--scale", default="demo", help="of config/scale/; demo without it")
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--accept", action="store_true", help="count them as of this code")
     choice.add_argument("--redo", action="store_true", help="set them aside, to be trained again")

@@ -12,8 +12,8 @@ from pcpo.records.replace import write_text
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m pcpo.cli.compare", description=__doc__)
-    parser.add_argument("--scale", required=True)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scale", required=True, help="of config/scale/")
     parser.add_argument("--tables", nargs="*", default=[], metavar="FILE", help="table3.csv ...")
     parser.add_argument(
         "--published", default=files.CONFIG / "paper", help="folder of the paper's tables"

@@ -32,7 +32,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("experiment", nargs="?", help="number or name; the scale without it")
-    parser.add_argument("--scale", default="paper", help="a file of config/scale/")
+    parser.add_argument("--scale", default="paper", help="of config/scale/; paper without it")
     parser.add_argument("--arm", help="an arm of config/arms.yaml")
     parser.add_argument("--json", action="store_true", help="for programs")
     args = parser.parse_args()

@@ -77,9 +77,11 @@ def experiment_parser(description: str | None, seed: bool = True) -> argparse.Ar
     """What every command on an experiment takes; without `seed` the runs that it names have it."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("experiment", help="number or name of config/experiments/")
-    parser.add_argument("--scale", default="demo", help="a file of config/scale/")
+    parser.add_argument("--scale", default="demo", help="of config/scale/; demo without it")
     if seed:
-        parser.add_argument("--seed", type=int, default=0, help="of the training runs")
+        parser.add_argument(
+            "--seed", type=int, default=0, help="of the training runs; 0 without it"
+        )
     parser.add_argument("--log", type=Path, help="file for plain lines; stdout without it")
     parser.add_argument("--device", help="cpu or cuda; the scale's own without it")
     return parser
@@ -127,6 +129,8 @@ def run(
     Snakemake may have left one running: this one waits for its end, and uses what it kept.
     job: False for a command that starts another with its options: that one is the job.
     """
+    if (module := sys.modules["__main__"].__spec__) is not None:
+        sys.argv[0] = f"python -m {module.name}"  # what argparse calls the command
     log = _after("--log") if job else None
     try:
         with (

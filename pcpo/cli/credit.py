@@ -12,7 +12,7 @@ from pcpo.config import load_arm, load_experiment, load_scale
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("experiment", nargs="+")
-    parser.add_argument("--scale", default="demo")
+    parser.add_argument("--scale", default="demo", help="of config/scale/; demo without it")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     uses(wrote=[args.out])

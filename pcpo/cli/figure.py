@@ -28,9 +28,9 @@ from pcpo.records.values import to_json
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m pcpo.cli.figure", description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kind", choices=KINDS)
-    parser.add_argument("--scale", required=True)
+    parser.add_argument("--scale", required=True, help="of config/scale/")
     parser.add_argument("--figure", metavar="NAME", help="its name; by default that of --out")
     parser.add_argument(
         "--experiments", nargs="*", type=int, metavar="NUMBER", help="panels, in this order"
@@ -72,9 +72,14 @@ def main(argv: Sequence[str] | None = None) -> None:
             remarks.append("The sampler is the experiment's native one for every row")
     else:
         kind = KINDS[arguments.kind]
-        given = [
-            frame_file.read(getattr(arguments, named[spec.name]), spec, *of) for spec in kind.frames
-        ]
+        files = [getattr(arguments, named[spec.name]) for spec in kind.frames]
+        for spec, found in zip(kind.frames, files, strict=True):
+            if not found:
+                option = named[spec.name].replace("_", "-")
+                raise ValueError(
+                    f"{arguments.kind} is drawn from the frame '{spec.name}': give --{option} FILE"
+                )
+        given = [frame_file.read(f, spec, *of) for f, spec in zip(files, kind.frames, strict=True)]
         if "experiment" in given[0]:
             there = set(given[0]["experiment"])
             chosen = chosen or [e for e in numbered.values() if e.name in there]

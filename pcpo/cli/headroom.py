@@ -21,7 +21,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--scale", required=True)
+    parser.add_argument("--scale", required=True, help="of config/scale/")
     parser.add_argument(
         "--base", nargs=2, action="append", metavar=("EXPERIMENT", "FOLDER"), required=True
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m pcpo ledger", description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("ledger", type=Path, metavar="claims.csv", help="as the rule `claims` made")
     parser.add_argument("--primary", action="store_true", help="only the primary outcomes")
     arguments = parser.parse_args(argv)

@@ -16,10 +16,10 @@ from pcpo.records.values import to_json
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m pcpo.cli.pictures", description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("experiment", help="number or name of config/experiments/")
-    parser.add_argument("--scale", default="demo", help="a file of config/scale/")
-    parser.add_argument("--seed", type=int, default=0, help="of the training runs")
+    parser.add_argument("--scale", default="demo", help="of config/scale/; demo without it")
+    parser.add_argument("--seed", type=int, default=0, help="of the training runs; 0 without it")
     parser.add_argument("--arm", nargs=2, action="append", metavar=("ARM", "RUN"), default=[])
     parser.add_argument("--out", required=True, help="path without suffix")
     args = parser.parse_args(argv)

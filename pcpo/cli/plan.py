@@ -13,8 +13,10 @@ from pcpo.records.replace import write_text
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("experiment", nargs="*", help="numbers or names; all without any")
-    parser.add_argument("--scale", default="paper", help="a file of config/scale/")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the training runs")
+    parser.add_argument("--scale", default="paper", help="of config/scale/; paper without it")
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=[0], help="of the training runs; 0 without it"
+    )
     parser.add_argument("--gpu", default="H100", help="on which hours are counted")
     parser.add_argument("--bench", type=Path, help="table of `make bench-gpu`, instead of --gpu")
     parser.add_argument("--out", type=Path, help="writes <out>.md and <out>.csv")

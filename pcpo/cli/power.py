@@ -43,7 +43,6 @@ OUTCOMES = (
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m pcpo.cli.power",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m pcpo.cli.preference",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -13,10 +13,12 @@ from pcpo.records.replace import write_text
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m pcpo.cli.report", description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("experiments", nargs="*", help="names that the run has; all without any")
-    parser.add_argument("--scale", required=True)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the training runs")
+    parser.add_argument("--scale", required=True, help="of config/scale/")
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=[0], help="of the training runs; 0 without it"
+    )
     parser.add_argument("--results", type=Path, help="folder to read; results/<scale> without it")
     parser.add_argument(
         "--published",

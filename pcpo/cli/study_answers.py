@@ -10,10 +10,10 @@ from pcpo.cli.console import uses
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m pcpo.cli.study_answers", description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--answers", type=Path, required=True, metavar="FILE")
     parser.add_argument("--keys", type=Path, required=True, help="folder of keys, or a key")
-    parser.add_argument("--scale", required=True)
+    parser.add_argument("--scale", required=True, help="of config/scale/")
     parser.add_argument("--frame", type=Path, required=True, metavar="FILE", help="to write")
     parser.add_argument("--analysis", type=Path, required=True, metavar="FILE", help="to write")
     arguments = parser.parse_args(argv)

@@ -13,9 +13,9 @@ from pcpo.tables import TABLES
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m pcpo.cli.table", description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=list(TABLES))
-    parser.add_argument("--scale", required=True)
+    parser.add_argument("--scale", required=True, help="of config/scale/")
     for frame in frames.BY_NAME:
         parser.add_argument(f"--{frame.replace('_', '-')}", nargs="*", default=[], metavar="FILE")
     parser.add_argument(

@@ -15,7 +15,6 @@ from pcpo.cli.console import run
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m pcpo unpack",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from pcpo.config.arms import Arm, load_arm
+from pcpo.config.arms import COMPARED, Arm, load_arm
 from pcpo.config.declared import Declarations
 from pcpo.config.execution import Execution
 from pcpo.config.files import Name, Record
@@ -247,6 +247,9 @@ class Experiment(Record):
             raise ValueError(f"advantage.kind: {self.advantage.kind} needs prompts_per_iteration")
         if self.sampler.initial_noise_groups and self.batch.prompts_per_iteration is None:
             raise ValueError("sampler.initial_noise_groups: needs batch.prompts_per_iteration")
+        if self.sampler.initial_noise_groups and self.batch.shuffle:
+            # Prompts take the noises in turn, by the place of their images.
+            raise ValueError("sampler.initial_noise_groups: needs batch.shuffle: false")
         if self.kl_beta is not None and self.lora is None:
             raise ValueError("kl_beta needs LoRA: the reference model is the adapter switched off")
         if self.kl_beta is not None and self.sampler.kind == "ddim":
@@ -265,9 +268,9 @@ class Experiment(Record):
             )
         if self.execution.sharding == "fsdp" and self.precision == "fp16":
             raise ValueError("execution.sharding: fsdp needs precision bf16 or fp32, not fp16")
-        if self.compared and self.compared[:2] != ("baseline", "pcpo"):
+        if self.compared and self.compared[:2] != COMPARED:
             raise ValueError("compared: baseline and pcpo come first: others are matched to them")
-        if not {"baseline", "pcpo"} <= set(self.arms):
+        if not {*COMPARED} <= set(self.arms):
             raise ValueError("arms: baseline and pcpo are always among them: they are compared")
         if not self.compared and self.reward_guidance is not None:
             raise ValueError("compared: [] makes no images: set reward_guidance to null")

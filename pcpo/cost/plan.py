@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pcpo.assets import read_assets
 from pcpo.assets.needs import needed, rewards_of
 from pcpo.config import Arm, Experiment, Scale, files, load_arm
+from pcpo.config.arms import COMPARED
 from pcpo.config.gradients import measured_arms, measured_epochs, parts_of
 from pcpo.config.reward_guidance import RewardGuidance, guided, seeds_of
 from pcpo.cost.memory import (
@@ -41,7 +42,6 @@ from pcpo.preference.checkpoints import IMAGES_PER_PROMPT, Compared
 
 __all__ = ["Plan", "Row", "make", "suggest_micro_batch", "totals"]
 
-ALIGNED = ("baseline", "pcpo")  # arms of Tables 5 and 9, beside the base model
 CARDS = (24, 40, 80, 141)  # GB of common GPUs
 PNG_BYTES_PER_PIXEL = 1.5  # of 3 [assumed for photographs]
 FID_FEATURES = 4 * 2048  # bytes of an image: Inception's pooled output
@@ -231,7 +231,7 @@ def selection_images(experiment: Experiment, scale: Scale) -> int:
 def alignment_checkpoints(experiment: Experiment) -> int:
     """The most checkpoints whose alignment images one seed makes: of a published and a matched pair
     of arms, which may be the same; without the base model."""
-    return len(ALIGNED) * (1 + (experiment.alignment_checkpoint is not None))
+    return len(COMPARED) * (1 + (experiment.alignment_checkpoint is not None))
 
 
 def _evaluation(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from pcpo.config import Experiment, load_arm
+from pcpo.config.arms import COMPARED
 from pcpo.cost.bench import batch_of, with_execution
 from pcpo.cost.iteration_time import PROMPTS, laps
 from pcpo.cost.official_order import OfficialOrder
@@ -22,7 +23,6 @@ from pcpo.training.run import Reward
 IMAGES = 8  # of an epoch, all in one update
 STEPS = 3  # of the sampler: a ratio hardly depends on it
 GUIDANCE = 4.5  # of Flow-GRPO, as published; without guidance the original doubles the batch too
-ARMS = ("baseline", "pcpo")
 # Numbers of configurations: DDPO, DanceGRPO on SD and on FLUX, Flow-GRPO with its KL term.
 ALGORITHMS = (1, 5, 6, 8)
 SIZES = (1, 2, 4, 8)
@@ -116,7 +116,7 @@ def compare_arms(
     ratios = []
     for number in range(blocks):
         seconds = {}
-        for arm in ARMS if number % 2 else ARMS[::-1]:
+        for arm in COMPARED if number % 2 else COMPARED[::-1]:
             measured = laps(
                 load(chosen), chosen, load_arm(arm), reward, EPOCHS + 1, time.process_time
             )
@@ -133,10 +133,10 @@ def markdown(rows: Sequence[Comparison]) -> str:
         cells.setdefault(key, {})[row.arm] = row.shown
     lines = [
         "| configuration | official: images of a forward in sampling, in training | "
-        "our micro-batch | " + " | ".join(f"`{arm}` / official" for arm in ARMS) + " |",
-        "| :-- | --: | --: |" + " --: |" * len(ARMS),
+        "our micro-batch | " + " | ".join(f"`{arm}` / official" for arm in COMPARED) + " |",
+        "| :-- | --: | --: |" + " --: |" * len(COMPARED),
     ]
     for (name, sample, train, own), shown in cells.items():
-        arms = " | ".join(shown.get(arm, "") for arm in ARMS)
+        arms = " | ".join(shown.get(arm, "") for arm in COMPARED)
         lines.append(f"| {name} | {sample}, {train} | {own} | {arms} |")
     return "\n".join(lines)

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from pcpo.config.arms import COMPARED
 from pcpo.figures import style
 from pcpo.records import frames
 
@@ -41,7 +42,7 @@ _PANELS = (
 def credit_weights(
     readings: pd.DataFrame,
     experiments: Sequence[Any] = (),
-    arms: Sequence[str] = ("baseline", "pcpo"),
+    arms: Sequence[str] = COMPARED,
 ) -> Figure:
     """Six panels, `_PANELS`; a line per arm of `arms` that the sampler has.
 

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pcpo.analysis.phases import NEAR, Runs, find_phases, split
+from pcpo.config.arms import COMPARED
 from pcpo.figures import style
 from pcpo.records import frames
 
@@ -28,7 +29,7 @@ CAPTION = (
 
 @style.draws(frames.UPDATES)
 def gradient_statistics(
-    updates: pd.DataFrame, experiments: Sequence[Any], arms: Sequence[str] = ("baseline", "pcpo")
+    updates: pd.DataFrame, experiments: Sequence[Any], arms: Sequence[str] = COMPARED
 ) -> Figure:
     """One column per experiment; mean of |g| above, variance of |g| below, in two phases."""
     figure, axes = style.panels(2, max(1, len(experiments)), width=2.9, height=2.0)

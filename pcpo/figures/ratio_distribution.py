@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from pcpo.analysis.phases import NEAR, Runs, find_phases, split
+from pcpo.config.arms import COMPARED
 from pcpo.figures import style
 from pcpo.records import frames
 
@@ -32,7 +33,7 @@ _LEVELS = ("01", "05", "25", "50", "75", "95", "99")
 
 @style.draws(frames.UPDATES)
 def ratio_distribution(
-    updates: pd.DataFrame, experiments: Sequence[Any], arms: Sequence[str] = ("baseline", "pcpo")
+    updates: pd.DataFrame, experiments: Sequence[Any], arms: Sequence[str] = COMPARED
 ) -> Figure:
     """One column per experiment: quantiles of ratio - 1 by epoch, and in two phases of training.
 

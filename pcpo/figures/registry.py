@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from pcpo.config.arms import COMPARED
+
 # Kinds of figures that show images.
 PICTURED = ("sample_grid", "guidance_scale", "guidance_grid")
 # Kinds of figures of selected checkpoints' images, or of what was measured of them.
@@ -54,7 +56,7 @@ class FigureInput(NamedTuple):
 
     kind: str
     experiments: tuple[int, ...]
-    arms: tuple[str, ...] = ("baseline", "pcpo")
+    arms: tuple[str, ...] = COMPARED
     also: tuple[str, ...] = ()
 
     def lacks(self, experiments: Iterable[Any]) -> str:

@@ -18,6 +18,7 @@ from pcpo.analysis.response_surface import (
     fit,
     responses,
 )
+from pcpo.config.arms import COMPARED
 from pcpo.config.grid import coded_levels
 from pcpo.figures import style
 from pcpo.records import frames
@@ -29,8 +30,10 @@ CAPTION = (
     "below counts as its last epoch. Below: area under the validation curve, PCPO minus baseline. "
     "Left: coefficients of a linear surface with all products of two factors, ordinary least "
     "squares over cells and training seeds, with 95 % intervals; a coefficient is the change from "
-    "a factor's centre to its high level. Right: mean of each cell against what the other cells "
-    "predict for it by a surface without products; the square is the centre."
+    "a factor's centre to its high level, and is filled where its interval lies on one side of 0 "
+    "and no run ends below the level, which can enlarge an effect or turn its sign. Right: mean of "
+    "each cell against what the other cells predict for it by a surface without products; the "
+    "square is the centre."
 )
 PANELS = False  # the configurations are the cells, not panels
 AVERAGED = False
@@ -52,7 +55,7 @@ def remark(experiments: Sequence[Any]) -> str:
 def response_surface(
     validation: pd.DataFrame,
     experiments: Sequence[Any],
-    arms: Sequence[str] = ("baseline", "pcpo"),
+    arms: Sequence[str] = COMPARED,
 ) -> Figure:
     """Two rows, one for each response: its effects, and its cells against predictions.
 
@@ -72,23 +75,28 @@ def response_surface(
         except Undetermined:  # too few cells have a level
             style.no_data(effects, predicted)
             continue
-        _draw_effects(effects, surface)
+        cut = int(rows["cut"].sum()) if response == "log_speedup" else 0
+        _draw_effects(effects, surface, decided=not cut)
         _draw_cells(predicted, surface, cells)
         effects.set_title(f"{_HEADINGS[response]}: {_mean(surface)}")
         predicted.set_title(_fit(surface))
         effects.set_xlabel(f"change of the {_HEADINGS[response]}")
         predicted.set_xlabel("predicted from the other cells")
         predicted.set_ylabel(f"{_HEADINGS[response]}, measured")
-    if cut := int(rows["cut"].sum()):
-        style.note(axes[0, 1], f"{cut} of {2 * len(rows)} runs end below the level")
+        if cut:
+            style.note(predicted, f"{cut} of {2 * len(rows)} runs end below the level")
     return figure
 
 
-def _draw_effects(axes: Axes, surface: Surface) -> None:
-    """One line a term, from the top; those whose interval lies on one side of 0 are filled."""
+def _draw_effects(axes: Axes, surface: Surface, decided: bool) -> None:
+    """One line a term, from the top; those whose interval lies on one side of 0 are filled.
+
+    decided: False where runs end below the level: differences of log ratios then decide nothing
+    (`pcpo.stats.restricted`).
+    """
     terms = surface.terms.drop(index=MEAN)
     y = np.arange(len(terms))[::-1]
-    apart = (terms["low"] > 0) | (terms["high"] < 0)
+    apart = decided & ((terms["low"] > 0) | (terms["high"] < 0))
     axes.axvline(0, color="0.6", linewidth=0.8)
     axes.hlines(y, terms["low"], terms["high"], color=style.COLOURS["pcpo"], linewidth=1.0)
     for filled, chosen in (("full", apart), ("none", ~apart)):

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from pcpo.analysis.taylor import largest_errors
+from pcpo.config.arms import COMPARED
 from pcpo.figures import style
 from pcpo.figures.seed_bands import draw_band, seed_band
 from pcpo.records import frames
@@ -24,7 +25,7 @@ LIMIT = 1.2  # percent, Sec. 2.2
 
 @style.draws(frames.UPDATES)
 def taylor_error(
-    updates: pd.DataFrame, experiments: Sequence[Any], arms: Sequence[str] = ("baseline", "pcpo")
+    updates: pd.DataFrame, experiments: Sequence[Any], arms: Sequence[str] = COMPARED
 ) -> Figure:
     """One column per experiment: a line for each of `arms`, its mean over seeds and their range."""
     figure, axes = style.panels(1, max(1, len(experiments)), height=2.0)

@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from pcpo.config.arms import COMPARED
 from pcpo.figures import style
 from pcpo.figures.seed_bands import draw_band, seed_band, shade
 from pcpo.records import frames
@@ -41,7 +42,7 @@ def timestep_credit(
     timesteps: pd.DataFrame,
     credit: pd.DataFrame,
     experiments: Sequence[Any],
-    arms: Sequence[str] = ("baseline", "pcpo"),
+    arms: Sequence[str] = COMPARED,
 ) -> Figure:
     """One column per experiment: on-policy log-ratio, on-policy clip fraction, spread and weight.
 

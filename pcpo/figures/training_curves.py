@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from pcpo.analysis.curves import epoch_curves
+from pcpo.config.arms import COMPARED
 from pcpo.figures import style
 from pcpo.figures.seed_bands import draw_band, draw_reward, seed_band
 from pcpo.records import frames
@@ -33,7 +34,7 @@ CAPTION = (
 def training_curves(
     updates: pd.DataFrame,
     experiments: Sequence[Any],
-    arms: Sequence[str] = ("baseline", "pcpo"),
+    arms: Sequence[str] = COMPARED,
     window: int = style.WINDOW,
 ) -> Figure:
     """One column per experiment; reward, clip fraction, and clip fraction as the authors count it.

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pcpo.analysis.curves import epoch_curves
+from pcpo.config.arms import COMPARED
 from pcpo.figures import style
 from pcpo.figures.seed_bands import draw_band, seed_band, shade
 from pcpo.records import frames
@@ -47,7 +48,7 @@ def validation_and_kl(
     updates: pd.DataFrame,
     validation: pd.DataFrame,
     experiments: Sequence[Any],
-    arms: Sequence[str] = ("baseline", "pcpo"),
+    arms: Sequence[str] = COMPARED,
     window: int = style.WINDOW,
 ) -> Figure:
     """One column per experiment: validation reward, KL over training reward, clip fractions.

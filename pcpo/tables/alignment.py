@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pcpo.config.arms import COMPARED
 from pcpo.tables import labels, matching, notes, paired
 from pcpo.tables.table import Body, Column
 
 FORMATS = {"hpsv2_1": "{:.3f}", "hpsv2": "{:.3f}", "clipscore": "{:.3f}"}
-_ARMS = ("base", "baseline", "pcpo")
+_ARMS = ("base", *COMPARED)
 
 
 def of_pair(alignment: pd.DataFrame, pair: str) -> pd.DataFrame:

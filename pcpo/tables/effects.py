@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from pcpo.config.arms import COMPARED
 from pcpo.stats.effect_fits import fit_effects, no_fit
 from pcpo.stats.holm import holm
 from pcpo.tables import labels, notes
@@ -86,13 +87,11 @@ def design(
 ) -> pd.DataFrame:
     """Long table of the two arms: number, metric, algorithm, batch, prompt, seed, run, value."""
     names = {numbered[n].name: n for n in numbers if n in numbered}
-    chosen = per_prompt[
-        per_prompt["experiment"].isin(names) & per_prompt["arm"].isin(["baseline", "pcpo"])
-    ]
+    chosen = per_prompt[per_prompt["experiment"].isin(names) & per_prompt["arm"].isin(COMPARED)]
     keys = ["experiment", "arm", "seed", "metric", "prompt_id"]
     data = chosen.dropna(subset="value")[[*keys, "value"]].reset_index(drop=True)
     data["number"] = data["experiment"].map(names).astype("int64")
-    data["algorithm"] = pd.Categorical(data["arm"], ["baseline", "pcpo"])
+    data["algorithm"] = pd.Categorical(data["arm"], COMPARED)
     data["batch"] = pd.Categorical(data["number"].map(_BATCHES), ["half", "full"])
     task = data["number"].map(_TASKS).fillna("")
     data["prompt"] = task.astype(str) + ":" + data["prompt_id"].astype(str)
@@ -155,9 +154,7 @@ def data_notes(
 ) -> list[str]:
     used = [numbered[n] for n in sorted(set(data["number"]))]
     names = [e.name for e in used]
-    metrics = per_prompt[
-        per_prompt["experiment"].isin(names) & per_prompt["arm"].isin(["baseline", "pcpo"])
-    ]
+    metrics = per_prompt[per_prompt["experiment"].isin(names) & per_prompt["arm"].isin(COMPARED)]
     found = []
     dropped = int(metrics["value"].isna().sum())
     if dropped:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from pcpo.config.arms import COMPARED
+
 TABLE_3_SLIP = (
     "The paper's own Table 3 seems to exchange its FD-DINOv2 rows for batch size and interaction: "
     "in a balanced design the interaction's standard error is sqrt(2) times the main effects', "
@@ -152,7 +154,7 @@ def selection_notes(selection: pd.DataFrame, experiments: Iterable[Any]) -> list
 
 
 def _over_seeds(rows: pd.DataFrame, experiment: Any) -> list[str]:
-    baseline, pcpo = (rows[rows["arm"] == arm] for arm in ("baseline", "pcpo"))
+    baseline, pcpo = (rows[rows["arm"] == arm] for arm in COMPARED)
     if baseline.empty or pcpo.empty:
         return []
     bad = pcpo.loc[~pcpo["matched"].astype(bool), "seed"]

@@ -10,6 +10,7 @@ import pandas as pd
 
 from pcpo.analysis.curves import epoch_curves
 from pcpo.analysis.reward_levels import LEVEL_FRACTIONS, level_fractions, reward_levels, why_none
+from pcpo.config.arms import COMPARED
 from pcpo.stats.speedup import WINDOW
 from pcpo.stats.speedup_interval import ONE_RUN, compare_runs
 from pcpo.tables import labels, notes
@@ -140,9 +141,6 @@ def speedups(
     return frame, footnotes + notes.seed_note(used)
 
 
-_ARMS = ("baseline", "pcpo")
-
-
 def _levels(
     experiment: Any | None, runs: dict[str, dict[int, np.ndarray]]
 ) -> tuple[tuple[float, ...], tuple[float, ...], str]:
@@ -161,7 +159,7 @@ def _levels(
 
 
 def _runs(
-    curves: pd.DataFrame, experiment: Any | None, arms: tuple[str, str] = _ARMS
+    curves: pd.DataFrame, experiment: Any | None, arms: tuple[str, str] = COMPARED
 ) -> dict[str, dict[int, np.ndarray]]:
     """Arm -> training seed -> rewards (epochs,), of the seeds that both arms were trained with."""
     if experiment is None:
@@ -213,7 +211,7 @@ def _speedup(runs: dict[str, dict[int, np.ndarray]], level: float) -> dict[str, 
         "runs": found.runs,
         "interval": found.method,
     }
-    for arm in _ARMS:
+    for arm in COMPARED:
         cells[f"{arm}_run"] = min(len(run) for run in runs[arm].values())
         known = cells[f"{arm}_epochs"]
         cells[f"{arm}_known"] = cells[f"{arm}_run"] if np.isnan(known) else known

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pcpo.config.arms import COMPARED
 from pcpo.tables import directions, labels, row_labels
 from pcpo.tables.record import Record
 
@@ -95,7 +96,7 @@ def make(
 
 def _matched_note(matched: pd.DataFrame, experiment: Any | None) -> list[str]:
     """Table 9 has no second arm: a note below it compares the arms at a matched reward."""
-    if experiment is None or not {"baseline", "pcpo"} <= set(matched["arm"]):
+    if experiment is None or not {*COMPARED} <= set(matched["arm"]):
         return []
     from pcpo.tables.alignment import means
 

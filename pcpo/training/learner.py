@@ -110,7 +110,8 @@ class Learner:
 
     @torch.no_grad()
     def restore(self, tensors: dict[str, Tensor], scaler: dict[str, Any]) -> None:
-        """Raises KeyError or RuntimeError if the tensors are of another model."""
+        """Raises KeyError or RuntimeError, before any change, if they are of another model."""
+        self._check(tensors)
         moments: dict[int, dict[str, Tensor]] = {}
         for index, (name, parameter) in enumerate(self.parameters.items()):
             parameter.copy_(sharded_like(tensors[f"weight.{name}"], parameter))
@@ -123,3 +124,16 @@ class Learner:
             for name, average in self.ema.average.items():
                 average.copy_(sharded_like(tensors[f"ema.{name}"], average))
         self.scaler.load_state_dict(scaler)
+
+    def _check(self, tensors: dict[str, Tensor]) -> None:
+        shapes = {f"weight.{name}": p.shape for name, p in self.parameters.items()}
+        if self.ema is not None:
+            shapes |= {f"ema.{name}": a.shape for name, a in self.ema.average.items()}
+        for name, parameter in self.parameters.items():
+            if f"optimizer.step.{name}" in tensors:
+                own = {f"optimizer.{key}.{name}": parameter.shape for key in MOMENTS}
+                shapes |= own | {f"optimizer.step.{name}": torch.Size()}
+        for name, shape in shapes.items():
+            if tensors[name].shape != shape:
+                found = list(tensors[name].shape)
+                raise RuntimeError(f"{name} has the shape {found}, expected {list(shape)}")

@@ -87,9 +87,9 @@ def set_aside(run: Path, why: str) -> Path | None:
 
 
 def all_set_aside(results: Path = Path("results")) -> list[SetAside]:
-    """Every run that is set aside below results/, of every scale."""
-    notes = sorted(results.glob(f"*/runs/*/*/{FOLDER}/*/{NOTE}"))
-    return [read(note.parent) for note in notes]
+    """Every run that is set aside in results/<scale>/runs/, or beside a folder results/<a>/<b>."""
+    places = (f"*/runs/*/*/{FOLDER}/*/{NOTE}", f"*/{FOLDER}/*/{NOTE}")  # the second: of `align`
+    return [read(note.parent) for place in places for note in sorted(results.glob(place))]
 
 
 def read(folder: Path) -> SetAside:

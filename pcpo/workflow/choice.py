@@ -10,8 +10,6 @@ from typing import Any
 from pcpo.config import Experiment, Scale
 from pcpo.paths import Paths
 
-COMPARED = ("baseline", "pcpo")  # the arms of the paper's tables
-
 
 @dataclass(frozen=True)
 class Choice:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pcpo.workflow.choice import COMPARED, Choice
+from pcpo.config.arms import COMPARED
+from pcpo.workflow.choice import Choice
 
 
 class JobTargets(Choice):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pcpo.config import Experiment
-from pcpo.workflow.choice import COMPARED, Choice
+from pcpo.config.arms import COMPARED
+from pcpo.workflow.choice import Choice
 
 
 class StudyTargets(Choice):

@@ -11,10 +11,10 @@ from itertools import product
 from typing import Any
 
 from pcpo.config import Experiment
+from pcpo.config.arms import COMPARED
 from pcpo.config.scale_differences import scale_differences
 from pcpo.paths import TABLE_SUFFIXES
 from pcpo.tables import TABLES
-from pcpo.workflow.choice import COMPARED
 from pcpo.workflow.frames import FrameTargets
 
 

@@ -97,6 +97,11 @@ def test_a_frame_of_another_kind_is_refused(files, tmp_path):
     assert not list(tmp_path.glob("x*"))
 
 
+def test_a_figure_without_its_frame_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="from the frame 'updates': give --updates FILE"):
+        figure.main(["ablation", "--scale", "demo", "--out", str(tmp_path / "figure4")])
+
+
 def test_a_grid_names_its_prompts_and_checkpoints(grid, tmp_path):
     figure.main([*grid, "--out", str(tmp_path / "figure1a")])
     text = (tmp_path / "figure1a.md").read_text()

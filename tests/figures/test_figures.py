@@ -273,6 +273,16 @@ def test_the_response_surface_shows_what_was_planted(validation):
     assert len(corners.get_xdata()) == 16
     np.testing.assert_allclose(centre.get_data(), [[0.51], [0.51]])
     assert "centre 0.51, predicted 0.51" in predicted.get_title()
+    one = validation["experiment"] == cells[0].name
+    one &= (validation["arm"] == "baseline") & (validation["seed"] == 1)
+    start = validation.loc[validation[one]["epoch"].idxmin(), "reward_mean"]
+    half = (validation["reward_mean"] + start) / 2
+    ended = response_surface(
+        validation.assign(reward_mean=half.where(one, validation["reward_mean"])), cells
+    )
+    assert not len(ended.axes[0].get_lines()[1].get_xdata())
+    assert any("1 of" in text.get_text() for text in ended.axes[1].texts)
+    assert len(ended.axes[2].get_lines()[1].get_xdata())  # the area is known of every run
     few = response_surface(validation, cells[:5])
     assert all(any(t.get_text() == "no data" for t in axes.texts) for axes in few.axes)
 

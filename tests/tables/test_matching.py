@@ -35,6 +35,8 @@ EQUAL = rows("c", matched=True, difference=-0.01)
         ((HIGHER, rows("a", matched=False, difference=-0.29, seed=1)), "a", ""),
         ((HIGHER, rows("a", matched=True, difference=0.0, seed=1)), "a",
          "rewards not matched, 'pcpo' has the higher reward"),
+        ((EQUAL, rows("c", matched=True, difference=0.0, seed=1)[:1]), "c",
+         "no checkpoint of 'pcpo' is matched to the baseline's reward in every training seed"),
     ],
 )  # fmt: skip
 def test_which_arm_has_the_higher_reward(pairs, names, why):
