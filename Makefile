@@ -13,7 +13,7 @@
 # make bench    the speed table of docs/checks.md
 # make plan     GPU-hours, memory and disk of a real scale, before any run (SCALE=paper)
 # make bench-gpu    seconds, memory and share of peak of the real architectures on this GPU
-# make clean YES=1    DELETES results/, with all trainings in it
+# make clean YES=1    DELETES results/, with all trainings in it, and .snakemake/
 # All of them first set up .venv from the hash-pinned requirements.lock.
 
 # No request sends usage data or checks for a newer pip.

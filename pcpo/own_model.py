@@ -96,7 +96,8 @@ def align(
 
     The same call again returns at once if the run is complete. If it was stopped it resumes after
     its last saved epoch, and with more `epochs` it goes on. A call with other arguments sets the
-    run in `out` aside and starts over; `python -m pcpo.cli.aside` explains how to restore it.
+    run in `out` aside, in `set_aside/` beside it, and starts over; `python -m pcpo.cli.aside
+    --restore FOLDER` puts it back.
 
     Args:
         pipeline: a diffusers pipeline of Stable Diffusion 1.x, SD3 or FLUX, or the folder of one. A

@@ -73,6 +73,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from pcpo import advantages, credit, policies, rewards
+from pcpo.claims.claim import read_claims
 from pcpo.config import Advantage, FeatureSource, Reward, load_arm, load_experiment, load_scale
 from pcpo.config import experiments_at
 from pcpo.config.scale import check_modules
@@ -104,6 +105,9 @@ results["at"] = [name for s in ("smoke", "demo") for name in experiments_at(s) i
 
 reward = rewards.load("clip_margin", folder / "reward", **options)
 results["scores"] = reward(noise_images(3), prompts_for("clip_margin", 3)).tolist()
+
+(question,) = read_claims("config/mine.yaml")
+results["question"] = [[part.configurations, part.options] for part in question.parts()]
 
 arm = load_arm("mine")
 for name, sampler in {"ddim": ddim(SD, 10), "flow": dance_sde(16, 3.0, 0.3)}.items():
@@ -183,6 +187,10 @@ def test_the_credit_rule_weighs(results):
         assert sum(made) == pytest.approx(sum(native))
         shares = [m / n**0.5 for m, n in zip(made, native, strict=True)]
         assert shares == pytest.approx([shares[0]] * len(shares))
+
+
+def test_the_question_is_read(results):
+    assert results["question"] == [[[11], {"arms": ["mine", "pcpo"]}]]
 
 
 def test_the_advantage_ranks(results):
