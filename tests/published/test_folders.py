@@ -18,6 +18,9 @@ from tests.rewards.tiny_models import noise_images
 from tests.small import experiment, latents
 
 NUMBERS = {"sd14": 5, "sd15": 1, "sd35m": 8, "flux": 6}
+# Scale and shift of the published VAEs' latents.
+LATENTS = {"sd14": (0.18215, 0), "sd15": (0.18215, 0), "sd35m": (1.5305, 0.0609)}
+LATENTS |= {"flux": (0.3611, 0.1159)}
 PAPER = load_scale("paper")
 
 
@@ -30,12 +33,17 @@ def data(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("name", pipelines.STORED)
-def test_a_pipeline_has_the_weights_of_its_files(data, name):
+@pytest.fixture(scope="module", params=pipelines.STORED)
+def loaded(request, data):
+    """A pipeline's name, and its policy."""
+    chosen = experiment(NUMBERS[request.param], precision="fp32")
+    source = ModelSource(path=str(data / "models" / request.param))
+    return request.param, policies.load(chosen, source)
+
+
+def test_a_pipeline_has_the_weights_of_its_files(loaded):
     """Also those that its libraries rename: the encoder's prefix, the old VAE's attention."""
-    chosen = experiment(NUMBERS[name], precision="fp32")
-    source = ModelSource(path=str(data / "models" / name))
-    policy = policies.load(chosen, source)
+    name, policy = loaded
     encoders = policy.open_encoders()
     for component, network in pipelines.components(name, "small").items():
         opened = getattr(encoders if component.startswith("text") else policy.pipeline, component)
@@ -53,9 +61,20 @@ def test_a_pipeline_has_the_weights_of_its_files(data, name):
     encoded = policy.encode(["a cat", "a dog"])
     states = encoded["encoder_hidden_states"]
     assert torch.isfinite(states).all() and not torch.equal(states[0], states[1])
-    with torch.no_grad():
-        images = policy.decode(latents(policy, 1))
-    assert images.shape == (1, 3, 32, 32) and images.float().std() > 1
+
+
+@torch.no_grad()
+def test_images_are_diffusers_own_rounded_to_grey_levels(loaded):
+    name, policy = loaded
+    scale, shift = LATENTS[name]
+    pipeline, x = policy.pipeline, latents(policy, 2)
+    images = policy.decode(x)
+    assert images.shape == (2, 3, 32, 32) and images.float().std() > 1
+    if name == "flux":
+        x = pipeline._unpack_latents(x, 32, 32, pipeline.vae_scale_factor)
+    decoded = pipeline.vae.decode(x / scale + shift).sample
+    expected = 255 * pipeline.image_processor.postprocess(decoded, "np")
+    assert np.abs(images.permute(0, 2, 3, 1).numpy() - expected).max() < 0.51
 
 
 @pytest.mark.parametrize("name", rewards.BUILDERS)
