@@ -9,10 +9,12 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from pcpo.config import arm_names, load_arm
 from pcpo.prompts.draws import iteration_prompts
 from pcpo.records import frame_file, frames
+from pcpo.training.processes import Processes
+from pcpo.training.run import Run
 from pcpo.training.statistics import QUANTILES
-from pcpo.training.update import TrainingDiverged
+from pcpo.training.update import TrainingDiverged, _trained_steps
 from pcpo.trajectory import gaussian_noise
-from tests.small import PROMPTS, experiment, policy
+from tests.small import PROMPTS, brightness, experiment, policy
 from tests.training.runs import run
 
 LOG_RATIOS = [f"log_ratio_q{q:02d}" for q in QUANTILES]
@@ -254,3 +256,48 @@ def test_gradient_statistics_are_of_the_first_trained_layer(models, tmp_path):
         first = torch.cat([own["conv_in.weight"].flatten(), own["conv_in.bias"]]).abs()
         assert row.gradient_abs_mean == pytest.approx(first.mean().item(), rel=1e-5)
         assert row.gradient_abs_var == pytest.approx(first.var(correction=0).item(), rel=1e-4)
+
+
+def within_4_sd(counts, draws, share):
+    sd = np.sqrt(draws * share * (1 - share))
+    return (abs(np.asarray(counts) - draws * share) < 4 * sd).all()
+
+
+def test_each_image_trains_a_random_share_of_the_steps_of_its_own(models):
+    """Three of five, so one of ten sets; of six steps the largest one, 4, is not trained."""
+    images = 2000
+    batch, fraction = {"images_per_iteration": 2 * images}, {"fraction": 0.6}
+    chosen = experiment(1, batch=batch, timesteps=fraction, sampler={"steps": 6})
+    trained, arm = policy(models, chosen, train=True), load_arm("drop_largest")
+
+    def drawn(seed=0, epoch=1, number=1, **processes):
+        run = Run(chosen, arm, seed, trained, brightness, PROMPTS, processes=Processes(**processes))
+        return _trained_steps(run, epoch, number).sort(dim=1).values
+
+    steps = drawn()
+    assert steps.shape == (images, 3)
+    assert (steps[:, 1:] > steps[:, :-1]).all()  # three different ones
+    found, counts = steps.unique(return_counts=True)
+    assert found.tolist() == [0, 1, 2, 3, 5]
+    assert within_4_sd(counts, images, 3 / 5)
+    _, sets = steps.unique(dim=0, return_counts=True)
+    assert len(sets) == 10 and within_4_sd(sets, images, 1 / 10)
+    for other in ({"seed": 1}, {"epoch": 2}, {"number": 2}):
+        same = (drawn(**other) == steps).all(dim=1)
+        assert within_4_sd(same.sum(), images, 1 / 10), other  # as often as by chance
+    assert torch.equal(drawn(rank=1, size=2), steps)
+
+
+def test_a_micro_batch_trains_the_steps_of_its_own_images(models, tmp_path):
+    batch = {"images_per_iteration": 8, "images_per_prompt": 4, "micro_batch": 1}
+    chosen = experiment(6, epochs=1, batch=batch)
+    run(models, tmp_path, chosen)
+    rows = frame_file.read(tmp_path / "timesteps.parquet", frames.TIMESTEPS)
+    fresh = policy(models, chosen, train=True)
+    same = Run(chosen, load_arm("pcpo"), 0, fresh, brightness, PROMPTS)
+    for update, own in rows.groupby("update"):
+        found, counts = _trained_steps(same, 1, update).unique(return_counts=True)
+        assert counts.max() > counts.min()  # the steps of the four images differ
+        assert dict(zip(own["step"], own["terms"], strict=True)) == dict(
+            zip(found.tolist(), counts.tolist(), strict=True)
+        )
