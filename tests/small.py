@@ -70,6 +70,16 @@ def brightness(images: Tensor, prompts: Sequence[str]) -> Tensor:
     return images.double().mean(dim=(1, 2, 3)) / 255
 
 
+def brightness_by_prompt(images: Tensor, prompts: Sequence[str]) -> Tensor:
+    """A reward that is another one where images and prompts are paired wrongly."""
+    return brightness(images, prompts) * torch.tensor([len(prompt) for prompt in prompts])
+
+
+def place(images: Tensor, prompts: Sequence[str]) -> Tensor:
+    """A reward: the place of each image's prompt among PROMPTS."""
+    return torch.tensor([PROMPTS.index(prompt) for prompt in prompts]).double()
+
+
 def newest_state(run):
     """Folder of the state that a run would resume from."""
     return max((run / "resume").glob("epoch_*"))

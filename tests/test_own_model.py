@@ -22,7 +22,7 @@ from pcpo.records import frame_file, frames
 from pcpo.training.loop import train
 from pcpo.training.run import Run
 from pcpo.training.run_folder import RunFolder
-from tests.small import PROMPTS, brightness
+from tests.small import PROMPTS, brightness_by_prompt
 from tests.training.runs import same_tensors, weights
 
 ROOT = Path(__file__).parents[1]
@@ -41,8 +41,8 @@ def settings(name):
 
 def align(models, out, name="sd15", **changes):
     given = {
-        "pipeline": models[name].path, "reward": brightness, "prompts": PROMPTS, "out": out,
-        "epochs": 1, "settings": settings(name), "log": lambda message: None,
+        "pipeline": models[name].path, "reward": brightness_by_prompt, "prompts": PROMPTS,
+        "out": out, "epochs": 1, "settings": settings(name), "log": lambda message: None,
     }  # fmt: skip
     return pcpo.align(**given | changes)
 
@@ -64,7 +64,7 @@ def test_it_is_the_trainer_of_the_pipeline(models, tmp_path, name):
     with torch.random.fork_rng():
         torch.manual_seed(derive_seed("adapter", 0))
         policy = policies.load(chosen, models[name], train=True)
-    run = Run(chosen, load_arm("pcpo"), 0, policy, brightness, PROMPTS)
+    run = Run(chosen, load_arm("pcpo"), 0, policy, brightness_by_prompt, PROMPTS)
     train(run, RunFolder(tmp_path / "run", "same"), log=lambda message: None)
     updates = frame_file.read(tmp_path / "run" / "updates.parquet", frames.UPDATES)
     for column in ("reward_mean", "log_ratio_std", "grad_norm"):
@@ -130,10 +130,10 @@ def test_a_pipeline_that_cannot_be_placed_goes_back_too(models, tmp_path, monkey
 def test_a_complete_run_returns_without_sampling_and_another_one_is_set_aside(models, tmp_path):
     first = align(models, tmp_path / "run")
 
-    def brightness(images, prompts):
+    def brightness_by_prompt(images, prompts):
         raise AssertionError("nothing is left to sample")
 
-    assert align(models, tmp_path / "run", reward=brightness).rewards == first.rewards
+    assert align(models, tmp_path / "run", reward=brightness_by_prompt).rewards == first.rewards
     log = []
     align(models, tmp_path / "run", credit="baseline", log=log.append)
     assert "arm.credit was" in log[0] and "starting over" in log[0]

@@ -1,4 +1,4 @@
-"""Two processes (gloo) give what one gives: prompts, noise, rewards, losses, weights."""
+"""Two processes (gloo) give what one gives: noise, rewards, losses, weights, validation."""
 
 import os
 import signal
@@ -17,23 +17,31 @@ from pcpo.config.files import CONFIG
 from pcpo.training import loop
 from pcpo.training.processes import Processes
 from tests.small import newest_state
-from tests.training.train_in_processes import chosen, run
+from tests.training.train_in_processes import PLACES, chosen, run
 
 TWO = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 
 
 def launch(*arguments):
-    """The same in two processes, as rules/train.smk launches them."""
+    """The same in two processes, as rules/train.smk launches them.
+
+    Also: a rollout whose rewards are the places of its prompts.
+    """
     done = subprocess.run(
         [*TWO, "--module", "tests.training.train_in_processes", *map(str, arguments)],
         cwd=CONFIG.parent, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout == "processes: 2\n"  # not two runs of one process each
+    # Not two runs of one process each, and each image has the reward of its prompt.
+    assert done.stdout == f"processes: 2, places: {PLACES}\n"
 
 
 def updates(folder):
     return pd.read_parquet(folder / "updates.parquet")
+
+
+def validations(folder):
+    return pd.read_parquet(folder / "validation.parquet")
 
 
 def state(folder):
@@ -56,6 +64,10 @@ def test_two_processes_give_the_losses_of_one(models, tmp_path, number, sharding
     )
     for column in ("loss", "reward_mean", "clip_fraction", "grad_norm", "kl"):
         pd.testing.assert_series_equal(one[column], two[column], rtol=1e-3, atol=1e-7)
+    # Of three prompts one process has two and the other one has one.
+    validation = validations(tmp_path / "two")
+    assert validation["images"].tolist() == [3, 3]
+    pd.testing.assert_frame_equal(validations(tmp_path / "one"), validation, rtol=1e-3)
     same_but_for_rounding(
         state(tmp_path / "one"), state(tmp_path / "two"), chosen(number).optimizer, len(one)
     )

@@ -3,11 +3,12 @@
 import pytest
 import torch
 
-from pcpo.config import load_experiment
+from pcpo.config import load_arm, load_experiment
 from pcpo.policies.base import Policy
 from pcpo.policies.flux import Adapter
-from pcpo.training.rollout import initial_noise_index
-from tests.small import PROMPTS, brightness, experiment, policy
+from pcpo.training.rollout import initial_noise_index, roll_out
+from pcpo.training.run import Run
+from tests.small import PROMPTS, brightness, experiment, place, policy
 from tests.training.runs import run
 
 
@@ -20,6 +21,27 @@ def test_a_reward_of_another_shape_is_named(models, tmp_path, bad):
             experiment(1, epochs=1),
             reward=lambda images, prompts: bad(brightness(images, prompts)),
         )
+
+
+def test_images_rewards_and_prompts_belong_together(models):
+    """In shuffled order, and in forwards with the images of two updates."""
+    batch = {"images_per_iteration": 12, "prompts_per_iteration": 4, "images_per_prompt": 3}
+    chosen, seen = experiment(8, batch=batch, execution={"rollout_batch": 4}), []
+
+    def record(images, prompts):
+        seen.extend(images.int())
+        return place(images, prompts)
+
+    fresh = policy(models, chosen, train=True)
+    prompt_ids = [3, 0, 1, 2, 0, 2, 3, 1, 1, 3, 2, 0]
+    rollout = roll_out(Run(chosen, load_arm("baseline"), 0, fresh, record, PROMPTS), 1, prompt_ids)
+    assert rollout.rewards.tolist() == prompt_ids
+    assert [len(update) for update in rollout.micro_batches] == [3, 3]
+    micro_batches = [micro for update in rollout.micro_batches for micro in update]
+    prompts = [prompt for micro in micro_batches for prompt in micro.prompts]
+    assert prompts == [PROMPTS[i] for i in prompt_ids]
+    images = torch.cat([fresh.decode(micro.trajectory.final) for micro in micro_batches])
+    assert (images - torch.stack(seen)).abs().max() <= 1
 
 
 def test_shared_initial_noise_groups(models, tmp_path):
