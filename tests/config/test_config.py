@@ -149,6 +149,8 @@ OCR = ("experiments", "08_flowgrpo_ocr")
         (EXPERIMENT, ("sampler",),
          {"kind": "flow_cps", "steps": 10, "noise_level": 1.2, "guidance_scale": 1},
          ["08_flowgrpo_ocr.yaml", "sampler: noise_level: for flow_cps at most 1"]),
+        (EXPERIMENT, ("sampler", "initial_noise_groups"), 8,
+         ["08_flowgrpo_ocr.yaml: sampler.initial_noise_groups: needs batch.shuffle: false"]),
         (EXPERIMENT, ("algorithm",), "ppo", ["08_flowgrpo_ocr.yaml", "algorithm", "ddpo"]),
         (EXPERIMENT, ("batch", "images_per_prompt"), 7, ["batch", "8 prompts x 7 images are 56"]),
         (EXPERIMENT, ("batch", "gradient_updates"), 3, ["batch", "does not divide"]),

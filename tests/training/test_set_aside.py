@@ -91,6 +91,20 @@ def test_a_run_is_set_aside_by_a_command(models, place, monkeypatch, capsys):
             put(empty)
 
 
+@pytest.mark.parametrize("path", ["demo/runs/01/pcpo/seed0", "own/run"])
+def test_runs_of_the_workflow_and_of_align_are_found(tmp_path, path):
+    """`pcpo.align` is given any folder, such as results/own/run."""
+    run = tmp_path / "results" / path
+    run.mkdir(parents=True)
+    (run / "checkpoints.csv").write_text("manifest")
+    kept = put(run)
+    [one] = all_set_aside(tmp_path / "results")
+    assert (one.folder, one.run) == (kept, run)
+    assert kept.parent == run.parent / "set_aside"
+    restore(kept)
+    assert all_set_aside(tmp_path / "results") == []
+
+
 def test_a_damaged_note_costs_the_reason_alone(models, place):
     run(models, place, experiment(1, epochs=1))
     first = files(place)
