@@ -78,13 +78,12 @@ def response_surface(
         cut = int(rows["cut"].sum()) if response == "log_speedup" else 0
         _draw_effects(effects, surface, decided=not cut)
         _draw_cells(predicted, surface, cells)
-        effects.set_title(f"{_HEADINGS[response]}: {_mean(surface)}")
+        below = f"\n{cut} of {2 * len(rows)} runs end below the level" if cut else ""
+        effects.set_title(f"{_HEADINGS[response]}: {_mean(surface)}{below}")
         predicted.set_title(_fit(surface))
         effects.set_xlabel(f"change of the {_HEADINGS[response]}")
         predicted.set_xlabel("predicted from the other cells")
         predicted.set_ylabel(f"{_HEADINGS[response]}, measured")
-        if cut:
-            style.note(predicted, f"{cut} of {2 * len(rows)} runs end below the level")
     return figure
 
 
@@ -125,5 +124,5 @@ def _mean(surface: Surface) -> str:
 
 def _fit(surface: Surface) -> str:
     test, centre = surface.lack_of_fit, surface.centre
-    p = "" if np.isnan(test.p) else f"lack of fit p = {test.p:.2g}; "
+    p = "" if np.isnan(test.p) else f"lack of fit p = {test.p:.2g}\n"
     return f"{p}centre {centre.observed:.3g}, predicted {centre.predicted:.3g}"
