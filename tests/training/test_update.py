@@ -185,18 +185,21 @@ def test_gradients_equal_a_hand_written_loop(models, tmp_path):
     assert rows[0]["grad_norm"].iloc[0] == pytest.approx(norm, rel=1e-3)
 
 
-def test_kl_is_added_with_its_factor(models, tmp_path):
+@pytest.mark.parametrize(
+    ("arm", "times"), [("pcpo", 1), ("pcpo_kl0", 0), ("pcpo_kl4", 4), ("baseline_kl4", 4)]
+)
+def test_kl_is_added_with_its_factors(models, tmp_path, arm, times):
     # A fresh adapter is the reference model: KL and its gradient are 0 in update 1, so both runs
     # reach update 2 with the same weights.
     with_kl = experiment(8, epochs=1, kl_beta=0.5)
     plain = with_kl.model_copy(update={"kl_beta": None})
-    penalised = run(models, tmp_path / "kl", with_kl)
-    free = run(models, tmp_path / "free", plain)
+    penalised = run(models, tmp_path / "kl", with_kl, arm)
+    free = run(models, tmp_path / "free", plain, arm)
     assert penalised["kl"].iloc[0] == 0
     assert penalised["kl"].iloc[1] > 0
     assert free["kl"].isna().all()
     added = penalised["loss"] - free["loss"]
-    np.testing.assert_allclose(added, 0.5 * penalised["kl"], rtol=1e-3, atol=1e-9)
+    np.testing.assert_allclose(added, 0.5 * times * penalised["kl"], rtol=1e-3, atol=1e-9)
 
 
 def test_a_nan_loss_stops_with_epoch_and_step(models, tmp_path, monkeypatch):
