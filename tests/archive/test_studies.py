@@ -6,7 +6,7 @@ from pcpo.archive.bundle import open_archive
 from pcpo.claims.claim import read_claims
 from pcpo.claims.evidence import Evidence
 from pcpo.claims.ledger import evaluate
-from pcpo.config import files, load_experiment, load_scale
+from pcpo.config import files, load_experiment, load_experiments, load_scale
 from pcpo.paths import Paths
 from pcpo.records import frame_file, frames
 from pcpo.report.ledger import read_ledger
@@ -50,7 +50,7 @@ def tables(path, folder):
         paths = Paths(opened.scale, f"{opened.folder}/")
         named = Targets(scale, experiments, opened.seeds, paths).all_frames()
         evidence = Evidence(
-            [*experiments.values()],
+            load_experiments(opened.scale),
             {
                 name: frame_file.read(named[name], spec, scale.name)
                 for name, spec in frames.BY_NAME.items()
