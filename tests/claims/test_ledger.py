@@ -342,34 +342,39 @@ def test_a_ledger_of_our_own_questions_does_not_name_the_paper(experiments):
     assert "What the paper" not in page and "| The paper |" not in page and "ours" not in page
 
 
-def test_kl_is_compared_at_equal_reward(experiments):
-    """PCPO is faster and pays 0 to 20 % more for a reward: at equal epochs its KL is far larger."""
+@pytest.mark.parametrize(("power", "end"), [(1, 56), (2, 40)])
+def test_kl_is_compared_at_equal_reward(experiments, power, end):
+    """PCPO is faster and pays 0 to 20 % more for a reward: at equal epochs its KL is far larger.
+
+    Rewards rise on a line, so that the KL at a reward is a power of the gain times its price.
+    Interpolation is exact: of lines everywhere, of squares because the ten times are of updates.
+    """
     eight = experiments[7:8]
     given = planted.frames(eight, 0, SEEDS)
-    epochs = np.arange(0, 61, 4)
-    runs = given["validation"].groupby(["arm", "seed"]).groups
-    rows, updates = [], given["updates"].reset_index(drop=True)
-    each = updates.groupby(["arm", "seed", "epoch"])["update"].transform("size")
-    assert each.min() == 2
-    # Of the weights before the update's step.
-    times = updates["epoch"] - 1 + (updates["update"] - 1) / each
-    for arm, seed in runs:
+    two = given["updates"]
+    third = two[two["update"] == 2].assign(update=3)
+    updates = pd.concat([two, third], ignore_index=True)
+    epochs, rows = np.arange(0, end + 1, 4), []
+    for arm, seed in given["validation"].groupby(["arm", "seed"]).groups:
         speed = 1.5 if arm == "pcpo" else 1.0
         price = 1 + 0.1 * seed * (arm == "pcpo")
-        reward = 0.5 + 1 - np.exp(-speed * epochs / 40)
         rows.append(
-            pd.DataFrame({"epoch": epochs, "reward_mean": reward}).assign(
+            pd.DataFrame({"epoch": epochs, "reward_mean": 0.5 + speed * epochs / 100}).assign(
                 experiment=eight[0].name, arm=arm, seed=seed, images=8, reward_std=0.1
             )
         )
-        own = (updates["arm"] == arm) & (updates["seed"] == seed)
-        updates.loc[own, "kl"] = price * (1 - np.exp(-speed * times[own] / 40)) ** 2
+        own = updates[(updates["arm"] == arm) & (updates["seed"] == seed)]
+        before = own["epoch"] - 1 + (own["update"] - 1) / 3  # of the weights before the step
+        updates.loc[own.index, "kl"] = price * (speed * before / 100) ** power
     given |= {"validation": pd.concat(rows), "updates": updates}
     found = PROCEDURES["kl_at_reward"].function(Evidence(eight, given), 8)
-    apart = PROCEDURES["epoch_mean"].function(Evidence(eight, given), 8, of="kl")
-    assert apart.value > 0.3 * apart.reference
-    assert found.value == pytest.approx(0.1 * found.reference, abs=0.01 * found.reference)
+    # At shares 0.1, 0.2, ..., 1.0 of the gain at which the baseline ends.
+    baseline = {1: 0.55, 2: 0.385}[power] * (end / 100) ** power
+    assert found.reference == pytest.approx(baseline, rel=1e-9)
+    assert found.value == pytest.approx(0.1 * baseline, rel=1e-9)
     assert found.runs == len(SEEDS)
+    apart = PROCEDURES["epoch_mean"].function(Evidence(eight, given), 8, of="kl")
+    assert apart.value / apart.reference == pytest.approx(1.1 * 1.5**power - 1)
 
 
 def test_scores_that_a_claim_asks_for_are_measured(claims):
