@@ -4,9 +4,13 @@ import pytest
 
 from pcpo.analysis.outcomes import (
     area,
+    areas,
     derived_level,
     epochs_to,
     shared_end,
+    shared_ends,
+    shared_level,
+    times_to,
     up_to,
     validation_curve,
 )
@@ -44,3 +48,21 @@ def test_a_level_favours_neither_arm():
     assert derived_level(runs, 0.75) == derived_level(swapped, 0.75) == pytest.approx(1.75)
     flat = {"baseline": [LINE], "pcpo": [np.array([[0, 1.0], [20, 0.9]])]}
     assert np.isnan(derived_level(flat, 0.75))
+
+
+def line(rate, end):
+    """From 1, validated at the start, half-way and at the end."""
+    return np.array([[epoch, 1 + rate * epoch] for epoch in (0, end / 2, end)])
+
+
+def test_runs_are_compared_up_to_the_last_epoch_that_they_share():
+    """Seed 0 to epochs 40 and 30, seed 1 to 20 and 40. A line's area is half of its last gain."""
+    baseline = {0: line(0.012, 40), 1: line(0.04, 20)}
+    pcpo = {0: line(0.05, 30), 1: line(0.06, 40)}
+    pair = [baseline, pcpo]
+    assert shared_ends(pair).tolist() == [30, 20]
+    np.testing.assert_allclose(areas(pair), [[0.18, 0.4], [0.75, 0.6]])
+    # At 20, which all four runs have, the baselines have gained 0.24 and 0.8, PCPO 1 and 1.2.
+    level = shared_level({"baseline": baseline, "pcpo": pcpo})
+    assert level == pytest.approx(1 + 0.75 * 0.52)
+    np.testing.assert_allclose(times_to(pair, level), [[32.5, 9.75], [7.8, 6.5]])

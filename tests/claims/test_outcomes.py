@@ -82,22 +82,6 @@ def test_an_estimate_as_a_share_of_another_difference(one):
     assert "no share of reweight minus baseline: configuration 1 has no rows" in missing.why
 
 
-def test_a_norm_above_the_limit_is_found():
-    experiments = load_experiments("paper")[:1]
-    given = planted.frames(experiments, 1)
-    procedure = PROCEDURES["norm_below_limit"].function
-    rows = given["updates"] = given["updates"].reset_index(drop=True)
-    rows["grad_norm"] = 0.5
-    below = procedure(Evidence(experiments, given), 1, arm="pcpo")
-    assert (below.value, below.exact) == (0.5, True)
-    last = rows[rows["arm"] == "pcpo"].index[-1]
-    rows.loc[last, "grad_norm"] = 1.5
-    above = procedure(Evidence(experiments, given), 1, arm="pcpo")
-    assert (above.value, above.exact) == (1.5, False)
-    assert "above the limit of 1 in 1 updates" in above.why
-    assert procedure(Evidence(experiments, given), 1, arm="baseline").exact
-
-
 def test_a_step_that_is_cut_decides_nothing_about_the_larger_one(one):
     """The last step is 28 % smaller than the first. Runs of 40 epochs cut the first step alone."""
     truth = 100 * (38 / 20 / (100 / 38) - 1)
@@ -112,6 +96,33 @@ def test_a_step_that_is_cut_decides_nothing_about_the_larger_one(one):
     other = larger_step(one, 40, than="matching")
     assert not other.blocked
     assert other.value == pytest.approx(90.0, abs=0.1)
+
+
+def test_a_run_counts_up_to_the_last_epoch_that_its_seed_shares(one):
+    """Straight lines; the level is 0.39 above the base model (tests of `pcpo.analysis.outcomes`).
+
+    The baseline of seed 0 is there at epoch 32.5 of its 40, after PCPO's last one.
+    """
+    rows = []
+    for arm, seed, rate, end in (
+        ("baseline", 0, 0.012, 40),
+        ("baseline", 1, 0.04, 20),
+        ("pcpo", 0, 0.05, 30),
+        ("pcpo", 1, 0.06, 40),
+    ):
+        epochs = np.array([0, end / 2, end])
+        frame = pd.DataFrame({"epoch": epochs, "reward_mean": 1 + rate * epochs})
+        rows.append(frame.assign(experiment=one[0].name, arm=arm, seed=seed))
+    evidence = Evidence(one, {"validation": pd.concat(rows)})
+    found = PROCEDURES["epochs_to_level"].function(evidence, 1)
+    assert found.value == pytest.approx(100 * (np.sqrt(30 / 7.8 * 9.75 / 6.5) - 1))
+    assert found.censored
+    assert found.why.endswith("1 of 2 runs of baseline end below it and count as the last epoch")
+    assert "validation reward 1.39; epochs: baseline 17.1, pcpo 7.12" in found.why
+    area = PROCEDURES["validation_area"].function(evidence, 1)
+    assert area.value == pytest.approx((0.75 - 0.18 + 0.6 - 0.4) / 2)
+    assert area.reference == pytest.approx((0.18 + 0.4) / 2)
+    assert area.why == "to epoch 20 to 30"
 
 
 def test_what_a_change_adds_to_one_arm_and_not_to_another(one):
