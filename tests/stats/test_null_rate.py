@@ -1,6 +1,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
 
 from pcpo.stats.mixed_model import fit_mixed_model
 from pcpo.stats.null_rate import null_pairs, null_rate, pair_p
@@ -49,10 +51,21 @@ def test_every_pair_of_seeds_of_an_arm_is_tested():
     assert (pairs["first"] < pairs["second"]).all()
     found = null_rate(pairs)
     assert (found.pairs, found.disjoint) == (36, 6)
-    assert found.low <= found.share <= found.high
+    assert (found.low, found.high) == pytest.approx(
+        proportion_confint(found.share * 6, 6, method="wilson")
+    )
     nothing = null_rate(null_pairs(per_prompt(0, 1)))
     assert nothing.pairs == 0
     assert np.isnan(nothing.share)
+
+
+def test_an_experiment_counts_by_its_disjoint_pairs():
+    """One pair of 2 seeds, which differ; 15 pairs of 6 seeds, 3 of them disjoint, which do not."""
+    rows = [("a", 0, 1, 0.01)] + [("b", i, j, 0.5) for i in range(6) for j in range(i + 1, 6)]
+    found = null_rate(pd.DataFrame(rows, columns=["experiment", "first", "second", "p"]))
+    assert (found.share, found.pairs, found.disjoint) == (0.25, 16, 4)
+    wilson = stats.binomtest(1, 4).proportion_ci(method="wilson")
+    assert (found.low, found.high) == pytest.approx((wilson.low, wilson.high))
 
 
 def test_the_share_is_5_percent_without_an_effect_of_the_run_and_large_with_it():

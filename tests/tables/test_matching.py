@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from pcpo.tables.build import build
-from pcpo.tables.matching import unmatched, unmatched_baselines
+from pcpo.tables.matching import matched_seeds, unmatched, unmatched_baselines
 from tests import fabricated
 
 
@@ -78,3 +78,29 @@ def test_baselines_are_compared_over_the_seeds_that_both_have():
     alone = fabricated.selection((1,)).assign(seed=1, selection_reward=9.0)
     pair = fabricated.experiments((1, 2))
     assert unmatched_baselines(pd.concat([of_both, alone]), pair) == ""
+
+
+def test_two_seeds_match_within_the_tolerance_of_their_experiment():
+    """A baseline's own row has tolerance 0."""
+    chosen = pd.DataFrame(
+        {
+            "experiment": experiment, "arm": arm, "seed": seed, "selection_reward": reward,
+            "tolerance": tolerance if arm == "pcpo" else 0.0,
+        }
+        for experiment, tolerance in (("a", 0.02), ("b", 0.2))
+        for arm in ("baseline", "pcpo")
+        for seed, reward in enumerate((1.0, 1.01, 1.035))
+    )  # fmt: skip
+    pairs = pd.DataFrame(
+        [
+            (experiment, arm, *seeds)
+            for experiment in "ab"
+            for arm in ("baseline", "pcpo")
+            for seeds in ((0, 1), (0, 2), (1, 2), (0, 3))  # there is no seed 3
+        ],
+        columns=["experiment", "arm", "first", "second"],
+    )
+    found = matched_seeds(pairs[1:], chosen)
+    assert list(found.index) == list(range(1, 16))
+    of_a, of_b = [True, False, False, False], [True, True, True, False]
+    assert list(found) == [*of_a, *of_a, *of_b, *of_b][1:]
