@@ -58,6 +58,26 @@ def test_inverse_square_reading():
     assert (~feasible).nonzero()[:, 0].tolist() == [46, 47, 48, 49]
 
 
+@pytest.mark.parametrize(
+    ("over", "steps", "mean", "solvable"), [("all", 50, 4.456, 46), ("trained", 49, 3.555, 45)]
+)
+def test_the_schedule_of_the_inverse_square_reading(over, steps, mean, solvable):
+    """Its weights are those of the sampler that runs. Natively w = sqrt(SNR_prev / SNR - 1)."""
+    schedule = credit.credit_schedule("inverse_square", SD15, skip_last=True, over=over)
+    snr, snr_prev = (bar / (1 - bar) for bar in BARS)
+    native = torch.sqrt(snr_prev / snr - 1)
+    noise = torch.sqrt((1 - BARS[1]) / (1 - BARS[0]) * (1 - BARS[0] / BARS[1]))
+    target = float((native / noise)[:steps].mean())
+    assert schedule.target == pytest.approx(target)
+    assert target == pytest.approx(mean, abs=5e-4)
+    feasible = schedule.feasible
+    solved = (schedule.weights / schedule.sigmas)[feasible]
+    assert len(solved) == solvable
+    torch.testing.assert_close(solved, torch.full_like(solved, target))
+    torch.testing.assert_close(SD15.with_sigma(schedule.sigmas).weights, schedule.weights)
+    torch.testing.assert_close(schedule.weights[~feasible], native[~feasible])
+
+
 def test_flow_weights_are_the_published_ones():
     dance = dance_sde(12, 3.0, 0.3)
     native = flow_weights(dance.t, dance.dt, dance.sigma)
