@@ -1,6 +1,7 @@
 """What a user can mend ends in exit code 1 and a message, and leaves nothing behind."""
 
 import importlib
+import importlib.util
 import re
 import sys
 from pathlib import Path
@@ -167,3 +168,16 @@ def test_an_interrupt_is_no_error_of_the_user(capsys):
         console.run(interrupted)
     assert caught.value.code == 130
     assert capsys.readouterr().err == "interrupted\n"
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [("pcpo.cli.ledger", "python -m pcpo.cli.ledger"), (None, "ledger.py")]
+)
+def test_a_command_has_the_name_by_which_it_is_called(monkeypatch, capsys, module, name):
+    """`None`: the file itself is run."""
+    spec = importlib.util.find_spec(module) if module else None
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", spec)
+    monkeypatch.setattr(sys, "argv", ["pcpo/cli/ledger.py", "--help"])
+    with pytest.raises(SystemExit):
+        console.run(importlib.import_module("pcpo.cli.ledger").main)
+    assert capsys.readouterr().out.startswith(f"usage: {name} [-h]")
