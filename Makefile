@@ -62,7 +62,8 @@ test: lint unit
 
 # The pipeline as a whole, several processes, and costs at true size are left to `make test`.
 LONG := tests/system tests/cost tests/training/test_processes.py tests/policies/test_compile.py
-LONG += tests/archive/test_from_bundle.py tests/test_extend.py tests/true_size/test_true_size.py
+LONG += tests/archive/test_from_bundle.py tests/archive/test_studies.py tests/test_extend.py
+LONG += tests/true_size/test_true_size.py
 
 check: lint
 	$(RUN) pytest -n 2 --dist loadfile -m "not gpu and not slow" $(LONG:%=--ignore=%)

@@ -46,7 +46,7 @@ def responses(validation: pd.DataFrame, cells: Levels) -> pd.DataFrame:
     epochs of PCPO) to the level of the cell (`outcomes.shared_level`, from its own runs), `cut`,
     the number of its two runs that end below the level and count as their last epoch, and
     `area_gain` = area of PCPO minus that of the baseline, in the reward's unit. A cell without a
-    level has NaN as `log_speedup`.
+    level has NaN as `log_speedup`, and 0 as `cut`.
     """
     rows = []
     for name, levels in cells.items():
@@ -66,10 +66,12 @@ def responses(validation: pd.DataFrame, cells: Levels) -> pd.DataFrame:
         ends = shared_ends(pair)
         logs = restricted_log_ratios(times[0], times[1], ends).logs
         cut = (~(times <= ends)).sum(axis=0)
+        if not np.isfinite(level):
+            logs, cut = np.full(len(logs), np.nan), np.zeros_like(cut)
         for i, seed in enumerate(pair[0]):
             rows.append(
                 {"experiment": name, "seed": seed, **levels}
-                | {"log_speedup": logs[i] if np.isfinite(level) else np.nan, "cut": int(cut[i])}
+                | {"log_speedup": logs[i], "cut": int(cut[i])}
                 | {"area_gain": gained[1, i] - gained[0, i]}
             )
     return pd.DataFrame(rows)

@@ -19,7 +19,7 @@ def main() -> None:
     from pcpo.training.set_aside import all_set_aside, commands, delete, put, restore
 
     if args.restore:
-        print(f"{restore(args.restore)}: restored; the next start of the workflow resumes it")
+        print(f"{restore(args.restore)}: restored; the next start of its training resumes it")
     elif args.put:
         print(f"{args.put}: set aside; {commands(put(args.put))}")
     elif args.delete:

@@ -22,8 +22,11 @@ def main() -> None:
     from pcpo.training.trained_code import accept, older_runs, redo
 
     load_scale(args.scale)  # raises an error for an unknown scale
-    older = older_runs(Path(Paths(args.scale).root) / "runs")
+    runs = Path(Paths(args.scale).root) / "runs"
+    older = older_runs(runs)
     for path in args.runs:
+        if not path.resolve().is_relative_to(runs.resolve()):
+            raise ValueError(f"{path}: no run of scale {args.scale} is there; give its --scale")
         if not (path / "checkpoints.csv").exists():
             raise ValueError(f"{path}: no complete run is here (it has no checkpoints.csv)")
     if args.runs:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from pcpo.cli import THRESHOLD
 from pcpo.records import lock
-from pcpo.records.provenance import recorded
+from pcpo.records.provenance import recorded, started_module
 from pcpo.records.replace import explained
 
 if TYPE_CHECKING:
@@ -129,8 +129,8 @@ def run(
     Snakemake may have left one running: this one waits for its end, and uses what it kept.
     job: False for a command that starts another with its options: that one is the job.
     """
-    if (module := sys.modules["__main__"].__spec__) is not None:
-        sys.argv[0] = f"python -m {module.name}"  # what argparse calls the command
+    if (module := started_module()) is not None:
+        sys.argv[0] = f"python -m {module}"  # what argparse calls the command
     log = _after("--log") if job else None
     try:
         with (

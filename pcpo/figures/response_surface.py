@@ -30,10 +30,10 @@ CAPTION = (
     "below counts as its last epoch. Below: area under the validation curve, PCPO minus baseline. "
     "Left: coefficients of a linear surface with all products of two factors, ordinary least "
     "squares over cells and training seeds, with 95 % intervals; a coefficient is the change from "
-    "a factor's centre to its high level, and is filled where its interval lies on one side of 0 "
-    "and no run ends below the level, which can enlarge an effect or turn its sign. Right: mean of "
-    "each cell against what the other cells predict for it by a surface without products; the "
-    "square is the centre."
+    "a factor's centre to its high level, and is filled where its interval lies on one side of 0. "
+    "Where a run ends below the level, no effect on the speed-up is filled: the cut can enlarge it "
+    "or turn its sign. Right: mean of each cell against what the other cells predict for it by a "
+    "surface without products; the square is the centre."
 )
 PANELS = False  # the configurations are the cells, not panels
 AVERAGED = False
@@ -78,7 +78,7 @@ def response_surface(
         cut = int(rows["cut"].sum()) if response == "log_speedup" else 0
         _draw_effects(effects, surface, decided=not cut)
         _draw_cells(predicted, surface, cells)
-        below = f"\n{cut} of {2 * len(rows)} runs end below the level" if cut else ""
+        below = f"\n{cut} of {2 * surface.runs} runs end below the level" if cut else ""
         effects.set_title(f"{_HEADINGS[response]}: {_mean(surface)}{below}")
         predicted.set_title(_fit(surface))
         effects.set_xlabel(f"change of the {_HEADINGS[response]}")

@@ -224,9 +224,15 @@ def gpus_in_use() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def _command() -> list[str]:
+def started_module() -> str | None:
+    """Name of the module that `python -m` started; None if it started a file."""
     module = getattr(sys.modules["__main__"], "__spec__", None)
-    return ["-m", module.name, *sys.argv[1:]] if module is not None else list(sys.argv)
+    return None if module is None else module.name
+
+
+def _command() -> list[str]:
+    module = started_module()
+    return list(sys.argv) if module is None else ["-m", module, *sys.argv[1:]]
 
 
 def _processor() -> str:

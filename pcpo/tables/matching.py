@@ -18,15 +18,13 @@ def unmatched(selection: pd.DataFrame, experiments: Sequence[str], arm: str = "p
 
     selection: `frames.SELECTION`. An experiment's pairs match if each of them does, or if there are
     several training seeds and the mean difference in reward over them is within the tolerance:
-    quality is compared as the mean over seeds too. A seed without a checkpoint of `arm` does not.
+    quality is compared as the mean over seeds too. They do not match where a seed lacks one.
     """
     every = selection[selection["experiment"].isin(list(experiments))]
     rows = every[every["arm"] == arm]
     runs = [{*zip(f["experiment"], f["seed"], strict=True)} for f in (every, rows)]
     if runs[0] != runs[1]:
-        return (
-            f"no checkpoint of '{arm}' is matched to the baseline's reward in every training seed"
-        )
+        return f"a training seed has no checkpoint of '{arm}'"
     bad = [of_one for _, of_one in rows.groupby("experiment") if not _matched(of_one)]
     if not bad:
         return ""

@@ -110,8 +110,9 @@ class Learner:
 
     @torch.no_grad()
     def restore(self, tensors: dict[str, Tensor], scaler: dict[str, Any]) -> None:
-        """Raises KeyError or RuntimeError, before any change, if they are of another model."""
-        self._check(tensors)
+        """Raises KeyError or RuntimeError, before any change, if a tensor is missing or has another
+        shape, or the scaler's state is of another precision."""
+        self._check(tensors, scaler)
         moments: dict[int, dict[str, Tensor]] = {}
         for index, (name, parameter) in enumerate(self.parameters.items()):
             parameter.copy_(sharded_like(tensors[f"weight.{name}"], parameter))
@@ -125,7 +126,7 @@ class Learner:
                 average.copy_(sharded_like(tensors[f"ema.{name}"], average))
         self.scaler.load_state_dict(scaler)
 
-    def _check(self, tensors: dict[str, Tensor]) -> None:
+    def _check(self, tensors: dict[str, Tensor], scaler: dict[str, Any]) -> None:
         shapes = {f"weight.{name}": p.shape for name, p in self.parameters.items()}
         if self.ema is not None:
             shapes |= {f"ema.{name}": a.shape for name, a in self.ema.average.items()}
@@ -133,6 +134,8 @@ class Learner:
             if f"optimizer.step.{name}" in tensors:
                 own = {f"optimizer.{key}.{name}": parameter.shape for key in MOMENTS}
                 shapes |= own | {f"optimizer.step.{name}": torch.Size()}
+        if missing := sorted(self.scaler.state_dict().keys() - scaler.keys()):
+            raise KeyError(f"the gradient scaler has no {missing}")
         for name, shape in shapes.items():
             if tensors[name].shape != shape:
                 found = list(tensors[name].shape)

@@ -58,6 +58,7 @@ def test_a_run_that_ends_below_the_level_is_counted_and_a_cell_without_one_has_n
     none = responses(given.assign(reward_mean=given["reward_mean"].mask(own, 1.0)), CELLS)
     assert none.loc[none["experiment"] == name, "log_speedup"].isna().all()
     assert none["log_speedup"].notna().sum() == 2 * 16
+    assert not none["cut"].any()
 
 
 def test_planted_coefficients_are_found_with_the_intervals_of_an_orthogonal_design():

@@ -40,6 +40,14 @@ def only(message):
     return message
 
 
+def test_a_run_of_another_scale_is_named(command, tmp_path):
+    run = tmp_path / "results/study/runs/01_ddpo_aesthetic_half/pcpo/seed0"
+    run.mkdir(parents=True)
+    (run / "checkpoints.csv").touch()
+    message = only(command("code", run, "--accept"))
+    assert f"{run}: no run of scale demo is there; give its --scale" in message
+
+
 UNKNOWN = {
     "experiment": ("41_ddpo", "baseline", "smoke"),
     "arm": ("01_ddpo_aesthetic_half", "best", "smoke"),

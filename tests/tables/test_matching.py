@@ -36,7 +36,7 @@ EQUAL = rows("c", matched=True, difference=-0.01)
         ((HIGHER, rows("a", matched=True, difference=0.0, seed=1)), "a",
          "rewards not matched, 'pcpo' has the higher reward"),
         ((EQUAL, rows("c", matched=True, difference=0.0, seed=1)[:1]), "c",
-         "no checkpoint of 'pcpo' is matched to the baseline's reward in every training seed"),
+         "a training seed has no checkpoint of 'pcpo'"),
     ],
 )  # fmt: skip
 def test_which_arm_has_the_higher_reward(pairs, names, why):

@@ -90,6 +90,9 @@ def test_a_state_of_another_model_is_refused_before_anything_changes(wrong, name
         own.restore(damaged, scale)
     assert same_tensors(everything(own), before)
     assert own.scaler.state_dict() == scaler
+    with pytest.raises(KeyError, match="gradient scaler"):  # of a precision without one
+        own.restore(state, {})
+    assert same_tensors(everything(own), before)
     own.restore(state, scale)
     assert same_tensors(everything(own), state) and not same_tensors(state, before)
     assert own.scaler.get_scale() == 4
