@@ -19,8 +19,8 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from pcpo import policies
+from pcpo.compared import COMPARED
 from pcpo.config import ConfigError, Execution, Experiment, ModelSource, load_arm, load_experiment
-from pcpo.config.arms import COMPARED
 from pcpo.config.files import explain
 from pcpo.policies.base import Policy
 from pcpo.prompts.draws import derive_seed

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from pcpo.config.arms import COMPARED
+from pcpo.compared import COMPARED
 
 Curves = Mapping[int, np.ndarray]  # training seed -> validation curve (epochs, 2)
 

@@ -18,7 +18,7 @@ from pcpo.analysis.outcomes import (
     times_to,
     validation_curve,
 )
-from pcpo.config.arms import COMPARED
+from pcpo.compared import COMPARED
 from pcpo.stats.restricted import restricted_log_ratios
 from pcpo.tables.paired import by_seed
 

@@ -26,7 +26,7 @@ from pcpo.analysis.outcomes import (
     times_to,
     validation_curve,
 )
-from pcpo.config.arms import COMPARED
+from pcpo.compared import COMPARED
 from pcpo.stats.intervals import COVERAGE
 from pcpo.stats.restricted import restricted_log_ratios
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pcpo.config.arms import COMPARED
+from pcpo.compared import COMPARED
 from pcpo.stats.speedup import WINDOW, trailing_mean
 
 LEVEL_FRACTIONS = (0.95, 0.80, 0.65, 0.50)  # if a configuration has no `level_fractions`

@@ -21,7 +21,7 @@ from pcpo.claims.evidence import NotRun
 from pcpo.claims.rows import at_level, of_coefficient, of_difference, of_speedup
 from pcpo.claims.verdict import Assertion, Direction, at_reward, decide
 from pcpo.claims.words import CELL_COLUMNS, CELL_VERDICTS, NO_CLAIM, NOT_MEASURED
-from pcpo.config.arms import COMPARED
+from pcpo.compared import COMPARED
 from pcpo.tables import TABLES, directions
 from pcpo.tables.matching import recorded
 from pcpo.tables.published import read_published

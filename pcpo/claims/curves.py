@@ -16,7 +16,7 @@ from pcpo.analysis.phases import Phases, find_phases, instead
 from pcpo.claims.estimate import PAIR, Arms, Estimate, against, of_logs, over_epochs, procedure
 from pcpo.claims.evidence import Evidence, NotRun, chosen
 from pcpo.claims.rows import at_level, of_speedup
-from pcpo.config.arms import COMPARED
+from pcpo.compared import COMPARED
 
 Curve = Literal[
     "reward_mean",

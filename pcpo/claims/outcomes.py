@@ -35,7 +35,7 @@ from pcpo.claims.estimate import (
     runs_per_arm,
 )
 from pcpo.claims.evidence import Evidence, NotRun, split
-from pcpo.config.arms import COMPARED
+from pcpo.compared import COMPARED
 from pcpo.stats.ratio_of_means import ratio_of_means
 from pcpo.stats.restricted import restricted_log_ratios
 

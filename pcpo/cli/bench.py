@@ -102,8 +102,8 @@ def epoch_seconds(number: int, epochs: int = 3) -> tuple[float, int]:
 
 def orders_of_work(numbers: Sequence[int]) -> str:
     """The table of epochs of ours beside the official order of work."""
+    from pcpo.compared import COMPARED
     from pcpo.config import load_experiment
-    from pcpo.config.arms import COMPARED
     from pcpo.cost.side_by_side import PUBLISHED, SIZES, compare, markdown
 
     sizes = [(number, size, size, size) for number in numbers for size in SIZES]

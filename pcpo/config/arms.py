@@ -25,10 +25,6 @@ RULES = Declarations("credit.py", "rule")
 OBJECTIVES = Declarations("objectives.py", "objective")
 REGIONS = Declarations("trust_region.py", "region")
 
-# The two arms of the paper's tables, the reference first: every experiment trains both, the levels
-# of the reward are derived from their runs, and checkpoints are matched to the first one's.
-COMPARED = ("baseline", "pcpo")
-
 _LATER = ("trust_region", "clipping", "kl", "loss_factor", "window")
 
 

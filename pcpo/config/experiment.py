@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from pcpo.config.arms import COMPARED, Arm, load_arm
+from pcpo.compared import COMPARED
+from pcpo.config.arms import Arm, load_arm
 from pcpo.config.declared import Declarations
 from pcpo.config.execution import Execution
 from pcpo.config.files import Name, Record

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 from pcpo.assets import read_assets
 from pcpo.assets.needs import needed, rewards_of
+from pcpo.compared import COMPARED
 from pcpo.config import Arm, Experiment, Scale, files, load_arm
-from pcpo.config.arms import COMPARED
 from pcpo.config.gradients import measured_arms, measured_epochs, parts_of
 from pcpo.config.reward_guidance import RewardGuidance, guided, seeds_of
 from pcpo.cost.memory import (

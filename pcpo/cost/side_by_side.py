@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from pcpo.compared import COMPARED
 from pcpo.config import Experiment, load_arm
-from pcpo.config.arms import COMPARED
 from pcpo.cost.bench import batch_of, with_execution
 from pcpo.cost.iteration_time import PROMPTS, laps
 from pcpo.cost.official_order import OfficialOrder

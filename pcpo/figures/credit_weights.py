@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pcpo.config.arms import COMPARED
+from pcpo.compared import COMPARED
 from pcpo.figures import style
 from pcpo.records import frames
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pcpo.analysis.phases import NEAR, Runs, find_phases, split
-from pcpo.config.arms import COMPARED
+from pcpo.compared import COMPARED
 from pcpo.figures import style
 from pcpo.records import frames
 

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from pcpo.analysis.phases import NEAR, Runs, find_phases, split
-from pcpo.config.arms import COMPARED
+from pcpo.compared import COMPARED
 from pcpo.figures import style
 from pcpo.records import frames
 

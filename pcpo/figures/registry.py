@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from pcpo.config.arms import COMPARED
+from pcpo.compared import COMPARED
 
 # Kinds of figures that show images.
 PICTURED = ("sample_grid", "guidance_scale", "guidance_grid")

@@ -18,7 +18,7 @@ from pcpo.analysis.response_surface import (
     fit,
     responses,
 )
-from pcpo.config.arms import COMPARED
+from pcpo.compared import COMPARED
 from pcpo.config.grid import coded_levels
 from pcpo.figures import style
 from pcpo.records import frames

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from pcpo.analysis.taylor import largest_errors
-from pcpo.config.arms import COMPARED
+from pcpo.compared import COMPARED
 from pcpo.figures import style
 from pcpo.figures.seed_bands import draw_band, seed_band
 from pcpo.records import frames

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from pcpo.analysis.curves import epoch_curves
-from pcpo.config.arms import COMPARED
+from pcpo.compared import COMPARED
 from pcpo.figures import style
 from pcpo.figures.seed_bands import draw_band, draw_reward, seed_band
 from pcpo.records import frames

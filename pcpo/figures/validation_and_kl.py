@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pcpo.analysis.curves import epoch_curves
-from pcpo.config.arms import COMPARED
+from pcpo.compared import COMPARED
 from pcpo.figures import style
 from pcpo.figures.seed_bands import draw_band, seed_band, shade
 from pcpo.records import frames

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pcpo.config.arms import COMPARED
+from pcpo.compared import COMPARED
 from pcpo.tables import labels, matching, notes, paired
 from pcpo.tables.table import Body, Column
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from pcpo.config.arms import COMPARED
+from pcpo.compared import COMPARED
 from pcpo.stats.effect_fits import fit_effects, no_fit
 from pcpo.stats.holm import holm
 from pcpo.tables import labels, notes

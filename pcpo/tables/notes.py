@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from pcpo.config.arms import COMPARED
+from pcpo.compared import COMPARED
 
 TABLE_3_SLIP = (
     "The paper's own Table 3 seems to exchange its FD-DINOv2 rows for batch size and interaction: "

@@ -10,7 +10,7 @@ import pandas as pd
 
 from pcpo.analysis.curves import epoch_curves
 from pcpo.analysis.reward_levels import LEVEL_FRACTIONS, level_fractions, reward_levels, why_none
-from pcpo.config.arms import COMPARED
+from pcpo.compared import COMPARED
 from pcpo.stats.speedup import WINDOW
 from pcpo.stats.speedup_interval import ONE_RUN, compare_runs
 from pcpo.tables import labels, notes

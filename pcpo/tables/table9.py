@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pcpo.config.arms import COMPARED
+from pcpo.compared import COMPARED
 from pcpo.tables import directions, labels, row_labels
 from pcpo.tables.record import Record
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pcpo.config.arms import COMPARED
+from pcpo.compared import COMPARED
 from pcpo.workflow.choice import Choice
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from pcpo.compared import COMPARED
 from pcpo.config import Experiment
-from pcpo.config.arms import COMPARED
 from pcpo.workflow.choice import Choice
 
 

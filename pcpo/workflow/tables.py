@@ -10,8 +10,8 @@ from functools import cached_property
 from itertools import product
 from typing import Any
 
+from pcpo.compared import COMPARED
 from pcpo.config import Experiment
-from pcpo.config.arms import COMPARED
 from pcpo.config.scale_differences import scale_differences
 from pcpo.paths import TABLE_SUFFIXES
 from pcpo.tables import TABLES
