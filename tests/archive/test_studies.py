@@ -1,5 +1,6 @@
 """The archives in studies/, the project's published runs: this version reads each of them."""
 
+import zipfile
 from functools import cache
 
 import pytest
@@ -44,7 +45,7 @@ def test_a_published_archive_can_be_read(path, tmp_path, monkeypatch):
 
 
 def tables(path, folder):
-    """The ledger of an archive's frames as tables: its primary claims, and its own questions."""
+    """Primary claims and own questions as tables: of the archive's frames, and of its ledgers."""
     opened = open_archive(path, folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(files, "CONFIG", opened.folder / "config")
@@ -69,11 +70,12 @@ def tables(path, folder):
             ledger = folder / "ledger.csv"
             evaluate(claims, evidence).to_csv(ledger, index=False)
             found.append(to_table(read_ledger(ledger)))
-    kept = opened.folder / "results" / opened.scale / "claims.csv"
-    own = [to_table(claim for claim in read_ledger(kept) if claim.primary)]
-    if scale.questions:
-        own.append(to_table(read_ledger(kept.with_name("questions.csv"))))
-    return found, own
+    with zipfile.ZipFile(path) as archive:
+        kept = [
+            read_ledger(archive.extract(f"results/{opened.scale}/{name}.csv", folder))
+            for name in ("claims", "questions")[: len(found)]
+        ]
+    return found, [to_table(c for c in kept[0] if c.primary), *map(to_table, kept[1:])]
 
 
 @pytest.fixture(scope="module")
